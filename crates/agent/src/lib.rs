@@ -1,0 +1,1 @@
+//! Collects, checks, buffers and streams to the monitor.

@@ -1,0 +1,1 @@
+//! The operator command and the standalone process.

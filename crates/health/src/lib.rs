@@ -1,0 +1,1 @@
+//! What healthy means: statuses, components, counting, aggregation, probes.

@@ -1,0 +1,1 @@
+//! The live health of the fleet: ingest, state, store, probes, scrape.

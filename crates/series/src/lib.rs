@@ -1,0 +1,1 @@
+//! Numbers over time, pure: the lossless block codec, ranges and reductions.

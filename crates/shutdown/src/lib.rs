@@ -1,0 +1,1 @@
+//! Signals, phases, named tasks and cleanups with deadlines, and the guarded listener.

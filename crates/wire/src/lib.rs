@@ -1,0 +1,1 @@
+//! The protocol between agent and monitor, and the only conversions.

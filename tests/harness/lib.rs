@@ -1,0 +1,1 @@
+//! The harness: starts real processes and libraries for the system tests.
