@@ -1,1 +1,15 @@
-//! What healthy means: statuses, components, counting, aggregation, probes.
+//! What *healthy* means: statuses, checks, counting, aggregation and the documents that probes read.
+
+mod check;
+pub mod clock;
+mod snapshot;
+mod status;
+
+pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit};
+pub use snapshot::{ComponentView, Snapshot};
+pub use status::{ParseStatusError, Status};
+
+/// Put into a request's extensions by the process that serves it: whether the caller sits on this machine.
+/// Absent means that it does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerIsLoopback(pub bool);
