@@ -105,12 +105,13 @@ pub struct AgentRecord {
     /// What it runs beside.
     pub role: Role,
     /// Its labels.
-    pub labels: BTreeMap<String, String>,
+    pub labels: Arc<BTreeMap<String, String>>,
     /// Its software version.
-    pub version: String,
+    pub version: Arc<str>,
     /// Its report interval.
     pub interval_ms: u32,
-    /// When it was last heard, unix milliseconds.
+    /// When it was last heard, unix milliseconds. [`Store::restore`] gives the time of its newest report when that
+    /// is later.
     pub last_seen_ms: i64,
     /// The boot of its last stream.
     pub boot: Boot,
@@ -202,6 +203,8 @@ pub struct ComponentRecord {
     pub checked_ms: Option<i64>,
     /// When the hard status last changed, unix milliseconds.
     pub changed_ms: i64,
+    /// Nothing was heard of it for too long; the statuses above are the last ones.
+    pub stale: bool,
 }
 
 /// A component's status from one moment on.
