@@ -1,7 +1,9 @@
 //! What *healthy* means: statuses, checks, counting, aggregation and the documents that probes read.
 
+pub mod aggregate;
 mod check;
 pub mod clock;
+pub mod counting;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod probe;

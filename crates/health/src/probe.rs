@@ -3,15 +3,13 @@
 
 mod detailed;
 mod ietf;
-mod overall;
 mod spelling;
 mod text;
 
 pub use ietf::{Page, ietf};
-pub(crate) use overall::instance;
-pub use overall::overall;
 pub use text::{Endpoint, Text, text};
 
+use crate::aggregate::{self, Aggregate, Part};
 use crate::{ComponentView, Dependency, Snapshot, Status, clock};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -105,27 +103,27 @@ impl<'a> Moment<'a> {
         self.heartbeat_age() < self.heartbeat_limit
     }
 
-    /// Readiness: started, neither stopping nor draining, and every readiness component up. A component under
-    /// maintenance is left out.
+    /// Readiness: started, not stopping, and the readiness components up.
     #[must_use]
     pub fn ready(&self) -> bool {
-        self.started
-            && !self.stopping
-            && !self.snapshot.draining
-            && self.dependencies().all(|c| c.maintenance || c.status_at(self.now_ms).is_up())
+        self.started && !self.stopping && self.dependable().is_up()
     }
 
-    /// The status of the process as shown: maintenance while it drains, else the instance rule's.
-    fn shown(&self) -> Shown {
+    /// What the readiness components make together, each treated as required: maintenance while the process
+    /// drains, healthy where there are none.
+    fn dependable(&self) -> Aggregate {
         if self.snapshot.draining {
-            Shown::Maintenance
-        } else {
-            Shown::Status(overall(&self.snapshot, self.now_ms))
+            return Aggregate::Maintenance;
         }
+        aggregate::instance(self.dependencies().map(|c| Part { required: true, ..part(c, self.now_ms) }))
+    }
+
+    fn overall(&self) -> Aggregate {
+        overall(&self.snapshot, self.now_ms)
     }
 
     fn dependencies(&self) -> impl Iterator<Item = &ComponentView> {
-        self.snapshot.components.iter().filter(|c| c.readiness)
+        self.snapshot.components.iter().map(|c| &**c).filter(|c| c.readiness)
     }
 }
 
@@ -143,32 +141,35 @@ pub struct Answer {
 /// `/health`: status, time, uptime, version.
 #[must_use]
 pub fn health(moment: &Moment<'_>) -> Answer {
-    let shown = moment.shown();
+    let overall = moment.overall();
     let mut body = Map::new();
-    body.insert("status".into(), shown.word().into());
+    body.insert("status".into(), overall.as_str().into());
     body.insert("timestamp".into(), spelling::time(moment.now).into());
     body.insert("uptime".into(), spelling::uptime(moment.now_ms.saturating_sub(moment.born_ms)).into());
     if moment.details {
         body.insert("version".into(), moment.version.into());
     }
-    shown.answer(body.into())
+    answer(overall, body.into())
 }
 
 /// `/health/detailed`: every component with its figures.
 #[must_use]
 pub fn detailed(moment: &Moment<'_>) -> Answer {
-    let shown = moment.shown();
+    let overall = moment.overall();
     let components: Map<String, Value> = moment
         .snapshot
         .components
         .iter()
         .map(|c| (c.name.to_string(), detailed::component(c, moment.now_ms, moment.details)))
         .collect();
-    shown.answer(json!({
-        "status": shown.word(),
-        "timestamp": spelling::time(moment.now),
-        "components": components,
-    }))
+    answer(
+        overall,
+        json!({
+            "status": overall.as_str(),
+            "timestamp": spelling::time(moment.now),
+            "components": components,
+        }),
+    )
 }
 
 /// `/health/ready`: may traffic come, and the word for each dependency.
@@ -179,7 +180,7 @@ pub fn ready(moment: &Moment<'_>) -> Answer {
     let ready = moment.ready();
     Answer {
         ok: ready,
-        maintenance: !ready && moment.snapshot.draining,
+        maintenance: moment.dependable() == Aggregate::Maintenance,
         body: json!({"ready": ready, "dependencies": dependencies}),
     }
 }
@@ -198,42 +199,38 @@ pub fn live(moment: &Moment<'_>) -> Answer {
 
 /// The word of `/health/ready` for one dependency.
 fn word(component: &ComponentView, now_ms: u64) -> &'static str {
-    match (Shown::of(component, now_ms), component.dependency) {
-        (Shown::Maintenance, _) => "maintenance",
-        (Shown::Status(Status::Healthy | Status::Degraded), Dependency::Database) => "connected",
-        (Shown::Status(Status::Healthy | Status::Degraded), Dependency::Other) => "available",
-        (Shown::Status(Status::Unhealthy), Dependency::Database) => "disconnected",
-        (Shown::Status(Status::Unhealthy), Dependency::Other) => "unavailable",
-        (Shown::Status(status @ (Status::Starting | Status::Unknown)), _) => status.as_str(),
+    match (shown(component, now_ms), component.dependency) {
+        (Aggregate::Maintenance, _) => "maintenance",
+        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database) => "connected",
+        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Other) => "available",
+        (Aggregate::Status(Status::Unhealthy), Dependency::Database) => "disconnected",
+        (Aggregate::Status(Status::Unhealthy), Dependency::Other) => "unavailable",
+        (Aggregate::Status(status @ (Status::Starting | Status::Unknown)), _) => status.as_str(),
     }
 }
 
-/// A status as it is shown: maintenance lies over the true one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Shown {
-    Maintenance,
-    Status(Status),
+fn answer(overall: Aggregate, body: Value) -> Answer {
+    Answer { ok: overall.is_up(), maintenance: overall == Aggregate::Maintenance, body }
 }
 
-impl Shown {
-    fn of(component: &ComponentView, now_ms: u64) -> Self {
-        if component.maintenance { Self::Maintenance } else { Self::Status(component.status_at(now_ms)) }
+/// The status of a process at `now_ms` of the boot clock: maintenance while it drains, else the instance rule
+/// over its components.
+#[must_use]
+pub fn overall(snapshot: &Snapshot, now_ms: u64) -> Aggregate {
+    if snapshot.draining {
+        return Aggregate::Maintenance;
     }
+    aggregate::instance(snapshot.components.iter().map(|c| part(c, now_ms)))
+}
 
-    fn word(self) -> &'static str {
-        match self {
-            Self::Maintenance => "maintenance",
-            Self::Status(status) => status.as_str(),
-        }
-    }
+/// A component as the instance rule counts it.
+pub(crate) fn part(component: &ComponentView, now_ms: u64) -> Part {
+    Part { status: component.status_at(now_ms), required: component.required, drained: component.maintenance }
+}
 
-    fn answer(self, body: Value) -> Answer {
-        Answer {
-            ok: matches!(self, Self::Status(status) if status.is_up()),
-            maintenance: self == Self::Maintenance,
-            body,
-        }
-    }
+/// What is shown for one component: maintenance lies over its status.
+fn shown(component: &ComponentView, now_ms: u64) -> Aggregate {
+    if component.maintenance { Aggregate::Maintenance } else { component.status_at(now_ms).into() }
 }
 
 #[cfg(test)]

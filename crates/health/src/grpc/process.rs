@@ -2,7 +2,8 @@
 //! from its components; the protocol is the server's.
 
 use super::{ServingStatus, Statuses};
-use crate::probe::{Moment, Source, instance};
+use crate::aggregate::{self, Aggregate};
+use crate::probe::{Moment, Source, part};
 use crate::{ComponentView, clock};
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -74,19 +75,13 @@ impl Statuses for ProcessStatuses {
     }
 }
 
-fn of_service(components: &[ComponentView], service: &str, now_ms: u64) -> Option<ServingStatus> {
+fn of_service(components: &[Arc<ComponentView>], service: &str, now_ms: u64) -> Option<ServingStatus> {
     let mut members = components.iter().filter(|c| *c.service == *service).peekable();
     members.peek()?;
-    Some(group(members, now_ms))
-}
-
-/// The instance rule; where maintenance leaves nobody, NOT_SERVING.
-fn group<'c>(members: impl IntoIterator<Item = &'c ComponentView>, now_ms: u64) -> ServingStatus {
-    let mut left = members.into_iter().filter(|c| !c.maintenance).peekable();
-    if left.peek().is_none() {
-        return ServingStatus::NotServing;
-    }
-    instance(left, now_ms).into()
+    Some(match aggregate::instance(members.map(|c| part(c, now_ms))) {
+        Aggregate::Status(status) => status.into(),
+        Aggregate::Maintenance => ServingStatus::NotServing,
+    })
 }
 
 /// A component asked for by name speaks for itself, required or not.

@@ -1,13 +1,13 @@
 //! One component in `/health/detailed`. Decides its keys, not its status.
 
-use super::{Shown, spelling};
+use super::{shown, spelling};
 use crate::{ComponentView, Figure};
 use serde_json::{Map, Value};
 
 /// The component as an object. Without `details` its message, metadata and figures are left out.
 pub(super) fn component(view: &ComponentView, now_ms: u64, details: bool) -> Value {
     let mut body = Map::new();
-    body.insert("status".into(), Shown::of(view, now_ms).word().into());
+    body.insert("status".into(), shown(view, now_ms).as_str().into());
     beneath(view, now_ms, &mut body);
     if let Some(took) = view.response_time {
         body.insert("response_time".into(), spelling::response_time(took).into());

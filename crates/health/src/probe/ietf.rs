@@ -1,7 +1,8 @@
 //! The same news as `application/health+json` (draft-inadarei-api-health-check): pass, warn or fail. Decides
 //! nothing that the plain documents do not decide.
 
-use super::{Answer, Moment, Shown, live, ready, spelling};
+use super::{Answer, Moment, live, ready, shown, spelling};
+use crate::aggregate::Aggregate;
 use crate::{ComponentView, Dependency, Figure, Status, Unit};
 use serde_json::{Map, Value, json};
 
@@ -23,17 +24,17 @@ pub enum Page {
 pub fn ietf(page: Page, moment: &Moment<'_>) -> Answer {
     match page {
         Page::Health => whole(moment, Map::new()),
-        Page::Detailed => whole(moment, checks(moment, moment.snapshot.components.iter())),
+        Page::Detailed => whole(moment, checks(moment, moment.snapshot.components.iter().map(|c| &**c))),
         Page::Ready => readiness(moment),
         Page::Live => liveness(moment),
     }
 }
 
 fn whole(moment: &Moment<'_>, checks: Map<String, Value>) -> Answer {
-    let shown = moment.shown();
-    let mut body = head(moment, verdict(shown));
-    if verdict(shown) != "pass" {
-        body.insert("notes".into(), json!([shown.word()]));
+    let overall = moment.overall();
+    let mut body = head(moment, verdict(overall));
+    if verdict(overall) != "pass" {
+        body.insert("notes".into(), json!([overall.as_str()]));
     }
     if !checks.is_empty() {
         body.insert("checks".into(), checks.into());
@@ -43,16 +44,8 @@ fn whole(moment: &Moment<'_>, checks: Map<String, Value>) -> Answer {
 
 fn readiness(moment: &Moment<'_>) -> Answer {
     let plain = ready(moment);
-    let warned =
-        moment.dependencies().any(|c| Shown::of(c, moment.now_ms) == Shown::Status(Status::Degraded));
-    let mut body = head(
-        moment,
-        match (plain.ok, warned) {
-            (false, _) => "fail",
-            (true, true) => "warn",
-            (true, false) => "pass",
-        },
-    );
+    let verdict = if plain.ok { verdict(moment.dependable()) } else { "fail" };
+    let mut body = head(moment, verdict);
     let checks = checks(moment, moment.dependencies());
     if !checks.is_empty() {
         body.insert("checks".into(), checks.into());
@@ -84,10 +77,10 @@ fn head(moment: &Moment<'_>, verdict: &'static str) -> Map<String, Value> {
 }
 
 /// Healthy passes, degraded warns, all else fails.
-fn verdict(shown: Shown) -> &'static str {
-    match shown {
-        Shown::Status(Status::Healthy) => "pass",
-        Shown::Status(Status::Degraded) => "warn",
+fn verdict(of: Aggregate) -> &'static str {
+    match of {
+        Aggregate::Status(Status::Healthy) => "pass",
+        Aggregate::Status(Status::Degraded) => "warn",
         _ => "fail",
     }
 }
@@ -138,15 +131,15 @@ fn measured(view: &ComponentView, figure: &Figure, moment: &Moment<'_>, checks: 
 
 /// What all measurements of a component share.
 fn observation(view: &ComponentView, moment: &Moment<'_>) -> Map<String, Value> {
-    let shown = Shown::of(view, moment.now_ms);
+    let verdict = verdict(shown(view, moment.now_ms));
     let mut entry = Map::new();
     entry.insert("componentId".into(), (&*view.name).into());
     entry.insert("componentType".into(), component_type(view).into());
-    entry.insert("status".into(), verdict(shown).into());
+    entry.insert("status".into(), verdict.into());
     if let Some(at) = view.checked_at {
         entry.insert("time".into(), spelling::time(at).into());
     }
-    if moment.details && verdict(shown) != "pass" && !view.message.is_empty() {
+    if moment.details && verdict != "pass" && !view.message.is_empty() {
         entry.insert("output".into(), (&*view.message).into());
     }
     entry

@@ -1,8 +1,9 @@
 //! `/livez`, `/readyz` and `/healthz` in the words of the Kubernetes API server. Decides the lines and their
 //! verdict; a failing answer is always verbose and withholds reasons from those who may not see details.
 
-use super::{Moment, Shown, spelling};
+use super::{Moment, shown, spelling};
 use crate::ComponentView;
+use crate::aggregate::Aggregate;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
@@ -60,7 +61,7 @@ pub fn text<'e>(
     if ok && !verbose {
         "ok".clone_into(&mut body);
     }
-    Text { ok, maintenance: !ok && moment.snapshot.draining && endpoint != Endpoint::Livez, body }
+    Text { ok, maintenance: !ok && endpoint.drained(moment), body }
 }
 
 impl Endpoint {
@@ -70,6 +71,16 @@ impl Endpoint {
             Self::Readyz => "readyz",
             Self::Healthz => "healthz",
         }
+    }
+
+    /// All that the endpoint asks is under maintenance.
+    fn drained(self, moment: &Moment<'_>) -> bool {
+        let asked = match self {
+            Self::Livez => return false,
+            Self::Readyz => moment.dependable(),
+            Self::Healthz => moment.overall(),
+        };
+        asked == Aggregate::Maintenance
     }
 }
 
@@ -121,7 +132,7 @@ fn lines<'m>(endpoint: Endpoint, moment: &'m Moment<'_>) -> Vec<Line<'m>> {
     let mut add = |name, good: bool, why: &dyn Fn() -> String| {
         lines.push(Line { name, state: if good { State::Ok } else { State::Failed(why()) } });
     };
-    let drained = || "the process drains".to_owned();
+    let drained = || "under maintenance".to_owned();
     match endpoint {
         Endpoint::Livez => add("heartbeat", moment.alive(), &|| {
             let age = u64::try_from(moment.heartbeat_age().as_millis()).unwrap_or(u64::MAX);
@@ -130,11 +141,11 @@ fn lines<'m>(endpoint: Endpoint, moment: &'m Moment<'_>) -> Vec<Line<'m>> {
         Endpoint::Readyz => {
             add("started", moment.started, &|| "the process is still starting".to_owned());
             add("shutdown", !moment.stopping, &|| "the process is shutting down".to_owned());
-            add("drain", !moment.snapshot.draining, &drained);
+            add("drain", !endpoint.drained(moment), &drained);
             lines.extend(moment.dependencies().map(|c| component(c, true, moment.now_ms)));
         }
         Endpoint::Healthz => {
-            add("drain", !moment.snapshot.draining, &drained);
+            add("drain", !endpoint.drained(moment), &drained);
             let components = moment.snapshot.components.iter();
             lines.extend(components.map(|c| component(c, c.required, moment.now_ms)));
         }
@@ -143,11 +154,11 @@ fn lines<'m>(endpoint: Endpoint, moment: &'m Moment<'_>) -> Vec<Line<'m>> {
 }
 
 fn component(view: &ComponentView, required: bool, now_ms: u64) -> Line<'_> {
-    let state = match Shown::of(view, now_ms) {
-        Shown::Maintenance => State::Maintenance,
-        Shown::Status(status) if status.is_up() => State::Ok,
-        Shown::Status(_) if required => State::Failed(why(view, now_ms)),
-        Shown::Status(_) => State::Tolerated(why(view, now_ms)),
+    let state = match shown(view, now_ms) {
+        Aggregate::Maintenance => State::Maintenance,
+        Aggregate::Status(status) if status.is_up() => State::Ok,
+        Aggregate::Status(_) if required => State::Failed(why(view, now_ms)),
+        Aggregate::Status(_) => State::Tolerated(why(view, now_ms)),
     };
     Line { name: &view.name, state }
 }
