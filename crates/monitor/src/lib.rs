@@ -1,1 +1,4 @@
 //! The live health of the fleet: ingest, state, store, probes, scrape.
+
+pub mod clock;
+pub mod store;
