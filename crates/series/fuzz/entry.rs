@@ -95,13 +95,15 @@ fn rows(series: usize, mut bytes: &[u8], seen: &mut Seen) {
             bytes = rest;
         }
         block.clear();
+        let mut before = sender.clone();
         while let Err(NotHeld { index }) = sender.encode(&row, &mut block) {
-            assert!(block.is_empty(), "refused, yet something was written");
+            assert!(block.is_empty() && sender == before, "refused, yet something was written");
             let mut encodings = sender.encodings().to_vec();
             let wider = encodings[index].widen(row[index].expect("an absent value is always held"));
             assert!(wider > encodings[index]);
             encodings[index] = wider;
             (sender, receiver) = (Columns::new(encodings.clone()), Columns::new(encodings));
+            before = sender.clone();
         }
         receiver.apply(&block).expect("a block of our own");
         seen.rows += 1;
