@@ -2,12 +2,14 @@
 
 pub mod aggregate;
 mod check;
+mod checker;
 pub mod clock;
 pub mod counting;
 mod snapshot;
 mod status;
 
-pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit};
+pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit, check_fn};
+pub use checker::{Changes, Checked, Checker, Observer, RegisterError, run_once};
 pub use snapshot::{ComponentView, Snapshot};
 pub use status::{ParseStatusError, Status};
 
