@@ -366,6 +366,9 @@ fn the_ietf_form_without_details_tells_no_version_output_or_figure() {
     );
 }
 
+/// Name, endpoint, moment, verbose, exclude; then good news or not, and the text.
+type Case<'a> = (&'a str, Endpoint, &'a Moment<'a>, bool, &'a [&'a str], bool, &'a str);
+
 #[test]
 fn text_is_ok_or_lists_every_line_as_the_api_server_does() {
     let base = moment(vec![
@@ -381,7 +384,7 @@ fn text_is_ok_or_lists_every_line_as_the_api_server_does() {
     let mut draining = moment(vec![]);
     drain(&mut draining);
     #[rustfmt::skip]
-    let cases: [(&str, Endpoint, &Moment<'_>, bool, &[&str], bool, &str); 15] = [
+    let cases: [Case<'_>; 15] = [
         ("short", Endpoint::Livez, &base, false, &[], true, "ok"),
         ("verbose", Endpoint::Livez, &base, true, &[], true,
             "[+]ping ok\n[+]heartbeat ok\nlivez check passed\n"),
