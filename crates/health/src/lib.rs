@@ -1,11 +1,20 @@
 //! What *healthy* means: statuses, checks, counting, aggregation and the documents that probes read.
 
+pub mod aggregate;
 mod check;
 pub mod clock;
+pub mod counting;
+#[cfg(feature = "grpc")]
+pub mod grpc;
+pub mod probe;
+#[cfg(feature = "axum")]
+mod router;
 mod snapshot;
 mod status;
 
 pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit};
+#[cfg(feature = "axum")]
+pub use router::{Details, router};
 pub use snapshot::{ComponentView, Snapshot};
 pub use status::{ParseStatusError, Status};
 

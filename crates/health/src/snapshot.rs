@@ -66,8 +66,9 @@ impl ComponentView {
 /// All components of this process at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// In the order of their registration.
-    pub components: Vec<ComponentView>,
+    /// In the order of their registration. Shared, so that a new snapshot costs one count per component that
+    /// did not change.
+    pub components: Vec<Arc<ComponentView>>,
     /// The process drains: it is under maintenance as a whole.
     pub draining: bool,
 }

@@ -1,1 +1,5 @@
 //! The live health of the fleet: ingest, state, store, probes, scrape.
+
+pub mod clock;
+pub mod fleet;
+pub mod store;
