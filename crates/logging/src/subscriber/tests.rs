@@ -73,7 +73,7 @@ fn levels_keep_what_they_say() {
 #[test]
 fn a_record_of_the_log_crate_keeps_its_own_target() {
     let records = log(Format::Json, "info", || {
-        tracing::info!(target: "log", "log.target" = "rustls", "log.file" = "a.rs", "log.line" = 5, "bridged");
+        tracing::info!(target: "log", { log.target = "rustls", log.file = "a.rs", log.line = 5 }, "bridged");
     })
     .records();
     assert_eq!(records[0]["target"], "rustls");
