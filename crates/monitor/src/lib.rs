@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod fleet;
+pub mod ingest;
 pub mod journal;
 pub mod store;
