@@ -14,6 +14,8 @@ use crate::source::{no_list, no_map};
 use crate::suggest;
 use crate::taken::Taken;
 
+/// How many unknown keys of one map are told one by one.
+const TOLD: usize = 100;
 /// The most known keys that an unknown one's message lists.
 const LISTED: usize = 24;
 
@@ -53,11 +55,15 @@ impl<'t> Map<'t> {
 
     /// Ends the reading: what was taken, and the problems, those of unknown keys included.
     pub(crate) fn finish(mut self) -> (Vec<(String, Taken)>, Vec<Problem>) {
-        for entry in self.entries {
-            if !self.known.contains(&entry.key) {
-                let message = self.unknown(&entry.key);
-                self.problems.push(Problem::new(&entry.origin, &join(&self.path, &entry.key), message));
-            }
+        let unknown: Vec<&Entry> =
+            self.entries.iter().filter(|entry| !self.known.contains(&entry.key)).collect();
+        for entry in unknown.iter().take(TOLD) {
+            let message = self.unknown(&entry.key);
+            self.problems.push(Problem::new(&entry.origin, &join(&self.path, &entry.key), message));
+        }
+        if let Some(entry) = unknown.get(TOLD) {
+            let message = format!("from here on {} more unknown keys", unknown.len() - TOLD);
+            self.problems.push(Problem::new(&entry.origin, &self.path, message));
         }
         (self.taken, self.problems)
     }
@@ -93,10 +99,10 @@ impl<'t> Map<'t> {
         &self.origin
     }
 
-    /// Whether a key is set (to something). Does not make it known.
+    /// Whether a key is written, even with nothing after it. Does not make it known.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.find(key).is_some()
+        self.entries.iter().any(|entry| entry.key == key)
     }
 
     /// The keys that are written here. Does not make them known.
