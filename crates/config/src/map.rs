@@ -59,7 +59,8 @@ impl<'t> Map<'t> {
             self.entries.iter().filter(|entry| !self.known.contains(&entry.key)).collect();
         for entry in unknown.iter().take(TOLD) {
             let message = self.unknown(&entry.key);
-            self.problems.push(Problem::new(&entry.origin, &join(&self.path, &entry.key), message));
+            let key = before_colon(&entry.key);
+            self.problems.push(Problem::new(&entry.origin, &join(&self.path, key), message));
         }
         if let Some(entry) = unknown.get(TOLD) {
             let message = format!("from here on {} more unknown keys", unknown.len() - TOLD);
@@ -69,6 +70,9 @@ impl<'t> Map<'t> {
     }
 
     fn unknown(&self, key: &str) -> String {
+        if before_colon(key).len() < key.len() {
+            return format!("a space is missing after {}", quoted(&format!("{}:", before_colon(key))));
+        }
         let word = quoted(key);
         if let Some(meant) = suggest::nearest(key, self.known.iter().map(String::as_str)) {
             return format!("unknown key {word}; did you mean `{meant}`?");
@@ -168,6 +172,11 @@ impl<'t> Map<'t> {
         };
         self.problems.push(Problem::new(&node.origin, path, message));
     }
+}
+
+/// The key that was meant by `{password:hunter2}`, which YAML takes as one long key: what follows may be secret.
+fn before_colon(key: &str) -> &str {
+    key.split(':').next().unwrap_or_default()
 }
 
 /// What a reader wants to find.

@@ -298,6 +298,7 @@ fn secrets_come_from_text_or_a_file_and_are_in_no_message() {
             "password: [hunter2]",
             "password: is a list, a single value is wanted; write for instance `password: …`",
         ),
+        ("{password:hunter2}", "f.yaml:1: password: a space is missing after `password:`"),
         ("url: db:hunter2@x", "url: is not a URL: it has no `://`; write for instance"),
         ("url: postgres://a:hunter2@h:x/", "url: is not a URL: it has a port that is not between"),
     ] {
