@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 mod check;
+mod checker;
 pub mod clock;
 pub mod counting;
 #[cfg(feature = "grpc")]
@@ -12,7 +13,8 @@ mod router;
 mod snapshot;
 mod status;
 
-pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit};
+pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit, check_fn};
+pub use checker::{Changes, Checked, Checker, Observer, RegisterError, run_once};
 #[cfg(feature = "axum")]
 pub use router::{Details, router};
 pub use snapshot::{ComponentView, Snapshot};

@@ -134,7 +134,13 @@ impl Fleet {
     }
 
     /// The agent's whole set and every status.
-    pub fn adopt(&self, agent: &Agent, set: &[ComponentDef], now: Vec<ComponentReport>, told: Told) -> Effects {
+    pub fn adopt(
+        &self,
+        agent: &Agent,
+        set: &[ComponentDef],
+        now: Vec<ComponentReport>,
+        told: Told,
+    ) -> Effects {
         agent.adopt(set, now, told, &self.board)
     }
 

@@ -2,4 +2,5 @@
 
 pub mod clock;
 pub mod fleet;
+pub mod journal;
 pub mod store;

@@ -91,8 +91,22 @@ pub struct Group {
     pub forgotten: Vec<AgentKey>,
     /// Status changes, for history and uptime.
     pub changes: Vec<StatusChange>,
+    /// Times of which agents told later what the monitor did not hear: the stale changes in them are deleted, before
+    /// `changes` are written.
+    pub covered: Vec<Covered>,
     /// Times in which no monitor watched.
     pub blind: Vec<(i64, i64)>,
+}
+
+/// A component's time that is known after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Which component.
+    pub key: ComponentKey,
+    /// From when, unix milliseconds.
+    pub from_ms: i64,
+    /// Until when.
+    pub to_ms: i64,
 }
 
 /// An agent as the store keeps it.

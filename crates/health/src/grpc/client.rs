@@ -6,6 +6,7 @@ use super::{ServingStatus, from_wire, pb};
 use futures::stream::{self, Stream};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::transport::Channel;
 use tonic::{Code, Request, Status, Streaming};
 
@@ -38,6 +39,7 @@ pub async fn check(channel: Channel, service: &str, deadline: Duration) -> Resul
     let mut request = Request::new(pb::HealthCheckRequest { service: service.to_owned() });
     request.set_timeout(deadline);
     let mut client = HealthClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
+    let began = Instant::now();
     let answer = tokio::time::timeout(deadline, client.check(request))
         .await
         .map_err(|_| CheckError::Deadline(deadline))?
@@ -45,6 +47,8 @@ pub async fn check(channel: Channel, service: &str, deadline: Duration) -> Resul
             Code::NotFound => CheckError::UnknownService(service.to_owned()),
             Code::Unimplemented => CheckError::Unimplemented,
             Code::DeadlineExceeded => CheckError::Deadline(deadline),
+            // The channel's own timer may come first; its word is `Cancelled`.
+            _ if began.elapsed() >= deadline => CheckError::Deadline(deadline),
             _ => CheckError::Call(Box::new(status)),
         })?;
     from_wire(answer.into_inner()).ok_or_else(|| CheckError::UnknownService(service.to_owned()))

@@ -115,6 +115,15 @@ impl Watchers {
     }
 }
 
+#[cfg(test)]
+impl Watchers {
+    /// Names watched, streams open, and whether the looking task runs.
+    pub(super) fn kept(&self) -> (usize, usize, bool) {
+        let state = self.state.lock();
+        (state.names.len(), state.open, state.looking)
+    }
+}
+
 /// The looking task's hold on the watchers. If the task breaks off while it is counted on (the source
 /// panicked, or the task's runtime ended), the streams end so that their callers come again.
 struct Looking(Weak<Watchers>);

@@ -124,7 +124,8 @@ impl Live {
         } else {
             Presence::Lost { since_ms: now.run_ms }
         };
-        let run_ms = |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
+        let run_ms =
+            |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
         let components: Vec<Component> = components
             .iter()
             .map(|record| {
@@ -156,7 +157,13 @@ impl Live {
     }
 
     /// Counts what was restored into the services without an event for each component.
-    pub(crate) fn settle_restored(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment, effects: &mut Effects) {
+    pub(crate) fn settle_restored(
+        &mut self,
+        id: &Arc<str>,
+        board: &Mutex<Board>,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.shown(draining)).collect();
         self.recount(id, self.services(), board, now, effects);

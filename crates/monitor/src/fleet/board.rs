@@ -158,8 +158,9 @@ impl Board {
                     service.groups.push(Arc::clone(&name));
                 }
             }
-            let (shown, since_ms) =
-                before.get(&name).map_or((Aggregate::Status(Status::Unknown), now_ms), |g| (g.shown, g.since_ms));
+            let (shown, since_ms) = before
+                .get(&name)
+                .map_or((Aggregate::Status(Status::Unknown), now_ms), |g| (g.shown, g.since_ms));
             let services = members.iter().map(|m| m.as_str().into()).collect();
             self.groups.insert(name, Group { services, shown, since_ms });
         }
@@ -246,7 +247,12 @@ impl Board {
     }
 
     /// What one component of one instance shows.
-    pub(crate) fn instance_component(&self, service: &str, component: &str, agent: &str) -> Option<Aggregate> {
+    pub(crate) fn instance_component(
+        &self,
+        service: &str,
+        component: &str,
+        agent: &str,
+    ) -> Option<Aggregate> {
         let instance = self.services.get(service)?.instances.get(agent)?;
         instance.components.iter().find(|(name, _)| **name == *component).map(|(_, shown)| *shown)
     }
@@ -254,7 +260,8 @@ impl Board {
     /// The agents that have an instance of the service, and what each shows.
     pub(crate) fn instances(&self, service: &str) -> Vec<(Arc<str>, Aggregate)> {
         let Some(service) = self.services.get(service) else { return Vec::new() };
-        let mut all: Vec<_> = service.instances.iter().map(|(agent, i)| (Arc::clone(agent), i.shown)).collect();
+        let mut all: Vec<_> =
+            service.instances.iter().map(|(agent, i)| (Arc::clone(agent), i.shown)).collect();
         all.sort_unstable_by(|a, b| a.0.cmp(&b.0));
         all
     }

@@ -80,7 +80,12 @@ impl Component {
 
     /// Takes an agent's word. `checked` is the time of its last result on both clocks. A `starting` of a new boot
     /// changes nothing while the last status is held.
-    pub(crate) fn tell(&mut self, report: ComponentReport, checked: Option<(u64, i64)>, restart_grace_ms: u64) {
+    pub(crate) fn tell(
+        &mut self,
+        report: ComponentReport,
+        checked: Option<(u64, i64)>,
+        restart_grace_ms: u64,
+    ) {
         let knew = !matches!(self.hard, Status::Unknown | Status::Starting);
         if report.hard == Status::Starting && knew {
             let since = self.checked_run_ms.unwrap_or(0);

@@ -1,6 +1,6 @@
 //! What a step of the fleet brings about: rows for the store and events for those who watch. Pure data.
 
-use crate::store::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, StatusChange};
+use crate::store::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, StatusChange};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -11,6 +11,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// For history and uptime.
     pub changes: Vec<StatusChange>,
+    /// Times that are known after all.
+    pub covered: Vec<Covered>,
     /// Components as they are now.
     pub components: Vec<ComponentRecord>,
     /// Components that are gone.
@@ -32,6 +34,7 @@ impl Effects {
             && self.components.is_empty()
             && self.removed.is_empty()
             && self.agents.is_empty()
+            && self.covered.is_empty()
             && self.forgotten.is_empty()
             && !self.shown_changed
     }

@@ -53,7 +53,8 @@ impl Compiled {
             let series = &layout.set.series[position];
             let (kind, digits) = series.encoding;
             let Ok(at) = sources.binary_search_by_key(&series.source, |s| s.id) else { continue };
-            let (Ok(encoding), Ok(position)) = (Encoding::from_wire(kind, digits), u32::try_from(position)) else {
+            let (Ok(encoding), Ok(position)) = (Encoding::from_wire(kind, digits), u32::try_from(position))
+            else {
                 continue;
             };
             sources[at].series.push(position);

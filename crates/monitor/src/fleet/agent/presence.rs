@@ -3,11 +3,11 @@
 use farol_wire::Role;
 
 /// An agent that said nothing of now for so many report intervals is lost.
-pub const LOST_AFTER_INTERVALS: u64 = 3;
+pub(crate) const LOST_AFTER_INTERVALS: u64 = 3;
 /// How long the last status stands while an agent restarts.
-pub const RESTART_GRACE_MS: u64 = 60_000;
+pub(crate) const RESTART_GRACE_MS: u64 = 60_000;
 /// Statuses older than this are not served after a restart of the monitor.
-pub const RESTORE_AT_MOST_MS: i64 = 300_000;
+pub(crate) const RESTORE_AT_MOST_MS: i64 = 300_000;
 
 /// Whether an agent is there. Times are on the running clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,12 @@ impl Presence {
     #[must_use]
     pub fn is_over(self, last_message_ms: u64, interval_ms: u32, run_ms: u64) -> bool {
         match self {
-            Self::Here => run_ms.saturating_sub(last_message_ms) > LOST_AFTER_INTERVALS * u64::from(interval_ms),
-            Self::Held { until_ms } | Self::Restored { until_ms } | Self::Leaving { until_ms } => run_ms >= until_ms,
+            Self::Here => {
+                run_ms.saturating_sub(last_message_ms) > LOST_AFTER_INTERVALS * u64::from(interval_ms)
+            }
+            Self::Held { until_ms } | Self::Restored { until_ms } | Self::Leaving { until_ms } => {
+                run_ms >= until_ms
+            }
             Self::Lost { .. } => false,
         }
     }
@@ -82,6 +86,6 @@ pub fn forget_after_ms(role: Role) -> u64 {
 
 /// How long restored statuses stand for an agent with this interval.
 #[must_use]
-pub fn restore_grace_ms(interval_ms: u32) -> u64 {
+pub(crate) fn restore_grace_ms(interval_ms: u32) -> u64 {
     (LOST_AFTER_INTERVALS * u64::from(interval_ms)).max(RESTART_GRACE_MS)
 }

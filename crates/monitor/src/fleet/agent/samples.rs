@@ -1,7 +1,7 @@
 //! An agent's latest samples, source by source. Takes blocks in order; what they mean is decided elsewhere.
 
-use crate::fleet::layout::Compiled;
 use crate::clock::Moment;
+use crate::fleet::layout::Compiled;
 use farol_series::{BlockError, Columns};
 use farol_wire::SeriesDef;
 use std::sync::Arc;
@@ -108,12 +108,16 @@ impl Samples {
                 .sources
                 .iter()
                 .zip(&self.sources)
-                .filter(move |(_, s)| s.ticked_run_ms > 0 && now.run_ms.saturating_sub(s.ticked_run_ms) <= max_age_ms)
+                .filter(move |(_, s)| {
+                    s.ticked_run_ms > 0 && now.run_ms.saturating_sub(s.ticked_run_ms) <= max_age_ms
+                })
                 .flat_map(move |(compiled, source)| {
-                    compiled.series.iter().zip(source.columns.values()).filter_map(move |(position, value)| {
-                        let series = layout.layout.set.series.get(*position as usize)?;
-                        Some(Sample { series, value: value?, at_ms: source.ticked_wall_ms })
-                    })
+                    compiled.series.iter().zip(source.columns.values()).filter_map(
+                        move |(position, value)| {
+                            let series = layout.layout.set.series.get(*position as usize)?;
+                            Some(Sample { series, value: value?, at_ms: source.ticked_wall_ms })
+                        },
+                    )
                 })
         })
     }

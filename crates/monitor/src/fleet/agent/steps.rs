@@ -119,7 +119,13 @@ impl Agent {
     }
 
     /// A planned end is announced.
-    pub(crate) fn goodbye(&self, kind: Farewell, deadline_ms: u32, now: Moment, board: &Mutex<Board>) -> Effects {
+    pub(crate) fn goodbye(
+        &self,
+        kind: Farewell,
+        deadline_ms: u32,
+        now: Moment,
+        board: &Mutex<Board>,
+    ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
         if let Some(link) = &live.stream {
@@ -134,7 +140,9 @@ impl Agent {
         event.reason = Some(word.into());
         effects.events.push(event);
         live.presence = match kind {
-            Farewell::Workload => Presence::Leaving { until_ms: now.run_ms + u64::from(deadline_ms.max(1_000)) },
+            Farewell::Workload => {
+                Presence::Leaving { until_ms: now.run_ms + u64::from(deadline_ms.max(1_000)) }
+            }
             Farewell::Agent => Presence::Held { until_ms: now.run_ms + RESTART_GRACE_MS },
             Farewell::Failing => Presence::Lost { since_ms: now.run_ms },
         };
@@ -246,7 +254,9 @@ impl Live {
             let stale = match presence {
                 Presence::Lost { .. } => true,
                 Presence::Here => component.held_until_ms.is_none() && component.has_expired(now.run_ms),
-                Presence::Held { .. } | Presence::Restored { .. } | Presence::Leaving { .. } => component.stale,
+                Presence::Held { .. } | Presence::Restored { .. } | Presence::Leaving { .. } => {
+                    component.stale
+                }
             };
             changed |= stale != component.stale;
             component.stale = stale;
