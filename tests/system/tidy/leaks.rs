@@ -59,7 +59,7 @@ mod shown_to_fail {
         for (text, count) in [
             (format!("fine\ncd {work}/main"), 1),
             (format!("\"{home}/ana/farol\""), 1),
-            (format!("{work}"), 0),
+            (work.to_owned(), 0),
             (format!("docs{work}/plan.md"), 0),
             (format!("{work}ers/x"), 0),
             (format!("see https://index.{}/x", HOSTS[0]), 1),
