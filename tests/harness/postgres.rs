@@ -99,10 +99,11 @@ impl Postgres {
             std::future::ready(ended || ready())
         })
         .await?;
-        if ended {
+        // Whoever answers at the port, it is not ours when ours has ended.
+        if running.has_ended() {
             self.running = None;
         }
-        Ok(!ended)
+        Ok(self.running.is_some())
     }
 
     /// Starts it again on its port.
@@ -272,9 +273,10 @@ fn program(name: &str) -> Result<Command> {
 fn directory() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").context("PostgreSQL is not installed")?;
     let with_server = |path: &PathBuf| path.join("bin/postgres").exists();
-    let newest = versions.filter_map(|entry| Some(entry.ok()?.path())).filter(with_server).max_by_key(|path| {
-        path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
-    });
+    let newest =
+        versions.filter_map(|entry| Some(entry.ok()?.path())).filter(with_server).max_by_key(|path| {
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
+        });
     Ok(newest.context("no PostgreSQL server is installed")?.join("bin"))
 }
 
