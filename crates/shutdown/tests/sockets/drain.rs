@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::sleep;
 
-use crate::clients::{SEVEN, bad_client};
+use crate::clients::{PREFACE, SETTINGS, SETTINGS_ACK, SEVEN, asks_for, bad_client, says};
 use crate::rig::{Rig, ms, short, until};
 
 /// What a busy machine may add to a budget.
@@ -132,4 +132,26 @@ async fn a_stream_that_watches_the_token_ends_the_drain_early() {
     assert!(body.is_ok(), "the stream ended in order: {body:?}");
     assert!(took < ms(1_000), "{took:?}");
     assert_eq!((report.code, report.connections_cut), (exit::OK, 0));
+}
+
+#[tokio::test]
+async fn a_cut_connection_takes_its_handlers_with_it() {
+    let working = Arc::new(());
+    let held = working.clone();
+    let works = get(move || {
+        let held = held.clone();
+        async move {
+            let _held = held;
+            std::future::pending::<&'static str>().await
+        }
+    });
+    let rig = Rig::serving(Router::new().route("/work", works), short(), Limits::default(), None);
+    let http1: &[&[u8]] = &[b"GET /work HTTP/1.1\r\nHost: x\r\n\r\n"];
+    let _one = says(rig.addr, http1).await;
+    let _two = says(rig.addr, &[PREFACE, SETTINGS, SETTINGS_ACK, &asks_for("/work")]).await;
+    // The test's own, the router's, and one for each handler at work.
+    until("both handlers are at work", || Arc::strong_count(&working) == 4).await;
+    let (report, _) = rig.stop().await;
+    assert_eq!((report.code, report.connections_cut), (exit::OK, 2));
+    until("nobody works any more", || Arc::strong_count(&working) == 1).await;
 }

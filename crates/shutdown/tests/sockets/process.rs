@@ -24,6 +24,7 @@ const AT_ONCE: Duration = ms(200);
 fn child() {
     let role = std::env::var(ROLE).expect("only run as a child process");
     let signals = signal::terminations().unwrap();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
     let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let code = workers.block_on(run(&role, signals));
     // As a real `main` does: what is left of the runtime is dropped before the end.
@@ -114,6 +115,7 @@ impl Running {
             .env(ROLE, role)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let said = BufReader::new(child.stdout.take().unwrap());
@@ -148,8 +150,15 @@ impl Running {
         fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
     }
 
+    /// What it logged, after its end.
+    fn log(&mut self) -> String {
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        log
+    }
+
     /// Its exit code, and how long it took from now.
-    async fn end(mut self) -> (i32, Duration) {
+    async fn end(&mut self) -> (i32, Duration) {
         let began = Instant::now();
         let ended = async {
             loop {
@@ -184,6 +193,17 @@ async fn a_signal_ends_a_serving_process_in_order() {
         let (code, took) = process.end().await;
         assert_eq!(code, 0, "{signal:?}: cut clients are normal");
         assert!(took < short().total() + ms(400), "{signal:?}: {took:?}");
+        let log = process.log();
+        let ended: Vec<_> = log.lines().filter(|line| line.contains("phase ended")).collect();
+        let phases = ["STOP_ACCEPTING_REQUESTS", "DRAIN_CONNECTIONS", "CLEANUP_RESOURCES", "FINAL_SHUTDOWN"];
+        assert_eq!(ended.len(), phases.len(), "{log}");
+        for (line, phase) in ended.iter().zip(phases) {
+            assert!(line.contains(phase) && line.contains("duration_ms="), "{line}");
+        }
+        assert!(
+            log.contains("connections cut at the end of the drain budget") && log.contains("connections=1"),
+            "{log}"
+        );
     }
 }
 
@@ -226,6 +246,7 @@ async fn blocked_workers_cannot_keep_the_process() {
     let (code, took) = process.end().await;
     assert_eq!(code, i32::from(exit::CUT));
     assert!(took < short().total() + ms(1_200), "{took:?}");
+    assert!(process.log().contains("the process did not end by itself inside its budget"));
 }
 
 #[tokio::test]
@@ -267,17 +288,24 @@ async fn a_hangup_is_heard_and_ends_nothing() {
 async fn without_file_descriptors_no_cpu_is_burned_and_service_comes_back() {
     let mut process = Running::start("few descriptors");
     let addr = process.addr();
+    let url = format!("http://{addr}/");
+    let honest = reqwest::Client::new();
+    honest.get(&url).send().await.unwrap().text().await.unwrap();
     let mut held = Vec::new();
     for _ in 0..100 {
         held.push(TcpStream::connect(addr).await.unwrap());
     }
     process.hear("exhausted");
     let before = process.cpu_ticks();
-    sleep(ms(2_000)).await;
+    for _ in 0..20 {
+        let answer = timeout(ms(500), honest.get(&url).send()).await.expect("open connections are served");
+        assert_eq!(answer.unwrap().text().await.unwrap(), "hello");
+        sleep(ms(100)).await;
+    }
     let ticks = process.cpu_ticks() - before;
     assert!(ticks < 20, "{ticks} ticks of 10 ms in 2 s: more than a tenth of a core");
     drop(held);
-    let answer = timeout(PATIENCE, reqwest::get(format!("http://{addr}/"))).await.unwrap().unwrap();
+    let answer = timeout(PATIENCE, reqwest::get(url)).await.unwrap().unwrap();
     assert_eq!(answer.text().await.unwrap(), "hello");
     process.signal(Signal::TERM);
     let mut rest = String::new();
