@@ -9,13 +9,42 @@ use std::time::Duration;
 
 /// One question about one thing beside us.
 ///
-/// The checker drops the future at its deadline, so it must be safe to cancel at any await.
+/// The checker drops the future at its deadline, so it must be safe to cancel at any await. It must not block its
+/// thread: what blocks cannot be dropped, holds one thread of the runtime, and is not run again until it ends.
 pub trait Check: Send + Sync + 'static {
     /// The kind as it stands in the configuration, for instance `postgres`.
     fn kind(&self) -> &'static str;
 
     /// Asks once. A failure is an [`Outcome`], never an error.
     fn run(&self) -> BoxFuture<'_, Outcome>;
+}
+
+/// A check made of a function, for what only the application itself can tell.
+pub fn check_fn<F, A>(kind: &'static str, ask: F) -> impl Check
+where
+    F: Fn() -> A + Send + Sync + 'static,
+    A: Future<Output = Outcome> + Send + 'static,
+{
+    FromFn { kind, ask }
+}
+
+struct FromFn<F> {
+    kind: &'static str,
+    ask: F,
+}
+
+impl<F, A> Check for FromFn<F>
+where
+    F: Fn() -> A + Send + Sync + 'static,
+    A: Future<Output = Outcome> + Send + 'static,
+{
+    fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    fn run(&self) -> BoxFuture<'_, Outcome> {
+        Box::pin((self.ask)())
+    }
 }
 
 /// The answer of one run of a check. A failed check is data.
@@ -213,7 +242,7 @@ impl Spec {
     /// Three intervals and one deadline.
     #[must_use]
     pub fn default_ttl(interval: Duration, deadline: Duration) -> Duration {
-        interval * 3 + deadline
+        interval.saturating_mul(3).saturating_add(deadline)
     }
 }
 
@@ -226,4 +255,11 @@ pub struct Registration {
     pub check: Arc<dyn Check>,
     /// Equal for an unchanged check: a reload then keeps its state. Made from the check's configuration.
     pub fingerprint: u64,
+}
+
+impl Registration {
+    /// A check that stays the same as long as its specification does.
+    pub fn new(spec: Spec, check: impl Check) -> Self {
+        Self { spec, check: Arc::new(check), fingerprint: 0 }
+    }
 }

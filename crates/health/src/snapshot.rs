@@ -1,6 +1,7 @@
 //! What a process knows of its own components at one moment. Readers get it whole, in O(1).
 
 use crate::Status;
+use crate::aggregate::{Aggregate, Part, instance};
 use crate::check::{Dependency, Figure};
 use jiff::Timestamp;
 use std::borrow::Cow;
@@ -66,8 +67,30 @@ impl ComponentView {
 /// All components of this process at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// In the order of their registration.
-    pub components: Vec<ComponentView>,
+    /// In the order of their registration. Shared, so that a new snapshot costs one count per component that
+    /// did not change.
+    pub components: Vec<Arc<ComponentView>>,
     /// The process drains: it is under maintenance as a whole.
     pub draining: bool,
+}
+
+impl Snapshot {
+    /// The process's own status at `now_ms` of the boot clock: the instance rule over its components.
+    #[must_use]
+    pub fn status_at(&self, now_ms: u64) -> Aggregate {
+        if self.draining {
+            return Aggregate::Maintenance;
+        }
+        instance(self.components.iter().map(|component| Part {
+            status: component.status_at(now_ms),
+            required: component.required,
+            drained: component.maintenance,
+        }))
+    }
+
+    /// The component of this name.
+    #[must_use]
+    pub fn component(&self, name: &str) -> Option<&Arc<ComponentView>> {
+        self.components.iter().find(|component| &*component.name == name)
+    }
 }

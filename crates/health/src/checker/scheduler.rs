@@ -1,0 +1,104 @@
+//! The one task behind a checker: waits for timers and for the ends of runs, and starts what the board says. Every
+//! decision is the board's.
+
+use super::Inner;
+use super::board::{Moment, Start};
+use super::heartbeat::Heartbeat;
+use super::verdict::End;
+use crate::Outcome;
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+use tokio::task::{Id, JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// What the task of a run gives: the answer, and how long it took.
+type Landed = Result<(Id, (Outcome, Duration)), JoinError>;
+
+/// The runs under way: at most one for each component.
+#[derive(Default)]
+struct Flights {
+    /// Dropped with the scheduler, which cuts them all.
+    tasks: JoinSet<(Outcome, Duration)>,
+    /// Whose run a task is; a task that panicked says no more than its id.
+    components: HashMap<Id, u64>,
+}
+
+impl Flights {
+    fn start(&mut self, Start { id, check }: Start) -> tokio::task::AbortHandle {
+        let handle = self.tasks.spawn(async move {
+            let since = Instant::now();
+            let outcome = check.run().await;
+            (outcome, since.elapsed())
+        });
+        self.components.insert(handle.id(), id);
+        handle
+    }
+
+    /// Whose run has ended and how; `None` for how when it was cut.
+    fn landed(&mut self, landed: Landed) -> Option<(u64, Option<End>)> {
+        let (task, end) = match landed {
+            Ok((task, (outcome, took))) => (task, Some(End::Answered { outcome, took })),
+            Err(error) if error.is_panic() => (error.id(), Some(End::Panicked)),
+            Err(error) => (error.id(), None),
+        };
+        self.components.remove(&task).map(|id| (id, end))
+    }
+}
+
+/// Runs until the token is cancelled.
+pub(super) async fn run(inner: &Inner, token: CancellationToken) {
+    let Some(_only) = token.run_until_cancelled(inner.running.lock()).await else { return };
+    let _disarm = Disarm(inner);
+    let mut flights = Flights::default();
+    let mut heartbeat = Heartbeat::new(Instant::now(), (inner.now_ms)());
+    inner.board.lock().arm(Instant::now());
+    let mut landed = None;
+    loop {
+        let next = turn(inner, &mut flights, &mut heartbeat, landed.take());
+        tokio::select! {
+            biased;
+            () = token.cancelled() => return,
+            Some(one) = flights.tasks.join_next_with_id() => landed = Some(one),
+            () = inner.wake.notified() => {}
+            () = tokio::time::sleep_until(next) => {}
+        }
+    }
+}
+
+/// Does all that can be done now and says when there will be more to do.
+fn turn(inner: &Inner, flights: &mut Flights, heartbeat: &mut Heartbeat, landed: Option<Landed>) -> Instant {
+    let (now, now_ms) = (Instant::now(), (inner.now_ms)());
+    let slept = heartbeat.look(now, now_ms);
+    inner.heartbeat_ms.store(now_ms, Ordering::Relaxed);
+    let moment = Moment { now, now_ms, starved_since: &|then| heartbeat.late_since(then) };
+
+    let mut board = inner.board.lock();
+    if slept {
+        board.run_all_soon(now);
+    }
+    let mut next = landed;
+    while let Some(landed) = next {
+        if let Some((id, end)) = flights.landed(landed) {
+            board.landed(id, end, moment);
+        }
+        next = flights.tasks.try_join_next_with_id();
+    }
+    for start in board.turn(moment) {
+        let id = start.id;
+        let abort = flights.start(start);
+        board.started(id, now, abort);
+    }
+    inner.publish(&mut board);
+    board.next_due().map_or(heartbeat.due(), |due| due.min(heartbeat.due()))
+}
+
+/// Leaves the board as before the run, also when the scheduler's future is dropped.
+struct Disarm<'a>(&'a Inner);
+
+impl Drop for Disarm<'_> {
+    fn drop(&mut self) {
+        self.0.board.lock().disarm();
+    }
+}
