@@ -1,1 +1,6 @@
 //! The harness: starts real processes and libraries for the system tests.
+
+pub mod postgres;
+pub mod redis;
+mod server;
+pub mod wait;

@@ -5,11 +5,18 @@ mod check;
 mod checker;
 pub mod clock;
 pub mod counting;
+#[cfg(feature = "grpc")]
+pub mod grpc;
+pub mod probe;
+#[cfg(feature = "axum")]
+mod router;
 mod snapshot;
 mod status;
 
 pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit, check_fn};
 pub use checker::{Changes, Checked, Checker, Observer, RegisterError, run_once};
+#[cfg(feature = "axum")]
+pub use router::{Details, router};
 pub use snapshot::{ComponentView, Snapshot};
 pub use status::{ParseStatusError, Status};
 

@@ -1,0 +1,130 @@
+//! A tower layer: each request has an id, every line it causes carries it, and one line tells how it went.
+//! It does not know axum or who the peer is; the caller says where to find the route and the peer.
+
+mod access;
+mod body;
+mod id;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::{Extensions, Request, Response};
+use tracing::Instrument as _;
+
+use access::Access;
+pub use body::Body;
+pub use id::CorrelationId;
+
+/// The target of the span `request`; every filter keeps it, because it carries the correlation id.
+pub(crate) const SPAN_TARGET: &str = "farol::correlation";
+
+/// Finds what a server has put into a request's extensions.
+type Find = fn(&Extensions) -> Option<String>;
+
+/// Gives each request its correlation id and logs one line when its response begins: INFO, DEBUG when quiet.
+///
+/// The id is a valid `X-Request-ID`, else the trace id of `traceparent`, else new; it is returned as
+/// `X-Request-ID` and put into the request's extensions as [`CorrelationId`].
+#[derive(Clone)]
+pub struct Layer {
+    settings: Arc<Settings>,
+}
+
+#[derive(Clone, Default)]
+struct Settings {
+    /// Paths that begin so are probed all day: their lines are DEBUG.
+    quiet: Vec<String>,
+    /// The matched route, for instance axum's `MatchedPath`.
+    route: Option<Find>,
+    /// Who asks, as the listener knows it.
+    peer: Option<Find>,
+}
+
+impl Layer {
+    /// No quiet path, no route, no peer.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { settings: Arc::default() }
+    }
+
+    /// Requests whose path begins with one of these are logged at DEBUG.
+    #[must_use]
+    pub fn quiet(mut self, prefixes: &[&str]) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.quiet.extend(prefixes.iter().map(|prefix| (*prefix).to_owned()));
+        self
+    }
+
+    /// Where to find the matched route.
+    #[must_use]
+    pub fn route(mut self, find: Find) -> Self {
+        Arc::make_mut(&mut self.settings).route = Some(find);
+        self
+    }
+
+    /// Where to find the peer.
+    #[must_use]
+    pub fn peer(mut self, find: Find) -> Self {
+        Arc::make_mut(&mut self.settings).peer = Some(find);
+        self
+    }
+}
+
+impl Default for Layer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<S> tower::Layer<S> for Layer {
+    type Service = Correlated<S>;
+
+    fn layer(&self, inner: S) -> Correlated<S> {
+        Correlated { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+/// What [`Layer`] makes of a service.
+#[derive(Clone)]
+pub struct Correlated<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+impl<S, Q, R> tower::Service<Request<Q>> for Correlated<S>
+where
+    S: tower::Service<Request<Q>, Response = Response<R>>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body<R>>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Q>) -> Self::Future {
+        let id = CorrelationId::of(request.headers());
+        let span = tracing::error_span!(target: SPAN_TARGET, "request", correlation_id = id.as_str());
+        request.extensions_mut().insert(id.clone());
+        let access = Access::of(&request, &self.settings);
+        let answer = span.in_scope(|| self.inner.call(request));
+        let inside = span.clone();
+        Box::pin(
+            async move {
+                let response = answer.await?;
+                access.answered(response.status());
+                let mut response = response.map(|body| Body::new(body, inside));
+                response.headers_mut().insert(id::X_REQUEST_ID, id.header());
+                Ok(response)
+            }
+            .instrument(span),
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! `tracing`'s events become records, and the process gets its one log. It decides which span fields a record
+//! carries; what a line looks like and how it is written are decided elsewhere.
+
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::io::{IsTerminal as _, Write};
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::span::{Attributes, Id, Record as SpanRecord};
+use tracing::{Dispatch, Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::registry::{LookupSpan, Scope};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::config::{Config, Format};
+use crate::queue::{Bounds, Queue};
+use crate::record::{Fields, Record, Severity, Shown, Value};
+use crate::render::Style;
+use crate::writer::{Guard, start};
+
+/// The log could not be set up.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum InitError {
+    /// A process has one log.
+    #[error("the log of this process is set up already; call `farol_logging::init` once, in `main`")]
+    Twice(#[source] tracing_subscriber::util::TryInitError),
+    /// The operating system gave no thread.
+    #[error("cannot start the thread that writes the log; see the limit on processes (`ulimit -u`)")]
+    Thread(#[source] std::io::Error),
+}
+
+/// Sends all of this process's events, those of the `log` crate and panics included, to standard error.
+///
+/// # Errors
+/// When a log is set up already, or no thread can be started.
+pub fn init(config: Config) -> Result<Guard, InitError> {
+    let stderr = std::io::stderr();
+    let colour = config.format == Format::Text
+        && stderr.is_terminal()
+        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let (dispatch, guard) = build(&config, colour, Bounds::default(), Box::new(stderr))?;
+    dispatch.try_init().map_err(InitError::Twice)?;
+    std::panic::set_hook(Box::new(log_panic));
+    Ok(guard)
+}
+
+/// The same log into a sink of the caller's, for tests and embedders:
+/// `tracing::dispatcher::with_default(&dispatch, || …)`. Nothing global is touched, and there is no colour.
+///
+/// # Errors
+/// When no thread can be started.
+pub fn dispatch(config: &Config, sink: impl Write + Send + 'static) -> Result<(Dispatch, Guard), InitError> {
+    build(config, false, Bounds::default(), Box::new(sink))
+}
+
+pub(crate) fn build(
+    config: &Config,
+    colour: bool,
+    bounds: Bounds,
+    sink: Box<dyn Write + Send>,
+) -> Result<(Dispatch, Guard), InitError> {
+    let style = Style { format: config.format, colour };
+    let (queue, guard) = start(style, bounds, sink).map_err(InitError::Thread)?;
+    let lines = Lines { style, queue, critical_only: config.level.critical_only };
+    Ok((Dispatch::new(tracing_subscriber::registry().with(config.level.build()).with(lines)), guard))
+}
+
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let thread = std::thread::current();
+    let backtrace = Backtrace::capture();
+    let captured = backtrace.status() == BacktraceStatus::Captured;
+    tracing::error!(
+        critical = true,
+        panic.location = panic.location().map(tracing::field::display),
+        panic.thread = thread.name(),
+        panic.backtrace = captured.then(|| tracing::field::display(&backtrace)),
+        "panicked: {}",
+        panic.payload_as_str().unwrap_or("(the payload is no text)")
+    );
+}
+
+struct Lines {
+    style: Style,
+    queue: Arc<Queue>,
+    /// `LOG_LEVEL=critical`, which an `EnvFilter` cannot say.
+    critical_only: bool,
+}
+
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
+        }
+    }
+
+    fn on_record(&self, id: &Id, values: &SpanRecord<'_>, context: Context<'_, S>) {
+        // Formatted first: a value may log while it is formatted, which reads the extensions.
+        let mut added = Fields::default();
+        values.record(&mut added);
+        if let Some(span) = context.span(id)
+            && let Some(fields) = span.extensions_mut().get_mut::<Fields>()
+        {
+            fields.extend(added);
+        }
+    }
+
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        let mut own = Fields::default();
+        event.record(&mut own);
+        let metadata = event.metadata();
+        let severity = Severity::of(*metadata.level(), own.is_true("critical"));
+        if self.critical_only && severity != Severity::Critical {
+            return;
+        }
+        let target = own.text("log.target").unwrap_or(metadata.target());
+        let line = with_spans(context.event_scope(event), &own, |correlation_id, fields| {
+            self.style.line(&Record {
+                at: Timestamp::now(),
+                severity,
+                target,
+                correlation_id,
+                message: own.text("message").unwrap_or_default(),
+                fields,
+            })
+        });
+        self.queue.push(line);
+    }
+}
+
+/// Shows `render` the correlation id and the fields of an event and all its spans, the innermost first.
+fn with_spans<S: Subscriber + for<'b> LookupSpan<'b>>(
+    scope: Option<Scope<'_, S>>,
+    own: &Fields,
+    render: impl FnOnce(Option<&str>, Shown<'_>) -> String,
+) -> String {
+    let spans: Vec<_> = scope.into_iter().flatten().collect();
+    let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
+    let mut correlation_id = own.text("correlation_id");
+    let mut fields: Vec<_> = own.iter().filter(|(name, value)| !is_the_events_own(name, value)).collect();
+    for inherited in extensions.iter().filter_map(|extensions| extensions.get::<Fields>()) {
+        correlation_id = correlation_id.or_else(|| inherited.text("correlation_id"));
+        for (name, value) in inherited.iter().filter(|(name, value)| !is_an_id(name, value)) {
+            if fields.iter().all(|(known, _)| *known != name) {
+                fields.push((name, value));
+            }
+        }
+    }
+    render(correlation_id, fields)
+}
+
+/// Shown in the record's head, or only bookkeeping of the bridge from the `log` crate.
+fn is_the_events_own(name: &str, value: &Value) -> bool {
+    name == "message"
+        || (name == "critical" && matches!(value, Value::Flag(_)))
+        || matches!(name, "log.target" | "log.module_path" | "log.file" | "log.line")
+        || is_an_id(name, value)
+}
+
+fn is_an_id(name: &str, value: &Value) -> bool {
+    name == "correlation_id" && matches!(value, Value::Text(_))
+}
+
+#[cfg(test)]
+mod tests;

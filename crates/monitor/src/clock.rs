@@ -1,0 +1,85 @@
+//! The monitor's clocks. Time in which the monitor did not run (a pause, a sleep of the machine) stands still on
+//! the running clock, and is told once as a blind interval. What follows from an age is decided elsewhere.
+
+use farol_health::clock::boot_ms;
+use parking_lot::Mutex;
+
+/// A gap between two ticks that is longer than this is blind time.
+pub const BLIND_AFTER_MS: u64 = 2_000;
+
+/// One moment on all three clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Milliseconds of the boot clock, blind time left out. Ages are measured on it.
+    pub run_ms: u64,
+    /// Milliseconds of the boot clock.
+    pub boot_ms: u64,
+    /// Unix milliseconds.
+    pub wall_ms: i64,
+}
+
+/// Reads the clocks and keeps count of blind time.
+#[derive(Debug)]
+pub struct Clock(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    /// The last tick: a gap is measured from here.
+    last_tick_ms: u64,
+    /// All blind time so far: the running clock is behind the boot clock by this.
+    blind_ms: u64,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(Mutex::new(State { last_tick_ms: boot_ms(), blind_ms: 0 }))
+    }
+
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Moment {
+        Self::moment(&self.0.lock(), boot_ms(), wall_ms())
+    }
+
+    /// The monitor's own tick. Tells the blind interval that it ends, in unix milliseconds.
+    pub fn tick(&self) -> (Moment, Option<(i64, i64)>) {
+        self.tick_at(boot_ms(), wall_ms())
+    }
+
+    fn tick_at(&self, boot_ms: u64, wall_ms: i64) -> (Moment, Option<(i64, i64)>) {
+        let mut state = self.0.lock();
+        let gap = boot_ms.saturating_sub(state.last_tick_ms);
+        state.last_tick_ms = boot_ms;
+        let blind = (gap > BLIND_AFTER_MS).then(|| {
+            state.blind_ms += gap;
+            (wall_ms - i64::try_from(gap).unwrap_or(i64::MAX), wall_ms)
+        });
+        (Self::moment(&state, boot_ms, wall_ms), blind)
+    }
+
+    fn moment(state: &State, boot_ms: u64, wall_ms: i64) -> Moment {
+        Moment { run_ms: boot_ms.saturating_sub(state.blind_ms), boot_ms, wall_ms }
+    }
+}
+
+fn wall_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_over_two_seconds_stands_still_on_the_running_clock_and_is_told_once() {
+        let clock = Clock(Mutex::new(State { last_tick_ms: 1_000, blind_ms: 0 }));
+        assert_eq!(clock.tick_at(3_000, 50_000).1, None);
+        let (moment, blind) = clock.tick_at(63_000, 110_000);
+        assert_eq!(blind, Some((50_000, 110_000)));
+        assert_eq!(moment.run_ms, 3_000);
+        let (moment, blind) = clock.tick_at(63_250, 110_250);
+        assert_eq!((moment.run_ms, blind), (3_250, None));
+    }
+}

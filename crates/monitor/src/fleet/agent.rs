@@ -1,0 +1,337 @@
+//! One agent: its presence, its components, its samples. A pure state machine: every step takes `now` and tells
+//! what it brought about. Who may speak for the agent and what is stored is decided elsewhere.
+
+mod presence;
+mod samples;
+mod steps;
+
+pub use presence::{Farewell, Presence, forget_after_ms};
+pub use samples::{SampleError, Samples};
+pub use steps::{Reported, Told};
+
+use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
+use super::board::{Board, Instance};
+use super::component::Component;
+use super::effects::{Effects, Event, EventKind};
+use crate::clock::Moment;
+use crate::store::{AgentKey, AgentRecord, ComponentRecord};
+use farol_health::aggregate::{self, Aggregate};
+use farol_wire::{Boot, Hello, Role};
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// An agent of the fleet.
+#[derive(Debug)]
+pub struct Agent {
+    /// Its row number in the store.
+    pub key: AgentKey,
+    /// Its id.
+    pub id: Arc<str>,
+    /// What changes.
+    pub live: Mutex<Live>,
+}
+
+/// The open stream of an agent, as others see it.
+#[derive(Debug)]
+pub struct StreamLink {
+    /// Tells streams of one agent apart; rises over all streams of this monitor.
+    pub number: u64,
+    /// The start that speaks on it.
+    pub boot: Boot,
+    /// Cancelled when another stream takes its place.
+    pub replaced: CancellationToken,
+    /// Asks the stream to make the agent say something.
+    pub ping: Notify,
+    /// Counts the agent's messages.
+    pub heard: AtomicU64,
+    /// The agent said Goodbye on it.
+    pub goodbye: AtomicBool,
+}
+
+/// What the monitor knows of an agent now.
+#[derive(Debug)]
+pub struct Live {
+    /// What it runs beside.
+    pub role: Role,
+    /// Its labels.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Its software version.
+    pub version: Arc<str>,
+    /// Prefix of its services; empty for none.
+    pub scope: Arc<str>,
+    /// Its report interval, as decided.
+    pub interval_ms: u32,
+    /// The start that spoke last.
+    pub boot: Boot,
+    /// How far its wall clock is ahead of the monitor's, at the last Hello. Shown, and moves nothing.
+    pub skew_ms: i64,
+    /// The open stream.
+    pub stream: Option<Arc<StreamLink>>,
+    /// Whether it is there.
+    pub presence: Presence,
+    /// When it last spoke of now, on the running clock.
+    pub last_message_ms: u64,
+    /// The same on the wall clock.
+    pub last_seen_ms: i64,
+    /// When it connected first since the monitor started, unix milliseconds.
+    pub connected_ms: Option<i64>,
+    /// Its components, in the order in which they became known.
+    pub components: Vec<Component>,
+    /// What each component showed when effects were last told.
+    told: Vec<Aggregate>,
+    /// Where the component with this id of the stream stands.
+    by_id: BTreeMap<u32, usize>,
+    /// The same positions in the order of the ids, as the bitmap of a report needs them.
+    order: Vec<usize>,
+    /// Its latest samples.
+    pub samples: Samples,
+}
+
+impl Live {
+    /// An agent that the monitor has just learned of. It is lost until it speaks.
+    pub(crate) fn new(hello: &Hello, now: Moment) -> Self {
+        Self {
+            role: hello.role,
+            labels: Arc::new(hello.labels.clone()),
+            version: hello.version.as_str().into(),
+            scope: hello.scope.as_str().into(),
+            interval_ms: hello.interval_ms,
+            boot: hello.boot,
+            skew_ms: 0,
+            stream: None,
+            presence: Presence::Lost { since_ms: now.run_ms },
+            last_message_ms: now.run_ms,
+            last_seen_ms: now.wall_ms,
+            connected_ms: None,
+            components: Vec::new(),
+            told: Vec::new(),
+            by_id: BTreeMap::new(),
+            order: Vec::new(),
+            samples: Samples::default(),
+        }
+    }
+
+    /// An agent as a restarting monitor finds it: its statuses stand if they are young enough, until it speaks.
+    pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
+        let age = now.wall_ms.saturating_sub(record.last_seen_ms);
+        let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
+        let presence = if young {
+            Presence::Restored { until_ms: now.run_ms + restore_grace_ms(record.interval_ms) }
+        } else {
+            Presence::Lost { since_ms: now.run_ms }
+        };
+        let run_ms =
+            |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
+        let components: Vec<Component> = components
+            .iter()
+            .map(|record| {
+                let mut component = Component::restored(record);
+                component.checked_run_ms = component.checked_wall_ms.map(run_ms);
+                component.stale |= !young;
+                component
+            })
+            .collect();
+        Self {
+            role: record.role,
+            labels: Arc::clone(&record.labels),
+            version: Arc::clone(&record.version),
+            scope: "".into(),
+            interval_ms: record.interval_ms,
+            boot: record.boot,
+            skew_ms: 0,
+            stream: None,
+            presence,
+            last_message_ms: now.run_ms,
+            last_seen_ms: record.last_seen_ms,
+            connected_ms: None,
+            told: Vec::new(),
+            by_id: BTreeMap::new(),
+            order: Vec::new(),
+            samples: Samples::default(),
+            components,
+        }
+    }
+
+    /// Counts what was restored into the services without an event for each component.
+    pub(crate) fn settle_restored(
+        &mut self,
+        id: &Arc<str>,
+        board: &Mutex<Board>,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let draining = self.draining();
+        self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.recount(id, self.services(), board, now, effects);
+    }
+
+    /// Whether its components are left out because it leaves.
+    #[must_use]
+    pub fn draining(&self) -> bool {
+        matches!(self.presence, Presence::Leaving { .. })
+    }
+
+    /// The full name of one of its services.
+    pub(crate) fn service_name(&self, service: &str) -> Arc<str> {
+        if self.scope.is_empty() { service.into() } else { format!("{}.{service}", self.scope).into() }
+    }
+
+    /// The component with this id of the stream.
+    pub(crate) fn component_mut(&mut self, id: u32) -> Option<&mut Component> {
+        let position = *self.by_id.get(&id)?;
+        self.components.get_mut(position)
+    }
+
+    /// The distinct services of its components.
+    #[must_use]
+    pub fn services(&self) -> Vec<Arc<str>> {
+        let mut all: Vec<Arc<str>> = self.components.iter().map(|c| Arc::clone(&c.service)).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
+    }
+
+    pub(crate) fn record(&self, key: AgentKey, id: &Arc<str>) -> AgentRecord {
+        AgentRecord {
+            key,
+            id: Arc::clone(id),
+            role: self.role,
+            labels: Arc::clone(&self.labels),
+            version: Arc::clone(&self.version),
+            interval_ms: self.interval_ms,
+            last_seen_ms: self.last_seen_ms,
+            boot: self.boot,
+        }
+    }
+
+    fn instance(&self, service: &str) -> Option<Instance> {
+        let draining = self.draining();
+        let of_service = || self.components.iter().filter(move |c| *c.service == *service);
+        of_service().next()?;
+        let asked = || of_service().filter(|c| c.readiness);
+        let ready = asked().next().is_some().then(|| {
+            aggregate::instance(asked().map(|c| aggregate::Part { required: true, ..c.part(draining) }))
+        });
+        Some(Instance {
+            shown: aggregate::instance(of_service().map(|c| c.part(draining))),
+            ready,
+            components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
+        })
+    }
+
+    /// Tells what changed since the last call: events, rows, and the services' counts.
+    pub(crate) fn settle(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment, effects: &mut Effects) {
+        let draining = self.draining();
+        let mut dirty: Vec<Arc<str>> = Vec::new();
+        for (position, component) in self.components.iter_mut().enumerate() {
+            let shown = component.shown(draining);
+            let before = self.told.get(position).copied();
+            if before == Some(shown) {
+                continue;
+            }
+            component.changed_wall_ms = now.wall_ms;
+            let from = before.map_or("none", Aggregate::as_str);
+            let mut event = Event::new(EventKind::ComponentStatus, now.wall_ms).agent(id);
+            (event.from, event.to) = (Some(from), Some(shown.as_str()));
+            event.service = Some(Arc::clone(&component.service));
+            event.component = Some(Arc::clone(&component.name));
+            let why: Arc<str> = if component.stale { "stale".into() } else { Arc::clone(&component.reason) };
+            event.reason = Some(why);
+            event.message = (!component.message.is_empty()).then(|| Arc::clone(&component.message));
+            effects.events.push(event);
+            effects.changes.push(component.change(id, now.wall_ms, draining));
+            effects.components.push(component.record(id));
+            match self.told.get_mut(position) {
+                Some(told) => *told = shown,
+                None => self.told.push(shown),
+            }
+            dirty.push(Arc::clone(&component.service));
+        }
+        dirty.sort_unstable();
+        dirty.dedup();
+        self.recount(id, dirty, board, now, effects);
+    }
+
+    /// Counts the instance of these services anew.
+    fn recount(
+        &self,
+        id: &Arc<str>,
+        services: impl IntoIterator<Item = Arc<str>>,
+        board: &Mutex<Board>,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let instances: Vec<_> = services.into_iter().map(|s| (self.instance(&s), s)).collect();
+        if instances.is_empty() {
+            return;
+        }
+        let mut board = board.lock();
+        for (instance, service) in instances {
+            board.set(id, &service, instance, now.wall_ms, effects);
+        }
+    }
+
+    /// Takes out the components for which `gone` says so, with an event and a row each.
+    pub(crate) fn remove_components(
+        &mut self,
+        id: &Arc<str>,
+        gone: impl Fn(&Component) -> bool,
+        board: &Mutex<Board>,
+        now: Moment,
+        effects: &mut Effects,
+    ) {
+        let mut services = Vec::new();
+        let mut moved = HashMap::new();
+        let (mut kept, mut told) = (Vec::new(), Vec::new());
+        for (position, component) in std::mem::take(&mut self.components).into_iter().enumerate() {
+            if gone(&component) {
+                let mut event = Event::new(EventKind::ComponentRemoved, now.wall_ms).agent(id);
+                event.service = Some(Arc::clone(&component.service));
+                event.component = Some(Arc::clone(&component.name));
+                effects.events.push(event);
+                let mut change = component.change(id, now.wall_ms, false);
+                (change.status, change.maintenance, change.stale) = (None, false, false);
+                effects.changes.push(change);
+                effects.removed.push(component.key(id));
+                services.push(Arc::clone(&component.service));
+            } else {
+                moved.insert(position, kept.len());
+                told.extend(self.told.get(position).copied());
+                kept.push(component);
+            }
+        }
+        (self.components, self.told) = (kept, told);
+        self.by_id.retain(|_, position| match moved.get(position) {
+            Some(new) => {
+                *position = *new;
+                true
+            }
+            None => false,
+        });
+        self.order = self.by_id.values().copied().collect();
+        services.sort_unstable();
+        services.dedup();
+        self.recount(id, services, board, now, effects);
+    }
+
+    /// How many components show unknown because nothing was heard of them.
+    #[must_use]
+    pub fn stale_components(&self) -> usize {
+        self.components.iter().filter(|c| c.stale).count()
+    }
+
+    pub(crate) fn is_linked(&self, number: u64) -> bool {
+        self.stream.as_ref().is_some_and(|link| link.number == number)
+    }
+}
+
+impl StreamLink {
+    /// Counts a message.
+    pub fn note_message(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,192 @@
+//! One component of one agent as the monitor knows it, and which status it shows. When it becomes stale is decided
+//! by its agent's presence and by its own time to live.
+
+use crate::clock::Moment;
+use crate::store::{ComponentKey, ComponentRecord, StatusChange};
+use farol_health::Status;
+use farol_health::aggregate::{Aggregate, Part};
+use farol_wire::{ComponentDef, ComponentReport};
+use std::sync::Arc;
+
+/// What the monitor knows of a component.
+#[derive(Clone, Debug)]
+pub struct Component {
+    /// The service, scope included.
+    pub service: Arc<str>,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether the instance depends on it.
+    pub required: bool,
+    /// Whether readiness asks it.
+    pub readiness: bool,
+    /// A status older than this is stale.
+    pub ttl_ms: u32,
+    /// The kind of its check.
+    pub kind: Arc<str>,
+    /// The last status that counted: it stays true beneath staleness and maintenance.
+    pub hard: Status,
+    /// What the last result said.
+    pub soft: Status,
+    /// The last result's code.
+    pub reason: Arc<str>,
+    /// The last result's words.
+    pub message: Arc<str>,
+    /// When the last result came, on the running clock: ages are measured from here.
+    pub checked_run_ms: Option<u64>,
+    /// The same on the wall clock, for people.
+    pub checked_wall_ms: Option<i64>,
+    /// When what it shows last changed.
+    pub changed_wall_ms: i64,
+    /// Nothing was heard of it for too long.
+    pub stale: bool,
+    /// The agent holds it under maintenance.
+    pub maintenance: bool,
+    /// A new boot says `starting`: until here on the running clock the last status stands.
+    pub held_until_ms: Option<u64>,
+}
+
+impl Component {
+    /// A component that was just defined and has said nothing.
+    pub(crate) fn defined(def: &ComponentDef, service: Arc<str>, now: Moment) -> Self {
+        Self {
+            service,
+            name: def.name.as_str().into(),
+            required: def.required,
+            readiness: def.readiness,
+            ttl_ms: def.ttl_ms,
+            kind: def.kind.as_str().into(),
+            hard: Status::Unknown,
+            soft: Status::Unknown,
+            reason: "never_seen".into(),
+            message: "".into(),
+            checked_run_ms: None,
+            checked_wall_ms: None,
+            changed_wall_ms: now.wall_ms,
+            stale: false,
+            maintenance: false,
+            held_until_ms: None,
+        }
+    }
+
+    /// Takes over what a Define says of a component known already.
+    pub(crate) fn redefine(&mut self, def: &ComponentDef) {
+        self.required = def.required;
+        self.readiness = def.readiness;
+        self.ttl_ms = def.ttl_ms;
+        if *self.kind != *def.kind {
+            self.kind = def.kind.as_str().into();
+        }
+    }
+
+    /// Takes an agent's word. `checked` is the time of its last result on both clocks. A `starting` of a new boot
+    /// changes nothing while the last status is held.
+    pub(crate) fn tell(
+        &mut self,
+        report: ComponentReport,
+        checked: Option<(u64, i64)>,
+        restart_grace_ms: u64,
+    ) {
+        let knew = !matches!(self.hard, Status::Unknown | Status::Starting);
+        if report.hard == Status::Starting && knew {
+            let since = self.checked_run_ms.unwrap_or(0);
+            let until = *self.held_until_ms.get_or_insert(since + restart_grace_ms);
+            if checked.is_none_or(|(run_ms, _)| run_ms < until) && !self.stale {
+                self.soft = report.soft;
+                return;
+            }
+        }
+        self.held_until_ms = None;
+        self.hard = report.hard;
+        self.soft = report.soft;
+        if *self.reason != *report.reason {
+            self.reason = report.reason.into();
+        }
+        if *self.message != *report.message {
+            self.message = report.message.into();
+        }
+        self.maintenance = report.maintenance;
+        if let Some((run_ms, wall_ms)) = checked {
+            self.checked_run_ms = self.checked_run_ms.max(Some(run_ms));
+            self.checked_wall_ms = self.checked_wall_ms.max(Some(wall_ms));
+        }
+    }
+
+    /// What it shows: unknown when stale.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        if self.stale { Status::Unknown } else { self.hard }
+    }
+
+    /// What it shows, maintenance included. `draining` is the agent's.
+    #[must_use]
+    pub fn shown(&self, draining: bool) -> Aggregate {
+        if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
+    }
+
+    /// Whether its own time to live has passed.
+    pub(crate) fn has_expired(&self, run_ms: u64) -> bool {
+        self.checked_run_ms.is_some_and(|checked| run_ms.saturating_sub(checked) > u64::from(self.ttl_ms))
+    }
+
+    pub(crate) fn part(&self, draining: bool) -> Part {
+        Part { status: self.status(), required: self.required, drained: self.maintenance || draining }
+    }
+
+    pub(crate) fn key(&self, agent: &Arc<str>) -> ComponentKey {
+        ComponentKey {
+            agent: Arc::clone(agent),
+            service: Arc::clone(&self.service),
+            component: Arc::clone(&self.name),
+        }
+    }
+
+    pub(crate) fn record(&self, agent: &Arc<str>) -> ComponentRecord {
+        ComponentRecord {
+            key: self.key(agent),
+            required: self.required,
+            readiness: self.readiness,
+            ttl_ms: self.ttl_ms,
+            kind: Arc::clone(&self.kind),
+            hard: self.hard,
+            soft: self.soft,
+            reason: Arc::clone(&self.reason),
+            message: Arc::clone(&self.message),
+            checked_ms: self.checked_wall_ms,
+            changed_ms: self.changed_wall_ms,
+            stale: self.stale,
+        }
+    }
+
+    pub(crate) fn change(&self, agent: &Arc<str>, at_ms: i64, draining: bool) -> StatusChange {
+        StatusChange {
+            key: self.key(agent),
+            at_ms,
+            status: Some(self.status()),
+            maintenance: self.maintenance || draining,
+            stale: self.stale,
+            reason: if self.stale { "stale".into() } else { Arc::clone(&self.reason) },
+        }
+    }
+
+    /// As a restarting monitor finds it.
+    pub(crate) fn restored(record: &ComponentRecord) -> Self {
+        Self {
+            service: Arc::clone(&record.key.service),
+            name: Arc::clone(&record.key.component),
+            required: record.required,
+            readiness: record.readiness,
+            ttl_ms: record.ttl_ms,
+            kind: Arc::clone(&record.kind),
+            hard: record.hard,
+            soft: record.soft,
+            reason: Arc::clone(&record.reason),
+            message: Arc::clone(&record.message),
+            checked_run_ms: None,
+            checked_wall_ms: record.checked_ms,
+            changed_wall_ms: record.changed_ms,
+            stale: record.stale,
+            maintenance: false,
+            held_until_ms: None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Layouts: sets of definitions shared by all agents that define the same, so that names stand in memory and in the
+//! store once. Decides nothing about statuses.
+
+use crate::store::{Layout, LayoutKey};
+use farol_series::Encoding;
+use farol_wire::Definition;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
+
+/// A layout with what decoding needs at hand.
+#[derive(Debug)]
+pub struct Compiled {
+    /// As the store keeps it.
+    pub layout: Arc<Layout>,
+    /// In order of their ids.
+    pub sources: Vec<CompiledSource>,
+}
+
+/// A source of a layout.
+#[derive(Debug)]
+pub struct CompiledSource {
+    /// Its id on the stream.
+    pub id: u32,
+    /// Positions in the layout's series, in the order of the blocks.
+    pub series: Vec<u32>,
+    /// The encodings in the same order.
+    pub encodings: Vec<Encoding>,
+}
+
+impl Compiled {
+    /// The position of a source.
+    #[must_use]
+    pub fn source(&self, id: u32) -> Option<usize> {
+        self.sources.binary_search_by_key(&id, |s| s.id).ok()
+    }
+
+    /// Compiles a layout. Series of an unknown encoding make their whole source undecodable; the caller refuses such
+    /// before a layout is made.
+    #[must_use]
+    pub fn new(layout: Arc<Layout>) -> Self {
+        let mut sources: Vec<CompiledSource> = layout
+            .set
+            .sources
+            .iter()
+            .map(|s| CompiledSource { id: s.id, series: Vec::new(), encodings: Vec::new() })
+            .collect();
+        sources.sort_unstable_by_key(|s| s.id);
+        let mut order: Vec<usize> = (0..layout.set.series.len()).collect();
+        order.sort_unstable_by_key(|i| layout.set.series[*i].id);
+        for position in order {
+            let series = &layout.set.series[position];
+            let (kind, digits) = series.encoding;
+            let Ok(at) = sources.binary_search_by_key(&series.source, |s| s.id) else { continue };
+            let (Ok(encoding), Ok(position)) = (Encoding::from_wire(kind, digits), u32::try_from(position))
+            else {
+                continue;
+            };
+            sources[at].series.push(position);
+            sources[at].encodings.push(encoding);
+        }
+        Self { layout, sources }
+    }
+}
+
+/// All layouts in use.
+#[derive(Debug, Default)]
+pub struct Layouts(Mutex<Interner>);
+
+#[derive(Debug, Default)]
+struct Interner {
+    /// By the hash of the content; compared in full on a hit.
+    by_hash: HashMap<u64, Vec<Arc<Compiled>>>,
+    /// Never reused.
+    last_key: u32,
+    hasher: foldhash::fast::FixedState,
+}
+
+impl Interner {
+    fn hash(&self, set: &Definition) -> u64 {
+        let mut hasher = self.hasher.build_hasher();
+        set.sources.hash(&mut hasher);
+        set.series.hash(&mut hasher);
+        hasher.finish()
+    }
+}
+
+impl Layouts {
+    /// The layout with these sources and series (components don't count); whether it is new.
+    pub fn intern(&self, set: Definition) -> (Arc<Compiled>, bool) {
+        let set = Definition { components: Vec::new(), ..set };
+        let mut interner = self.0.lock();
+        let hash = interner.hash(&set);
+        let same = |c: &&Arc<Compiled>| c.layout.set == set;
+        if let Some(known) = interner.by_hash.get(&hash).and_then(|all| all.iter().find(same)) {
+            return (Arc::clone(known), false);
+        }
+        interner.last_key += 1;
+        let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
+        let compiled = Arc::new(Compiled::new(layout));
+        interner.by_hash.entry(hash).or_default().push(Arc::clone(&compiled));
+        (compiled, true)
+    }
+
+    /// Takes in what the store has.
+    pub fn restore(&self, layouts: &[Arc<Layout>]) {
+        let mut interner = self.0.lock();
+        for layout in layouts {
+            interner.last_key = interner.last_key.max(layout.key.0);
+            let hash = interner.hash(&layout.set);
+            interner.by_hash.entry(hash).or_default().push(Arc::new(Compiled::new(Arc::clone(layout))));
+        }
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.lock().by_hash.values().map(Vec::len).sum()
+    }
+}

@@ -1,0 +1,168 @@
+//! When to acknowledge, how an agent's clock is mapped, and how much an agent may say. Pure: `now` is an argument.
+
+/// So many committed reports are acknowledged at once.
+const ACK_EVERY: u64 = 32;
+/// A committed report waits at most so long for its acknowledgement.
+pub(crate) const ACK_WITHIN_MS: u64 = 60_000;
+/// A clock is mapped anew when even the quickest report of a window is later than this.
+const LAG_AT_MOST_MS: i64 = 2_000;
+const LAG_WINDOW_MS: u64 = 60_000;
+/// Messages a second that an agent may send for long, and at once.
+const RATE: u64 = 200;
+const BURST: u64 = 4_000;
+
+/// The acknowledgement rule.
+#[derive(Debug)]
+pub(crate) struct Acks {
+    acked: u64,
+    /// The agent asked for this one at once.
+    wanted: u64,
+    last_ms: u64,
+}
+
+impl Acks {
+    pub(crate) fn new(acked: u64, now_ms: u64) -> Self {
+        Self { acked, wanted: 0, last_ms: now_ms }
+    }
+
+    /// The agent asks for an acknowledgement up to this report as soon as it is committed.
+    pub(crate) fn want(&mut self, seq: u64) {
+        self.wanted = self.wanted.max(seq);
+    }
+
+    /// What to acknowledge now.
+    pub(crate) fn due(&mut self, committed: u64, now_ms: u64) -> Option<u64> {
+        if committed <= self.acked {
+            return None;
+        }
+        let asked = self.wanted > self.acked && committed >= self.wanted;
+        let many = committed - self.acked >= ACK_EVERY;
+        let late = now_ms.saturating_sub(self.last_ms) >= ACK_WITHIN_MS;
+        (asked || many || late).then(|| {
+            (self.acked, self.last_ms) = (committed, now_ms);
+            committed
+        })
+    }
+
+    /// When the time rule is to be looked at next.
+    pub(crate) fn next_ms(&self) -> u64 {
+        self.last_ms + ACK_WITHIN_MS
+    }
+
+    /// Starts the time rule anew when there is nothing to acknowledge.
+    pub(crate) fn rest(&mut self, committed: u64, now_ms: u64) {
+        if committed <= self.acked {
+            self.last_ms = now_ms;
+        }
+    }
+}
+
+/// The mapping of an agent's boot clock to the monitor's.
+#[derive(Debug)]
+pub(crate) struct ClockMap {
+    /// The monitor's boot clock minus the agent's.
+    pub(crate) offset_ms: i64,
+    window_from_ms: u64,
+    least_lag_ms: i64,
+}
+
+impl ClockMap {
+    pub(crate) fn new(agent_ms: u64, now_ms: u64) -> Self {
+        Self { offset_ms: difference(now_ms, agent_ms), window_from_ms: now_ms, least_lag_ms: i64::MAX }
+    }
+
+    /// A live message with this time came. Tells by how much the clock was mapped anew.
+    pub(crate) fn heard(&mut self, agent_ms: u64, now_ms: u64) -> Option<i64> {
+        let lag = difference(now_ms, agent_ms).saturating_sub(self.offset_ms);
+        self.least_lag_ms = self.least_lag_ms.min(lag);
+        if now_ms.saturating_sub(self.window_from_ms) < LAG_WINDOW_MS {
+            return None;
+        }
+        let least = std::mem::replace(&mut self.least_lag_ms, i64::MAX);
+        self.window_from_ms = now_ms;
+        (least > LAG_AT_MOST_MS).then(|| {
+            self.offset_ms = self.offset_ms.saturating_add(least);
+            least
+        })
+    }
+}
+
+fn difference(a: u64, b: u64) -> i64 {
+    i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(if a > b { i64::MAX } else { i64::MIN })
+}
+
+/// How much an agent may say.
+#[derive(Debug)]
+pub(crate) struct Allowance {
+    left: u64,
+    last_ms: u64,
+}
+
+impl Allowance {
+    pub(crate) fn new(now_ms: u64) -> Self {
+        Self { left: BURST, last_ms: now_ms }
+    }
+
+    /// Takes one message; false when the agent says too much.
+    pub(crate) fn take(&mut self, now_ms: u64) -> bool {
+        let earned = now_ms.saturating_sub(self.last_ms).saturating_mul(RATE) / 1_000;
+        if earned > 0 {
+            self.left = self.left.saturating_add(earned).min(BURST);
+            self.last_ms = now_ms;
+        }
+        match self.left.checked_sub(1) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thirty_two_reports_or_sixty_seconds_or_a_wish_are_acknowledged() {
+        let mut acks = Acks::new(0, 0);
+        assert_eq!(acks.due(31, 10), None);
+        assert_eq!(acks.due(32, 10), Some(32));
+        assert_eq!(acks.due(33, 60_009), None);
+        assert_eq!(acks.due(33, 60_010), Some(33));
+        acks.want(40);
+        assert_eq!(acks.due(39, 60_020), None);
+        assert_eq!(acks.due(40, 60_020), Some(40));
+        assert_eq!(acks.due(40, 999_999), None);
+    }
+
+    #[test]
+    fn a_clock_is_mapped_anew_only_when_every_report_of_a_window_was_late() {
+        let mut map = ClockMap::new(1_000, 1_000_000);
+        assert_eq!(map.offset_ms, 999_000);
+        for t in (0..60_000u64).step_by(10_000) {
+            assert_eq!(map.heard(1_000 + t, 1_000_000 + t + 5_000), None);
+        }
+        assert_eq!(map.heard(61_000, 1_065_000), Some(5_000));
+        assert_eq!(map.offset_ms, 1_004_000);
+        let mut map = ClockMap::new(0, 0);
+        map.heard(0, 3_000);
+        map.heard(30_000, 30_100);
+        assert_eq!(map.heard(60_000, 70_000), None, "one quick report shows that the clocks agree");
+    }
+
+    #[test]
+    fn extreme_clocks_do_not_overflow() {
+        let mut map = ClockMap::new(u64::MAX, 0);
+        map.heard(0, u64::MAX);
+        map.heard(u64::MAX, u64::MAX);
+    }
+
+    #[test]
+    fn an_agent_that_says_too_much_is_told() {
+        let mut allowance = Allowance::new(0);
+        assert_eq!((0..BURST + 5).filter(|_| allowance.take(0)).count() as u64, BURST);
+        assert!(allowance.take(1_000));
+    }
+}

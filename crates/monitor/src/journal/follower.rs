@@ -1,0 +1,100 @@
+//! How far a boot's reports are committed, and whether its stream may go on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Notify;
+
+/// One boot's progress; shared by its stream and the writer.
+#[derive(Debug)]
+pub(super) struct Progress {
+    committed: AtomicU64,
+    queued: AtomicU64,
+    /// Rises when a report is dropped: streams that began before are broken.
+    breaks: AtomicU64,
+    changed: Notify,
+}
+
+impl Progress {
+    pub(super) fn at(seq: u64) -> Self {
+        Self {
+            committed: AtomicU64::new(seq),
+            queued: AtomicU64::new(seq),
+            breaks: AtomicU64::new(0),
+            changed: Notify::new(),
+        }
+    }
+
+    pub(super) fn committed(&self) -> u64 {
+        self.committed.load(Ordering::Acquire)
+    }
+
+    pub(super) fn is_queued(&self, seq: u64) -> bool {
+        seq <= self.queued.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn queue(&self, seq: u64) {
+        self.queued.fetch_max(seq, Ordering::Relaxed);
+    }
+
+    pub(super) fn commit(&self, seq: u64) {
+        self.committed.fetch_max(seq, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// A report was dropped: nothing later on the stream may be committed.
+    pub(super) fn break_off(&self) {
+        self.breaks.fetch_add(1, Ordering::Release);
+        self.changed.notify_waiters();
+    }
+
+    /// All that waited was dropped: it may come again on a new stream.
+    pub(super) fn roll_back(&self) {
+        self.breaks.fetch_add(1, Ordering::Release);
+        self.queued.store(self.committed(), Ordering::Relaxed);
+        self.changed.notify_waiters();
+    }
+}
+
+/// A stream's view of its boot's progress.
+#[derive(Debug)]
+pub struct Follower {
+    progress: Arc<Progress>,
+    /// The boot's breaks when the stream began.
+    breaks: u64,
+}
+
+impl Follower {
+    pub(super) fn new(progress: Arc<Progress>) -> Self {
+        let breaks = progress.breaks.load(Ordering::Acquire);
+        Self { progress, breaks }
+    }
+
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
+    }
+
+    /// The last committed number.
+    #[must_use]
+    pub fn committed(&self) -> u64 {
+        self.progress.committed()
+    }
+
+    /// Waits until more is committed than `seen`.
+    pub async fn beyond(&self, seen: u64) -> u64 {
+        loop {
+            let mut changed = std::pin::pin!(self.progress.changed.notified());
+            changed.as_mut().enable();
+            let committed = self.committed();
+            if committed > seen {
+                return committed;
+            }
+            changed.await;
+        }
+    }
+
+    /// Whether a report of this stream was dropped unacknowledged.
+    #[must_use]
+    pub fn is_broken(&self) -> bool {
+        self.progress.breaks.load(Ordering::Acquire) != self.breaks
+    }
+}

@@ -1,0 +1,157 @@
+//! What waits for the next commit, within bounds.
+
+use super::follower::Progress;
+use crate::fleet::Effects;
+use crate::store::{
+    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, ReportRecord, StatusChange,
+};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+/// Bytes of reports that may wait; over it reports are dropped unacknowledged.
+const REPORT_BYTES_AT_MOST: usize = 64 << 20;
+/// Bytes of reports that close a group at once.
+const LARGE_GROUP_BYTES: usize = 1 << 20;
+/// Status changes that may wait while the store refuses; over it the oldest are dropped and counted.
+const CHANGES_AT_MOST: usize = 100_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    reports: Vec<ReportRecord>,
+    /// Who waits for the reports: told when they are committed or dropped.
+    waiters: Vec<(Arc<Progress>, u64)>,
+    report_bytes: usize,
+    /// Layouts stay until they are committed: reports of other streams may use them.
+    pub(super) layouts: Vec<Arc<Layout>>,
+    changes: VecDeque<StatusChange>,
+    covered: Vec<Covered>,
+    components: HashMap<ComponentKey, ComponentRecord>,
+    removed: HashSet<ComponentKey>,
+    agents: HashMap<AgentKey, AgentRecord>,
+    forgotten: HashSet<AgentKey>,
+    pub(super) blind: Vec<(i64, i64)>,
+    /// The group closes at once.
+    pub(super) urgent: bool,
+}
+
+/// A group on its way, with those who wait for it.
+pub(super) struct Batch {
+    pub(super) group: Group,
+    pub(super) waiters: Vec<(Arc<Progress>, u64)>,
+}
+
+impl Queue {
+    /// Adds a report; false when there is no room.
+    pub(super) fn push(&mut self, record: ReportRecord, progress: &Arc<Progress>) -> bool {
+        let bytes = 64 + record.blocks.iter().map(|b| b.data.len() + 16).sum::<usize>();
+        if self.report_bytes + bytes > REPORT_BYTES_AT_MOST {
+            return false;
+        }
+        self.report_bytes += bytes;
+        self.waiters.push((Arc::clone(progress), record.seq));
+        self.reports.push(record);
+        true
+    }
+
+    /// Adds what the fleet brought about; tells how many status changes were dropped for it.
+    pub(super) fn add(&mut self, effects: &Effects) -> u64 {
+        self.urgent |= !effects.changes.is_empty();
+        self.changes.extend(effects.changes.iter().cloned());
+        let over = self.changes.len().saturating_sub(CHANGES_AT_MOST);
+        self.changes.drain(..over);
+        self.covered.extend(effects.covered.iter().cloned());
+        let covered_over = self.covered.len().saturating_sub(CHANGES_AT_MOST);
+        self.covered.drain(..covered_over);
+        for key in &effects.removed {
+            self.components.remove(key);
+            self.removed.insert(key.clone());
+        }
+        for record in &effects.components {
+            self.removed.remove(&record.key);
+            self.components.insert(record.key.clone(), record.clone());
+        }
+        for record in &effects.agents {
+            self.agents.insert(record.key, record.clone());
+        }
+        for key in &effects.forgotten {
+            self.agents.remove(key);
+            self.forgotten.insert(*key);
+        }
+        over as u64
+    }
+
+    pub(super) fn reports_len(&self) -> usize {
+        self.reports.len()
+    }
+
+    pub(super) fn is_large(&self) -> bool {
+        self.report_bytes >= LARGE_GROUP_BYTES
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.reports.is_empty()
+            && self.layouts.is_empty()
+            && self.changes.is_empty()
+            && self.components.is_empty()
+            && self.removed.is_empty()
+            && self.agents.is_empty()
+            && self.forgotten.is_empty()
+            && self.blind.is_empty()
+            && self.covered.is_empty()
+    }
+
+    /// Takes all that waits.
+    pub(super) fn take(&mut self) -> Batch {
+        let taken = std::mem::take(self);
+        let group = Group {
+            agents: taken.agents.into_values().collect(),
+            layouts: taken.layouts,
+            reports: taken.reports,
+            components: taken.components.into_values().collect(),
+            removed: taken.removed.into_iter().collect(),
+            forgotten: taken.forgotten.into_iter().collect(),
+            changes: taken.changes.into(),
+            covered: taken.covered,
+            blind: taken.blind,
+        };
+        Batch { group, waiters: taken.waiters }
+    }
+
+    /// Puts a refused group back without its reports, before what has come since. Tells how many reports were
+    /// dropped, here and in the group.
+    pub(super) fn put_back(&mut self, batch: Batch) -> u64 {
+        let newer = std::mem::take(self);
+        let dropped = batch.group.reports.len() + newer.reports.len();
+        for (progress, _) in batch.waiters.iter().chain(&newer.waiters) {
+            progress.roll_back();
+        }
+        let old = batch.group;
+        self.layouts = old.layouts;
+        self.layouts.extend(newer.layouts);
+        self.blind = old.blind;
+        self.blind.extend(newer.blind);
+        for effects in [
+            Effects {
+                changes: old.changes,
+                covered: old.covered,
+                components: old.components,
+                removed: old.removed,
+                agents: old.agents,
+                forgotten: old.forgotten,
+                ..Effects::default()
+            },
+            Effects {
+                changes: newer.changes.into(),
+                covered: newer.covered,
+                components: newer.components.into_values().collect(),
+                removed: newer.removed.into_iter().collect(),
+                agents: newer.agents.into_values().collect(),
+                forgotten: newer.forgotten.into_iter().collect(),
+                ..Effects::default()
+            },
+        ] {
+            self.add(&effects);
+        }
+        dropped as u64
+    }
+}

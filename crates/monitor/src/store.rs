@@ -1,0 +1,256 @@
+//! What the monitor keeps: the seam between the monitor and a database. Says what is stored and what a commit
+//! means; how it is laid out is each store's own business.
+
+use bytes::Bytes;
+use farol_health::Status;
+use farol_wire::{Boot, Definition, Role};
+use futures::future::BoxFuture;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// A place that keeps what was acknowledged.
+///
+/// `commit` is one transaction: after `Ok` the group survives `kill -9`. A store never retries a failed sync.
+pub trait Store: Send + Sync + 'static {
+    /// The id made when the store was created; agents notice when they meet another one.
+    fn id(&self) -> Arc<str>;
+
+    /// Everything a starting monitor must know.
+    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>>;
+
+    /// Writes one group, whole or not at all.
+    fn commit(&self, group: Group) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The journal's reports of one agent whose time may lie in `from_ms..=to_ms` (unix milliseconds), with every
+    /// report needed to decode the first of them. In order of (boot, nonce, seq), without duplicates.
+    fn reports(
+        &self,
+        agent: AgentKey,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> BoxFuture<'_, Result<Vec<StoredReport>, StoreError>>;
+
+    /// Status changes of the components that match, the last one before `from_ms` included, in order of time.
+    fn status_changes(
+        &self,
+        filter: ComponentFilter,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>>;
+
+    /// Times in which no monitor watched, in order.
+    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>>;
+
+    /// Makes everything durable and lets go of the database.
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Why a store did not do it.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It may work later: the disk is full, the database is locked or away.
+    #[error("the store refuses: {0}")]
+    Refused(String),
+    /// It will not get better: the file is damaged, the version is newer than this program.
+    #[error("{0}")]
+    Fatal(String),
+}
+
+/// An agent's row number in the store: small, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AgentKey(pub u32);
+
+/// A set of definitions under the hash of its content: agents that define the same share it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    /// Its row number in the store.
+    pub key: LayoutKey,
+    /// The set.
+    pub set: Definition,
+}
+
+/// A layout's row number in the store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LayoutKey(pub u32);
+
+/// One commit: all of it or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Group {
+    /// Agents that are new or changed.
+    pub agents: Vec<AgentRecord>,
+    /// Layouts that are new.
+    pub layouts: Vec<Arc<Layout>>,
+    /// Reports, in the order in which each stream brought them.
+    pub reports: Vec<ReportRecord>,
+    /// Components' statuses as they are now, for the restart.
+    pub components: Vec<ComponentRecord>,
+    /// Components that are gone: their record of now is deleted, their history stays.
+    pub removed: Vec<ComponentKey>,
+    /// Agents that are forgotten: the same.
+    pub forgotten: Vec<AgentKey>,
+    /// Status changes, for history and uptime.
+    pub changes: Vec<StatusChange>,
+    /// Times of which agents told later what the monitor did not hear: the stale changes in them are deleted, before
+    /// `changes` are written.
+    pub covered: Vec<Covered>,
+    /// Times in which no monitor watched.
+    pub blind: Vec<(i64, i64)>,
+}
+
+/// A component's time that is known after all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Covered {
+    /// Which component.
+    pub key: ComponentKey,
+    /// From when, unix milliseconds.
+    pub from_ms: i64,
+    /// Until when.
+    pub to_ms: i64,
+}
+
+/// An agent as the store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AgentRecord {
+    /// Its row number, given by the monitor.
+    pub key: AgentKey,
+    /// Its id.
+    pub id: Arc<str>,
+    /// What it runs beside.
+    pub role: Role,
+    /// Its labels.
+    pub labels: Arc<BTreeMap<String, String>>,
+    /// Its software version.
+    pub version: Arc<str>,
+    /// Its report interval.
+    pub interval_ms: u32,
+    /// When it was last heard, unix milliseconds. [`Store::restore`] gives the time of its newest report when that
+    /// is later.
+    pub last_seen_ms: i64,
+    /// The boot of its last stream.
+    pub boot: Boot,
+}
+
+/// One report for the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReportRecord {
+    /// Whose it is.
+    pub agent: AgentKey,
+    /// Of which start.
+    pub boot: Boot,
+    /// Its number; (agent, boot, seq) is unique.
+    pub seq: u64,
+    /// The definitions it was made with.
+    pub layout: LayoutKey,
+    /// When it was made, unix milliseconds by the monitor's clock.
+    pub at_ms: i64,
+    /// Its blocks decode by themselves.
+    pub key: bool,
+    /// One for each source that ticked.
+    pub blocks: Vec<BlockRecord>,
+}
+
+/// A source's block in a report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlockRecord {
+    /// The source's id in the layout.
+    pub source: u32,
+    /// When it ticked, counted back from the report.
+    pub before_ms: u32,
+    /// As farol-series wrote it.
+    pub data: Bytes,
+}
+
+/// A report as it comes back.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredReport {
+    /// The report.
+    pub report: ReportRecord,
+    /// Its definitions.
+    pub layout: Arc<Layout>,
+}
+
+/// Which component.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ComponentKey {
+    /// The agent's id.
+    pub agent: Arc<str>,
+    /// The service, scope included.
+    pub service: Arc<str>,
+    /// The component's name.
+    pub component: Arc<str>,
+}
+
+/// Which components; `None` matches all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ComponentFilter {
+    /// The agent's id.
+    pub agent: Option<String>,
+    /// The service, scope included.
+    pub service: Option<String>,
+    /// The component's name.
+    pub component: Option<String>,
+}
+
+/// A component as it was last known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ComponentRecord {
+    /// Which one.
+    pub key: ComponentKey,
+    /// Whether the instance depends on it.
+    pub required: bool,
+    /// Whether readiness asks it.
+    pub readiness: bool,
+    /// A status older than this is stale.
+    pub ttl_ms: u32,
+    /// The kind of its check.
+    pub kind: Arc<str>,
+    /// The status that counts.
+    pub hard: Status,
+    /// What the last result said.
+    pub soft: Status,
+    /// A stable code.
+    pub reason: Arc<str>,
+    /// For people.
+    pub message: Arc<str>,
+    /// When the last result came, unix milliseconds.
+    pub checked_ms: Option<i64>,
+    /// When the hard status last changed, unix milliseconds.
+    pub changed_ms: i64,
+    /// Nothing was heard of it for too long; the statuses above are the last ones.
+    pub stale: bool,
+}
+
+/// A component's status from one moment on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StatusChange {
+    /// Which component.
+    pub key: ComponentKey,
+    /// From when, unix milliseconds.
+    pub at_ms: i64,
+    /// What it was from then on; `None` when the component was removed.
+    pub status: Option<Status>,
+    /// Under maintenance from then on.
+    pub maintenance: bool,
+    /// The monitor's own word because it heard nothing: what an agent tells later of that time takes its place.
+    pub stale: bool,
+    /// A stable code.
+    pub reason: Arc<str>,
+}
+
+/// What a starting monitor finds.
+#[derive(Clone, Debug, Default)]
+pub struct Restored {
+    /// All agents that are not forgotten.
+    pub agents: Vec<AgentRecord>,
+    /// Their components as last known.
+    pub components: Vec<ComponentRecord>,
+    /// The last committed number of each boot still in the journal.
+    pub marks: Vec<(AgentKey, Boot, u64)>,
+    /// All layouts in use.
+    pub layouts: Vec<Arc<Layout>>,
+    /// The time of the last commit, unix milliseconds; `None` for a new store.
+    pub last_commit_ms: Option<i64>,
+    /// The highest agent key ever given.
+    pub last_agent_key: u32,
+}

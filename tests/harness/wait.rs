@@ -1,0 +1,27 @@
+//! Waiting for a condition with a deadline, the only kind of waiting that tests do.
+
+use anyhow::{Result, bail};
+use std::time::Duration;
+use tokio::time::{Instant, sleep};
+
+/// How often a condition is looked at.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Waits until `condition` holds.
+///
+/// # Errors
+/// It did not within `limit`; the message names `what` was waited for.
+pub async fn until<C, F>(what: &str, limit: Duration, mut condition: C) -> Result<()>
+where
+    C: FnMut() -> F,
+    F: Future<Output = bool>,
+{
+    let end = Instant::now() + limit;
+    while !condition().await {
+        if Instant::now() >= end {
+            bail!("waited {limit:?} in vain for: {what}");
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
