@@ -1,3 +1,4 @@
 //! The one system-test binary.
 
+mod checks;
 mod tidy;

@@ -59,16 +59,16 @@ impl Supervisor {
         let shared = &self.handle.shared;
         shared.running();
         shared.stopping.cancelled().await;
-        let (reason, never_ran) = {
+        let (reason, never_served) = {
             let course = shared.course.lock();
             (
                 course.reason.clone().expect("`stopping` is cancelled after the reason is set"),
-                course.never_ran,
+                course.never_served,
             )
         };
         tracing::info!(reason = %reason, "shutdown begins");
         let mut phases = Vec::with_capacity(4);
-        let delay = if never_ran { Duration::ZERO } else { shared.delay() };
+        let delay = if never_served { Duration::ZERO } else { shared.delay() };
         phases.push(phase(shared, Phase::StopAcceptingRequests, tokio::time::sleep(delay)).await);
         phases.push(phase(shared, Phase::DrainConnections, drain(shared)).await);
         phases.push(phase(shared, Phase::CleanupResources, clean(shared)).await);

@@ -104,6 +104,11 @@ impl Board {
         self.agenda.next()
     }
 
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.agenda.len()
+    }
+
     pub(super) fn set_draining(&mut self, draining: bool) {
         self.unseen |= self.draining != draining;
         self.draining = draining;

@@ -58,24 +58,37 @@ impl DefinedSet {
             return Err(format!("id {} was retired and is not reused", series.id));
         }
         match self.series.get(&series.id) {
-            Some(known) if known.name != series.name || known.kind != series.kind || known.source != series.source => {
+            Some(known)
+                if known.name != series.name
+                    || known.kind != series.kind
+                    || known.source != series.source =>
+            {
                 Err(format!("id {} is {} already; a changed series is a new id", series.id, known.name))
             }
             Some(_) => Ok(()),
-            None if self.series.len() >= limits.max_series => Err(format!("more than {} series", limits.max_series)),
+            None if self.series.len() >= limits.max_series => {
+                Err(format!("more than {} series", limits.max_series))
+            }
             None => Ok(()),
         }
     }
 
     /// Takes ids out.
-    pub(crate) fn retire(&mut self, series: &[u32], components: &[u32], sources: &[u32]) -> Result<(), Invalid> {
+    pub(crate) fn retire(
+        &mut self,
+        series: &[u32],
+        components: &[u32],
+        sources: &[u32],
+    ) -> Result<(), Invalid> {
         for id in series {
             if self.series.remove(id).is_some() {
                 self.retired.insert(*id);
             }
         }
         if self.retired.len() > RETIRED_AT_MOST {
-            return Err(Invalid::new(format!("more than {RETIRED_AT_MOST} series retired on one stream; connect anew")));
+            return Err(Invalid::new(format!(
+                "more than {RETIRED_AT_MOST} series retired on one stream; connect anew"
+            )));
         }
         components.iter().for_each(|id| drop(self.components.remove(id)));
         for id in sources {

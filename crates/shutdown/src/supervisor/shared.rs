@@ -51,8 +51,8 @@ pub(crate) struct Course {
     pub(crate) reason: Option<Reason>,
     /// `run` was called: before that the process is starting and has only the last budget.
     pub(crate) running: bool,
-    /// The stop was asked for before `run`: nothing has been served, no delay is due.
-    pub(crate) never_ran: bool,
+    /// The stop was asked for before `run` and before any listener: nobody is served, no delay is due.
+    pub(crate) never_served: bool,
     /// Tasks and cleanups that failed, "name: why".
     pub(crate) failures: Vec<String>,
 }
@@ -95,7 +95,7 @@ impl Shared {
             return;
         }
         course.reason = Some(reason);
-        course.never_ran = !course.running;
+        course.never_served = !course.running && self.listeners.lock().is_empty();
         if let Some(backstop) = &self.backstop {
             let within = if course.running { self.whole() } else { self.budgets.last };
             backstop.end_within(within, exit::CUT);
