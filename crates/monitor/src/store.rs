@@ -3,7 +3,7 @@
 
 mod marks;
 mod row;
-mod sqlite;
+pub mod sqlite;
 
 pub use sqlite::{Durability, Settings, SqliteStore};
 
