@@ -1,7 +1,7 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
-use crate::store::sqlite;
+use crate::store::Durability;
 use farol_config::Map;
 use farol_health::Details;
 use farol_health::aggregate::Policy;
@@ -75,7 +75,7 @@ pub struct Store {
     /// The SQLite file; a relative path lies in the data directory.
     pub path: PathBuf,
     /// What an acknowledgement survives.
-    pub durability: sqlite::Durability,
+    pub durability: Durability,
 }
 
 /// Who may read and operate.
@@ -208,10 +208,10 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
 }
 
 fn read_store(m: &mut Map<'_>) -> Store {
-    let durability = [("normal", sqlite::Durability::Normal), ("full", sqlite::Durability::Full)];
+    let durability = [("normal", Durability::Normal), ("full", Durability::Full)];
     m.section("sqlite", |m| Store {
         path: PathBuf::from(m.text("path").or("farol.db")),
-        durability: m.one_of("durability", &durability).or(sqlite::Durability::Normal),
+        durability: m.one_of("durability", &durability).or(Durability::Normal),
     })
 }
 

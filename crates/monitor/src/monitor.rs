@@ -11,8 +11,8 @@ use crate::ingest::{Counters, Ingest, Outlet};
 use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
 use crate::own::Own;
-use crate::store::sqlite::{Settings, SqliteStore};
-use crate::store::{Store, StoreError};
+
+use crate::store::{Settings, SqliteStore, Store, StoreError};
 use crate::{http, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;

@@ -3,7 +3,7 @@
 
 mod marks;
 mod row;
-pub mod sqlite;
+mod sqlite;
 
 pub use sqlite::{Durability, Settings, SqliteStore};
 
