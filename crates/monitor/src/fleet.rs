@@ -266,3 +266,6 @@ impl Fleet {
         self.board.lock().groups()
     }
 }
+
+#[cfg(test)]
+mod tests;
