@@ -124,7 +124,7 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: Durable) -> io::Result
 
 fn holder(lock: &File) -> String {
     let mut text = String::new();
-    let read = (&*lock).take(HOLDER_BYTES).read_to_string(&mut text);
+    let read = lock.take(HOLDER_BYTES).read_to_string(&mut text);
     let shown: String = text.trim().chars().filter(|c| !c.is_control()).collect();
     if read.is_err() || shown.is_empty() { "another process".to_owned() } else { shown }
 }
