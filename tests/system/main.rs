@@ -1,4 +1,4 @@
 //! The one system-test binary.
 
-mod tidy;
 mod checks;
+mod tidy;

@@ -122,7 +122,7 @@ impl Postgres {
     }
 
     fn failure(&self, error: &sqlx::Error) -> Failure {
-        reason::of(error, &self.settings.address.to_string())
+        reason::of(error, &self.settings.address)
     }
 }
 

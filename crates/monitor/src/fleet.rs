@@ -267,3 +267,6 @@ impl Fleet {
         self.board.lock().groups()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,7 +85,7 @@ impl Handle {
     }
 
     /// Registers a cleanup for CLEANUP_RESOURCES. The last registered runs first, each under its own
-    /// deadline; when all deadlines together exceed the phase's budget each gets its share of it.
+    /// deadline. When they exceed the phase's budget together, the longest are shortened, to one length.
     pub fn cleanup<C, F>(&self, name: impl Into<Cow<'static, str>>, deadline: Duration, cleanup: C)
     where
         C: FnOnce() -> F + Send + 'static,
