@@ -45,7 +45,7 @@ impl ToSchema for Time {
 }
 
 /// A list, or one page of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct List<T> {
     /// What is in it, in a fixed order.
     pub(crate) items: Vec<T>,
