@@ -6,6 +6,7 @@ pub mod cli;
 pub mod completions;
 pub mod healthcheck;
 mod machine;
+pub mod status;
 mod table;
 pub mod terminal;
 mod verdict;

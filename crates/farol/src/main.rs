@@ -3,7 +3,7 @@
 use clap::Parser;
 use farol::cli::{Cli, Command};
 use farol::terminal::{Terminal, complain};
-use farol::{Error, Status, check, completions, healthcheck};
+use farol::{Error, Status, check, completions, healthcheck, status};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
             (wait(healthcheck::run(args, &mut terminal)).map(|ok| u8::from(!ok)), 1)
         }
         Some(Command::Completions { shell }) => (completions::run(*shell, &mut terminal).map(|()| 0), 1),
-        _ => (Ok(0), 1),
+        Some(Command::Status(args)) => (wait(status::run(args, &mut terminal)).map(code), 3),
     };
     ExitCode::from(result.unwrap_or_else(|error| {
         complain(&error.to_string());

@@ -62,9 +62,10 @@ Examples:
   farol status --watch                         as it changes
   farol status --json | jq '.services[] | select(.status != \"healthy\").name'
 
-JSON:
-  {\"status\", \"timestamp\": RFC 3339, \"services\": [], \"agents\": [], \"components\": []}, the items as under
-  /api/v1/services, /api/v1/agents and /api/v1/components. With --watch one such object a line.
+JSON (keys may be added, none is renamed or removed):
+  {\"status\", \"timestamp\": RFC 3339, \"services\": [all], \"components\": [not healthy ones],
+   \"agents\": [those that are not here]}, the items as under /api/v1 of the monitor.
+  With --watch one such object a line, whenever something changes.
 
 Exit codes (the worst service: unhealthy, unknown, starting, degraded, healthy):
   0  healthy
