@@ -1,5 +1,7 @@
 //! The real command: its exit codes, its streams, and its manners towards a pipe.
 
+#![allow(clippy::unwrap_used, reason = "tests")]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};

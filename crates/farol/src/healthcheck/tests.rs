@@ -29,7 +29,7 @@ async fn web(answer: &'static str, servers: &mut JoinSet<()>) -> SocketAddr {
         loop {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut request = [0; 1_024];
-            stream.read(&mut request).await.unwrap();
+            assert!(stream.read(&mut request).await.unwrap() > 0);
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     });
