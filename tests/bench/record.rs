@@ -16,7 +16,7 @@ pub(crate) fn record(file: &Path, rows: usize, every: Duration) -> anyhow::Resul
     let mut row = Row::new();
     collectors.collect(&mut row);
     for _ in 0..rows {
-        runtime.block_on(tokio::time::sleep(every));
+        runtime.block_on(async { tokio::time::sleep(every).await });
         collectors.collect(&mut row);
         let mut values: Vec<Option<f64>> = vec![None; recording.series.len()];
         for sample in row.samples() {

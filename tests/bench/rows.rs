@@ -57,7 +57,8 @@ impl Recording {
 fn series<'a>(fields: &mut impl Iterator<Item = &'a str>) -> anyhow::Result<Series> {
     let name = fields.next().context("a series without a name")?.to_owned();
     let counter = fields.next().context("a series without a type")? == "counter";
-    let labels = fields.filter_map(|f| f.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let labels =
+        fields.filter_map(|f| f.split_once('=')).map(|(k, v)| (k.to_owned(), v.to_owned())).collect();
     Ok(Series { name, labels, counter })
 }
 

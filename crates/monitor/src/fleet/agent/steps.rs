@@ -245,10 +245,7 @@ impl Live {
         let mut changed = false;
         for component in &mut self.components {
             if component.held_until_ms.is_some_and(|until| now.run_ms >= until) {
-                component.held_until_ms = None;
-                component.hard = component.soft;
-                component.reason = "starting".into();
-                component.message = "".into();
+                component.release();
                 changed = true;
             }
             let stale = match presence {
