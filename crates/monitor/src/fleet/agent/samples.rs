@@ -77,6 +77,11 @@ impl Samples {
         self.keyed = true;
     }
 
+    /// The segment in force.
+    pub(crate) fn layout(&self) -> Option<&Arc<Compiled>> {
+        self.layout.as_ref()
+    }
+
     /// Deltas mean nothing until the next key frame.
     pub(crate) fn lose(&mut self) {
         self.keyed = false;
