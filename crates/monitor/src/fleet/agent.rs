@@ -15,6 +15,7 @@ use super::component::Component;
 use super::effects::{Effects, Event, EventKind};
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
+use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
@@ -208,17 +209,19 @@ impl Live {
         }
     }
 
+    /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
-        let draining = self.draining();
+        let (draining, lost) = (self.draining(), matches!(self.presence, Presence::Lost { .. }));
         let of_service = || self.components.iter().filter(move |c| *c.service == *service);
         of_service().next()?;
         let asked = || of_service().filter(|c| c.readiness);
+        let whole = |shown: Aggregate| if lost { Aggregate::Status(Status::Unknown) } else { shown };
         let ready = asked().next().is_some().then(|| {
             aggregate::instance(asked().map(|c| aggregate::Part { required: true, ..c.part(draining) }))
         });
         Some(Instance {
-            shown: aggregate::instance(of_service().map(|c| c.part(draining))),
-            ready,
+            shown: whole(aggregate::instance(of_service().map(|c| c.part(draining)))),
+            ready: ready.map(whole),
             components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
         })
     }
