@@ -84,6 +84,8 @@ pub struct Live {
     pub components: Vec<Component>,
     /// What each component showed when effects were last told.
     told: Vec<Aggregate>,
+    /// Whether it was lost when its services were last counted.
+    told_lost: bool,
     /// Where the component with this id of the stream stands.
     by_id: BTreeMap<u32, usize>,
     /// The same positions in the order of the ids, as the bitmap of a report needs them.
@@ -110,6 +112,7 @@ impl Live {
             connected_ms: None,
             components: Vec::new(),
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -150,6 +153,7 @@ impl Live {
             last_seen_ms: record.last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -167,6 +171,7 @@ impl Live {
     ) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.told_lost = self.is_lost();
         self.recount(id, self.services(), board, now, effects);
     }
 
@@ -174,6 +179,10 @@ impl Live {
     #[must_use]
     pub fn draining(&self) -> bool {
         matches!(self.presence, Presence::Leaving { .. })
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.presence, Presence::Lost { .. })
     }
 
     /// The full name of one of its services.
@@ -211,7 +220,7 @@ impl Live {
 
     /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
-        let (draining, lost) = (self.draining(), matches!(self.presence, Presence::Lost { .. }));
+        let (draining, lost) = (self.draining(), self.is_lost());
         let of_service = || self.components.iter().filter(move |c| *c.service == *service);
         of_service().next()?;
         let asked = || of_service().filter(|c| c.readiness);
@@ -253,6 +262,10 @@ impl Live {
                 None => self.told.push(shown),
             }
             dirty.push(Arc::clone(&component.service));
+        }
+        if self.told_lost != self.is_lost() {
+            self.told_lost = self.is_lost();
+            dirty = self.services();
         }
         dirty.sort_unstable();
         dirty.dedup();
