@@ -272,9 +272,10 @@ fn program(name: &str) -> Result<Command> {
 fn directory() -> Result<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").context("PostgreSQL is not installed")?;
     let with_server = |path: &PathBuf| path.join("bin/postgres").exists();
-    let newest = versions.filter_map(|entry| Some(entry.ok()?.path())).filter(with_server).max_by_key(|path| {
-        path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
-    });
+    let newest =
+        versions.filter_map(|entry| Some(entry.ok()?.path())).filter(with_server).max_by_key(|path| {
+            path.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse::<u32>().ok())
+        });
     Ok(newest.context("no PostgreSQL server is installed")?.join("bin"))
 }
 

@@ -1,1 +1,3 @@
 //! The one system-test binary.
+
+mod store;

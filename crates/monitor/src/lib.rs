@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod fleet;
+pub mod history;
 pub mod journal;
 pub mod store;
+pub mod uptime;

@@ -2,7 +2,8 @@
 
 use super::{Durability, Settings, SqliteStore};
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError, StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError,
+    StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::Executor;
@@ -60,7 +61,7 @@ async fn seqs(store: &SqliteStore) -> Vec<u64> {
         seen.push(stored.report.seq);
         ControlFlow::Continue(())
     };
-    store.reports(AgentKey(1), i64::MIN, i64::MAX, &mut visit).await.unwrap();
+    store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await.unwrap();
     seen
 }
 
