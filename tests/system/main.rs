@@ -1,4 +1,5 @@
 //! The one system-test binary.
 
 mod checks;
+mod life;
 mod tidy;
