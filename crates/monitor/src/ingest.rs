@@ -33,7 +33,7 @@ pub trait Outlet: Send + Sync + 'static {
 }
 
 /// What ingest may and must do.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// Whom to believe.
     pub trust: Trust,
