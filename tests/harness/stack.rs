@@ -183,18 +183,11 @@ impl Stack {
     pub async fn shows(&self, agent: &str, component: &str, shown: &str, limit: Duration) -> Result<Value> {
         let mut last = Value::Null;
         let what = format!("{agent}/{component} is {shown}");
-        let found = until(&what, limit, || {
-            let asked = self.component(agent, component);
-            let last = &mut last;
-            async move {
-                let now = asked.await.ok().flatten().unwrap_or_default();
-                let is = now["shown_as"] == shown;
-                *last = now;
-                is
-            }
+        let found = until(&what, limit, async || {
+            last = self.component(agent, component).await.ok().flatten().unwrap_or_default();
+            last["shown_as"] == shown
         });
-        let found = found.await;
-        found.with_context(|| format!("it is {last}"))?;
+        found.await.with_context(|| format!("it is {last}"))?;
         Ok(last)
     }
 

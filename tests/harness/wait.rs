@@ -11,11 +11,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 ///
 /// # Errors
 /// It did not within `limit`; the message names `what` was waited for.
-pub async fn until<C, F>(what: &str, limit: Duration, mut condition: C) -> Result<()>
-where
-    C: FnMut() -> F,
-    F: Future<Output = bool>,
-{
+pub async fn until(what: &str, limit: Duration, mut condition: impl AsyncFnMut() -> bool) -> Result<()> {
     let end = Instant::now() + limit;
     while !condition().await {
         if Instant::now() >= end {
@@ -30,11 +26,7 @@ where
 ///
 /// # Errors
 /// It does not; the message says when.
-pub async fn holds<C, F>(what: &str, duration: Duration, mut condition: C) -> Result<()>
-where
-    C: FnMut() -> F,
-    F: Future<Output = bool>,
-{
+pub async fn holds(what: &str, duration: Duration, mut condition: impl AsyncFnMut() -> bool) -> Result<()> {
     let began = Instant::now();
     while began.elapsed() < duration {
         ensure!(condition().await, "no longer so after {:?}: {what}", began.elapsed());

@@ -5,7 +5,6 @@ mod absence;
 mod outage;
 mod pause;
 mod reload;
-mod restart;
 mod shutdown;
 mod spine;
 mod start;
@@ -13,7 +12,6 @@ mod start;
 use farol_tests::stack::Stack;
 use serde_json::Value;
 use std::net::SocketAddr;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Something to check that is always there: a listener of ours.
