@@ -1,5 +1,6 @@
 //! The harness: starts real processes and libraries for the system tests.
 
+pub mod crowd;
 pub mod postgres;
 pub mod process;
 pub mod redis;
