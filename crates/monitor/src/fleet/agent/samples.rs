@@ -61,7 +61,7 @@ pub struct Sample<'a> {
 
 impl Samples {
     /// Starts a segment: forgets the bases, and the values of what is no longer defined.
-    pub(crate) fn start(&mut self, layout: Arc<Compiled>) {
+    pub fn start(&mut self, layout: Arc<Compiled>) {
         let columns = |source: &CompiledSource| Columns::new(source.encodings.clone());
         let same = self.layout.as_ref().is_some_and(|l| Arc::ptr_eq(l, &layout));
         if same {
@@ -77,6 +77,11 @@ impl Samples {
         self.keyed = true;
     }
 
+    /// The segment in force.
+    pub(crate) fn layout(&self) -> Option<&Arc<Compiled>> {
+        self.layout.as_ref()
+    }
+
     /// Deltas mean nothing until the next key frame.
     pub(crate) fn lose(&mut self) {
         self.keyed = false;
@@ -88,7 +93,7 @@ impl Samples {
     }
 
     /// Applies one block.
-    pub(crate) fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
+    pub fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
         let layout = self.layout.as_ref().filter(|_| self.keyed).ok_or(SampleError::NeedKeyFrame)?;
         let position = layout.source(source).ok_or(SampleError::UnknownSource(source))?;
         let state = &mut self.sources[position];
