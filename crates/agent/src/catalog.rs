@@ -88,7 +88,8 @@ impl Catalog {
     }
 
     /// The component of this service and name with the source of its check (`check:<name>`); new ones if there are
-    /// none. Where anything but service and name differs, the component is defined again under its id.
+    /// none. Where anything but service and name differs, the component is defined again under its id; one that moved
+    /// to another service is another component.
     ///
     /// # Errors
     /// There are as many components as there may be.
@@ -110,7 +111,11 @@ impl Catalog {
             }
             return Ok(ComponentIds { component: id, source });
         }
-        // Service and name tell components apart; an agent's checks have names of their own, so the name will do.
+        // An agent's checks have names of their own: one of this name in another service has moved.
+        let moved = self.components.iter().find(|(_, known)| known.name == component.name).map(|(id, _)| *id);
+        if let Some(moved) = moved {
+            self.remove_component(moved);
+        }
         let source = self.add_source(&format!("check:{}", component.name), interval_ms)?;
         let id = match self.books.new_component(self.components.len()) {
             Ok(id) => id,

@@ -9,6 +9,7 @@ mod component;
 mod effects;
 mod layout;
 mod names;
+mod page;
 
 pub use agent::{
     Agent, Farewell, Live, Presence, Reported, SampleError, Samples, StreamLink, Told, forget_after_ms,

@@ -190,6 +190,15 @@ fn components_keep_their_ids_and_take_their_series_along() {
     assert!(again.component > second.component && again.source > second.source);
 }
 
+#[test]
+fn a_check_that_moves_to_another_service_is_another_component() {
+    let mut catalog = Catalog::new(Limits { components: 1, ..Limits::default() });
+    let before = catalog.add_component(component("db"), 5_000).unwrap();
+    let after = catalog.add_component(Component { service: "t".into(), ..component("db") }, 5_000).unwrap();
+    assert!(after.component > before.component && after.source > before.source);
+    assert_eq!((catalog.components().count(), catalog.sources().count()), (1, 1));
+}
+
 /// What may happen to a catalog.
 #[derive(Clone, Debug)]
 enum Step {

@@ -259,10 +259,7 @@ fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_as
     let taken = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, Some(second.number));
     assert!(matches!(taken, Connection::Open(..)));
     scene.fleet.goodbye(&agent, Farewell::Agent, 0, scene.now);
-    assert!(matches!(
-        scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None),
-        Connection::Open(..)
-    ));
+    assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
     let late = scene.fleet.disconnected(&agent, first.number, scene.now);
     assert!(late.is_empty(), "the end of a replaced stream means nothing");
 }

@@ -2,7 +2,8 @@
 
 use super::{Durability, Settings, SqliteStore};
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError, StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError,
+    StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::Executor;
