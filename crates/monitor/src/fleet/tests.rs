@@ -345,7 +345,8 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
 fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
     let (scene, agent, _) = Scene::online(Role::Host);
     scene.fleet.define(&agent, &[def(3, "database")], scene.now);
-    assert!(scene.fleet.retire(&agent, &[1], scene.now).is_empty());
+    let effects = scene.fleet.retire(&agent, &[1], scene.now);
+    assert!(effects.is_empty(), "{effects:?}");
     scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
     assert_eq!(scene.shown("payments/database"), "degraded");
     scene.fleet.retire(&agent, &[3], scene.now);

@@ -131,10 +131,12 @@ impl DefinedSet {
             return Err(format!("id {} was retired and is not reused", component.id));
         }
         match self.components.get(&component.id) {
-            Some(known) if known.service != component.service || known.name != component.name => Err(format!(
-                "id {} is {}/{} already; another component is a new id",
-                component.id, known.service, known.name
-            )),
+            Some(known) if known.service != component.service || known.name != component.name => {
+                Err(format!(
+                    "id {} is {}/{} already; another component is a new id",
+                    component.id, known.service, known.name
+                ))
+            }
             Some(known) => weight::fits(self.bytes + weight - weight::of_component(known), limits),
             None if self.components.len() >= limits.max_components => {
                 Err(format!("more than {} components", limits.max_components))

@@ -55,7 +55,8 @@ impl Agent {
         if live.is_forgotten {
             return effects;
         }
-        let names: HashSet<_> = defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
+        let names: HashSet<_> =
+            defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
         let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
         live.remove_components(&self.id, gone, board, told.now, &mut effects);
         live.by_id.clear();
@@ -85,12 +86,16 @@ impl Agent {
     pub(crate) fn retire(&self, ids: &[u32], now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        let gone: Vec<(Arc<str>, Arc<str>)> = ids
+        let given_up: Vec<usize> = ids.iter().filter_map(|id| live.by_id.remove(id)).collect();
+        // A component whose id changed was defined under the new one first: it stays.
+        let kept: HashSet<usize> = live.by_id.values().copied().collect();
+        let gone: HashSet<_> = given_up
             .iter()
-            .filter_map(|id| live.by_id.get(id).and_then(|at| live.components.get(*at)))
+            .filter(|position| !kept.contains(position))
+            .filter_map(|position| live.components.get(*position))
             .map(|c| (Arc::clone(&c.service), Arc::clone(&c.name)))
             .collect();
-        let is_gone = |c: &Component| gone.iter().any(|(s, n)| *s == c.service && *n == c.name);
+        let is_gone = |c: &Component| gone.contains(&(Arc::clone(&c.service), Arc::clone(&c.name)));
         live.remove_components(&self.id, is_gone, board, now, &mut effects);
         effects
     }

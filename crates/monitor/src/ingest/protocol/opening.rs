@@ -140,7 +140,8 @@ impl Open {
         outbox.extend(refusal(ingest, &self.agent.id, refused));
         self.must_start = true;
         if self.live {
-            let taken: Vec<_> = components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
+            let taken: Vec<_> =
+                components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
             ingest.outlet.publish(&ingest.fleet.define(&self.agent, &taken, now));
         }
         Ok(())
