@@ -4,6 +4,7 @@
 //! [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
 pub mod app;
+pub mod arguments;
 pub mod clock;
 pub mod config;
 pub mod events;
@@ -15,6 +16,7 @@ pub mod journal;
 mod monitor;
 pub mod outlet;
 mod own;
+pub mod process;
 mod reload;
 pub mod scrape;
 pub mod store;
