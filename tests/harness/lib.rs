@@ -2,6 +2,7 @@
 
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 mod server;
 pub mod wait;
