@@ -4,6 +4,7 @@ pub mod memory_store;
 pub mod crowd;
 pub mod postgres;
 pub mod process;
+pub mod prometheus;
 pub mod redis;
 mod server;
 pub mod silent;
