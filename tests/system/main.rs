@@ -3,3 +3,4 @@
 mod checks;
 mod life;
 mod tidy;
+mod store;

@@ -72,6 +72,10 @@ pub struct Live {
     pub skew_ms: i64,
     /// The open stream.
     pub stream: Option<Arc<StreamLink>>,
+    /// It told its statuses once, now or before a restart. One that only said Hello leaves no trace.
+    pub(crate) spoke: bool,
+    /// It was taken out of the fleet: who still holds it must look the agent up anew.
+    pub(crate) is_forgotten: bool,
     /// Whether it is there.
     pub presence: Presence,
     /// When it last spoke of now, on the running clock.
@@ -106,6 +110,8 @@ impl Live {
             boot: hello.boot,
             skew_ms: 0,
             stream: None,
+            spoke: false,
+            is_forgotten: false,
             presence: Presence::Lost { since_ms: now.run_ms },
             last_message_ms: now.run_ms,
             last_seen_ms: now.wall_ms,
@@ -148,6 +154,8 @@ impl Live {
             boot: record.boot,
             skew_ms: 0,
             stream: None,
+            spoke: true,
+            is_forgotten: false,
             presence,
             last_message_ms: now.run_ms,
             last_seen_ms: record.last_seen_ms,
