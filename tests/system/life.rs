@@ -5,7 +5,7 @@ mod absence;
 mod outage;
 mod pause;
 mod reload;
-mod restart;
+//mod restart;
 mod shutdown;
 mod spine;
 mod start;

@@ -131,7 +131,7 @@ impl Voice {
     async fn come_back(&mut self, stack: &Stack) {
         drop(self.speaker.take());
         let set = Person::definition("voice");
-        let mut speaker = Speaker::open(stack.addresses().agents, &self.person).await.unwrap();
+        let speaker = Speaker::open(stack.addresses().agents, &self.person).await.unwrap();
         assert_eq!(speaker.resume_after(self.person.boot), self.said, "what was acknowledged is known");
         speaker.define(&set).await.unwrap();
         speaker.state(self.said, Status::Healthy).await.unwrap();
