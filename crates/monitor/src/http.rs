@@ -22,7 +22,13 @@ mod token;
 pub use access::Access;
 pub use token::OperatorToken;
 
+pub(crate) use asked::Asked;
+pub(crate) use json::document;
+pub(crate) use problem::Problem;
+pub(crate) use route::{Kind, Param};
+
 use crate::app::App;
+use crate::scrape;
 use axum::Router;
 use axum::extract::MatchedPath;
 use axum::http::{Extensions, StatusCode, Uri};
@@ -30,7 +36,6 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use farol_shutdown::listener::Peer;
 use json::List;
-use problem::Problem;
 use route::Class::{Operate, Probe, Read};
 use route::Route;
 use std::any::Any;
@@ -54,6 +59,8 @@ fn table() -> Vec<Route> {
         Route::get("/health/services/{service}/detailed", Probe, probes::detailed, "A service with its instances and their components").gives::<probes::ServiceDetailed>().may_be_down(),
         Route::get("/health/services/{service}/live", Probe, probes::live, "Always 404: liveness is asked of a process itself"),
         Route::get("/health/groups/{group}", Probe, probes::group, "A group in one look").gives::<probes::GroupHealth>().may_be_down(),
+        Route::get("/metrics", Read, scrape::own, "The monitor's own metrics and every status, for Prometheus").text("text/plain"),
+        Route::get("/metrics/fleet", Read, scrape::fleet, "The agents' series, for Prometheus").asks(scrape::MATCH).text("text/plain"),
         Route::get("/api/v1/fleet", Read, overview::fleet, "The fleet in one look").gives::<overview::Overview>(),
         Route::get("/api/v1/agents", Read, agents::list, "The agents").asks(agents::ASKS).gives::<List<agents::Agent>>(),
         Route::get("/api/v1/agents/{agent}", Read, agents::one, "An agent").gives::<agents::Agent>(),

@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod grpc_health;
 pub mod http;
 pub mod ingest;
+pub mod history;
 pub mod journal;
 mod monitor;
 pub mod outlet;
@@ -21,6 +22,7 @@ mod reload;
 pub mod scrape;
 pub mod store;
 mod ticker;
+pub mod uptime;
 
 pub use config::Config;
 pub use monitor::{Addresses, Listeners, Monitor};

@@ -148,7 +148,7 @@ impl<A: Accept> Monitor<A> {
             details: config.details,
             access: ArcSwap::from_pointee(access),
             token: OperatorToken::open(data_dir).context("the operator's token")?,
-            scrapes: Scrapes::new(config.scrape_max_series as u64),
+            scrapes: Scrapes::new(config.scrape_max_series),
             reload: reload::by_request(wish),
             reloads: Reloads::default(),
             log_drops: None,

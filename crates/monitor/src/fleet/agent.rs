@@ -15,6 +15,7 @@ use super::component::Component;
 use super::effects::{Effects, Event, EventKind};
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
+use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
@@ -87,6 +88,8 @@ pub struct Live {
     pub components: Vec<Component>,
     /// What each component showed when effects were last told.
     told: Vec<Aggregate>,
+    /// Whether it was lost when its services were last counted.
+    told_lost: bool,
     /// Where the component with this id of the stream stands.
     by_id: BTreeMap<u32, usize>,
     /// The same positions in the order of the ids, as the bitmap of a report needs them.
@@ -115,6 +118,7 @@ impl Live {
             connected_ms: None,
             components: Vec::new(),
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -157,6 +161,7 @@ impl Live {
             last_seen_ms: record.last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -174,6 +179,7 @@ impl Live {
     ) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.told_lost = self.is_lost();
         self.recount(id, self.services(), board, now, effects);
     }
 
@@ -181,6 +187,10 @@ impl Live {
     #[must_use]
     pub fn draining(&self) -> bool {
         matches!(self.presence, Presence::Leaving { .. })
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.presence, Presence::Lost { .. })
     }
 
     /// The full name of one of its services.
@@ -216,17 +226,19 @@ impl Live {
         }
     }
 
+    /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
-        let draining = self.draining();
+        let (draining, lost) = (self.draining(), self.is_lost());
         let of_service = || self.components.iter().filter(move |c| *c.service == *service);
         of_service().next()?;
         let asked = || of_service().filter(|c| c.readiness);
+        let whole = |shown: Aggregate| if lost { Aggregate::Status(Status::Unknown) } else { shown };
         let ready = asked().next().is_some().then(|| {
             aggregate::instance(asked().map(|c| aggregate::Part { required: true, ..c.part(draining) }))
         });
         Some(Instance {
-            shown: aggregate::instance(of_service().map(|c| c.part(draining))),
-            ready,
+            shown: whole(aggregate::instance(of_service().map(|c| c.part(draining)))),
+            ready: ready.map(whole),
             components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
         })
     }
@@ -258,6 +270,10 @@ impl Live {
                 None => self.told.push(shown),
             }
             dirty.push(Arc::clone(&component.service));
+        }
+        if self.told_lost != self.is_lost() {
+            self.told_lost = self.is_lost();
+            dirty = self.services();
         }
         dirty.sort_unstable();
         dirty.dedup();

@@ -5,7 +5,7 @@ use crate::store::{Layout, LayoutKey};
 use farol_series::Encoding;
 use farol_wire::Definition;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Compiled {
     pub layout: Arc<Layout>,
     /// In order of their ids.
     pub sources: Vec<CompiledSource>,
+    /// Positions of series that have the name and labels of an earlier one: they are kept, and shown nowhere.
+    pub repeats: HashSet<u32>,
 }
 
 /// A source of a layout.
@@ -23,6 +25,8 @@ pub struct Compiled {
 pub struct CompiledSource {
     /// Its id on the stream.
     pub id: u32,
+    /// How often it ticks.
+    pub interval_ms: u32,
     /// Positions in the layout's series, in the order of the blocks.
     pub series: Vec<u32>,
     /// The encodings in the same order.
@@ -44,7 +48,12 @@ impl Compiled {
             .set
             .sources
             .iter()
-            .map(|s| CompiledSource { id: s.id, series: Vec::new(), encodings: Vec::new() })
+            .map(|s| CompiledSource {
+                id: s.id,
+                interval_ms: s.interval_ms,
+                series: Vec::new(),
+                encodings: Vec::new(),
+            })
             .collect();
         sources.sort_unstable_by_key(|s| s.id);
         let mut order: Vec<usize> = (0..layout.set.series.len()).collect();
@@ -60,8 +69,16 @@ impl Compiled {
             sources[at].series.push(position);
             sources[at].encodings.push(encoding);
         }
-        Self { layout, sources }
+        let repeats = repeats(&layout.set);
+        Self { layout, sources, repeats }
     }
+}
+
+fn repeats(set: &Definition) -> HashSet<u32> {
+    let mut seen = HashSet::with_capacity(set.series.len());
+    let numbered = (0_u32..).zip(&set.series);
+    let repeated = numbered.filter(|(_, series)| !seen.insert((&series.name, &series.labels)));
+    repeated.map(|(position, _)| position).collect()
 }
 
 /// All layouts in use.

@@ -216,6 +216,17 @@ fn a_node_agent_that_does_not_come_back_is_lost_after_the_restart_grace() {
 }
 
 #[test]
+fn an_agent_with_optional_components_only_is_unknown_when_lost() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let set = [ComponentDef { required: false, ..def(1, "disk") }];
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, &set, now, scene.told());
+    assert_eq!(scene.shown("payments"), "healthy");
+    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
 fn a_failing_agent_is_stale_at_once() {
     let (scene, agent, _) = Scene::online(Role::Host);
     scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);

@@ -185,15 +185,16 @@ impl Agent {
     pub(crate) fn tick(&self, now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if live.presence.is_over(live.last_message_ms, live.interval_ms, now.run_ms) {
-            if live.draining() {
-                self.leave(&mut live, now, board, &mut effects);
-                return effects;
-            }
+        let silent = live.presence.is_over(live.last_message_ms, live.interval_ms, now.run_ms);
+        if silent && live.draining() {
+            self.leave(&mut live, now, board, &mut effects);
+            return effects;
+        }
+        if silent {
             live.presence = Presence::Lost { since_ms: now.run_ms };
             effects.events.push(Event::new(EventKind::AgentLost, now.wall_ms).agent(&self.id));
         }
-        if live.renew_staleness(now) {
+        if live.renew_staleness(now) || silent {
             live.settle(&self.id, board, now, &mut effects);
         }
         effects

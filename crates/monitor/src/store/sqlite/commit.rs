@@ -49,6 +49,8 @@ impl SqliteStore {
         let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
         writer.end(wrote).await.map_err(|e| self.judge(&e))?;
 
+        // What was read at open is not all any more.
+        self.restored.lock().take();
         let mut catalog = self.catalog.write();
         for (key, agent, boot) in &packed.new_boots {
             catalog.add_boot(*key, *agent, *boot);

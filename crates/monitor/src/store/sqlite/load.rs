@@ -250,7 +250,7 @@ impl Loader<'_> {
 }
 
 impl SqliteStore {
-    /// What was read at open; the second one who asks gets what is in memory only.
+    /// What was read at open, or is read anew when it was taken or something was committed since.
     pub(super) async fn restored(&self) -> Result<Restored, StoreError> {
         self.usable()?;
         let first = self.restored.lock().take();
@@ -259,8 +259,8 @@ impl SqliteStore {
             None => {
                 let mut guard = self.writer.lock().await;
                 let writer = guard.as_mut().ok_or_else(|| self.closed())?;
-                let again = Loader { path: &self.path, connection: &mut writer.connection, prune: false };
-                Ok({ again }.load().await?.restored)
+                let mut again = Loader { path: &self.path, connection: &mut writer.connection, prune: false };
+                Ok(again.load().await?.restored)
             }
         }
     }

@@ -61,7 +61,7 @@ async fn seqs(store: &SqliteStore) -> Vec<u64> {
         seen.push(stored.report.seq);
         ControlFlow::Continue(())
     };
-    store.reports(AgentKey(1), i64::MIN, i64::MAX, &mut visit).await.unwrap();
+    store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await.unwrap();
     seen
 }
 

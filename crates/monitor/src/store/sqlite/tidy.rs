@@ -130,9 +130,6 @@ impl SqliteStore {
             let catalog = self.catalog.read();
             catalog.starts.iter().filter(|(_, s)| s.mark.row < oldest).map(|(key, _)| *key).collect()
         };
-        if unused.is_empty() {
-            return Ok(());
-        }
         writer.begin().await?;
         let unused = serde_json::json!(unused).to_string();
         let gone = async {
