@@ -151,6 +151,20 @@ impl Catalog {
         Ok(Tick { values, changed: self.books.generation() != before })
     }
 
+    /// Keeps to other limits: the newest series that are over are refused. The components that are over come back,
+    /// the newest first; they are still defined.
+    pub fn limit(&mut self, limits: Limits) -> Vec<u32> {
+        let mut series: Vec<u32> = self.sources().flat_map(|s| s.columns().iter().map(Column::id)).collect();
+        if series.len() > limits.series {
+            series.sort_unstable();
+            self.refuse(&series[limits.series..]);
+        }
+        self.books.set_limits(limits);
+        let over = self.components.len().saturating_sub(limits.components);
+        let sources_over = self.sources.len().saturating_sub(limits.sources);
+        self.components.keys().rev().take(over.max(sources_over)).copied().collect()
+    }
+
     /// The monitor does not take these series: they are retired and their samples dropped until
     /// [`Catalog::forget_refusals`].
     pub fn refuse(&mut self, series: &[u32]) {
