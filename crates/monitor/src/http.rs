@@ -8,20 +8,24 @@ mod components;
 mod events;
 mod feed;
 mod guard;
+mod history;
 mod json;
 mod named;
 mod openapi;
 mod overview;
 mod probes;
 mod problem;
+mod range;
 mod reload;
 mod route;
 #[cfg(test)]
 pub(crate) mod scene;
 mod services;
 mod token;
+mod uptime;
 
 pub use access::Access;
+pub use range::Questions;
 pub use token::OperatorToken;
 
 pub(crate) use asked::Asked;
@@ -70,6 +74,8 @@ fn table() -> Vec<Route> {
         Route::get("/api/v1/services/{service}", Read, services::one, "A service").gives::<services::Service>(),
         Route::get("/api/v1/groups", Read, services::groups, "The groups").asks(services::ASKS).lists::<services::Group>(),
         Route::get("/api/v1/components", Read, components::list, "The components").asks(components::ASKS).lists::<components::Component>(),
+        Route::get("/api/v1/history", Read, history::read, "What was measured, in steps").asks(history::ASKS).gives::<history::History>(),
+        Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
         Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
         Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
         Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),

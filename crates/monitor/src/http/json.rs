@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -41,6 +42,24 @@ impl PartialSchema for Time {
 impl ToSchema for Time {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("Time")
+    }
+}
+
+/// Values of a series, one per step: a number, `null` for a gap, `"+Inf"` and `"-Inf"` for what JSON has no number.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Values(pub(crate) Vec<Option<f64>>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for value in &self.0 {
+            match value {
+                Some(value) if *value == f64::INFINITY => list.serialize_element("+Inf")?,
+                Some(value) if *value == f64::NEG_INFINITY => list.serialize_element("-Inf")?,
+                value => list.serialize_element(value)?,
+            }
+        }
+        list.end()
     }
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Param {
     pub(crate) kind: Kind,
     /// What it does, unit and default included.
     pub(crate) about: &'static str,
+    /// There is no default.
+    pub(crate) required: bool,
 }
 
 /// How a parameter is written.
@@ -64,7 +66,12 @@ pub(crate) enum Kind {
 impl Param {
     /// A parameter.
     pub(crate) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, about }
+        Self { name, kind, about, required: false }
+    }
+
+    /// One that must be given.
+    pub(crate) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, about, required: true }
     }
 }
 

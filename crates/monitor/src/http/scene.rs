@@ -1,7 +1,7 @@
 //! A monitor without sockets, for the tests of everything that reads: a fleet that is fed by hand over a store in a
 //! directory of its own.
 
-use super::{Access, OperatorToken, router};
+use super::{Access, OperatorToken, Questions, router};
 use crate::app::{App, Reload, Reloaded, Reloads};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -66,7 +66,8 @@ impl Source for Well {
 pub(crate) struct Scene {
     pub(crate) app: Arc<App>,
     pub(crate) outlet: Arc<Publisher>,
-    pub(crate) writer: Option<Writer>,
+    /// Kept, so that the journal is not without one.
+    _writer: Writer,
     own: Arc<Well>,
     router: Router,
     _supervisor: Supervisor,
@@ -138,13 +139,14 @@ impl Scene {
             access: ArcSwap::from_pointee(access),
             token: OperatorToken::open(dir.path()).unwrap(),
             scrapes: Scrapes::new(1_000_000),
+            questions: Questions::default(),
             reload,
             reloads: Reloads::default(),
             log_drops: None,
             handle,
         });
         let router = router(Arc::clone(&app));
-        Self { app, outlet, writer: Some(writer), own, router, _supervisor: supervisor, _dir: dir }
+        Self { app, outlet, _writer: writer, own, router, _supervisor: supervisor, _dir: dir }
     }
 
     /// The monitor begins to stop.

@@ -49,7 +49,8 @@ pub(super) fn read(page: &str, open_metrics: bool) -> Result<Read, String> {
             if helped.take().as_deref() != Some(name) {
                 return Err(format!("TYPE without its HELP: {line}"));
             }
-            if !matches!(word, "gauge" | "counter") && !(open_metrics && word == "unknown") {
+            let known = matches!(word, "gauge" | "counter") || (open_metrics && word == "unknown");
+            if !known {
                 return Err(format!("an unknown type: {line}"));
             }
             if read.types.insert(name.to_owned(), word.to_owned()).is_some() {
