@@ -4,12 +4,12 @@
 use crate::config::{Config, Listen};
 use crate::link::{self, Link};
 use crate::probes::{self, Own};
-use crate::recorder::Recorder;
+use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::stream::{Connect, Streamer};
 use crate::{boot, collect};
 use anyhow::Context;
-use farol_health::{Changes, Checker, Observer, Registration};
+use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
 use farol_shutdown::listener::{Limits, bind, serve};
 use farol_shutdown::{DataDir, Handle};
 use parking_lot::Mutex;
@@ -163,6 +163,18 @@ pub struct Reloaded {
 }
 
 impl Running {
+    /// The agent's components as they stand.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.own.checker.snapshot()
+    }
+
+    /// What became of its reports so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.own.recorder.counts()
+    }
+
     /// Takes over the checks of a new configuration; what has not changed keeps its state.
     ///
     /// # Errors

@@ -42,21 +42,21 @@ impl Now {
 
 /// What is counted, for `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Reports made.
-    pub(crate) reports: u64,
+    pub reports: u64,
     /// The last one that is acknowledged.
-    pub(crate) acked: u64,
+    pub acked: u64,
     /// Held and not acknowledged.
-    pub(crate) unacked: u64,
+    pub unacked: u64,
     /// Lost because the ring was full.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Bytes in the ring.
-    pub(crate) ring_bytes: usize,
+    pub ring_bytes: usize,
     /// Series defined.
-    pub(crate) series: usize,
+    pub series: usize,
     /// Samples that went nowhere.
-    pub(crate) samples_dropped: u64,
+    pub samples_dropped: u64,
 }
 
 /// The recorder of one agent.

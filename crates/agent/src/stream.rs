@@ -32,8 +32,8 @@ use tonic::Streaming;
 /// A connection, and then Welcome, must be there within these.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
-/// Messages handed to HTTP/2 ahead; all others wait in the ring.
-const AHEAD: usize = 4;
+/// Messages handed to HTTP/2 ahead; all others wait in the ring, so that a status change overtakes the backlog.
+const AHEAD: usize = 1;
 /// A monitor's messages are short.
 const HEARD_BYTES: usize = 1 << 20;
 /// Report intervals a monitor may decide.

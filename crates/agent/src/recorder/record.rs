@@ -52,6 +52,8 @@ pub(super) struct Record {
     pub(super) restart: bool,
     /// A live stream hears of changes of the set with each segment.
     pub(super) live: bool,
+    /// The last State was taken after this report.
+    pub(super) stated: u64,
     /// Up to this report an acknowledgement was asked for.
     pub(super) asked: u64,
     /// Used again for each check's figures.
@@ -73,6 +75,7 @@ impl Record {
             components_changed: false,
             restart: true,
             live: false,
+            stated: 0,
             asked: 0,
             row: Row::new(),
         }

@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
         if let Some(chunk) = self.feed.backlog(self.cursor, self.budget) {
             self.cursor = chunk.last;
             self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
-        } else if let Some((said, cursor)) = self.feed.go_live(self.cursor) {
+        } else if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
             self.queue.extend(said);
             (self.live, self.cursor) = (true, cursor);
             self.agent.link.live();
