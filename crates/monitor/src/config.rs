@@ -1,7 +1,7 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
-use crate::store::sqlite;
+use crate::store::Durability;
 use farol_config::Map;
 use farol_health::Details;
 use farol_health::aggregate::Policy;
@@ -75,7 +75,7 @@ pub struct Store {
     /// The SQLite file; a relative path lies in the data directory.
     pub path: PathBuf,
     /// What an acknowledgement survives.
-    pub durability: sqlite::Durability,
+    pub durability: Durability,
 }
 
 /// Who may read and operate.
@@ -117,7 +117,11 @@ impl Config {
             details: m
                 .one_of(
                     "details",
-                    &[("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)],
+                    &[
+                        ("always", Details::Always),
+                        ("loopback", Details::Loopback),
+                        ("never", Details::Never),
+                    ],
                 )
                 .or(Details::Loopback),
             scrape_max_series: m.section("scrape", |m| {
@@ -134,6 +138,8 @@ impl Config {
         for (name, same) in [
             ("listen", self.listen == new.listen),
             ("store", self.store == new.store),
+            ("details", self.details == new.details),
+            ("ready_requires_store", self.ready_requires_store == new.ready_requires_store),
             ("tls (adding or removing files)", self.tls == new.tls),
         ] {
             if !same {
@@ -165,7 +171,10 @@ fn read_listen(m: &mut Map<'_>) -> Listen {
     let all = [("http", listen.http), ("agents", listen.agents), ("health", listen.health)];
     for (i, (name, address)) in all.iter().enumerate() {
         if let Some((other, _)) = all[..i].iter().find(|(_, a)| a == address && a.port() != 0) {
-            m.problem(name, format!("has the address of `{other}`, {address}; give each listener its own port"));
+            m.problem(
+                name,
+                format!("has the address of `{other}`, {address}; give each listener its own port"),
+            );
         }
     }
     listen
@@ -192,7 +201,10 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
         },
         limits: Limits {
             max_series: m.integer::<usize>("max_series").within(1..=1_000_000).or(limits.max_series),
-            max_components: m.integer::<usize>("max_components").within(1..=100_000).or(limits.max_components),
+            max_components: m
+                .integer::<usize>("max_components")
+                .within(1..=100_000)
+                .or(limits.max_components),
             ..limits
         },
         interval: m.section("interval", |m| {
@@ -208,10 +220,10 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
 }
 
 fn read_store(m: &mut Map<'_>) -> Store {
-    let durability = [("normal", sqlite::Durability::Normal), ("full", sqlite::Durability::Full)];
+    let durability = [("normal", Durability::Normal), ("full", Durability::Full)];
     m.section("sqlite", |m| Store {
         path: PathBuf::from(m.text("path").or("farol.db")),
-        durability: m.one_of("durability", &durability).or(sqlite::Durability::Normal),
+        durability: m.one_of("durability", &durability).or(Durability::Normal),
     })
 }
 
@@ -279,9 +291,11 @@ mod tests {
 
     #[test]
     fn groups_hold_declared_services_only() {
-        let error = read("services: {payments: {at_least: 2}}\ngroups: {checkout: [payments, kestra]}").unwrap_err();
+        let error =
+            read("services: {payments: {at_least: 2}}\ngroups: {checkout: [payments, kestra]}").unwrap_err();
         assert!(error.contains("kestra") && error.contains("services"), "{error}");
-        let config = read("services: {payments: {at_least: 2}, kestra: {}}\ngroups: {checkout: [payments, kestra]}");
+        let config =
+            read("services: {payments: {at_least: 2}, kestra: {}}\ngroups: {checkout: [payments, kestra]}");
         let config = config.unwrap();
         assert_eq!(config.services["payments"].at_least, Some(2));
         assert_eq!(config.groups["checkout"].len(), 2);
@@ -290,6 +304,8 @@ mod tests {
     #[test]
     fn two_listeners_on_one_port_are_told() {
         assert!(read("listen: {health: \"127.0.0.1:8501\"}").unwrap_err().contains("own port"));
-        assert!(read("listen: {http: \"127.0.0.1:0\", agents: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}").is_ok());
+        assert!(
+            read("listen: {http: \"127.0.0.1:0\", agents: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}").is_ok()
+        );
     }
 }

@@ -15,7 +15,7 @@ use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
 use queue::Queue;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -70,19 +70,44 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     queue: Queue,
-    /// Each boot's progress: its mark, and who waits for it.
-    progress: HashMap<(AgentKey, Boot), Arc<Progress>>,
+    /// Each boot's progress, oldest boot first: its mark, and who waits for it.
+    progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>>,
     health: StoreHealth,
+    /// A report was dropped since the last commit: streams that are broken by it must be told when it goes on.
+    broke: bool,
+}
+
+/// Boots of one agent whose progress is kept; of more, the oldest that nobody follows is let go of.
+const BOOTS_AT_MOST: usize = 128;
+
+impl State {
+    fn progress(&mut self, agent: AgentKey, boot: Boot) -> &Arc<Progress> {
+        let boots = self.progress.entry(agent).or_default();
+        if boots.len() >= BOOTS_AT_MOST && !boots.contains_key(&boot) {
+            let unused = boots.iter().find(|(_, progress)| Arc::strong_count(progress) == 1);
+            if let Some(oldest) = unused.map(|(boot, _)| *boot) {
+                boots.remove(&oldest);
+            }
+        }
+        boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
+    }
+
+    /// Lets go of agents that are gone: one that comes again does so under another key.
+    fn forget(&mut self, agents: &[AgentKey]) {
+        for agent in agents {
+            self.progress.remove(agent);
+        }
+    }
 }
 
 /// Opens the journal of a store. The writer must be run.
 pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
-    let progress = restored
-        .marks
-        .iter()
-        .map(|(agent, boot, seq)| ((*agent, *boot), Arc::new(Progress::at(*seq))))
-        .collect();
-    let state = State { queue: Queue::default(), progress, health: StoreHealth::default() };
+    let mut progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>> = HashMap::new();
+    for (agent, boot, seq) in &restored.marks {
+        progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
+    }
+    let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
+    let state = State { queue: Queue::default(), progress, health, broke: false };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         waiting: Notify::new(),
@@ -95,15 +120,18 @@ impl Journal {
     /// The last committed number of a boot; 0 for none.
     #[must_use]
     pub fn mark(&self, agent: AgentKey, boot: Boot) -> u64 {
-        self.0.state.lock().progress.get(&(agent, boot)).map_or(0, |p| p.committed())
+        let state = self.0.state.lock();
+        state
+            .progress
+            .get(&agent)
+            .and_then(|boots| boots.get(&boot))
+            .map_or(0, |progress| progress.committed())
     }
 
     /// Follows a boot's commits, for a new stream: what was broken before is mended by it.
     #[must_use]
     pub fn follow(&self, agent: AgentKey, boot: Boot) -> Follower {
-        let mut state = self.0.state.lock();
-        let progress = state.progress.entry((agent, boot)).or_insert_with(|| Arc::new(Progress::at(0)));
-        Follower::new(Arc::clone(progress))
+        Follower::new(Arc::clone(self.0.state.lock().progress(agent, boot)))
     }
 
     /// Hands in a report. `urgent` closes the group at once.
@@ -114,25 +142,32 @@ impl Journal {
         new_layout: Option<Arc<Layout>>,
         urgent: bool,
     ) -> Submitted {
-        let mut state = self.0.state.lock();
-        let seq = record.seq;
+        let mut guard = self.0.state.lock();
+        let state: &mut State = &mut guard;
+        let (seq, progress) = (record.seq, follower.progress());
         if let Some(layout) = new_layout {
-            state.queue.layouts.push(layout);
+            state.queue.add_layout(layout);
         }
-        if follower.progress().is_queued(seq) {
-            return Submitted::Duplicate;
-        }
-        let refuses = state.health.refusing.is_some() || state.health.failed;
-        if follower.is_broken() || refuses || !state.queue.push(record, follower.progress()) {
-            follower.progress().break_off();
+        if follower.is_broken() {
             state.health.dropped_reports += 1;
             return Submitted::Dropped;
         }
-        follower.progress().queue(seq);
-        let wake = urgent || state.queue.is_large();
-        state.queue.urgent |= wake;
+        if progress.is_queued(seq) {
+            return Submitted::Duplicate;
+        }
+        let refuses = state.health.refusing.is_some() || state.health.failed;
+        if refuses || !state.queue.push(record, progress) {
+            progress.break_off();
+            state.broke = true;
+            state.health.dropped_reports += 1;
+            return Submitted::Dropped;
+        }
+        progress.queue(seq);
+        let closes = urgent || state.queue.is_large();
+        let wake = closes && !state.queue.urgent;
+        state.queue.urgent |= closes;
         let first = state.queue.reports_len() == 1;
-        drop(state);
+        drop(guard);
         if wake || first {
             self.0.waiting.notify_one();
         }
@@ -160,7 +195,7 @@ impl Journal {
 
     /// No monitor watched in this time (unix milliseconds).
     pub fn blind(&self, from_ms: i64, to_ms: i64) {
-        self.0.state.lock().queue.blind.push((from_ms, to_ms));
+        self.0.state.lock().queue.add_blind(from_ms, to_ms);
         self.0.waiting.notify_one();
     }
 
@@ -177,3 +212,6 @@ impl Journal {
         self.0.recovered.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests;

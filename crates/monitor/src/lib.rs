@@ -1,14 +1,15 @@
 //! The live health of the fleet: ingest, state, store, probes, scrape.
 //!
 //! [`Monitor::bind`] opens the store and the sockets, [`Monitor::run`] starts the parts. A report goes through
-//! [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and `grpc_health`.
+//! [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
 pub mod app;
+pub mod arguments;
 pub mod clock;
 pub mod config;
 pub mod events;
 pub mod fleet;
-mod grpc_health;
+pub mod grpc_health;
 pub mod history;
 pub mod http;
 pub mod ingest;
@@ -16,10 +17,13 @@ pub mod journal;
 mod monitor;
 pub mod outlet;
 mod own;
-mod scrape;
+pub mod process;
+mod reload;
+pub mod scrape;
 pub mod store;
 mod ticker;
-mod uptime;
+pub mod uptime;
 
-pub use monitor::{Addresses, Listeners, Monitor, Reloader};
-pub use own::Own;
+pub use config::Config;
+pub use monitor::{Addresses, Listeners, Monitor};
+pub use reload::{ReloadRequest, Reloader};

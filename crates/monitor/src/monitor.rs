@@ -1,22 +1,26 @@
 //! The monitor as a whole: opens its store and its sockets (`bind`), then runs its parts under the process's
 //! supervisor (`run`). Knows no signals, arguments or environment.
 
-use crate::app::App;
+use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::Events;
-use crate::fleet::{Event, EventKind, Fleet};
+use crate::fleet::Fleet;
 use crate::grpc_health::FleetStatuses;
+use crate::http::{Access, OperatorToken};
 use crate::ingest::{Counters, Ingest, Outlet};
 use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
 use crate::own::Own;
-use crate::store::sqlite::{Settings, SqliteStore};
-use crate::store::{Store, StoreError};
+use crate::reload::{self, ReloadRequest, Reloader};
+use crate::scrape::Scrapes;
+
+use crate::store::{Settings, SqliteStore, Store, StoreError};
 use crate::{http, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
+use farol_health::probe::Source;
 use farol_health::{Checker, grpc};
 use farol_shutdown::Handle;
 use farol_shutdown::listener::{self, Accept, Limits, Tls};
@@ -25,6 +29,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
@@ -35,6 +40,9 @@ pub struct Monitor<A: Accept> {
     listeners: Listeners<A>,
     certificates: Certificates,
     parts: Parts,
+    reloader: Reloader,
+    /// Operators' wishes for a reload, until somebody takes them over.
+    wishes: mpsc::Receiver<ReloadRequest>,
     handle: Handle,
 }
 
@@ -59,8 +67,9 @@ pub struct Addresses {
     pub health: SocketAddr,
 }
 
+/// The listeners' certificates.
 #[derive(Clone, Default)]
-struct Certificates {
+pub(crate) struct Certificates {
     http: Option<Tls>,
     agents: Option<Tls>,
     health: Option<Tls>,
@@ -73,15 +82,7 @@ struct Parts {
     own: Arc<Own>,
     checker: Checker,
     writer: Writer,
-}
-
-/// Gives a running monitor another configuration.
-#[derive(Clone)]
-pub struct Reloader {
-    app: Arc<App>,
-    ingest: Arc<Ingest>,
-    certificates: Certificates,
-    config: Arc<ArcSwap<Config>>,
+    outlet: Arc<Publisher>,
 }
 
 impl Monitor<TcpListener> {
@@ -114,7 +115,8 @@ impl<A: Accept> Monitor<A> {
         let fleet = Arc::new(Fleet::default());
         let restored = store.restore().await.context("reading the store")?;
         let (journal, writer) = journal::open(Arc::clone(&store), &restored);
-        let outlet = Arc::new(Publisher::new(Arc::new(Events::new(now.wall_ms)), journal.clone()));
+        let events = Arc::new(Events::default());
+        let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
         fleet.restore(&restored, now);
         fleet.declare(&config.services, &config.groups, now);
         note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
@@ -129,9 +131,33 @@ impl<A: Accept> Monitor<A> {
             draining: handle.draining(),
             counters: Counters::default(),
         });
-        let app = App::new(config, data_dir, handle.clone(), store, clock, outlet, Arc::clone(&own), Arc::clone(&ingest))?;
-        let parts = Parts { app: Arc::new(app), ingest, own, checker, writer };
-        Ok(Self { listeners, certificates, parts, handle: handle.clone() })
+        let (wish, wishes) = mpsc::channel(4);
+        let access = Access {
+            read_any: config.access.read_any,
+            hosts: config.access.hosts.iter().cloned().collect(),
+            bound: vec![listeners.http.local_addr()?],
+        };
+        let app = Arc::new(App {
+            fleet,
+            journal,
+            store,
+            clock,
+            events,
+            ingest: Arc::clone(&ingest),
+            own: Arc::clone(&own) as Arc<dyn Source>,
+            details: config.details,
+            access: ArcSwap::from_pointee(access),
+            token: OperatorToken::open(data_dir).context("the operator's token")?,
+            scrapes: Scrapes::new(config.scrape_max_series),
+            reload: reload::by_request(wish),
+            reloads: Reloads::default(),
+            log_drops: None,
+            handle: handle.clone(),
+        });
+        app.reloads.note(true, now.wall_ms);
+        let reloader = Reloader::new(Arc::clone(&app), certificates.clone(), config);
+        let parts = Parts { app, ingest, own, checker, writer, outlet };
+        Ok(Self { listeners, certificates, parts, reloader, wishes, handle: handle.clone() })
     }
 
     /// Where it listens.
@@ -143,25 +169,22 @@ impl<A: Accept> Monitor<A> {
         })
     }
 
-    /// What a reload goes through.
-    pub fn reloader(&self) -> Reloader {
-        Reloader {
-            app: Arc::clone(&self.parts.app),
-            ingest: Arc::clone(&self.parts.ingest),
-            certificates: self.certificates.clone(),
-            config: Arc::clone(&self.parts.app.config),
-        }
+    /// What a reload goes through, and the operators' wishes for one. Who runs the process answers them.
+    pub fn reloads(&mut self) -> (Reloader, mpsc::Receiver<ReloadRequest>) {
+        let wishes = std::mem::replace(&mut self.wishes, mpsc::channel(1).1);
+        (self.reloader.clone(), wishes)
     }
 
     /// Starts every part under the supervisor; they end with it.
     pub fn run(self) {
-        let Self { listeners, certificates, parts, handle } = self;
-        let Parts { app, ingest, own, checker, writer } = parts;
+        let Self { listeners, certificates, parts, handle, .. } = self;
+        let Parts { app, ingest, own, checker, writer, outlet } = parts;
         keep_journal(&handle, writer);
         handle.spawn("own checks", checker.run(handle.cleaning()));
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents = tonic::service::Routes::new(ingest.service()).into_axum_router();
-        let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app)));
+        let source = Arc::clone(&app.own);
+        let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app.fleet), source, outlet.generation()));
         let health = grpc::server(statuses, handle.draining(), grpc::Limits::default());
         let health = tonic::service::Routes::new(health).into_axum_router();
         serve(&handle, listeners.http, http::router(app), Limits::default(), certificates.http, "http");
@@ -172,7 +195,14 @@ impl<A: Accept> Monitor<A> {
     }
 }
 
-fn serve<A: Accept>(handle: &Handle, accept: A, router: Router, limits: Limits, tls: Option<Tls>, name: &'static str) {
+fn serve<A: Accept>(
+    handle: &Handle,
+    accept: A,
+    router: Router,
+    limits: Limits,
+    tls: Option<Tls>,
+    name: &'static str,
+) {
     handle.spawn(name, listener::serve(accept, router, limits, tls, handle, name));
 }
 
@@ -214,41 +244,7 @@ impl Certificates {
         })
     }
 
-    fn all(&self) -> impl Iterator<Item = &Tls> {
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Tls> {
         [&self.http, &self.agents, &self.health].into_iter().flatten()
-    }
-}
-
-impl Reloader {
-    /// Takes over a new configuration and reads the certificates again. Tells which keys need a restart.
-    pub fn apply(&self, new: Config) -> anyhow::Result<Vec<&'static str>> {
-        for tls in self.certificates.all() {
-            tls.reload()?;
-        }
-        let needs_restart = self.config.load().needs_restart(&new);
-        let now = self.app.clock.now();
-        self.ingest.policy.store(Arc::new(new.ingest.clone()));
-        let effects = self.app.fleet.declare(&new.services, &new.groups, now);
-        self.app.outlet.publish(&effects);
-        self.config.store(Arc::new(new));
-        let mut event = Event::new(EventKind::Reload, now.wall_ms);
-        if !needs_restart.is_empty() {
-            event = event.message(format!("needs a restart to take effect: {}", needs_restart.join(", ")));
-        }
-        self.tell(event);
-        Ok(needs_restart)
-    }
-
-    /// A configuration was refused: the old one stays.
-    pub fn refused(&self, why: &str) {
-        let now = self.app.clock.now();
-        let mut event = Event::new(EventKind::Reload, now.wall_ms).message(why);
-        event.reason = Some("refused".into());
-        self.tell(event);
-    }
-
-    fn tell(&self, event: Event) {
-        let effects = crate::fleet::Effects { events: vec![event], ..Default::default() };
-        self.app.outlet.publish(&effects);
     }
 }

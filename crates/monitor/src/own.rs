@@ -4,7 +4,7 @@ use crate::journal::Journal;
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
-    Check, Checker, Dependency, Figure, Outcome, Registration, RegisterError, Snapshot, Spec, Unit,
+    Check, Checker, Dependency, Figure, Outcome, RegisterError, Registration, Snapshot, Spec, Unit,
 };
 use farol_shutdown::{Handle, Phase};
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 const SERVICE: &str = "farol";
 
 /// What probes of the monitor read.
-pub struct Own {
+pub(crate) struct Own {
     checker: Checker,
     handle: Handle,
     /// Its state is restored and its listeners are up.
@@ -28,7 +28,11 @@ pub struct Own {
 
 impl Own {
     /// Registers the two checks. They run when the returned checker is run.
-    pub fn new(journal: Journal, ready_requires_store: bool, handle: Handle) -> Result<(Arc<Self>, Checker), RegisterError> {
+    pub(crate) fn new(
+        journal: Journal,
+        ready_requires_store: bool,
+        handle: Handle,
+    ) -> Result<(Arc<Self>, Checker), RegisterError> {
         let second = Duration::from_secs(1);
         let mut database = Spec::new("database", SERVICE);
         (database.interval, database.readiness, database.dependency) = (second, true, Dependency::Database);
@@ -55,7 +59,7 @@ impl Own {
     }
 
     /// Readiness may say yes from here on.
-    pub fn start(&self) {
+    pub(crate) fn start(&self) {
         self.started.store(true, Ordering::Release);
         self.changed.send_modify(|n| *n += 1);
     }
@@ -114,14 +118,27 @@ impl StoreCheck {
             Some((_, why)) if self.strict => Outcome::unhealthy("store_refuses", why.as_str()),
             Some((_, why)) => Outcome::degraded(
                 "store_refuses",
-                format!("{why}; live health goes on, reports are not acknowledged until the store takes again"),
+                format!(
+                    "{why}; live health goes on, reports are not acknowledged until the store takes again"
+                ),
             ),
             None => Outcome::healthy(),
         };
         let groups = health.committed_groups.max(1) as f64;
         outcome
-            .with(Figure::counter("farol_store_reports_committed_total", health.committed_reports as f64, Unit::None))
-            .with(Figure::gauge("farol_store_queued_reports", health.queued_reports as f64, Unit::None).shown_as("queued"))
-            .with(Figure::gauge("farol_store_commit_mean_seconds", health.commit_seconds / groups, Unit::Seconds))
+            .with(Figure::counter(
+                "farol_store_reports_committed_total",
+                health.committed_reports as f64,
+                Unit::None,
+            ))
+            .with(
+                Figure::gauge("farol_store_queued_reports", health.queued_reports as f64, Unit::None)
+                    .shown_as("queued"),
+            )
+            .with(Figure::gauge(
+                "farol_store_commit_mean_seconds",
+                health.commit_seconds / groups,
+                Unit::Seconds,
+            ))
     }
 }

@@ -1,11 +1,18 @@
 //! What the monitor keeps: the seam between the monitor and a database. Says what is stored and what a commit
 //! means; how it is laid out is each store's own business.
 
+mod marks;
+mod row;
+mod sqlite;
+
+pub use sqlite::{Durability, Settings, SqliteStore};
+
 use bytes::Bytes;
 use farol_health::Status;
 use farol_wire::{Boot, Definition, Role};
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// A place that keeps what was acknowledged.
@@ -18,19 +25,29 @@ pub trait Store: Send + Sync + 'static {
     /// Everything a starting monitor must know.
     fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>>;
 
-    /// Writes one group, whole or not at all.
-    fn commit(&self, group: Group) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Writes one group, whole or not at all. An empty group is written too: it shows whether the store takes.
+    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// The journal's reports of one agent whose time may lie in `from_ms..=to_ms` (unix milliseconds), with every
-    /// report needed to decode the first of them. In order of (boot, nonce, seq), without duplicates.
-    fn reports(
-        &self,
-        agent: AgentKey,
+    /// Does a small piece of the upkeep that is due: what is too old is deleted, what is committed reaches its last
+    /// place. True when more is due at once.
+    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>>;
+
+    /// Every agent of which reports may be kept, in the order of their keys; forgotten ones included.
+    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>>;
+
+    /// Shows the journal's reports of these agents whose time lies in `from_ms..=to_ms` (unix milliseconds), with
+    /// every report needed to decode the first of them. Agent by agent in the order given, each in order of (boot,
+    /// nonce, seq), without duplicates. What cannot be decoded because its key report is gone is left out.
+    fn reports<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
         from_ms: i64,
         to_ms: i64,
-    ) -> BoxFuture<'_, Result<Vec<StoredReport>, StoreError>>;
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
 
     /// Status changes of the components that match, the last one before `from_ms` included, in order of time.
+    /// At most [`CHANGES_AT_MOST`].
     fn status_changes(
         &self,
         filter: ComponentFilter,
@@ -41,8 +58,29 @@ pub trait Store: Send + Sync + 'static {
     /// Times in which no monitor watched, in order.
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>>;
 
-    /// Makes everything durable and lets go of the database.
+    /// Makes everything durable and lets go of the database. Afterwards everything is refused.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// Sees one report after another, and says when it has seen enough.
+pub type Visit<'a> = &'a mut (dyn FnMut(StoredReport) -> ControlFlow<()> + Send);
+
+/// Status changes that are given at once; who asks for more is told to narrow the question.
+pub const CHANGES_AT_MOST: usize = 500_000;
+
+/// Raw reports are kept for so long.
+pub const JOURNAL_KEPT_MS: i64 = 24 * 3_600_000;
+
+/// Status changes and blind times are kept for so long.
+pub const STATUS_KEPT_MS: i64 = 400 * 24 * 3_600_000;
+
+/// An agent of which reports may be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownAgent {
+    /// Its row number.
+    pub key: AgentKey,
+    /// Its id. One that was forgotten and came back stands here twice.
+    pub id: Arc<str>,
 }
 
 /// Why a store did not do it.
@@ -55,6 +93,9 @@ pub enum StoreError {
     /// It will not get better: the file is damaged, the version is newer than this program.
     #[error("{0}")]
     Fatal(String),
+    /// The answer would be too large: the question must be narrowed.
+    #[error("{0}")]
+    TooMuch(String),
 }
 
 /// An agent's row number in the store: small, never reused.
@@ -87,18 +128,20 @@ pub struct Group {
     pub components: Vec<ComponentRecord>,
     /// Components that are gone: their record of now is deleted, their history stays.
     pub removed: Vec<ComponentKey>,
-    /// Agents that are forgotten: the same.
+    /// Agents that are forgotten: the same. Their components are named in `removed`.
     pub forgotten: Vec<AgentKey>,
     /// Status changes, for history and uptime.
     pub changes: Vec<StatusChange>,
-    /// Times of which agents told later what the monitor did not hear: the stale changes in them are deleted, before
+    /// Times of which agents told later what the monitor did not hear: the stale changes in them give way, before
     /// `changes` are written.
     pub covered: Vec<Covered>,
     /// Times in which no monitor watched.
     pub blind: Vec<(i64, i64)>,
 }
 
-/// A component's time that is known after all.
+/// A component's time that is known after all: from `from_ms` up to, but not at, `to_ms`. In it the component is what
+/// it was told to be before, or by the changes that come along. If it was stale at `to_ms`, it is so from there on:
+/// what nobody told stays unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
     /// Which component.

@@ -2,7 +2,6 @@
 
 use crate::app::App;
 use crate::fleet::{Effects, Event, EventKind};
-use crate::ingest::Outlet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -12,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 const EVERY: Duration = Duration::from_millis(250);
 
 /// Ticks until `end`.
-pub async fn run(app: Arc<App>, end: CancellationToken) {
+pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -30,9 +29,9 @@ fn tick(app: &App) {
         let text = format!("the monitor did not run for {} ms; ages stood still meanwhile", to_ms - from_ms);
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
-        app.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
     }
     for effects in app.fleet.tick(now) {
-        app.outlet.publish(&effects);
+        app.ingest.outlet.publish(&effects);
     }
 }

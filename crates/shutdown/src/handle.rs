@@ -96,6 +96,13 @@ impl Handle {
         self.shared.cleanups.lock().push(Cleanup { name: name.into(), deadline, run });
     }
 
+    /// Something that must be over before draining begins, such as a client of this very process that says
+    /// its last word through a listener of this process: hold the guard until it is. STOP_ACCEPTING_REQUESTS
+    /// waits for all guards, at most for its budget.
+    pub fn before_draining(&self, name: impl Into<Cow<'static, str>>) -> Entered {
+        self.shared.first.enter(name.into())
+    }
+
     /// Something that must be over before the cleanups begin: hold the guard until it is.
     /// Draining waits for all guards, at most for its budget.
     pub fn drains(&self, name: impl Into<Cow<'static, str>>) -> Entered {

@@ -69,7 +69,7 @@ impl Supervisor {
         tracing::info!(reason = %reason, "shutdown begins");
         let mut phases = Vec::with_capacity(4);
         let delay = if never_served { Duration::ZERO } else { shared.delay() };
-        phases.push(phase(shared, Phase::StopAcceptingRequests, tokio::time::sleep(delay)).await);
+        phases.push(phase(shared, Phase::StopAcceptingRequests, stop_accepting(shared, delay)).await);
         phases.push(phase(shared, Phase::DrainConnections, drain(shared)).await);
         phases.push(phase(shared, Phase::CleanupResources, clean(shared)).await);
         let mut stragglers = Vec::new();
@@ -94,6 +94,14 @@ async fn phase(shared: &Shared, phase: Phase, work: impl Future<Output = ()>) ->
     let took = began.elapsed();
     tracing::info!(phase = phase.as_str(), duration_ms = took.as_millis(), "phase ended");
     PhaseTook { phase, took }
+}
+
+/// Serves on for the delay, and until those who need the listeners for their last word have said it.
+async fn stop_accepting(shared: &Shared, delay: Duration) {
+    let said = timeout(shared.budgets.stop_accepting, shared.first.emptied());
+    if tokio::join!(tokio::time::sleep(delay), said).1.is_err() {
+        tracing::warn!(left = ?shared.first.names(), "draining begins without waiting any longer");
+    }
 }
 
 /// Lets listeners and streams finish; at the end of the budget the listeners abort what is left.

@@ -1,3 +1,5 @@
+//! The catalog: ids, encodings, limits, and rows that decode to what went in.
+
 use super::*;
 use farol_health::{Kind, Unit};
 use farol_series::{Columns, Encoding};

@@ -114,6 +114,32 @@ pub enum EventKind {
     Reload,
 }
 
+impl EventKind {
+    /// The word, as in JSON.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentConnected => "agent_connected",
+            Self::AgentDisconnected => "agent_disconnected",
+            Self::AgentLost => "agent_lost",
+            Self::AgentBack => "agent_back",
+            Self::AgentLeft => "agent_left",
+            Self::AgentGoodbye => "agent_goodbye",
+            Self::AgentForgotten => "agent_forgotten",
+            Self::IdentityConflict => "identity_conflict",
+            Self::ClockMapped => "clock_mapped",
+            Self::ReportsDropped => "reports_dropped",
+            Self::ComponentStatus => "component_status",
+            Self::ComponentRemoved => "component_removed",
+            Self::ServiceStatus => "service_status",
+            Self::GroupStatus => "group_status",
+            Self::Blind => "blind",
+            Self::Store => "store",
+            Self::Reload => "reload",
+        }
+    }
+}
+
 impl Event {
     /// An event about nothing in particular yet.
     #[must_use]

@@ -7,13 +7,16 @@ use crate::store::{
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// Bytes of reports that may wait; over it reports are dropped unacknowledged.
-const REPORT_BYTES_AT_MOST: usize = 64 << 20;
+pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
 /// Bytes of reports that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
 /// Status changes that may wait while the store refuses; over it the oldest are dropped and counted.
-const CHANGES_AT_MOST: usize = 100_000;
+pub(super) const CHANGES_AT_MOST: usize = 100_000;
+/// Blind times that may wait; over it two neighbours become one.
+const BLIND_AT_MOST: usize = 1_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -22,19 +25,29 @@ pub(super) struct Queue {
     waiters: Vec<(Arc<Progress>, u64)>,
     report_bytes: usize,
     /// Layouts stay until they are committed: reports of other streams may use them.
-    pub(super) layouts: Vec<Arc<Layout>>,
+    layouts: Vec<Arc<Layout>>,
     changes: VecDeque<StatusChange>,
     covered: Vec<Covered>,
     components: HashMap<ComponentKey, ComponentRecord>,
     removed: HashSet<ComponentKey>,
     agents: HashMap<AgentKey, AgentRecord>,
     forgotten: HashSet<AgentKey>,
-    pub(super) blind: Vec<(i64, i64)>,
+    blind: Vec<(i64, i64)>,
     /// The group closes at once.
     pub(super) urgent: bool,
+    /// When the first part came.
+    pub(super) since: Option<Instant>,
+}
+
+/// What was dropped because the store refuses.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Lost {
+    pub(super) reports: u64,
+    pub(super) changes: u64,
 }
 
 /// A group on its way, with those who wait for it.
+#[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) group: Group,
     pub(super) waiters: Vec<(Arc<Progress>, u64)>,
@@ -47,6 +60,7 @@ impl Queue {
         if self.report_bytes + bytes > REPORT_BYTES_AT_MOST {
             return false;
         }
+        self.since.get_or_insert_with(Instant::now);
         self.report_bytes += bytes;
         self.waiters.push((Arc::clone(progress), record.seq));
         self.reports.push(record);
@@ -55,6 +69,7 @@ impl Queue {
 
     /// Adds what the fleet brought about; tells how many status changes were dropped for it.
     pub(super) fn add(&mut self, effects: &Effects) -> u64 {
+        self.since.get_or_insert_with(Instant::now);
         self.urgent |= !effects.changes.is_empty();
         self.changes.extend(effects.changes.iter().cloned());
         let over = self.changes.len().saturating_sub(CHANGES_AT_MOST);
@@ -71,6 +86,7 @@ impl Queue {
             self.components.insert(record.key.clone(), record.clone());
         }
         for record in &effects.agents {
+            self.forgotten.remove(&record.key);
             self.agents.insert(record.key, record.clone());
         }
         for key in &effects.forgotten {
@@ -78,6 +94,22 @@ impl Queue {
             self.forgotten.insert(*key);
         }
         over as u64
+    }
+
+    /// Adds a time in which no monitor watched.
+    pub(super) fn add_blind(&mut self, from_ms: i64, to_ms: i64) {
+        self.since.get_or_insert_with(Instant::now);
+        let full = self.blind.len() >= BLIND_AT_MOST;
+        match self.blind.last_mut() {
+            Some(last) if full => last.1 = to_ms,
+            _ => self.blind.push((from_ms, to_ms)),
+        }
+    }
+
+    /// Adds a layout that reports of this or of other streams use.
+    pub(super) fn add_layout(&mut self, layout: Arc<Layout>) {
+        self.since.get_or_insert_with(Instant::now);
+        self.layouts.push(layout);
     }
 
     pub(super) fn reports_len(&self) -> usize {
@@ -117,41 +149,26 @@ impl Queue {
         Batch { group, waiters: taken.waiters }
     }
 
-    /// Puts a refused group back without its reports, before what has come since. Tells how many reports were
-    /// dropped, here and in the group.
-    pub(super) fn put_back(&mut self, batch: Batch) -> u64 {
-        let newer = std::mem::take(self);
-        let dropped = batch.group.reports.len() + newer.reports.len();
-        for (progress, _) in batch.waiters.iter().chain(&newer.waiters) {
+    /// Puts a refused group back without its reports, before what has come since, whose reports are dropped too.
+    pub(super) fn put_back(&mut self, batch: Batch) -> Lost {
+        let Batch { group: newer, waiters } = self.take();
+        for (progress, _) in batch.waiters.iter().chain(&waiters) {
             progress.roll_back();
         }
-        let old = batch.group;
-        self.layouts = old.layouts;
-        self.layouts.extend(newer.layouts);
-        self.blind = old.blind;
-        self.blind.extend(newer.blind);
-        for effects in [
-            Effects {
-                changes: old.changes,
-                covered: old.covered,
-                components: old.components,
-                removed: old.removed,
-                agents: old.agents,
-                forgotten: old.forgotten,
+        let mut lost = Lost { reports: (batch.group.reports.len() + newer.reports.len()) as u64, changes: 0 };
+        for group in [batch.group, newer] {
+            group.layouts.into_iter().for_each(|layout| self.add_layout(layout));
+            group.blind.into_iter().for_each(|(from_ms, to_ms)| self.add_blind(from_ms, to_ms));
+            lost.changes += self.add(&Effects {
+                changes: group.changes,
+                covered: group.covered,
+                components: group.components,
+                removed: group.removed,
+                agents: group.agents,
+                forgotten: group.forgotten,
                 ..Effects::default()
-            },
-            Effects {
-                changes: newer.changes.into(),
-                covered: newer.covered,
-                components: newer.components.into_values().collect(),
-                removed: newer.removed.into_iter().collect(),
-                agents: newer.agents.into_values().collect(),
-                forgotten: newer.forgotten.into_iter().collect(),
-                ..Effects::default()
-            },
-        ] {
-            self.add(&effects);
+            });
         }
-        dropped as u64
+        lost
     }
 }

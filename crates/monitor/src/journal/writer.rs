@@ -1,17 +1,19 @@
 //! The one task that commits. Decides when a group closes, and what a refusal means.
 
-use super::Shared;
 use super::queue::Batch;
+use super::{Shared, State};
 use crate::store::{Store, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// A group closes after so long at the latest.
-const GROUP_WITHIN: Duration = Duration::from_millis(200);
+/// A group closes so long after its first part came, at the latest.
+pub(super) const GROUP_WITHIN: Duration = Duration::from_millis(200);
 /// A store that refuses is asked again after so long, doubled each time up to the second.
-const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+/// With nothing to commit the store's upkeep goes on so often.
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Commits what waits.
 pub struct Writer {
@@ -19,59 +21,58 @@ pub struct Writer {
     shared: Arc<Shared>,
     /// The wait before the next try, while the store refuses.
     retry: Duration,
+    /// More upkeep is due at once.
+    more: bool,
 }
 
 impl Writer {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>) -> Self {
-        Self { store, shared, retry: RETRY.0 }
+        Self { store, shared, retry: RETRY.0, more: false }
     }
 
     /// Commits until `cleaning` is cancelled, then commits the rest and closes the store. An error means that the
     /// store will take nothing any more: the process must end.
     pub async fn run(mut self, cleaning: CancellationToken) -> Result<(), StoreError> {
-        loop {
-            tokio::select! {
-                () = self.something_waits() => {}
-                () = cleaning.cancelled() => break,
-            }
-            if !self.refusing() {
-                self.gather(&cleaning).await;
-            }
-            if let Some(wait) = self.commit().await? {
-                tokio::select! {
+        while !cleaning.is_cancelled() {
+            let refused = if self.refusing() {
+                // Also with nothing to commit: otherwise nobody would see that the store takes again.
+                self.commit().await?
+            } else if self.a_group_closes(&cleaning).await {
+                self.commit().await?
+            } else {
+                None
+            };
+            match refused {
+                Some(wait) => tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = cleaning.cancelled() => break,
-                }
+                    () = cleaning.cancelled() => {}
+                },
+                None => self.tidy().await?,
             }
         }
-        if self.commit().await?.is_some() {
+        let rest = !self.shared.state.lock().queue.is_empty();
+        if rest && self.commit().await?.is_some() {
             tracing::error!("the store refused the last group; what was not acknowledged comes again");
         }
         self.store.close().await
     }
 
-    async fn something_waits(&self) {
+    /// Waits until a group is urgent, large or old enough; false when there is still none after a while.
+    async fn a_group_closes(&self, cleaning: &CancellationToken) -> bool {
+        let idle = Instant::now() + if self.more { Duration::ZERO } else { IDLE };
         loop {
             let waiting = self.shared.waiting.notified();
-            if !self.shared.state.lock().queue.is_empty() {
-                return;
-            }
-            waiting.await;
-        }
-    }
-
-    /// Lets a group grow until it is urgent, large or old enough.
-    async fn gather(&self, cleaning: &CancellationToken) {
-        let closes = Instant::now() + GROUP_WITHIN;
-        loop {
-            let waiting = self.shared.waiting.notified();
-            if self.shared.state.lock().queue.urgent {
-                return;
-            }
+            let closes = {
+                let queue = &self.shared.state.lock().queue;
+                if queue.urgent {
+                    return true;
+                }
+                queue.since.map(|since| since + GROUP_WITHIN)
+            };
             tokio::select! {
                 () = waiting => {}
-                () = tokio::time::sleep_until(closes) => return,
-                () = cleaning.cancelled() => return,
+                () = tokio::time::sleep_until(closes.unwrap_or(idle)) => return closes.is_some(),
+                () = cleaning.cancelled() => return false,
             }
         }
     }
@@ -82,48 +83,64 @@ impl Writer {
 
     /// Commits what waits. `Some`: the store refuses, and is asked again after this time.
     async fn commit(&mut self) -> Result<Option<Duration>, StoreError> {
-        let Batch { group, waiters } = self.shared.state.lock().queue.take();
-        let kept = group.clone();
+        let batch = self.shared.state.lock().queue.take();
         let began = Instant::now();
-        match self.store.commit(group).await {
+        match self.store.commit(&batch.group).await {
             Ok(()) => {
-                self.committed(kept.reports.len() as u64, began.elapsed());
-                waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
+                self.committed(&batch, began.elapsed());
                 Ok(None)
             }
-            Err(StoreError::Refused(why)) => {
-                let wait = self.refused(Batch { group: kept, waiters }, why);
-                Ok(Some(wait))
-            }
-            Err(fatal) => {
-                self.shared.state.lock().health.failed = true;
-                waiters.iter().for_each(|(progress, _)| progress.roll_back());
-                tracing::error!(error = %fatal, "the store failed; nothing is acknowledged any more");
-                Err(fatal)
-            }
+            Err(StoreError::Fatal(why)) => Err(self.failed(batch, StoreError::Fatal(why))),
+            Err(refused) => Ok(Some(self.refused(batch, refused.to_string()))),
         }
     }
 
-    fn committed(&mut self, reports: u64, took: Duration) {
+    /// A step of the store's upkeep. What is refused in it is tried again with the next.
+    async fn tidy(&mut self) -> Result<(), StoreError> {
+        match self.store.tidy(now_ms()).await {
+            Ok(more) => self.more = more,
+            Err(StoreError::Fatal(why)) => {
+                return Err(self.failed(Batch::default(), StoreError::Fatal(why)));
+            }
+            Err(refused) => {
+                self.more = false;
+                tracing::warn!(error = %refused, "the store's upkeep was refused; it is tried again");
+            }
+        }
+        Ok(())
+    }
+
+    fn committed(&mut self, batch: &Batch, took: Duration) {
+        let reports = batch.group.reports.len() as u64;
+        batch.waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
         let mut state = self.shared.state.lock();
+        state.forget(&batch.group.forgotten);
         let health = &mut state.health;
         health.committed_reports += reports;
         health.committed_groups += 1;
         health.commit_seconds += took.as_secs_f64();
         health.last_commit_ms = Some(now_ms());
         let refused_since = health.refusing.take();
+        let broke = std::mem::take(&mut state.broke);
         drop(state);
-        if let Some((since, _)) = refused_since {
+        if reports > 0 {
             self.retry = RETRY.0;
-            self.shared.recovered.send_modify(|n| *n += 1);
+        }
+        if let Some((since, _)) = refused_since {
             tracing::info!(refused_ms = now_ms() - since, "the store takes again");
+        }
+        if broke {
+            self.shared.recovered.send_modify(|n| *n += 1);
         }
     }
 
     fn refused(&mut self, batch: Batch, why: String) -> Duration {
-        let mut state = self.shared.state.lock();
-        let dropped = state.queue.put_back(batch);
-        state.health.dropped_reports += dropped;
+        let mut guard = self.shared.state.lock();
+        let state: &mut State = &mut guard;
+        let lost = state.queue.put_back(batch);
+        state.broke = true;
+        state.health.dropped_reports += lost.reports;
+        state.health.dropped_changes += lost.changes;
         if state.health.refusing.is_none() {
             tracing::error!(error = %why, "the store refuses; reports are not acknowledged until it takes again");
         }
@@ -132,6 +149,17 @@ impl Writer {
         let wait = self.retry;
         self.retry = (self.retry * 2).min(RETRY.1);
         wait
+    }
+
+    fn failed(&self, batch: Batch, why: StoreError) -> StoreError {
+        let mut guard = self.shared.state.lock();
+        let state: &mut State = &mut guard;
+        let lost = state.queue.put_back(batch);
+        state.health.dropped_reports += lost.reports;
+        state.health.failed = true;
+        state.health.refusing.get_or_insert_with(|| (now_ms(), why.to_string()));
+        tracing::error!(error = %why, "the store failed; nothing is acknowledged any more");
+        why
     }
 }
 

@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) cleaning: CancellationToken,
     /// Named long tasks, to find those that end early and those that never end.
     pub(crate) tasks: Roster,
+    /// What must be over before draining begins.
+    pub(crate) first: Roster,
     /// What must be over before the cleanups begin.
     pub(crate) drains: Roster,
     pub(crate) cleanups: Mutex<Vec<Cleanup>>,
@@ -67,6 +69,7 @@ impl Shared {
             cutting: CancellationToken::new(),
             cleaning: CancellationToken::new(),
             tasks: Roster::default(),
+            first: Roster::default(),
             drains: Roster::default(),
             cleanups: Mutex::default(),
             course: Mutex::default(),
@@ -85,7 +88,8 @@ impl Shared {
 
     /// All that a running process may still take once it was told to stop.
     fn whole(&self) -> Duration {
-        self.delay() + self.budgets.drain + self.budgets.cleanup + self.budgets.last
+        let first = if self.first.is_empty() { Duration::ZERO } else { self.budgets.stop_accepting };
+        self.delay().max(first) + self.budgets.drain + self.budgets.cleanup + self.budgets.last
     }
 
     /// Begins the shutdown, from any thread; only the first reason counts.

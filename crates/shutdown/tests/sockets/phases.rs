@@ -48,6 +48,32 @@ async fn phases_come_in_order_and_tokens_with_them() {
     assert_eq!((report.code, report.reason), (exit::OK, Reason::Requested("enough".into())));
 }
 
+#[tokio::test]
+async fn draining_waits_for_those_who_need_the_listeners_yet_not_for_ever() {
+    for (says, least, most) in [(ms(60), ms(60), ms(250)), (ms(5_000), ms(300), ms(1_000))] {
+        let supervisor = Supervisor::new(Budgets { stop_accepting: ms(300), ..short() });
+        let handle = supervisor.handle();
+        let guard = handle.before_draining("last word");
+        let draining = handle.draining();
+        let word = async move {
+            tokio::time::sleep(says).await;
+            drop(guard);
+        };
+        handle.shutdown("enough");
+        let began = Instant::now();
+        let drains = async {
+            draining.cancelled().await;
+            began.elapsed()
+        };
+        let (report, drained) = tokio::select! {
+            both = async { tokio::join!(supervisor.run(), drains) } => both,
+            never = async { word.await; std::future::pending().await } => never,
+        };
+        assert!(drained >= least && drained < most, "{drained:?}");
+        assert_eq!(report.code, exit::OK);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_cleanup_skips_the_next_and_the_last_registered_runs_first() {
     let supervisor = Supervisor::new(Budgets { cleanup: ms(1_000), ..short() });

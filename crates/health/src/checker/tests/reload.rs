@@ -74,6 +74,21 @@ async fn another_specification_is_a_change_even_with_the_same_fingerprint() {
     let again =
         bench.checker.replace(vec![reg(Spec { interval: ms(7), ..spec("database") }, &script)]).unwrap();
     assert!(again.is_empty(), "{again:?}");
+    let same = reg(Spec { interval: ms(7), ..spec("database") }, &script);
+    let other = bench.checker.replace(vec![Registration { fingerprint: 1, ..same }]).unwrap();
+    assert_eq!(other.changed, ["database"], "nor is another check the same for its specification");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_changed_check_has_no_second_start_grace_and_no_thresholds_for_its_first_result() {
+    let spec = || Spec { start_grace: LONG, ..spec("database") };
+    let bench = Bench::start(vec![reg(spec(), &Script::new([ok()]))]);
+    bench.until("it is healthy", |b| b.hard("database") == Status::Healthy).await;
+    let wrong = Registration { fingerprint: 1, ..reg(spec(), &Script::new([refused()])) };
+    bench.checker.replace(vec![wrong]).unwrap();
+    let told = bench.log.checked("database").len();
+    let first = bench.until_checked("database", told + 1).await.pop().unwrap();
+    assert_eq!((first.hard, first.hard_changed), (Status::Unhealthy, true));
 }
 
 #[tokio::test(start_paused = true)]

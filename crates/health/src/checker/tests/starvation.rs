@@ -53,7 +53,7 @@ async fn an_answer_in_time_counts_however_starved_the_process_was() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_the_machine_slept_everything_is_asked_again_within_a_second() {
+async fn after_the_machine_slept_everything_is_asked_again_within_two_seconds() {
     let script = Script::new([ok()]);
     let spec = Spec { interval: LONG, ttl: 2 * LONG, ..spec("database") };
     let bench = Bench::start(vec![reg(spec, &script)]);
@@ -63,17 +63,22 @@ async fn after_the_machine_slept_everything_is_asked_again_within_a_second() {
     assert_eq!(bench.view("database").status_at(paused_ms()), Status::Unknown, "stale");
     let woke = paused_ms();
     bench.until_checked("database", 2).await;
-    assert!(paused_ms() - woke < 1_000);
+    assert!(paused_ms() - woke < 2_000);
     assert_eq!(bench.view("database").status_at(paused_ms()), Status::Healthy);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_heartbeat_goes_on_whatever_the_checks_do_and_ends_with_the_scheduler() {
     let script = Script::new([Act::Hang]);
-    let mut bench = Bench::start(vec![reg(Spec { deadline: LONG, ..spec("database") }, &script)]);
+    let mut bench = Bench::start(vec![reg(Spec { deadline: 2 * LONG, ..spec("database") }, &script)]);
     for _ in 0..100 {
         tokio::time::sleep(ms(100)).await;
         assert!(paused_ms() - bench.checker.heartbeat() <= 51);
+    }
+    let idle = Bench::start(Vec::new());
+    for _ in 0..100 {
+        tokio::time::sleep(ms(100)).await;
+        assert!(paused_ms() - idle.checker.heartbeat() <= 1_001);
     }
     bench.token.cancel();
     while bench.tasks.join_next().await.is_some() {}

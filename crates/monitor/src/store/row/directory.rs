@@ -1,0 +1,168 @@
+//! The directory of a journal row: whose reports lie where in the body, and what they cover. Decides nothing about
+//! the reports themselves.
+
+use super::varint::{Cursor, put};
+use super::{Damaged, Run};
+use crate::store::LayoutKey;
+
+const VERSION: u8 = 1;
+const STARTS_WITH_KEY: u8 = 1;
+const HOLDS_KEY: u8 = 2;
+const KEY_IS_BACK: u8 = 4;
+
+/// Where the reports' decoding must begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KeyReport {
+    /// With the run's first report.
+    First,
+    /// So many rows before this one.
+    Back(u64),
+    /// It was never seen, or is deleted: what comes before the run's own key report cannot be decoded.
+    Nowhere,
+}
+
+/// One boot's run.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Entry {
+    pub(crate) boot: u32,
+    /// Where the run begins in the body, and its length.
+    pub(crate) start: usize,
+    pub(crate) length: usize,
+    pub(crate) reports: usize,
+    pub(crate) first_seq: u64,
+    pub(crate) last_seq: u64,
+    /// The oldest and the newest report's time.
+    pub(crate) first_ms: i64,
+    pub(crate) last_ms: i64,
+    pub(crate) key: KeyReport,
+    /// A key report is among them.
+    pub(crate) holds_key: bool,
+    pub(crate) layouts: Vec<LayoutKey>,
+    pub(crate) checksum: u32,
+}
+
+/// Writes entries one by one.
+pub(super) struct EntryWriter {
+    out: Vec<u8>,
+    row_last_ms: i64,
+}
+
+impl EntryWriter {
+    pub(super) fn new(row_last_ms: i64) -> Self {
+        Self { out: vec![VERSION], row_last_ms }
+    }
+
+    pub(super) fn add(&mut self, run: &Run<'_>, oldest_ms: i64, packed: &[u8]) {
+        let out = &mut self.out;
+        let [first, .., last] = [run.reports.first(), run.reports.last()];
+        let (first, last) = (first.expect("a run has a report"), last.expect("a run has a report"));
+        let back = run.key_back.filter(|_| !first.key);
+        let newest_ms = run.reports.iter().map(|r| r.at_ms).max().unwrap_or(oldest_ms);
+        let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+        out.push(
+            flag(first.key, STARTS_WITH_KEY)
+                | flag(run.reports.iter().any(|r| r.key), HOLDS_KEY)
+                | flag(back.is_some(), KEY_IS_BACK),
+        );
+        back.into_iter().for_each(|rows| put(rows, out));
+        put(packed.len() as u64, out);
+        put(run.reports.len() as u64 - 1, out);
+        put(first.seq, out);
+        put(last.seq.saturating_sub(first.seq), out);
+        put(self.row_last_ms.abs_diff(newest_ms), out);
+        put(newest_ms.abs_diff(oldest_ms), out);
+        let mut layouts: Vec<u32> = run.reports.iter().map(|r| r.layout.0).collect();
+        layouts.sort_unstable();
+        layouts.dedup();
+        put(layouts.len() as u64, out);
+        layouts.into_iter().for_each(|layout| put(u64::from(layout), out));
+        out.extend_from_slice(&crc32fast::hash(packed).to_le_bytes());
+    }
+
+    pub(super) fn finish(mut self, first_ms: i64, boots: &[u8]) -> Vec<u8> {
+        let sum = checksum(first_ms, self.row_last_ms, boots, &self.out);
+        self.out.extend_from_slice(&sum.to_le_bytes());
+        self.out
+    }
+}
+
+fn checksum(first_ms: i64, last_ms: i64, boots: &[u8], entries: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&first_ms.to_le_bytes());
+    hasher.update(&last_ms.to_le_bytes());
+    hasher.update(boots);
+    hasher.update(entries);
+    hasher.finalize()
+}
+
+/// A row's directory as it comes back.
+#[derive(Clone, Debug)]
+pub(crate) struct Directory {
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Directory {
+    /// Checks and reads a directory.
+    pub(crate) fn read(first_ms: i64, last_ms: i64, boots: &[u8], bytes: &[u8]) -> Result<Self, Damaged> {
+        let (entries, sum) = bytes.split_last_chunk::<4>().ok_or(Damaged("its directory is too short"))?;
+        if checksum(first_ms, last_ms, boots, entries) != u32::from_le_bytes(*sum) {
+            return Err(Damaged("the checksum of its directory is wrong"));
+        }
+        let mut cursor = Cursor::new(entries);
+        if cursor.byte()? != VERSION {
+            return Err(Damaged("its version is not known to this program"));
+        }
+        let (keys, odd) = boots.as_chunks::<4>();
+        let mut start = 0usize;
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let entry = entry(u32::from_be_bytes(*key), start, last_ms, &mut cursor)?;
+            start = start.checked_add(entry.length).ok_or(Damaged("its runs are too long"))?;
+            all.push(entry);
+        }
+        if !cursor.is_at_end() || !odd.is_empty() {
+            return Err(Damaged("its directory has bytes left over"));
+        }
+        Ok(Self { entries: all })
+    }
+
+    /// The run of a boot.
+    pub(crate) fn of(&self, boot: u32) -> Option<&Entry> {
+        let at = self.entries.binary_search_by_key(&boot, |entry| entry.boot).ok()?;
+        self.entries.get(at)
+    }
+}
+
+fn entry(boot: u32, start: usize, row_last_ms: i64, cursor: &mut Cursor<'_>) -> Result<Entry, Damaged> {
+    let flags = cursor.byte()?;
+    let key = match flags {
+        f if f & KEY_IS_BACK != 0 => KeyReport::Back(cursor.number()?),
+        f if f & STARTS_WITH_KEY != 0 => KeyReport::First,
+        _ => KeyReport::Nowhere,
+    };
+    let length = cursor.small()?;
+    let reports = cursor.small::<usize>()?.saturating_add(1);
+    let first_seq = cursor.number()?;
+    let last_seq = first_seq.saturating_add(cursor.number()?);
+    let last_ms = row_last_ms.saturating_sub_unsigned(cursor.number()?);
+    let first_ms = last_ms.saturating_sub_unsigned(cursor.number()?);
+    let count = cursor.small::<usize>()?.min(cursor.left());
+    let layouts = (0..count).map(|_| cursor.small().map(LayoutKey)).collect::<Result<_, _>>()?;
+    let checksum = cursor.take(4)?.try_into().map_err(|_| Damaged("it ends too early"))?;
+    let holds_key = flags & HOLDS_KEY != 0;
+    let checksum = u32::from_le_bytes(checksum);
+    Ok(Entry {
+        boot,
+        start,
+        length,
+        reports,
+        first_seq,
+        last_seq,
+        first_ms,
+        last_ms,
+        key,
+        holds_key,
+        layouts,
+        checksum,
+    })
+}

@@ -1,0 +1,176 @@
+//! The store on this machine: one SQLite file in WAL mode. One connection writes, a few read. Decides how a commit
+//! becomes durable and what an error means; what is committed together is the journal's business.
+//!
+//! Durability: `normal` (the default) survives `kill -9` and every crash of the process; a power loss may take the
+//! last moments, and never damages what is older. `full` syncs at each commit, so that an acknowledged report
+//! survives a power loss too.
+
+mod catalog;
+mod check;
+mod commit;
+mod fault;
+mod journal;
+mod load;
+mod migrate;
+mod open;
+mod reports;
+mod statuses;
+mod tidy;
+
+use super::{AgentKey, ComponentFilter, Group, KnownAgent, Restored, StatusChange, Store, StoreError, Visit};
+use catalog::Catalog;
+use futures::future::BoxFuture;
+use parking_lot::RwLock;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqlitePool;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+use tidy::Upkeep;
+use tokio::sync::Mutex;
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the process, however it comes.
+    #[default]
+    Normal,
+    /// A power loss too, at the price of a sync per commit.
+    Full,
+}
+
+/// Where the store is and what it promises.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The file.
+    pub path: PathBuf,
+    /// What a commit survives.
+    pub durability: Durability,
+}
+
+/// The store on this machine.
+#[derive(Debug)]
+pub struct SqliteStore {
+    id: Arc<str>,
+    path: PathBuf,
+    /// The one that writes; `None` once closed.
+    writer: Mutex<Option<Writer>>,
+    readers: SqlitePool,
+    /// Boots, marks, layouts. Locked for a look or a step, never over an await.
+    catalog: RwLock<Catalog>,
+    /// What a starting monitor must know, read at open; until it is taken or something is committed.
+    restored: parking_lot::Mutex<Option<Restored>>,
+    /// Why it will take nothing any more.
+    failed: OnceLock<StoreError>,
+}
+
+/// The connection that writes, and what belongs to it.
+#[derive(Debug)]
+struct Writer {
+    connection: SqliteConnection,
+    /// A transaction was begun and not seen to end: whether it was committed must be found out before the next.
+    open: bool,
+    /// The last journal row's number.
+    last_row: i64,
+    /// The last number given to a boot.
+    last_boot: u32,
+    upkeep: Upkeep,
+}
+
+impl SqliteStore {
+    /// Opens the store, and makes it when there is none.
+    ///
+    /// # Errors
+    /// `Fatal` when the file is not a store, is damaged, is newer than this program, or cannot be made; `Refused` when
+    /// the disk is full or the file is locked.
+    pub async fn open(settings: Settings) -> Result<Self, StoreError> {
+        open::open(settings).await
+    }
+
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What an error means. After one that is fatal nothing is tried any more, least of all a second sync.
+    fn judge(&self, error: &sqlx::Error) -> StoreError {
+        fault::judge(&self.path, error)
+    }
+
+    fn closed(&self) -> StoreError {
+        StoreError::Refused(format!("{} is closed", self.path.display()))
+    }
+
+    fn usable(&self) -> Result<(), StoreError> {
+        self.failed.get().map_or(Ok(()), |why| Err(why.clone()))
+    }
+
+    /// Remembers what is fatal in a step of the writer. The connection is then left to the end of the process:
+    /// closing it would sync once more, and a second sync may succeed although the first one lost something.
+    async fn remember<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if let Err(why @ StoreError::Fatal(_)) = &result {
+            self.failed.get_or_init(|| why.clone());
+            let writer = self.writer.lock().await.take();
+            writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
+        }
+        result
+    }
+}
+
+impl Store for SqliteStore {
+    fn id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>> {
+        Box::pin(self.restored())
+    }
+
+    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.usable()?;
+            self.remember(self.write(group).await).await
+        })
+    }
+
+    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+        Box::pin(async move {
+            self.usable()?;
+            self.remember(self.tidy_up(now_ms).await).await
+        })
+    }
+
+    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {
+        Box::pin(self.known_agents())
+    }
+
+    fn reports<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(self.visit_reports(agents, from_ms, to_ms, visit))
+    }
+
+    fn status_changes(
+        &self,
+        filter: ComponentFilter,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>> {
+        Box::pin(self.read_changes(filter, from_ms, to_ms))
+    }
+
+    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
+        Box::pin(self.read_blind(from_ms, to_ms))
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.remember(self.let_go().await).await })
+    }
+}
+
+#[cfg(test)]
+mod tests;

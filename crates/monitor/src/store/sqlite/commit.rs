@@ -1,0 +1,170 @@
+//! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
+
+use super::journal::{self, Packed};
+use super::{SqliteStore, Writer, load, statuses};
+use crate::store::{AgentRecord, Group, StoreError};
+use farol_wire::proto;
+use prost::Message;
+use serde_json::{Value, json};
+use sqlx::{Executor, SqliteConnection};
+
+const ADD_AGENTS: &str = "
+INSERT INTO agents (key, id, role, labels, version, interval_ms, last_seen_ms, boot_number, boot_nonce)
+SELECT value ->> 0, value ->> 1, value ->> 2, value -> 3, value ->> 4, value ->> 5, value ->> 6, value ->> 7, value ->> 8
+FROM json_each(?1) WHERE true
+ON CONFLICT (key) DO UPDATE SET
+  id = excluded.id, role = excluded.role, labels = excluded.labels, version = excluded.version,
+  interval_ms = excluded.interval_ms, last_seen_ms = excluded.last_seen_ms,
+  boot_number = excluded.boot_number, boot_nonce = excluded.boot_nonce, forgotten_ms = NULL";
+
+const ADD_BOOTS: &str = "
+INSERT INTO boots (key, agent, number, nonce)
+SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)";
+
+const ADD_LAYOUT: &str = "INSERT OR REPLACE INTO layouts (key, define) VALUES (?1, ?2)";
+
+const ADD_ROW: &str = "
+INSERT INTO journal (id, committed_ms, first_ms, last_ms, boots, directory, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+
+const FORGET: &str = "
+UPDATE agents SET forgotten_ms = ?2 WHERE key IN (SELECT value FROM json_each(?1))";
+
+const ADD_BLIND: &str = "
+INSERT INTO blind (from_ms, to_ms) SELECT value ->> 0, value ->> 1 FROM json_each(?1) WHERE true
+ON CONFLICT (from_ms) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms)";
+
+const STAMP: &str = "
+UPDATE store SET last_commit_ms = ?1, last_agent = max(last_agent, ?2), last_boot = max(last_boot, ?3)";
+
+impl SqliteStore {
+    /// Writes a group in one transaction, and counts it in memory once it is committed.
+    pub(super) async fn write(&self, group: &Group) -> Result<(), StoreError> {
+        let mut guard = self.writer.lock().await;
+        let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        self.settle(writer).await?;
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let number = writer.last_row + 1;
+        let mut packed = journal::pack(&self.catalog.read(), group, number, writer.last_boot);
+        let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
+        writer.begin().await.map_err(|e| self.judge(&e))?;
+        let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
+        writer.end(wrote).await.map_err(|e| self.judge(&e))?;
+
+        // What was read at open is not all any more.
+        self.restored.lock().take();
+        let mut catalog = self.catalog.write();
+        for (key, agent, boot) in &packed.new_boots {
+            catalog.add_boot(*key, *agent, *boot);
+            writer.last_boot = *key;
+        }
+        for layout in &group.layouts {
+            catalog.add_layout(layout, number);
+        }
+        if let Some(row) = &packed.row {
+            journal::count(&mut catalog, row, number);
+            writer.last_row = number;
+        }
+        writer.upkeep.wrote(bytes);
+        Ok(())
+    }
+
+    /// After a step that was given up half-way nobody knows whether it was committed: what is in memory is read anew.
+    pub(super) async fn settle(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        if !writer.open {
+            return Ok(());
+        }
+        writer.roll_back().await;
+        let loaded = load::reload(&self.path, &mut writer.connection).await?;
+        writer.open = false;
+        (writer.last_row, writer.last_boot) = (loaded.last_row, loaded.last_boot);
+        *self.catalog.write() = loaded.catalog;
+        self.restored.lock().take();
+        Ok(())
+    }
+}
+
+async fn write_all(
+    connection: &mut SqliteConnection,
+    group: &Group,
+    packed: &mut Packed,
+    number: i64,
+    now_ms: i64,
+) -> Result<(), sqlx::Error> {
+    if !group.agents.is_empty() {
+        sqlx::query(ADD_AGENTS).bind(agents(&group.agents)).execute(&mut *connection).await?;
+    }
+    for layout in &group.layouts {
+        let define = proto::Define::from(&layout.set).encode_to_vec();
+        let add = sqlx::query(ADD_LAYOUT).bind(i64::from(layout.key.0)).bind(define);
+        add.execute(&mut *connection).await?;
+    }
+    if !packed.new_boots.is_empty() {
+        let boots: Vec<Value> = packed
+            .new_boots
+            .iter()
+            .map(|(key, agent, boot)| json!([key, agent.0, boot.number as i64, boot.nonce as i64]))
+            .collect();
+        sqlx::query(ADD_BOOTS).bind(Value::from(boots).to_string()).execute(&mut *connection).await?;
+    }
+    if let Some(row) = &mut packed.row {
+        let add = sqlx::query(ADD_ROW).bind(number).bind(now_ms).bind(row.first_ms).bind(row.last_ms);
+        let add = add.bind(row.boots.clone()).bind(row.directory.clone()).bind(std::mem::take(&mut row.body));
+        add.execute(&mut *connection).await?;
+    }
+    statuses::write(connection, group).await?;
+    if !group.forgotten.is_empty() {
+        let keys = json!(group.forgotten.iter().map(|key| key.0).collect::<Vec<_>>()).to_string();
+        sqlx::query(FORGET).bind(keys).bind(now_ms).execute(&mut *connection).await?;
+    }
+    if !group.blind.is_empty() {
+        let blind = json!(group.blind).to_string();
+        sqlx::query(ADD_BLIND).bind(blind).execute(&mut *connection).await?;
+    }
+    let last_agent = group.agents.iter().map(|agent| agent.key.0).max().unwrap_or(0);
+    let last_boot = packed.new_boots.last().map_or(0, |(key, ..)| *key);
+    sqlx::query(STAMP)
+        .bind(now_ms)
+        .bind(i64::from(last_agent))
+        .bind(i64::from(last_boot))
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+fn agents(records: &[AgentRecord]) -> String {
+    let all = records.iter().map(|a| {
+        let (number, nonce) = (a.boot.number as i64, a.boot.nonce as i64);
+        let role = a.role.as_str();
+        json!([a.key.0, a.id, role, a.labels, a.version, a.interval_ms, a.last_seen_ms, number, nonce])
+    });
+    Value::from_iter(all).to_string()
+}
+
+impl Writer {
+    /// Begins a transaction. Not sqlx's own: its count of transactions goes wrong when SQLite rolls back by itself, as
+    /// it may when the disk is full.
+    pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
+        self.open = true;
+        self.connection.execute("BEGIN IMMEDIATE").await.map(|_| ()).inspect_err(|_| self.open = false)
+    }
+
+    /// Commits, or rolls back after an error.
+    pub(super) async fn end(&mut self, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+        let result = match result {
+            Ok(()) => self.connection.execute("COMMIT").await.map(|_| ()),
+            Err(error) => Err(error),
+        };
+        if result.is_err() {
+            self.roll_back().await;
+        }
+        self.open = false;
+        result
+    }
+
+    /// Fails when SQLite has rolled back already: then nothing is left to do.
+    async fn roll_back(&mut self) {
+        if let Err(error) = self.connection.execute("ROLLBACK").await {
+            tracing::debug!(%error, "the transaction was rolled back already");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Opens the file: its modes, its connections, the floor of the library's version. Decides nothing about the tables.
+
+use super::{Durability, Settings, SqliteStore, Writer, check, fault, load, migrate};
+use crate::store::StoreError;
+use sqlx::ConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// Older ones may damage a file in WAL mode when a checkpoint meets a write.
+const OLDEST_LIBRARY: (u32, u32, u32) = (3, 51, 3);
+/// A lock of another process is waited for so long.
+const BUSY: Duration = Duration::from_secs(2);
+/// Connections that read.
+const READERS: u32 = 4;
+
+pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> {
+    let path = settings.path.as_path();
+    make_file(path)?;
+    let options = options(&settings);
+    let mut connection = options.connect().await.map_err(|e| fault::judge(path, &e))?;
+    let version: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&mut connection)
+        .await
+        .map_err(|e| fault::judge(path, &e))?;
+    library_is_new_enough(&version)?;
+    migrate::migrate(path, &mut connection).await?;
+    check::check(path, &mut connection).await?;
+    let loaded = load::load(path, &mut connection).await?;
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .idle_timeout(Duration::from_secs(60))
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy_with(options.pragma("query_only", "ON"));
+    let writer = Writer {
+        connection,
+        open: false,
+        last_row: loaded.last_row,
+        last_boot: loaded.last_boot,
+        upkeep: super::Upkeep::new(loaded.marked_row),
+    };
+    Ok(SqliteStore {
+        id: loaded.id,
+        path: settings.path,
+        writer: tokio::sync::Mutex::new(Some(writer)),
+        readers,
+        catalog: parking_lot::RwLock::new(loaded.catalog),
+        restored: parking_lot::Mutex::new(Some(loaded.restored)),
+        failed: OnceLock::new(),
+    })
+}
+
+/// Checkpoints are ours: SQLite's own would swallow a failed sync.
+fn options(settings: &Settings) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(&settings.path)
+        .create_if_missing(false)
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(match settings.durability {
+            Durability::Normal => SqliteSynchronous::Normal,
+            Durability::Full => SqliteSynchronous::Full,
+        })
+        .busy_timeout(BUSY)
+        .foreign_keys(false)
+        .pragma("wal_autocheckpoint", "0")
+        .pragma("journal_size_limit", "67108864")
+        .pragma("temp_store", "MEMORY")
+        .pragma("mmap_size", "0")
+        .thread_name(|n| format!("farol-store-{n}"))
+        .disable_statement_logging()
+}
+
+/// The directory is for its owner alone when it is made here; the file is so always, and SQLite gives those beside
+/// it the same mode.
+fn make_file(path: &Path) -> Result<(), StoreError> {
+    let failed = |what: &str, path: &Path, e: &std::io::Error| {
+        StoreError::Fatal(format!(
+            "cannot {what} {}: {e}; look at its owner, its mode and the disk",
+            path.display()
+        ))
+    };
+    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(directory);
+        made.map_err(|e| failed("make the directory", directory, &e))?;
+    }
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = file.map_err(|e| failed("open the store", path, &e))?;
+    let mode = file.metadata().map_err(|e| failed("look at the store", path, &e))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let narrowed = file.set_permissions(Permissions::from_mode(0o600));
+        narrowed.map_err(|e| failed("set the mode of the store", path, &e))?;
+    }
+    Ok(())
+}
+
+fn library_is_new_enough(version: &str) -> Result<(), StoreError> {
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let mut part = || parts.next().unwrap_or(0);
+    if (part(), part(), part()) >= OLDEST_LIBRARY {
+        return Ok(());
+    }
+    let (a, b, c) = OLDEST_LIBRARY;
+    Err(StoreError::Fatal(format!(
+        "SQLite {version} may damage the store; build Farol with {a}.{b}.{c} or newer (the bundled one is)"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::library_is_new_enough;
+
+    #[test]
+    fn a_library_below_the_floor_is_refused() {
+        for good in ["3.51.3", "3.51.10", "3.54.1", "4.0.0"] {
+            library_is_new_enough(good).unwrap();
+        }
+        for bad in ["3.51.2", "3.50.9", "3.46.0", "2.99.99", "", "x"] {
+            library_is_new_enough(bad).unwrap_err();
+        }
+    }
+}

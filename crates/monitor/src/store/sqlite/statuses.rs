@@ -1,0 +1,215 @@
+//! Components as they are, and what they were from when on. Decides how a time that is told late takes the place of
+//! staleness.
+
+use super::SqliteStore;
+use crate::store::{CHANGES_AT_MOST, ComponentFilter, ComponentKey, Group, StatusChange, StoreError};
+use farol_health::Status;
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+const ADD_NAMES: &str = "
+INSERT OR IGNORE INTO component_names (agent, service, component)
+SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
+
+/// The staleness that lasts over the end of a covered time goes on from there.
+const RESUME_STALENESS: &str = "
+INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
+SELECT s.name, c.value ->> 4, s.status, s.maintenance, s.stale, s.reason
+FROM json_each(?1) c
+CROSS JOIN component_names n
+  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
+CROSS JOIN status_changes s ON s.name = n.key
+  AND s.at_ms = (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= c.value ->> 4)
+WHERE s.stale";
+
+const DELETE_STALE: &str = "
+DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
+  SELECT s.name, s.at_ms FROM json_each(?1) c
+  CROSS JOIN component_names n
+    ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
+  CROSS JOIN status_changes s
+    ON s.name = n.key AND s.at_ms >= c.value ->> 3 AND s.at_ms < c.value ->> 4)";
+
+/// A covered time that begins in staleness begins with what was told last before it.
+const RESTORE_TOLD: &str = "
+INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
+SELECT t.name, c.value ->> 3, t.status, t.maintenance, t.stale, t.reason
+FROM json_each(?1) c
+CROSS JOIN component_names n
+  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
+CROSS JOIN status_changes s ON s.name = n.key
+  AND s.at_ms = (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= c.value ->> 3)
+CROSS JOIN status_changes t ON t.name = n.key AND t.at_ms = (
+  SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms < s.at_ms AND NOT l.stale)
+WHERE s.stale AND t.status IS NOT NULL";
+
+const ADD_CHANGES: &str = "
+INSERT OR REPLACE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
+SELECT n.key, c.value ->> 3, c.value ->> 4, c.value ->> 5, c.value ->> 6, c.value ->> 7
+FROM json_each(?1) c
+CROSS JOIN component_names n
+  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2";
+
+const REMOVE: &str = "
+DELETE FROM components WHERE name IN (
+  SELECT n.key FROM json_each(?1) c
+  CROSS JOIN component_names n
+    ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2)";
+
+const ADD_COMPONENTS: &str = "
+INSERT OR REPLACE INTO components
+  (name, required, readiness, ttl_ms, kind, hard, soft, reason, message, checked_ms, changed_ms, stale)
+SELECT n.key, c.value ->> 3, c.value ->> 4, c.value ->> 5, c.value ->> 6, c.value ->> 7, c.value ->> 8, c.value ->> 9,
+  c.value ->> 10, c.value ->> 11, c.value ->> 12, c.value ->> 13
+FROM json_each(?1) c
+CROSS JOIN component_names n
+  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2";
+
+const CHANGES: &str = "
+SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason
+FROM component_names n
+JOIN status_changes s ON s.name = n.key
+WHERE (?1 IS NULL OR n.agent = ?1) AND (?2 IS NULL OR n.service = ?2) AND (?3 IS NULL OR n.component = ?3)
+  AND s.at_ms <= ?5
+  AND s.at_ms >= coalesce((SELECT max(b.at_ms) FROM status_changes b WHERE b.name = n.key AND b.at_ms < ?4), ?4)
+ORDER BY s.at_ms, n.agent, n.service, n.component LIMIT ?6";
+
+const BLIND: &str = "SELECT from_ms, to_ms FROM blind WHERE from_ms < ?2 AND to_ms > ?1 ORDER BY from_ms";
+
+/// Writes a group's part that is about components.
+pub(super) async fn write(connection: &mut SqliteConnection, group: &Group) -> Result<(), sqlx::Error> {
+    let names: BTreeSet<&ComponentKey> =
+        group.changes.iter().map(|c| &c.key).chain(group.components.iter().map(|c| &c.key)).collect();
+    let names = names.into_iter().map(|k| json!([k.agent, k.service, k.component]));
+    let covered = group
+        .covered
+        .iter()
+        .filter(|c| c.to_ms > c.from_ms)
+        .map(|c| json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms]));
+    let changes = group.changes.iter().map(|c| {
+        let (key, status) = (&c.key, c.status.map(|s| s as u8));
+        json!([
+            key.agent,
+            key.service,
+            key.component,
+            c.at_ms,
+            status,
+            c.maintenance as u8,
+            c.stale as u8,
+            c.reason
+        ])
+    });
+    let removed = group.removed.iter().map(|k| json!([k.agent, k.service, k.component]));
+    let components = group.components.iter().map(|c| {
+        json!([
+            c.key.agent,
+            c.key.service,
+            c.key.component,
+            c.required as u8,
+            c.readiness as u8,
+            c.ttl_ms,
+            c.kind,
+            c.hard as u8,
+            c.soft as u8,
+            c.reason,
+            c.message,
+            c.checked_ms,
+            c.changed_ms,
+            c.stale as u8
+        ])
+    });
+    run(connection, &[ADD_NAMES], Value::from_iter(names)).await?;
+    // One by one: the end of one covered time may be the beginning of the next.
+    for covered in covered {
+        run(connection, &[RESUME_STALENESS, DELETE_STALE, RESTORE_TOLD], json!([covered])).await?;
+    }
+    run(connection, &[ADD_CHANGES], Value::from_iter(changes)).await?;
+    run(connection, &[REMOVE], Value::from_iter(removed)).await?;
+    run(connection, &[ADD_COMPONENTS], Value::from_iter(components)).await
+}
+
+async fn run(
+    connection: &mut SqliteConnection,
+    all: &[&'static str],
+    rows: Value,
+) -> Result<(), sqlx::Error> {
+    if rows.as_array().is_none_or(Vec::is_empty) {
+        return Ok(());
+    }
+    let rows: Arc<str> = rows.to_string().into();
+    for sql in all {
+        sqlx::query(*sql).bind(Arc::clone(&rows)).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// Gives equal texts one place in memory.
+#[derive(Debug, Default)]
+pub(super) struct Texts(HashSet<Arc<str>>);
+
+impl Texts {
+    pub(super) fn one(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(text) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+}
+
+/// A status as it is stored; a number of a newer program is unknown.
+pub(super) fn status(number: i64) -> Status {
+    u8::try_from(number).ok().and_then(Status::from_u8).unwrap_or_default()
+}
+
+type ChangeRow = (String, String, String, i64, Option<i64>, bool, bool, String);
+
+impl SqliteStore {
+    pub(super) async fn read_changes(
+        &self,
+        filter: ComponentFilter,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> Result<Vec<StatusChange>, StoreError> {
+        let rows: Vec<ChangeRow> = sqlx::query_as(CHANGES)
+            .bind(filter.agent)
+            .bind(filter.service)
+            .bind(filter.component)
+            .bind(from_ms)
+            .bind(to_ms)
+            .bind(CHANGES_AT_MOST as i64 + 1)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.judge(&e))?;
+        if rows.len() > CHANGES_AT_MOST {
+            return Err(StoreError::TooMuch(format!(
+                "more than {CHANGES_AT_MOST} status changes; ask for a shorter time, or one agent, service or component"
+            )));
+        }
+        let mut texts = Texts::default();
+        let changes =
+            rows.into_iter().map(|(agent, service, component, at_ms, number, maintenance, stale, reason)| {
+                StatusChange {
+                    key: ComponentKey {
+                        agent: texts.one(&agent),
+                        service: texts.one(&service),
+                        component: texts.one(&component),
+                    },
+                    at_ms,
+                    status: number.map(status),
+                    maintenance,
+                    stale,
+                    reason: texts.one(&reason),
+                }
+            });
+        Ok(changes.collect())
+    }
+
+    pub(super) async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+        let rows = sqlx::query_as(BLIND).bind(from_ms).bind(to_ms).fetch_all(&self.readers).await;
+        rows.map_err(|e| self.judge(&e))
+    }
+}

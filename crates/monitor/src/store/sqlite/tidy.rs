@@ -1,0 +1,207 @@
+//! The upkeep, in small steps between commits: checkpoints, saved marks, retention. Decides what is due and how much
+//! is done at once.
+
+use super::{SqliteStore, Writer, check};
+use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
+use sqlx::{Connection, Executor};
+
+/// A checkpoint after so many bytes written, or so long after the last.
+const CHECKPOINT_BYTES: usize = 4 << 20;
+const CHECKPOINT_MS: i64 = 60_000;
+/// Marks are saved so often; what came since is rebuilt from the journal at the next start.
+const MARKS_MS: i64 = 60_000;
+/// Retention looks for what is too old so often, and deletes so much in a step.
+const RETENTION_MS: i64 = 60_000;
+const ROWS_A_STEP: i64 = 32;
+const COMPONENTS_A_STEP: i64 = 256;
+
+/// What is due when.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    /// Written since the last checkpoint.
+    bytes: usize,
+    checkpoint_ms: i64,
+    /// Rows up to this one are in the saved marks.
+    marked_row: i64,
+    marks_ms: i64,
+    journal_ms: i64,
+    statuses_ms: i64,
+    /// Components up to this one have been looked at in this round.
+    component: i64,
+}
+
+impl Upkeep {
+    pub(super) fn new(marked_row: i64) -> Self {
+        Self {
+            bytes: 0,
+            checkpoint_ms: 0,
+            marked_row,
+            marks_ms: 0,
+            journal_ms: 0,
+            statuses_ms: 0,
+            component: 0,
+        }
+    }
+
+    /// Counts what was written; each commit touches a few pages besides.
+    pub(super) fn wrote(&mut self, bytes: usize) {
+        self.bytes = self.bytes.saturating_add(bytes + 16_384);
+    }
+}
+
+const DELETE_ROWS: &str = "
+DELETE FROM journal WHERE committed_ms < ?1 AND id < (SELECT min(id) FROM journal) + ?2";
+
+/// Boots of which the journal holds nothing any more, current ones left out.
+const DELETE_BOOTS: &str = "
+DELETE FROM boots WHERE key IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (
+  SELECT 1 FROM agents a WHERE a.key = boots.agent AND a.forgotten_ms IS NULL
+    AND a.boot_number = boots.number AND a.boot_nonce = boots.nonce)
+RETURNING key";
+
+const DELETE_AGENTS: &str = "
+DELETE FROM agents WHERE forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boots b WHERE b.agent = agents.key)";
+
+const SAVE_MARKS: &str = "INSERT OR REPLACE INTO marks (one, journal, body) VALUES (1, ?1, ?2)";
+
+/// What is older than the last change before the limit says nothing any more, and that one neither when it is a
+/// removal.
+const DELETE_CHANGES: &str = "
+DELETE FROM status_changes WHERE (name, at_ms) IN (
+  SELECT s.name, s.at_ms FROM component_names n
+  CROSS JOIN status_changes s ON s.name = n.key AND s.at_ms < ?3
+  WHERE n.key > ?1 AND n.key <= ?2 AND (
+    s.status IS NULL
+    OR s.at_ms < (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= ?3)))";
+
+const DELETE_NAMES: &str = "
+DELETE FROM component_names WHERE key > ?1 AND key <= ?2
+  AND NOT EXISTS (SELECT 1 FROM status_changes s WHERE s.name = component_names.key)
+  AND NOT EXISTS (SELECT 1 FROM components c WHERE c.name = component_names.key)";
+
+impl SqliteStore {
+    /// One step of what is due; true when more is due at once.
+    pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+        let mut guard = self.writer.lock().await;
+        let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        self.settle(writer).await?;
+        let upkeep = &writer.upkeep;
+        let due = |last_ms: i64, every_ms: i64| now_ms.abs_diff(last_ms) >= every_ms.unsigned_abs();
+        let step = if upkeep.bytes >= CHECKPOINT_BYTES
+            || (upkeep.bytes > 0 && due(upkeep.checkpoint_ms, CHECKPOINT_MS))
+        {
+            writer.upkeep.checkpoint_ms = now_ms;
+            writer.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await
+        } else if writer.last_row > upkeep.marked_row && due(upkeep.marks_ms, MARKS_MS) {
+            writer.upkeep.marks_ms = now_ms;
+            self.save_marks(writer).await
+        } else if due(upkeep.journal_ms, RETENTION_MS) {
+            self.shorten_journal(writer, now_ms).await
+        } else if due(upkeep.statuses_ms, RETENTION_MS) {
+            writer.shorten_statuses(now_ms).await
+        } else {
+            return Ok(false);
+        };
+        step.map_err(|e| self.judge(&e))?;
+        Ok(true)
+    }
+
+    async fn save_marks(&self, writer: &mut Writer) -> Result<(), sqlx::Error> {
+        let (row, body) = (writer.last_row, self.catalog.read().marks().write());
+        writer.begin().await?;
+        let saved = sqlx::query(SAVE_MARKS).bind(row).bind(body).execute(&mut writer.connection).await;
+        writer.end(saved.map(|_| ())).await?;
+        writer.upkeep.marked_row = row;
+        Ok(())
+    }
+
+    /// Deletes the oldest rows, and with the last of them the boots and agents that nothing speaks of any more.
+    async fn shorten_journal(&self, writer: &mut Writer, now_ms: i64) -> Result<(), sqlx::Error> {
+        let delete = sqlx::query(DELETE_ROWS).bind(now_ms - JOURNAL_KEPT_MS).bind(ROWS_A_STEP);
+        let deleted = delete.execute(&mut writer.connection).await?.rows_affected();
+        writer.upkeep.wrote(deleted as usize * 4_096);
+        if deleted > 0 {
+            return Ok(());
+        }
+        writer.upkeep.journal_ms = now_ms;
+        let oldest: Option<i64> =
+            sqlx::query_scalar("SELECT min(id) FROM journal").fetch_one(&mut writer.connection).await?;
+        let oldest = oldest.unwrap_or(i64::MAX);
+        let unused: Vec<u32> = {
+            let catalog = self.catalog.read();
+            catalog.starts.iter().filter(|(_, s)| s.mark.row < oldest).map(|(key, _)| *key).collect()
+        };
+        writer.begin().await?;
+        let unused = serde_json::json!(unused).to_string();
+        let gone = async {
+            let gone: Vec<u32> =
+                sqlx::query_scalar(DELETE_BOOTS).bind(unused).fetch_all(&mut writer.connection).await?;
+            writer.connection.execute(DELETE_AGENTS).await?;
+            Ok(gone)
+        };
+        let (gone, result) = match gone.await {
+            Ok(gone) => (gone, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        writer.end(result).await?;
+        let mut catalog = self.catalog.write();
+        gone.into_iter().for_each(|key| catalog.remove_boot(key));
+        Ok(())
+    }
+
+    /// Saves the marks, brings everything to its last place, and closes the connections.
+    pub(super) async fn let_go(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        self.settle(&mut writer).await?;
+        let result = async {
+            self.save_marks(&mut writer).await?;
+            check::note_closed(&mut writer.connection).await?;
+            writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            Ok(())
+        };
+        let result: Result<(), sqlx::Error> = result.await;
+        let closed = writer.connection.close().await;
+        result.and(closed).map_err(|e| self.judge(&e))
+    }
+}
+
+impl Writer {
+    async fn checkpoint(&mut self, pragma: &'static str) -> Result<(), sqlx::Error> {
+        self.connection.execute(pragma).await?;
+        self.upkeep.bytes = 0;
+        Ok(())
+    }
+
+    async fn shorten_statuses(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
+        let (after, until) = (self.upkeep.component, self.upkeep.component + COMPONENTS_A_STEP);
+        let oldest_ms = now_ms - STATUS_KEPT_MS;
+        self.begin().await?;
+        let result = async {
+            let changes = sqlx::query(DELETE_CHANGES).bind(after).bind(until).bind(oldest_ms);
+            let changed = changes.execute(&mut self.connection).await?.rows_affected();
+            let names =
+                sqlx::query(DELETE_NAMES).bind(after).bind(until).execute(&mut self.connection).await?;
+            let blind = sqlx::query("DELETE FROM blind WHERE to_ms < ?1").bind(oldest_ms);
+            blind.execute(&mut self.connection).await?;
+            let last: Option<i64> = sqlx::query_scalar("SELECT max(key) FROM component_names")
+                .fetch_one(&mut self.connection)
+                .await?;
+            Ok((changed + names.rows_affected(), last))
+        };
+        let (result, last) = match result.await {
+            Ok((deleted, last)) => {
+                self.upkeep.wrote(deleted as usize * 64);
+                (Ok(()), last)
+            }
+            Err(error) => (Err(error), None),
+        };
+        self.end(result).await?;
+        self.upkeep.component = until;
+        if last.is_none_or(|last| until >= last) {
+            self.upkeep.component = 0;
+            self.upkeep.statuses_ms = now_ms;
+        }
+        Ok(())
+    }
+}
