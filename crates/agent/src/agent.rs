@@ -169,6 +169,12 @@ impl Running {
         self.own.checker.snapshot()
     }
 
+    /// Why there is no stream to a monitor; empty while there is one.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        self.own.link.problem()
+    }
+
     /// What became of its reports so far.
     #[must_use]
     pub fn counts(&self) -> Counts {

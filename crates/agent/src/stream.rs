@@ -57,7 +57,10 @@ impl From<tonic::Status> for End {
         let said = if status.message().is_empty() { "no reason given" } else { status.message() };
         match Code::of(status.code()) {
             Some(code) => Self::Refused(code, said.to_owned()),
-            None => Self::Broken(format!("{}: {said}", status.code())),
+            None => {
+                let cause = std::error::Error::source(&status).map_or_else(|| said.to_owned(), chain);
+                Self::Broken(format!("{}: {cause}", status.code()))
+            }
         }
     }
 }

@@ -139,11 +139,21 @@ fn monitors_are_hosts_with_or_without_a_port() {
 fn what_needs_a_restart_is_named() {
     let old = read(EXAMPLE).unwrap();
     assert_eq!(old.needs_restart(&read(EXAMPLE).unwrap()), Vec::<&str>::new());
-    let other = "name: other\nrole: node\nscope: eu\ninterval: 5s\naccept_drain: true\nring: 1MiB\ndata_dir: d";
+    let other =
+        "name: other\nrole: node\nscope: eu\ninterval: 5s\naccept_drain: true\nring: 1MiB\ndata_dir: d";
     let names = old.needs_restart(&read(other).unwrap());
-    for expected in
-        ["name", "role", "scope", "labels", "accept_drain", "monitors", "listen", "interval", "ring", "data_dir"]
-    {
+    for expected in [
+        "name",
+        "role",
+        "scope",
+        "labels",
+        "accept_drain",
+        "monitors",
+        "listen",
+        "interval",
+        "ring",
+        "data_dir",
+    ] {
         assert!(names.contains(&expected), "{expected} in {names:?}");
     }
     assert!(!names.iter().any(|name| name.contains("checks")));

@@ -1,6 +1,7 @@
 //! Whole agents against doubles of monitors: order, resume, refusals, ends.
 
 mod double;
+mod tls;
 
 use super::*;
 use crate::config::{Config, Surroundings};
@@ -96,6 +97,15 @@ impl Alive {
         let snapshot = self.running.snapshot();
         let view = snapshot.component(link::COMPONENT).unwrap();
         (view.hard, view.reason.to_string())
+    }
+
+    /// Waits until no stream is had, for a reason that holds this text.
+    async fn fails_with(&self, text: &str) {
+        let deadline = Instant::now() + SOON;
+        while !self.running.problem().contains(text) {
+            assert!(Instant::now() < deadline, "{:?} does not hold {text}", self.running.problem());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
     }
 
     async fn link_says(&self, reason: &str) {

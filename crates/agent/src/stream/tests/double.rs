@@ -2,6 +2,8 @@
 //! against the protocol by `Understanding`.
 
 use crate::understanding::Understanding;
+use farol_shutdown::listener::{Limits, Tls, serve};
+use farol_shutdown::{Budgets, Supervisor};
 use farol_wire::proto::fleet_server::{Fleet, FleetServer};
 use farol_wire::proto::monitor_message::Kind;
 use farol_wire::proto::{self, AgentMessage, MonitorMessage, agent_message};
@@ -70,6 +72,22 @@ impl Double {
                 .serve_with_incoming(incoming)
                 .await
                 .unwrap();
+        });
+        Self { address, arrivals, _server: server }
+    }
+
+    /// Behind the guarded listener, as a monitor's is.
+    pub(super) async fn start_with_tls(tls: Tls) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (arrived, arrivals) = mpsc::channel(8);
+        let routes = tonic::service::Routes::new(FleetServer::new(Service(arrived)));
+        let router = routes.prepare().into_axum_router();
+        let supervisor = Supervisor::new(Budgets::default());
+        let served = serve(listener, router, Limits::default(), Some(tls), &supervisor.handle(), "double");
+        let mut server = JoinSet::new();
+        server.spawn(async move {
+            tokio::join!(served, supervisor.run());
         });
         Self { address, arrivals, _server: server }
     }
