@@ -2,5 +2,7 @@
 
 mod checks;
 mod examples;
+mod life;
 mod peers;
+mod store;
 mod tidy;

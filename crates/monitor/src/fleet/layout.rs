@@ -91,8 +91,13 @@ struct Interner {
     by_hash: HashMap<u64, Vec<Arc<Compiled>>>,
     /// Never reused.
     last_key: u32,
+    /// At so many new ones it is time to look for those that nobody uses.
+    sweep_at: usize,
     hasher: foldhash::fast::FixedState,
 }
+
+/// Layouts that may stand unused before they are looked for.
+const UNUSED_AT_MOST: usize = 1_024;
 
 impl Interner {
     fn hash(&self, set: &Definition) -> u64 {
@@ -100,6 +105,23 @@ impl Interner {
         set.sources.hash(&mut hasher);
         set.series.hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn count(&self) -> usize {
+        self.by_hash.values().map(Vec::len).sum()
+    }
+
+    /// Lets go of what no agent uses, once there may be much of it: agents whose set changes all the time would fill
+    /// the memory. The same set is interned anew when it comes back.
+    fn sweep(&mut self) {
+        if self.count() < self.sweep_at.max(UNUSED_AT_MOST) {
+            return;
+        }
+        self.by_hash.retain(|_, all| {
+            all.retain(|compiled| Arc::strong_count(compiled) > 1);
+            !all.is_empty()
+        });
+        self.sweep_at = self.count() * 2;
     }
 }
 
@@ -113,6 +135,7 @@ impl Layouts {
         if let Some(known) = interner.by_hash.get(&hash).and_then(|all| all.iter().find(same)) {
             return (Arc::clone(known), false);
         }
+        interner.sweep();
         interner.last_key += 1;
         let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
         let compiled = Arc::new(Compiled::new(layout));
@@ -133,6 +156,29 @@ impl Layouts {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().by_hash.values().map(Vec::len).sum()
+        self.0.lock().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_wire::SourceDef;
+
+    fn set(id: u32) -> Definition {
+        let source = SourceDef { id, name: "s".into(), interval_ms: 1_000 };
+        Definition { sources: vec![source], ..Definition::default() }
+    }
+
+    #[test]
+    fn the_same_set_is_one_layout_and_those_nobody_uses_are_let_go_of() {
+        let layouts = Layouts::default();
+        let (used, is_new) = layouts.intern(set(1));
+        assert!(is_new);
+        let keys: Vec<_> = (2..10_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "keys are never reused");
+        assert!(layouts.count() <= UNUSED_AT_MOST, "{} layouts", layouts.count());
+        let (again, is_new) = layouts.intern(set(1));
+        assert!(!is_new && Arc::ptr_eq(&used, &again));
     }
 }

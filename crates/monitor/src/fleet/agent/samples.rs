@@ -61,7 +61,7 @@ pub struct Sample<'a> {
 
 impl Samples {
     /// Starts a segment: forgets the bases, and the values of what is no longer defined.
-    pub(crate) fn start(&mut self, layout: Arc<Compiled>) {
+    pub fn start(&mut self, layout: Arc<Compiled>) {
         let columns = |source: &CompiledSource| Columns::new(source.encodings.clone());
         let same = self.layout.as_ref().is_some_and(|l| Arc::ptr_eq(l, &layout));
         if same {
@@ -93,7 +93,7 @@ impl Samples {
     }
 
     /// Applies one block.
-    pub(crate) fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
+    pub fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
         let layout = self.layout.as_ref().filter(|_| self.keyed).ok_or(SampleError::NeedKeyFrame)?;
         let position = layout.source(source).ok_or(SampleError::UnknownSource(source))?;
         let state = &mut self.sources[position];
