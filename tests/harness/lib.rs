@@ -1,7 +1,7 @@
 //! The harness: starts real processes and libraries for the system tests.
 
-pub mod memory_store;
 pub mod crowd;
+pub mod memory_store;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

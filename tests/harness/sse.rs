@@ -42,9 +42,8 @@ impl Events {
     /// # Errors
     /// It does not answer with a stream of events.
     pub async fn open(http: SocketAddr, path: &str, last_id: Option<&str>) -> Result<Self> {
-        let mut request = reqwest::Client::new()
-            .get(format!("http://{http}{path}"))
-            .header("accept", "text/event-stream");
+        let mut request =
+            reqwest::Client::new().get(format!("http://{http}{path}")).header("accept", "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("last-event-id", id);
         }

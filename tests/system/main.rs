@@ -2,5 +2,5 @@
 
 mod checks;
 mod life;
-mod tidy;
 mod store;
+mod tidy;

@@ -27,9 +27,8 @@ async fn a_killed_agent_is_unknown_after_three_intervals_keeps_its_last_status_a
 
     agent.kill().await.unwrap();
     let killed = Instant::now();
-    let unknown = |event: &farol_tests::sse::Event| {
-        event.name == "service_status" && event.text("to") == "unknown"
-    };
+    let unknown =
+        |event: &farol_tests::sse::Event| event.name == "service_status" && event.text("to") == "unknown";
     let lost = events.until("the service is unknown", SOON, unknown).await.unwrap();
     let took = killed.elapsed();
     assert!((Duration::from_secs(2)..=SEEN_WITHIN).contains(&took), "seen after {took:?}");
@@ -50,9 +49,8 @@ async fn a_killed_agent_is_unknown_after_three_intervals_keeps_its_last_status_a
     assert_eq!((&presence["presence"], &presence["connected"]), (&"lost".into(), &false.into()));
 
     let _agent = stack.agent("alpha", &config).await.unwrap();
-    let healthy = |event: &farol_tests::sse::Event| {
-        event.name == "service_status" && event.text("to") == "healthy"
-    };
+    let healthy =
+        |event: &farol_tests::sse::Event| event.name == "service_status" && event.text("to") == "healthy";
     let back = events.until("the service is healthy", SOON, healthy).await.unwrap();
     let back: Vec<Value> = back.into_iter().map(|event| event.data).collect();
     assert_eq!(kinds_of(&back, "alpha")[..2], ["agent_connected", "agent_back"]);
@@ -65,7 +63,8 @@ async fn a_killed_agent_is_unknown_after_three_intervals_keeps_its_last_status_a
 async fn a_side_car_that_ends_is_in_maintenance_and_then_gone() {
     let target = Target::open().await;
     let stack = Stack::start("").await.unwrap();
-    let config = |service: &str| format!("role: pod\ninterval: 1s\nchecks:\n{}", target.check("door", service));
+    let config =
+        |service: &str| format!("role: pod\ninterval: 1s\nchecks:\n{}", target.check("door", service));
     let leaving = stack.agent("pod-1", &config("shop")).await.unwrap();
     let _staying = stack.agent("pod-2", &config("shop")).await.unwrap();
     for agent in ["pod-1", "pod-2"] {

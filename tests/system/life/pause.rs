@@ -23,7 +23,8 @@ async fn a_monitor_that_stood_still_blames_nobody_and_tells_the_blind_time() {
     let before = stack.history().await.unwrap().len();
 
     stack.monitor().signal(Signal::STOP).unwrap();
-    let goes_on = async || get(alpha.address("agent_http"), "/health/live").await.is_ok_and(|(code, _)| code == 200);
+    let goes_on =
+        async || get(alpha.address("agent_http"), "/health/live").await.is_ok_and(|(code, _)| code == 200);
     holds("the agents go on", PAUSE, goes_on).await.unwrap();
     stack.monitor().signal(Signal::CONT).unwrap();
     let mut blind = None;

@@ -50,9 +50,7 @@ async fn a_file_that_is_wrong_is_refused_whole_and_the_old_set_stays() {
     let bad = format!("interval: 5 parsecs\nchecks:\n{}", target.check("window", "shop"));
     stack.configure("alpha", &bad).unwrap();
     agent.signal(Signal::HUP).unwrap();
-    until("the refusal is told", SOON, async || agent.log().contains("5 parsecs"))
-        .await
-        .unwrap();
+    until("the refusal is told", SOON, async || agent.log().contains("5 parsecs")).await.unwrap();
     assert!(stack.component("alpha", "window").await.unwrap().is_none());
     healthy(&stack, "alpha", "door", "shop").await;
     stack.configure("alpha", &good.replace("name: door", "name: window")).unwrap();

@@ -139,7 +139,9 @@ async fn a_monitor_that_others_can_reach_says_that_it_is_not_ready_and_serves_on
     assert_eq!(get(http, "/health/ready").await.unwrap().0, 200);
     process.signal(Signal::TERM).unwrap();
     let began = Instant::now();
-    until("readiness says no", SOON, async || get(http, "/health/ready").await.unwrap().0 == 503).await.unwrap();
+    until("readiness says no", SOON, async || get(http, "/health/ready").await.unwrap().0 == 503)
+        .await
+        .unwrap();
     watch.becomes(ServingStatus::NotServing, &[], SOON).await.unwrap();
     assert_eq!(get(http, "/api/v1/fleet").await.unwrap().0, 200, "it serves on");
     let (ended, answers) = tokio::join!(process.ended(), liveness(http));

@@ -24,7 +24,10 @@ async fn an_agents_statuses_and_samples_reach_every_reader() {
     healthy(&stack, "alpha", "door", "shop").await;
 
     let told = stack.component("alpha", "door").await.unwrap().unwrap();
-    assert_eq!((&told["kind"], &told["reason"], &told["required"]), (&"tcp".into(), &"ok".into(), &true.into()));
+    assert_eq!(
+        (&told["kind"], &told["reason"], &told["required"]),
+        (&"tcp".into(), &"ok".into(), &true.into())
+    );
     let whose = stack.json("/api/v1/agents/alpha").await.unwrap();
     assert_eq!((&whose["presence"], &whose["interval_ms"]), (&"here".into(), &1_000.into()));
     assert_eq!(whose["labels"]["zone"], "north");
@@ -61,8 +64,9 @@ async fn every_value_of_a_stream_is_in_history_exactly_and_once_however_often_it
     let set = Person::definition("shop");
     // Each value is a power of two: their sum tells which came, and how often.
     let start = boot_ms() - 50_000;
-    let reports: Vec<(u64, u64, [f64; 2])> =
-        (1..=40_u64).map(|seq| (seq, start + seq * 1_000, [2_f64.powi(seq as i32 - 20), seq as f64])).collect();
+    let reports: Vec<(u64, u64, [f64; 2])> = (1..=40_u64)
+        .map(|seq| (seq, start + seq * 1_000, [2_f64.powi(seq as i32 - 20), seq as f64]))
+        .collect();
     let mut speaker = Speaker::open(stack.addresses().agents, &person).await.unwrap();
     assert_eq!(speaker.resume_after(person.boot), 0);
     speaker.define(&set).await.unwrap();
@@ -76,8 +80,10 @@ async fn every_value_of_a_stream_is_in_history_exactly_and_once_however_often_it
         let path = "/api/v1/history?metric=spoken_value&agent=by-hand&from=-2m&step=200ms&reduce=last";
         let values: Vec<f64> = points(&stack, path).await.into_iter().map(|(_, value)| value).collect();
         assert_eq!(values, expected);
-        for (reduce, value) in [("count", 40.0), ("sum", expected.iter().sum::<f64>()), ("max", expected[39])] {
-            let path = format!("/api/v1/history?metric=spoken_value&agent=by-hand&from=-2m&step=2m&reduce={reduce}");
+        for (reduce, value) in [("count", 40.0), ("sum", expected.iter().sum::<f64>()), ("max", expected[39])]
+        {
+            let path =
+                format!("/api/v1/history?metric=spoken_value&agent=by-hand&from=-2m&step=2m&reduce={reduce}");
             let values = points(&stack, &path).await;
             assert_eq!(values.len(), 1, "{reduce}: {values:?}");
             assert_eq!(values[0].1, value, "{reduce}");
@@ -137,7 +143,8 @@ async fn changes_are_told_with_ids_to_go_on_from_and_a_watcher_hears_each() {
     for (at, id) in ids.iter().enumerate().take(ids.len() - 1) {
         let mut again = Events::open(http, "/api/v1/events", Some(id)).await.unwrap();
         let last = ids[ids.len() - 1];
-        let rest = again.until("the last event", SOON, |event| event.id.as_deref() == Some(last)).await.unwrap();
+        let rest =
+            again.until("the last event", SOON, |event| event.id.as_deref() == Some(last)).await.unwrap();
         let rest: Vec<_> = rest.iter().filter_map(|event| event.id.as_deref()).collect();
         assert_eq!(rest, ids[at + 1..]);
     }

@@ -18,7 +18,8 @@ async fn a_second_process_with_the_same_data_directory_is_told_who_holds_it() {
         let mut second = command(name, &ANY).unwrap();
         let second = second.arg("--data-dir").arg(&data).output();
         let second = tokio::time::timeout(Duration::from_secs(10), second).await.unwrap().unwrap();
-        let said = format!("{}{}", String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&second.stderr));
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&second.stdout), String::from_utf8_lossy(&second.stderr));
         assert_eq!(second.status.code(), Some(1), "{said}");
         assert!(said.contains(&format!("process {}", first.pid())) && said.contains("--data-dir"), "{said}");
     }
