@@ -14,7 +14,9 @@ pub(crate) fn now_ns() -> u64 {
 /// Blocks this thread until then.
 pub(crate) fn sleep_until(ns: u64) {
     let until = Timespec { tv_sec: (ns / SECOND) as _, tv_nsec: (ns % SECOND) as _ };
-    while clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until) == Err(rustix::io::Errno::INTR) {}
+    while clock_nanosleep_absolute(rustix::thread::ClockId::Monotonic, &until) == Err(rustix::io::Errno::INTR)
+    {
+    }
 }
 
 #[cfg(test)]

@@ -171,7 +171,9 @@ mod tests {
 
     #[test]
     fn four_digits_are_kept() {
-        for (value, expected) in [(123_456.0, 123_500.0), (0.012_345_6, 0.012_35), (-9.999_96, -10.0), (0.0, 0.0)] {
+        for (value, expected) in
+            [(123_456.0, 123_500.0), (0.012_345_6, 0.012_35), (-9.999_96, -10.0), (0.0, 0.0)]
+        {
             assert!((round(value) - expected).abs() < 1e-12, "{value}: {}", round(value));
         }
         assert!(round(f64::NAN).is_nan());

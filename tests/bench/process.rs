@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn cpu_is_counted_in_nanoseconds_where_every_thread_lives() {
-        let (from, to) = (reading(&[("1", 5), ("2", 7)], 0.0), reading(&[("1", 1_000_005), ("2", 7), ("3", 500)], 0.0));
+        let (from, to) =
+            (reading(&[("1", 5), ("2", 7)], 0.0), reading(&[("1", 1_000_005), ("2", 7), ("3", 500)], 0.0));
         assert!((to.cpu_since(&from) - 0.001_000_5).abs() < 1e-12);
     }
 

@@ -143,7 +143,8 @@ mod tests {
         let before = recording();
         let after = Recording::from_text(&before.to_text()).unwrap();
         assert_eq!(before.series, after.series);
-        let bits = |r: &Recording| -> Vec<_> { r.rows.concat().iter().map(|v| v.map(f64::to_bits)).collect() };
+        let bits =
+            |r: &Recording| -> Vec<_> { r.rows.concat().iter().map(|v| v.map(f64::to_bits)).collect() };
         assert_eq!(bits(&before), bits(&after));
     }
 

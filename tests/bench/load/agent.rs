@@ -83,11 +83,16 @@ impl Link {
         let (send, receive) = mpsc::channel(QUEUE);
         send.send(message(agent_message::Kind::Hello(hello(plan)))).await?;
         let mut answers = client.stream(ReceiverStream::new(receive)).await?.into_inner();
-        let Some(monitor_message::Kind::Welcome(welcome)) = answers.message().await?.and_then(|m| m.kind) else {
+        let Some(monitor_message::Kind::Welcome(welcome)) = answers.message().await?.and_then(|m| m.kind)
+        else {
             bail!("the monitor's first word is no Welcome");
         };
         if u128::from(welcome.interval_ms) != plan.interval.as_millis() {
-            bail!("the monitor decided on an interval of {} ms; allow {:?}", welcome.interval_ms, plan.interval);
+            bail!(
+                "the monitor decided on an interval of {} ms; allow {:?}",
+                welcome.interval_ms,
+                plan.interval
+            );
         }
         let define = plan.tape.definition(plan.number, plan.interval);
         send.send(message(agent_message::Kind::Define(define))).await?;

@@ -39,15 +39,16 @@ impl Tape {
     /// What agent `number` defines.
     pub(super) fn definition(&self, number: usize, interval: Duration) -> proto::Define {
         let interval_ms = u32::try_from(interval.as_millis()).unwrap_or(u32::MAX);
-        let series = self.recording.series.iter().zip(&self.encodings).zip(1..).map(|((s, encoding), id)| SeriesDef {
-            id,
-            source: 1,
-            name: s.name.clone(),
-            labels: s.labels.clone(),
-            kind: if s.counter { SeriesType::Counter } else { SeriesType::Gauge },
-            encoding: encoding.to_wire(),
-            unit: String::new(),
-        });
+        let series =
+            self.recording.series.iter().zip(&self.encodings).zip(1..).map(|((s, encoding), id)| SeriesDef {
+                id,
+                source: 1,
+                name: s.name.clone(),
+                labels: s.labels.clone(),
+                kind: if s.counter { SeriesType::Counter } else { SeriesType::Gauge },
+                encoding: encoding.to_wire(),
+                unit: String::new(),
+            });
         let components = (1..=COMPONENTS).map(|id| ComponentDef {
             id,
             service: format!("service-{}-{}", number / AGENTS_PER_SERVICE, id % SERVICES),

@@ -24,13 +24,16 @@ const DOWN: Duration = Duration::from_secs(3);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_monitor_comes_back_with_every_status_and_every_acknowledged_report() {
     let target = Target::open().await;
-    let mut stack = Stack::start("services: {crowd: {all: true}}\ngroups: {everyone: [crowd]}").await.unwrap();
+    let mut stack =
+        Stack::start("services: {crowd: {all: true}}\ngroups: {everyone: [crowd]}").await.unwrap();
     let mut crowd = Crowd::default();
     for number in 0..AGENTS {
         crowd.add(&config(&stack, &target, number)).unwrap();
     }
     until("all are healthy", SOON, async || everyone(&stack, "here").await == AGENTS).await.unwrap();
-    until("the service is healthy", SOON, async || stack.service("crowd").await.unwrap() == "healthy").await.unwrap();
+    until("the service is healthy", SOON, async || stack.service("crowd").await.unwrap() == "healthy")
+        .await
+        .unwrap();
     let mut voice = Voice::begin(&stack).await;
     voice.say_and_be_acknowledged(1..=20).await;
 
@@ -84,7 +87,11 @@ fn config(stack: &Stack, target: &Target, number: usize) -> String {
 async fn everyone(stack: &Stack, presence: &str) -> usize {
     let agents = stack.items(&format!("/api/v1/agents?presence={presence}&limit=1000")).await.unwrap();
     let healthy = stack.items("/api/v1/components?service=crowd&shown_as=healthy&limit=1000").await.unwrap();
-    agents.iter().filter(|a| a["id"].as_str().is_some_and(|id| id.starts_with("crowd-"))).count().min(healthy.len())
+    agents
+        .iter()
+        .filter(|a| a["id"].as_str().is_some_and(|id| id.starts_with("crowd-")))
+        .count()
+        .min(healthy.len())
 }
 
 /// They did not come all at once.

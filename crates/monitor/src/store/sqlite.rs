@@ -67,7 +67,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Writer {
     connection: SqliteConnection,
-    /// A transaction was begun and not seen to end: it must be rolled back before the next.
+    /// A transaction was begun and not seen to end: whether it was committed must be found out before the next.
     open: bool,
     /// The last journal row's number.
     last_row: i64,

@@ -41,6 +41,11 @@ pub(super) async fn load(path: &Path, connection: &mut SqliteConnection) -> Resu
     Loader { path, connection, prune: true }.load().await
 }
 
+/// The same while the store is in use.
+pub(super) async fn reload(path: &Path, connection: &mut SqliteConnection) -> Result<Loaded, StoreError> {
+    Loader { path, connection, prune: false }.load().await
+}
+
 type StoreRow = (String, Option<i64>, u32, u32);
 type AgentRow = (u32, String, String, String, String, u32, i64, i64, i64);
 type TailRow = (i64, i64, i64, Vec<u8>, Vec<u8>);
@@ -259,8 +264,8 @@ impl SqliteStore {
             None => {
                 let mut guard = self.writer.lock().await;
                 let writer = guard.as_mut().ok_or_else(|| self.closed())?;
-                let mut again = Loader { path: &self.path, connection: &mut writer.connection, prune: false };
-                Ok(again.load().await?.restored)
+                self.settle(writer).await?;
+                Ok(reload(&self.path, &mut writer.connection).await?.restored)
             }
         }
     }

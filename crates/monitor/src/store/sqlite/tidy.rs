@@ -84,6 +84,7 @@ impl SqliteStore {
     pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        self.settle(writer).await?;
         let upkeep = &writer.upkeep;
         let due = |last_ms: i64, every_ms: i64| now_ms.abs_diff(last_ms) >= every_ms.unsigned_abs();
         let step = if upkeep.bytes >= CHECKPOINT_BYTES
@@ -152,6 +153,7 @@ impl SqliteStore {
     pub(super) async fn let_go(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        self.settle(&mut writer).await?;
         let result = async {
             self.save_marks(&mut writer).await?;
             check::note_closed(&mut writer.connection).await?;
