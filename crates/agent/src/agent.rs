@@ -62,7 +62,8 @@ impl Agent {
         let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
         let boot =
             boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
-        let recorder = Arc::new(Recorder::new(boot, config.ring_bytes, config.interval, &config.checks));
+        let new = if config.monitors.is_empty() { Recorder::idle } else { Recorder::new };
+        let recorder = Arc::new(new(boot, config.ring_bytes, config.interval, &config.checks));
         let link = Link::new();
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link), observer)?;
@@ -109,8 +110,10 @@ impl Agent {
         let Self { config, handle, own, streamer, reporter, http, health } = self;
         let checker = own.checker.clone();
         handle.spawn("checks", checker.run(handle.cleaning()));
-        handle.spawn("reports", reporter.run(handle.cleaning()));
-        if !config.monitors.is_empty() {
+        if config.monitors.is_empty() {
+            tracing::warn!("`monitors` is empty: this agent answers probes and streams to nobody");
+        } else {
+            handle.spawn("reports", reporter.run(handle.cleaning()));
             let (done, mut ended) = watch::channel(false);
             handle.spawn("stream", async move {
                 streamer.run().await;

@@ -45,7 +45,7 @@ impl Feed<'_> {
             definitions::pieces(define, chunk).into_iter().map(agent_message::Kind::Define).collect();
         messages.push(record.state(snapshot));
         messages.extend(record.dropped(self.boot));
-        (record.live, record.restart, record.asked) = (false, true, 0);
+        (record.live, record.restart, record.asked, record.told_full) = (false, true, 0, false);
         Opening { messages, cursor: record.ring.acked() }
     }
 
