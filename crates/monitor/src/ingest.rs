@@ -4,6 +4,7 @@
 mod backlog;
 mod defined;
 mod identify;
+mod ids;
 mod pace;
 mod protocol;
 mod session;
@@ -54,9 +55,9 @@ pub struct Counters {
     pub blocks: AtomicU64,
     /// Reports that were known already.
     pub duplicates: AtomicU64,
-    /// Streams ended because the agent broke the protocol.
+    /// Streams ended because the agent broke the protocol, or speaks another one.
     pub violations: AtomicU64,
-    /// Streams refused because of who the peer is or is not.
+    /// Streams refused because of who the peer is or is not, or because another process speaks for the agent.
     pub identities_refused: AtomicU64,
     /// Series and components refused by id.
     pub definitions_refused: AtomicU64,
@@ -67,6 +68,12 @@ pub struct Counters {
 impl Counters {
     pub(crate) fn add(counter: &AtomicU64, n: usize) {
         counter.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    /// Agents say how many they lost: no number of theirs makes the count go back.
+    pub(crate) fn lose_reports(&self, n: u64) {
+        let added = |lost: u64| Some(lost.saturating_add(n));
+        self.reports_lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, added).ok();
     }
 }
 

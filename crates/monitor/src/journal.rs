@@ -212,3 +212,6 @@ impl Journal {
         self.0.recovered.subscribe()
     }
 }
+
+#[cfg(test)]
+mod tests;

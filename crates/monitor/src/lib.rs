@@ -10,6 +10,7 @@ pub mod config;
 pub mod events;
 pub mod fleet;
 pub mod grpc_health;
+pub mod history;
 pub mod http;
 pub mod ingest;
 pub mod journal;
@@ -21,6 +22,7 @@ mod reload;
 pub mod scrape;
 pub mod store;
 mod ticker;
+pub mod uptime;
 
 pub use config::Config;
 pub use monitor::{Addresses, Listeners, Monitor};

@@ -37,7 +37,7 @@ impl Reloader {
             self.config.load().needs_restart(&new).into_iter().map(str::to_owned).collect();
         let now = self.app.clock.now();
         self.app.ingest.policy.store(Arc::new(new.ingest.clone()));
-        self.app.scrapes.set_max_series(new.scrape_max_series as u64);
+        self.app.scrapes.set_max_series(new.scrape_max_series);
         let access = Access {
             read_any: new.access.read_any,
             hosts: new.access.hosts.iter().cloned().collect(),

@@ -35,12 +35,12 @@ pub trait Store: Send + Sync + 'static {
     /// Every agent of which reports may be kept, in the order of their keys; forgotten ones included.
     fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>>;
 
-    /// Shows the journal's reports of one agent whose time lies in `from_ms..=to_ms` (unix milliseconds), with every
-    /// report needed to decode the first of them. In order of (boot, nonce, seq), without duplicates. What cannot be
-    /// decoded because its key report is gone is left out.
+    /// Shows the journal's reports of these agents whose time lies in `from_ms..=to_ms` (unix milliseconds), with
+    /// every report needed to decode the first of them. Agent by agent in the order given, each in order of (boot,
+    /// nonce, seq), without duplicates. What cannot be decoded because its key report is gone is left out.
     fn reports<'a>(
         &'a self,
-        agent: AgentKey,
+        agents: &'a [AgentKey],
         from_ms: i64,
         to_ms: i64,
         visit: Visit<'a>,
@@ -139,8 +139,9 @@ pub struct Group {
     pub blind: Vec<(i64, i64)>,
 }
 
-/// A component's time that is known after all: from `from_ms` up to, but not at, `to_ms`. If it was stale at
-/// `to_ms`, it is so from there on: what nobody told stays unknown.
+/// A component's time that is known after all: from `from_ms` up to, but not at, `to_ms`. In it the component is what
+/// it was told to be before, or by the changes that come along. If it was stale at `to_ms`, it is so from there on:
+/// what nobody told stays unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Covered {
     /// Which component.

@@ -1,139 +1,137 @@
-//! One simulated agent: the real protocol and the real codec, on recorded rows.
+//! One simulated agent: a connection and a stream of its own, the real protocol, recorded rows.
 
-use crate::rows::Recording;
-use farol_health::Status;
+use super::replay::{self, Replay, Tape};
+use super::socket;
+use super::tally::Tally;
+use anyhow::{Context, bail};
 use farol_health::clock::boot_ms;
-use farol_series::{Columns, Encoding};
 use farol_wire::proto::fleet_client::FleetClient;
-use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
-use farol_wire::{
-    Bitmap, Boot, ComponentDef, ComponentReport, Definition, Hello, Role, SeriesDef, SeriesType, SourceDef,
-};
+use farol_wire::proto::{self, AgentMessage, MonitorMessage, agent_message, monitor_message};
+use farol_wire::{Boot, Hello, Role};
 use hyper_util::rt::TokioIo;
 use prost::Message;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::net::TcpSocket;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Streaming;
 use tonic::transport::{Channel, Endpoint, Uri};
 
-const COMPONENTS: u32 = 10;
-/// A new segment begins after so many reports, as the real agent does.
-const SEGMENT: u64 = 64;
+/// gRPC's prefix of each message.
+const PREFIX: usize = 5;
+/// Messages that wait for the transport; when they are so many the agent waits, and its reports come late.
+const QUEUE: usize = 16;
+/// A monitor that does not commit the last report in this time has lost it.
+const LAST_ACK_WITHIN: Duration = Duration::from_secs(20);
 
-pub(crate) struct Plan {
-    pub(crate) number: usize,
-    pub(crate) monitor: SocketAddr,
-    pub(crate) interval: Duration,
-    pub(crate) recording: Arc<Recording>,
+/// What an agent is to do.
+pub(super) struct Plan {
+    pub(super) number: usize,
+    pub(super) monitor: SocketAddr,
+    pub(super) interval: Duration,
+    pub(super) tape: Arc<Tape>,
 }
 
-/// What all agents did.
-#[derive(Default)]
-pub(crate) struct Tally {
-    streams: AtomicU64,
-    reports: AtomicU64,
-    bytes: AtomicU64,
-    acks: AtomicU64,
-    errors: AtomicU64,
-}
-
-impl Tally {
-    pub(crate) fn reports(&self) -> u64 {
-        self.reports.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn bytes(&self) -> u64 {
-        self.bytes.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn acks(&self) -> u64 {
-        self.acks.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn errors(&self) -> u64 {
-        self.errors.load(Ordering::Relaxed)
-    }
-
-    pub(crate) async fn wait_for_streams(&self, n: usize, within: Duration) -> anyhow::Result<()> {
-        let all = async {
-            while self.streams.load(Ordering::Relaxed) < n as u64 {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        let open = || self.streams.load(Ordering::Relaxed);
-        let late = tokio::time::timeout(within, all).await;
-        late.map_err(|_| anyhow::anyhow!("only {} of {n} agents have an open stream", open()))
+/// Streams until stopped, and then until its last report is committed. An error is counted and ends the agent.
+pub(super) async fn run(plan: Plan, tally: Arc<Tally>, stop: CancellationToken) {
+    if let Err(error) = stream(&plan, &tally, stop).await {
+        tally.failed(plan.number, &error);
     }
 }
 
-/// Streams until stopped. An error is counted and ends the agent.
-pub(crate) async fn run(plan: Plan, tally: Arc<Tally>, stop: CancellationToken) {
-    let number = plan.number;
-    if let Err(error) = stream(plan, &tally, stop).await {
-        if tally.errors.fetch_add(1, Ordering::Relaxed) < 3 {
-            #[allow(clippy::print_stderr, reason = "the first errors of a load are worth seeing")]
-            {
-                eprintln!("agent {number}: {error:#}");
-            }
-        }
-    }
-}
-
-async fn stream(plan: Plan, tally: &Tally, stop: CancellationToken) -> anyhow::Result<()> {
-    let channel = connect(&plan).await?;
-    let (send, receive) = mpsc::channel(16);
-    let say = |kind| AgentMessage { kind: Some(kind) };
-    let mut replay = Replay::new(&plan.recording, plan.number);
-    send.send(say(agent_message::Kind::Hello(hello(&plan)))).await?;
-    let mut client = FleetClient::new(channel);
-    let mut answers = client.stream(ReceiverStream::new(receive)).await?.into_inner();
-    answers.message().await?;
-    send.send(say(agent_message::Kind::Define((&definition(&plan.recording, &replay.encodings)).into())))
-        .await?;
-    let components = (1..=COMPONENTS).map(status).collect();
-    send.send(say(agent_message::Kind::State(proto::State { as_of: 0, components }))).await?;
-    tally.streams.fetch_add(1, Ordering::Relaxed);
-    // Spread over the interval, as real agents are.
-    tokio::time::sleep(plan.interval.mul_f64((plan.number % 997) as f64 / 997.0)).await;
-    let mut ticks = tokio::time::interval(plan.interval);
-    let mut seq = 0;
+async fn stream(plan: &Plan, tally: &Tally, stop: CancellationToken) -> anyhow::Result<()> {
+    let mut link = Link::open(plan, tally).await?;
+    tally.opened();
+    let mut replay = Replay::new(&plan.tape, plan.number);
+    // Spread over the interval, as real agents are by their names.
+    let offset = plan.interval.mul_f64((plan.number % 997) as f64 / 997.0);
+    let mut ticks = interval_at(Instant::now() + offset, plan.interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         tokio::select! {
-            _ = ticks.tick() => {
-                seq += 1;
-                let message = say(agent_message::Kind::Report(replay.report(seq)?));
-                tally.bytes.fetch_add(message.encoded_len() as u64 + 5, Ordering::Relaxed);
-                tally.reports.fetch_add(1, Ordering::Relaxed);
-                send.send(message).await?;
+            _ = ticks.tick() => link.report(&mut replay, tally, false).await?,
+            answer = link.answers.message() => link.take(answer?, tally)?,
+            () = stop.cancelled() => break,
+        }
+    }
+    link.report(&mut replay, tally, true).await?;
+    let committed = async {
+        while link.acked < replay.seq() {
+            let answer = link.answers.message().await?;
+            link.take(answer, tally)?;
+        }
+        anyhow::Ok(())
+    };
+    timeout(LAST_ACK_WITHIN, committed).await.context("the last report is not acknowledged")?
+}
+
+/// An open stream.
+struct Link {
+    send: mpsc::Sender<AgentMessage>,
+    answers: Streaming<MonitorMessage>,
+    /// The last sequence number that is committed.
+    acked: u64,
+}
+
+impl Link {
+    /// Connects, says Hello, the definitions and the state.
+    async fn open(plan: &Plan, tally: &Tally) -> anyhow::Result<Self> {
+        let mut client = FleetClient::new(connect(plan, tally).await?);
+        let (send, receive) = mpsc::channel(QUEUE);
+        send.send(message(agent_message::Kind::Hello(hello(plan)))).await?;
+        let mut answers = client.stream(ReceiverStream::new(receive)).await?.into_inner();
+        let Some(monitor_message::Kind::Welcome(welcome)) = answers.message().await?.and_then(|m| m.kind)
+        else {
+            bail!("the monitor's first word is no Welcome");
+        };
+        if u128::from(welcome.interval_ms) != plan.interval.as_millis() {
+            bail!(
+                "the monitor decided on an interval of {} ms; allow {:?}",
+                welcome.interval_ms,
+                plan.interval
+            );
+        }
+        let define = plan.tape.definition(plan.number, plan.interval);
+        send.send(message(agent_message::Kind::Define(define))).await?;
+        send.send(message(agent_message::Kind::State(replay::state()))).await?;
+        Ok(Self { send, answers, acked: 0 })
+    }
+
+    async fn report(&mut self, replay: &mut Replay, tally: &Tally, ack_now: bool) -> anyhow::Result<()> {
+        let (mut report, samples) = replay.next()?;
+        report.ack_now = ack_now;
+        let message = message(agent_message::Kind::Report(report));
+        tally.reported(samples, message.encoded_len() + PREFIX);
+        self.send.send(message).await.context("the stream is closed")
+    }
+
+    /// What the monitor says. Anything but an acknowledgement would make the measurement one of something else.
+    fn take(&mut self, answer: Option<MonitorMessage>, tally: &Tally) -> anyhow::Result<()> {
+        match answer.context("the monitor ended the stream")?.kind {
+            Some(monitor_message::Kind::Ack(ack)) => {
+                tally.acked(ack.seq.saturating_sub(self.acked));
+                self.acked = self.acked.max(ack.seq);
+                Ok(())
             }
-            answer = answers.message() => match answer?.and_then(|m| m.kind) {
-                Some(monitor_message::Kind::Ack(_)) => { tally.acks.fetch_add(1, Ordering::Relaxed); }
-                Some(_) => {}
-                None => anyhow::bail!("the monitor ended the stream"),
-            },
-            () = stop.cancelled() => return Ok(()),
+            other => bail!("the monitor said {other:?}"),
         }
     }
 }
 
-/// Connects from an address of its own group of 256, as agents on many hosts would.
-async fn connect(plan: &Plan) -> anyhow::Result<Channel> {
-    let group = u8::try_from(plan.number / 256 % 250)?;
-    let from = SocketAddr::from((Ipv4Addr::new(127, 0, 1, group + 1), 0));
-    let to = plan.monitor;
-    let connector = tower::service_fn(move |_: Uri| async move {
-        let socket = TcpSocket::new_v4()?;
-        socket.bind(from)?;
-        let stream = socket.connect(to).await?;
-        stream.set_nodelay(true)?;
-        Ok::<_, std::io::Error>(TokioIo::new(stream))
+async fn connect(plan: &Plan, tally: &Tally) -> anyhow::Result<Channel> {
+    let (to, number, traffic) = (plan.monitor, plan.number, Arc::clone(&tally.traffic));
+    let connector = tower::service_fn(move |_: Uri| {
+        let traffic = Arc::clone(&traffic);
+        async move { socket::connect(to, number, traffic).await.map(TokioIo::new) }
     });
     Ok(Endpoint::from_static("http://monitor").connect_with_connector(connector).await?)
+}
+
+fn message(kind: agent_message::Kind) -> AgentMessage {
+    AgentMessage { kind: Some(kind) }
 }
 
 fn hello(plan: &Plan) -> proto::Hello {
@@ -146,112 +144,11 @@ fn hello(plan: &Plan) -> proto::Hello {
         labels: [("pod".to_owned(), format!("pod-{}", plan.number))].into(),
         version: "bench".into(),
         protocol: (1, 1),
-        interval_ms: u32::try_from(plan.interval.as_millis()).unwrap_or(10_000),
+        interval_ms: u32::try_from(plan.interval.as_millis()).unwrap_or(u32::MAX),
         wall_ms: wall,
         clock_ms: boot_ms(),
         scope: String::new(),
         accept_drain: false,
     }
     .into()
-}
-
-fn status(id: u32) -> proto::ComponentStatus {
-    ComponentReport {
-        id,
-        hard: Status::Healthy,
-        soft: Status::Healthy,
-        reason: "ok".into(),
-        message: String::new(),
-        checked_ms: Some(boot_ms()),
-        maintenance: false,
-    }
-    .into()
-}
-
-fn definition(recording: &Recording, encodings: &[Encoding]) -> Definition {
-    let series =
-        recording.series.iter().zip(encodings).enumerate().map(|(i, (series, encoding))| SeriesDef {
-            id: i as u32 + 1,
-            source: 1,
-            name: series.name.clone(),
-            labels: series.labels.clone(),
-            kind: if series.counter { SeriesType::Counter } else { SeriesType::Gauge },
-            encoding: encoding.to_wire(),
-            unit: String::new(),
-        });
-    let components = (1..=COMPONENTS).map(|id| ComponentDef {
-        id,
-        service: format!("service-{}", id % 3),
-        name: format!("component-{id}"),
-        required: true,
-        readiness: id == 1,
-        ttl_ms: 60_000,
-        kind: "tcp".into(),
-        labels: Default::default(),
-    });
-    Definition {
-        sources: vec![SourceDef { id: 1, name: "system".into(), interval_ms: 10_000 }],
-        series: series.collect(),
-        components: components.collect(),
-    }
-}
-
-/// Walks over the recording, forth and back, so that no step is larger than a real one.
-struct Replay {
-    recording: Arc<Recording>,
-    encodings: Vec<Encoding>,
-    columns: Columns,
-    at: usize,
-    forth: bool,
-}
-
-impl Replay {
-    fn new(recording: &Arc<Recording>, number: usize) -> Self {
-        let encodings: Vec<Encoding> = (0..recording.series.len())
-            .map(|i| {
-                recording
-                    .rows
-                    .iter()
-                    .filter_map(|row| row[i])
-                    .fold(Encoding::Integer, |e, value| e.widen(value))
-            })
-            .collect();
-        Self {
-            recording: Arc::clone(recording),
-            columns: Columns::new(encodings.clone()),
-            encodings,
-            at: number % recording.rows.len(),
-            forth: true,
-        }
-    }
-
-    fn report(&mut self, seq: u64) -> anyhow::Result<proto::Report> {
-        let last = self.recording.rows.len() - 1;
-        self.forth = if self.at == 0 {
-            true
-        } else if self.at == last {
-            false
-        } else {
-            self.forth
-        };
-        self.at = if self.forth { self.at + 1 } else { self.at - 1 };
-        let key = seq % SEGMENT == 1;
-        if key {
-            self.columns.reset();
-        }
-        let mut data = Vec::new();
-        self.columns.encode(&self.recording.rows[self.at], &mut data)?;
-        let mut checked = Bitmap::default();
-        (0..COMPONENTS as usize).for_each(|i| checked.set(i));
-        Ok(proto::Report {
-            seq,
-            at_ms: boot_ms(),
-            key,
-            changed: if key { (1..=COMPONENTS).map(status).collect() } else { Vec::new() },
-            checked: checked.into_bytes(),
-            blocks: vec![proto::Block { source: 1, before_ms: 0, data: data.into() }],
-            ack_now: false,
-            padding: Vec::new(),
-        })
-    }
 }

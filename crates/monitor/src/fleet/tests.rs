@@ -216,6 +216,17 @@ fn a_node_agent_that_does_not_come_back_is_lost_after_the_restart_grace() {
 }
 
 #[test]
+fn an_agent_with_optional_components_only_is_unknown_when_lost() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let set = [ComponentDef { required: false, ..def(1, "disk") }];
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, &set, now, scene.told());
+    assert_eq!(scene.shown("payments"), "healthy");
+    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
 fn a_failing_agent_is_stale_at_once() {
     let (scene, agent, _) = Scene::online(Role::Host);
     scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
@@ -339,4 +350,43 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
     assert!(kinds(&scene.pass(250)).contains(&EventKind::AgentForgotten));
     assert!(scene.fleet.agent("a").is_none());
     assert_eq!(scene.shown("payments"), "healthy");
+}
+
+#[test]
+fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    scene.fleet.define(&agent, &[def(3, "database")], scene.now);
+    let effects = scene.fleet.retire(&agent, &[1], scene.now);
+    assert!(effects.is_empty(), "{effects:?}");
+    scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
+    assert_eq!(scene.shown("payments/database"), "degraded");
+    scene.fleet.retire(&agent, &[3], scene.now);
+    assert_eq!(scene.shown("payments/database"), "none");
+    assert_eq!(scene.shown("payments/cache"), "healthy");
+}
+
+#[test]
+fn an_agent_that_only_said_hello_leaves_no_trace() {
+    let scene = Scene::new(Role::Host);
+    let (agent, link) = scene.connect(1);
+    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert_eq!(effects.forgotten, [agent.key]);
+    assert!(scene.fleet.agents().is_empty());
+    let (again, _) = scene.connect(2);
+    assert_ne!(again.key, agent.key);
+}
+
+#[test]
+fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.pass(40_000);
+    assert!(scene.fleet.forget("a", scene.now).is_some());
+    assert!(link.replaced.is_cancelled());
+    assert!(scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms)).is_empty());
+    assert_eq!(scene.shown("payments"), "none");
+    let (again, _) = scene.connect(1);
+    assert!(!Arc::ptr_eq(&again, &agent));
+    scene.state(&again, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert_eq!(scene.shown("payments"), "healthy");
+    assert_eq!(scene.fleet.agents().len(), 1);
 }

@@ -1,5 +1,6 @@
 //! Reports from before this connection. They change history and uptime, and nothing of now.
 
+use super::defined::DefinedSet;
 use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
 use crate::clock::Moment;
@@ -19,6 +20,9 @@ pub(super) fn take(
     message: proto::Backlog,
     now: Moment,
 ) -> Result<(), Status> {
+    if !open.is_live() {
+        return Err(invalid("a Backlog before State"));
+    }
     for segment in message.segments {
         take_segment(ingest, open, segment, now)?;
     }
@@ -35,15 +39,13 @@ fn take_segment(
     if !open.hello.spooled.contains(&boot) {
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
-    let mut set = super::defined::DefinedSet::default();
-    let (definition, mut refused) = farol_wire::define(segment.define.unwrap_or_default())?;
-    refused.extend(set.add(definition, &ingest.policy.load().limits)?);
-    if !refused.is_empty() {
-        return Err(invalid("a segment whose definitions were refused before"));
-    }
+    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
+    let mut set = DefinedSet::default();
+    let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
+    set.add(definition, refused, &ingest.policy.load().limits)?;
     let (layout, is_new) = ingest.fleet.layouts.intern(set.layout());
     let mut new_layout = is_new.then(|| Arc::clone(&layout.layout));
-    check_blocks(&layout, &segment.reports)?;
+    check_blocks(&layout, &set, &segment.reports)?;
     let follower = open.follower_of(ingest, boot);
     let mut history = History::default();
     for report in segment.reports {
@@ -56,7 +58,7 @@ fn take_segment(
             layout: layout.layout.key,
             at_ms,
             key: report.key,
-            blocks: blocks(&report),
+            blocks: blocks(&report, &set),
         };
         if report.ack_now && boot == open.hello.boot {
             open.acks.want(report.seq);
@@ -79,19 +81,22 @@ fn take_segment(
 }
 
 /// A segment decodes by itself: tried here, so that history never meets one that does not.
-fn check_blocks(layout: &Compiled, reports: &[proto::Report]) -> Result<(), Status> {
+fn check_blocks(layout: &Compiled, set: &DefinedSet, reports: &[proto::Report]) -> Result<(), Status> {
     let first = reports.first().ok_or_else(|| invalid("a segment without reports"))?;
     if !first.key {
         return Err(invalid("a segment that does not begin with a key frame"));
     }
     let mut columns: Vec<Option<Columns>> = vec![None; layout.sources.len()];
-    let mut last_seq = first.seq.checked_sub(1).ok_or_else(|| invalid("sequence number 0"))?;
+    if first.seq == 0 {
+        return Err(invalid("sequence number 0"));
+    }
+    let mut next_seq = Some(first.seq);
     for report in reports {
-        if report.seq != last_seq + 1 || (report.key && report.seq != first.seq) {
+        if Some(report.seq) != next_seq || (report.key && report.seq != first.seq) {
             return Err(invalid("a segment with a hole, or with a second key frame"));
         }
-        last_seq = report.seq;
-        for block in &report.blocks {
+        next_seq = report.seq.checked_add(1);
+        for block in report.blocks.iter().filter(|block| !set.is_muted(block.source)) {
             let at = layout.source(block.source).ok_or_else(|| {
                 invalid(&format!("a block of source {}, which is not defined", block.source))
             })?;
@@ -128,7 +133,7 @@ impl History {
             (self.to_ms > self.from_ms.unwrap_or(self.to_ms) || self.last > 0).then_some(self.to_ms);
     }
 
-    fn effects(self, open: &Open, set: &super::defined::DefinedSet) -> Effects {
+    fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some(from_ms) = self.from_ms else { return Effects::default() };
         let live = open.agent.live.lock();
         let key_of = |id: u32| {

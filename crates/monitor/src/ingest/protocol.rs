@@ -81,7 +81,7 @@ impl Protocol {
     }
 
     pub(super) fn is_live(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.live)
+        self.open.as_ref().is_some_and(Open::is_live)
     }
 
     pub(super) fn is_broken(&self) -> bool {
@@ -109,7 +109,7 @@ impl Protocol {
         let open =
             self.open.as_mut().ok_or_else(|| Status::invalid_argument("the first message must be Hello"))?;
         open.link.note_message();
-        if !matches!(kind, Kind::Backlog(_) | Kind::Define(_)) && !open.allowance.take(now.boot_ms) {
+        if !matches!(kind, Kind::Backlog(_)) && !open.allowance.take(now.boot_ms) {
             return Err(Status::resource_exhausted("too many messages; at most 200 a second for long"));
         }
         match kind {
@@ -164,6 +164,11 @@ impl Protocol {
 }
 
 impl Open {
+    /// State has come.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
     pub(super) fn told(&self, now: Moment) -> Told {
         Told { now, offset_ms: self.clock.offset_ms }
     }
@@ -184,7 +189,7 @@ impl Open {
             .filter(|_| dropped.first > 0)
             .and_then(|n| n.checked_add(1))
             .ok_or_else(|| Status::invalid_argument("Dropped with first after last"))?;
-        ingest.counters.reports_lost.fetch_add(lost, std::sync::atomic::Ordering::Relaxed);
+        ingest.counters.lose_reports(lost);
         let event = Event::new(EventKind::ReportsDropped, now.wall_ms)
             .agent(&self.agent.id)
             .message(format!("the agent lost {lost} reports: {} to {}", dropped.first, dropped.last));
@@ -217,8 +222,8 @@ fn refusal(ingest: &Ingest, agent: &str, refused: Vec<Refused>) -> Option<monito
     let mut answer = proto::Refused::default();
     for entry in &refused {
         let (list, id, why) = match entry {
-            Refused::Series(id, why) => (&mut answer.series, id, why),
-            Refused::Component(id, why) => (&mut answer.components, id, why),
+            Refused::Series { id, why, .. } => (&mut answer.series, id, why),
+            Refused::Component { id, why } => (&mut answer.components, id, why),
         };
         list.push(*id);
         if answer.reason.is_empty() {

@@ -74,7 +74,7 @@ impl Session {
         tokio::select! {
             message = self.incoming.next() => self.take(message).await,
             () = acks.wait() => self.acknowledge(),
-            () = link.replaced() => self.finish(Status::aborted("another stream of this agent took its place")),
+            () = link.replaced() => self.finish(Status::aborted("another stream of this agent took its place, or the agent was forgotten")),
             () = link.pinged() => self.outbox.push_back(monitor_message::Kind::NeedKeyFrame(NeedKeyFrame {})),
             () = self.ingest.draining.cancelled() => self.drain(),
             () = tokio::time::sleep_until(self.deadline), if !self.protocol.is_live() => {
@@ -131,10 +131,7 @@ impl Session {
 
     /// The connection broke, or a message could not be read.
     fn lost(&mut self, status: &Status) {
-        let ours =
-            matches!(status.code(), Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted)
-                || (status.code() == Code::Internal && status.message().contains("decode"));
-        if ours {
+        if is_unreadable(status) {
             let why = format!("a message cannot be read: {}", status.message());
             return self.finish(Status::invalid_argument(why));
         }
@@ -146,10 +143,13 @@ impl Session {
     fn finish(&mut self, status: Status) {
         let counters = &self.ingest.counters;
         match status.code() {
-            Code::Unauthenticated | Code::PermissionDenied => Counters::add(&counters.identities_refused, 1),
-            Code::InvalidArgument | Code::ResourceExhausted | Code::DeadlineExceeded => {
-                Counters::add(&counters.violations, 1);
+            Code::Unauthenticated | Code::PermissionDenied | Code::AlreadyExists => {
+                Counters::add(&counters.identities_refused, 1);
             }
+            Code::InvalidArgument
+            | Code::FailedPrecondition
+            | Code::ResourceExhausted
+            | Code::DeadlineExceeded => Counters::add(&counters.violations, 1),
             _ => {}
         }
         tracing::warn!(
@@ -160,6 +160,18 @@ impl Session {
             "an agent's stream is refused"
         );
         self.end = Some(Err(status));
+    }
+}
+
+/// Whether what came was a message of ours gone wrong, and not a connection that broke.
+fn is_unreadable(status: &Status) -> bool {
+    match status.code() {
+        Code::InvalidArgument | Code::OutOfRange | Code::ResourceExhausted | Code::Unimplemented => true,
+        Code::Internal => {
+            let why = status.message();
+            why.starts_with("protocol error") || why.contains("decod")
+        }
+        _ => false,
     }
 }
 

@@ -69,3 +69,6 @@ pub(crate) fn pack(runs: &[Run<'_>]) -> Row {
     row.directory = entries.finish(first_ms, &row.boots);
     row
 }
+
+#[cfg(test)]
+mod tests;

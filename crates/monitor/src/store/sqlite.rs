@@ -57,7 +57,7 @@ pub struct SqliteStore {
     readers: SqlitePool,
     /// Boots, marks, layouts. Locked for a look or a step, never over an await.
     catalog: RwLock<Catalog>,
-    /// What a starting monitor must know, read at open; taken by the first who asks.
+    /// What a starting monitor must know, read at open; until it is taken or something is committed.
     restored: parking_lot::Mutex<Option<Restored>>,
     /// Why it will take nothing any more.
     failed: OnceLock<StoreError>,
@@ -67,7 +67,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Writer {
     connection: SqliteConnection,
-    /// A transaction was begun and not seen to end: it must be rolled back before the next.
+    /// A transaction was begun and not seen to end: whether it was committed must be found out before the next.
     open: bool,
     /// The last journal row's number.
     last_row: i64,
@@ -146,12 +146,12 @@ impl Store for SqliteStore {
 
     fn reports<'a>(
         &'a self,
-        agent: AgentKey,
+        agents: &'a [AgentKey],
         from_ms: i64,
         to_ms: i64,
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.visit_reports(agent, from_ms, to_ms, visit))
+        Box::pin(self.visit_reports(agents, from_ms, to_ms, visit))
     }
 
     fn status_changes(

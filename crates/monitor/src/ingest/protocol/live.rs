@@ -1,6 +1,7 @@
 //! Live reports: statuses and samples of now.
 
 use super::super::Counters;
+use super::super::defined::DefinedSet;
 use super::{Ingest, Open};
 use crate::clock::Moment;
 use crate::fleet::{Effects, Event, EventKind, Reported, SampleError};
@@ -36,7 +37,7 @@ impl Open {
         let decodable = self.apply_blocks(&report, outbox, now)?;
         let reported = Reported {
             changed: self.statuses(std::mem::take(&mut report.changed))?,
-            checked: Bitmap::from_bytes(std::mem::take(&mut report.checked)),
+            checked: self.checked(std::mem::take(&mut report.checked))?,
         };
         let urgent = report.ack_now;
         if urgent {
@@ -52,6 +53,22 @@ impl Open {
             self.submit(ingest, record, new_layout, urgent);
         }
         Ok(())
+    }
+
+    /// Which components were checked. While the agent may count refused ones among them, nobody can tell.
+    fn checked(&self, bytes: Vec<u8>) -> Result<Bitmap, Status> {
+        let most = self.set.components_len().div_ceil(8);
+        if self.set.has_refused_components() {
+            return Ok(Bitmap::default());
+        }
+        if bytes.len() > most {
+            return Err(Status::invalid_argument(format!(
+                "`checked` has {} bytes; the {} components defined have {most}",
+                bytes.len(),
+                self.set.components_len()
+            )));
+        }
+        Ok(Bitmap::from_bytes(bytes))
     }
 
     fn map_clock(&mut self, ingest: &Ingest, at_ms: u64, now: Moment) {
@@ -90,7 +107,7 @@ impl Open {
         let told = self.told(now);
         let mut live = self.agent.live.lock();
         let mut need_key = self.must_start;
-        for block in &report.blocks {
+        for block in report.blocks.iter().filter(|block| !self.set.is_muted(block.source)) {
             if need_key {
                 break;
             }
@@ -115,7 +132,7 @@ impl Open {
         at_ms: i64,
         decodable: bool,
     ) -> Option<ReportRecord> {
-        let blocks = if decodable { blocks(report) } else { Vec::new() };
+        let blocks = if decodable { blocks(report, &self.set) } else { Vec::new() };
         Some(ReportRecord {
             agent: self.agent.key,
             boot: self.hello.boot,
@@ -137,10 +154,13 @@ impl Open {
     }
 }
 
-pub(in crate::ingest) fn blocks(report: &proto::Report) -> Vec<BlockRecord> {
+/// The blocks as the journal keeps them, those of muted sources left out.
+pub(in crate::ingest) fn blocks(report: &proto::Report, set: &DefinedSet) -> Vec<BlockRecord> {
+    let readable = |block: &&proto::Block| !set.is_muted(block.source);
     report
         .blocks
         .iter()
+        .filter(readable)
         .map(|b| BlockRecord {
             source: b.source,
             before_ms: u32::try_from(b.before_ms).unwrap_or(u32::MAX),

@@ -53,7 +53,7 @@ impl Protocol {
         }));
         let follower = Arc::new(ingest.journal.follow(agent.key, hello.boot));
         let committed = follower.committed();
-        tracing::info!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
+        tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
             acks: Acks::new(committed, now.boot_ms),
@@ -134,13 +134,14 @@ impl Open {
         outbox: &mut VecDeque<monitor_message::Kind>,
         now: Moment,
     ) -> Result<(), Status> {
-        let (definition, mut refused) = farol_wire::define(define)?;
+        let (definition, refused) = farol_wire::define(define)?;
         let components = definition.components.clone();
-        refused.extend(self.set.add(definition, &ingest.policy.load().limits)?);
+        let refused = self.set.add(definition, refused, &ingest.policy.load().limits)?;
         outbox.extend(refusal(ingest, &self.agent.id, refused));
         self.must_start = true;
         if self.live {
-            let taken: Vec<_> = components.into_iter().filter(|c| self.set.has_component(c.id)).collect();
+            let taken: Vec<_> =
+                components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
             ingest.outlet.publish(&ingest.fleet.define(&self.agent, &taken, now));
         }
         Ok(())
@@ -163,7 +164,8 @@ impl Open {
         Ok(())
     }
 
-    /// Statuses of components that are defined; of others nothing is known.
+    /// Statuses of components that are defined. Those of refused ones go nowhere: the agent may not have heard of
+    /// the refusal yet.
     pub(super) fn statuses(
         &self,
         entries: Vec<proto::ComponentStatus>,
@@ -171,6 +173,7 @@ impl Open {
         entries
             .into_iter()
             .map(component_report)
+            .filter(|report| !self.set.is_refused(report.id))
             .map(|report| match self.set.has_component(report.id) {
                 true => Ok(report),
                 false => Err(Status::invalid_argument(format!("component {} is not defined", report.id))),

@@ -66,11 +66,13 @@ impl Catalog {
         }
     }
 
-    /// The boots of an agent, oldest first.
-    pub(super) fn boots_of(&self, agent: AgentKey) -> Vec<(Boot, u32)> {
-        let mut all: Vec<_> =
-            self.starts.iter().filter(|(_, s)| s.agent == agent).map(|(key, s)| (s.boot, *key)).collect();
-        all.sort_unstable();
+    /// The boots of these agents, agent by agent, oldest first.
+    pub(super) fn boots_of(&self, agents: &[AgentKey]) -> Vec<(AgentKey, Boot, u32)> {
+        let places: HashMap<AgentKey, usize> =
+            agents.iter().enumerate().map(|(at, key)| (*key, at)).collect();
+        let starts = self.starts.iter().filter(|(_, start)| places.contains_key(&start.agent));
+        let mut all: Vec<_> = starts.map(|(key, start)| (start.agent, start.boot, *key)).collect();
+        all.sort_unstable_by_key(|(agent, boot, _)| (places[agent], *boot));
         all
     }
 

@@ -1,7 +1,7 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
 use super::journal::{self, Packed};
-use super::{SqliteStore, Writer, statuses};
+use super::{SqliteStore, Writer, load, statuses};
 use crate::store::{AgentRecord, Group, StoreError};
 use farol_wire::proto;
 use prost::Message;
@@ -41,6 +41,7 @@ impl SqliteStore {
     pub(super) async fn write(&self, group: &Group) -> Result<(), StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        self.settle(writer).await?;
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let number = writer.last_row + 1;
         let mut packed = journal::pack(&self.catalog.read(), group, number, writer.last_boot);
@@ -49,6 +50,8 @@ impl SqliteStore {
         let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
         writer.end(wrote).await.map_err(|e| self.judge(&e))?;
 
+        // What was read at open is not all any more.
+        self.restored.lock().take();
         let mut catalog = self.catalog.write();
         for (key, agent, boot) in &packed.new_boots {
             catalog.add_boot(*key, *agent, *boot);
@@ -62,6 +65,20 @@ impl SqliteStore {
             writer.last_row = number;
         }
         writer.upkeep.wrote(bytes);
+        Ok(())
+    }
+
+    /// After a step that was given up half-way nobody knows whether it was committed: what is in memory is read anew.
+    pub(super) async fn settle(&self, writer: &mut Writer) -> Result<(), StoreError> {
+        if !writer.open {
+            return Ok(());
+        }
+        writer.roll_back().await;
+        let loaded = load::reload(&self.path, &mut writer.connection).await?;
+        writer.open = false;
+        (writer.last_row, writer.last_boot) = (loaded.last_row, loaded.last_boot);
+        *self.catalog.write() = loaded.catalog;
+        self.restored.lock().take();
         Ok(())
     }
 }
@@ -124,12 +141,9 @@ fn agents(records: &[AgentRecord]) -> String {
 }
 
 impl Writer {
-    /// Begins a transaction; one that was left open is rolled back before. Not sqlx's own: its count of transactions
-    /// goes wrong when SQLite rolls back by itself, as it may when the disk is full.
+    /// Begins a transaction. Not sqlx's own: its count of transactions goes wrong when SQLite rolls back by itself, as
+    /// it may when the disk is full.
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
-        if self.open {
-            self.roll_back().await;
-        }
         self.open = true;
         self.connection.execute("BEGIN IMMEDIATE").await.map(|_| ()).inspect_err(|_| self.open = false)
     }

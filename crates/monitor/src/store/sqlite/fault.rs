@@ -20,8 +20,15 @@ pub(super) fn judge(path: &Path, error: &sqlx::Error) -> StoreError {
         sqlx::Error::Database(error) => error.message().to_owned(),
         _ => error.to_string(),
     };
+    judge_code(path, code, &words)
+}
+
+/// The same for an extended result code of the library and its words.
+pub(super) fn judge_code(path: &Path, code: u32, words: &str) -> StoreError {
+    let file = path.display();
     match (code & 0xff, code >> 8) {
-        (11 | 26, _) | (10, 32 | 33) => StoreError::Fatal(damaged(path, &words)),
+        // Also IOERR_SHORT_READ, IOERR_DATA, IOERR_CORRUPTFS.
+        (11 | 26, _) | (10, 2 | 32 | 33) => StoreError::Fatal(damaged(path, words)),
         // IOERR_FSYNC, IOERR_DIR_FSYNC: what was written may be lost, and a second sync would not say so.
         (10, 4 | 5) => StoreError::Fatal(format!(
             "{file} could not be synced to the disk ({words}, code {code}); what was acknowledged stands, nothing more \

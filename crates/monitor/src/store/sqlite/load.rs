@@ -41,6 +41,11 @@ pub(super) async fn load(path: &Path, connection: &mut SqliteConnection) -> Resu
     Loader { path, connection, prune: true }.load().await
 }
 
+/// The same while the store is in use.
+pub(super) async fn reload(path: &Path, connection: &mut SqliteConnection) -> Result<Loaded, StoreError> {
+    Loader { path, connection, prune: false }.load().await
+}
+
 type StoreRow = (String, Option<i64>, u32, u32);
 type AgentRow = (u32, String, String, String, String, u32, i64, i64, i64);
 type TailRow = (i64, i64, i64, Vec<u8>, Vec<u8>);
@@ -250,7 +255,7 @@ impl Loader<'_> {
 }
 
 impl SqliteStore {
-    /// What was read at open; the second one who asks gets what is in memory only.
+    /// What was read at open, or is read anew when it was taken or something was committed since.
     pub(super) async fn restored(&self) -> Result<Restored, StoreError> {
         self.usable()?;
         let first = self.restored.lock().take();
@@ -259,8 +264,8 @@ impl SqliteStore {
             None => {
                 let mut guard = self.writer.lock().await;
                 let writer = guard.as_mut().ok_or_else(|| self.closed())?;
-                let again = Loader { path: &self.path, connection: &mut writer.connection, prune: false };
-                Ok({ again }.load().await?.restored)
+                self.settle(writer).await?;
+                Ok(reload(&self.path, &mut writer.connection).await?.restored)
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The journal's reports of one agent, as they come back: found by the boots of each row, decoded from the key report
+//! The journal's reports as they come back: found by the boots of each row, decoded from the key report
 //! on. Decides what is skipped: duplicates, damage, and what has no key report.
 
 use super::SqliteStore;
@@ -8,16 +8,20 @@ use crate::store::{AgentKey, KnownAgent, Layout, LayoutKey, StoreError, StoredRe
 use bytes::Bytes;
 use farol_wire::Boot;
 use futures::TryStreamExt;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// `?1`: the boots as a list of hexadecimal keys. A key may seem to stand across two others: the directory tells.
+/// `?1`: the boots as a list of hexadecimal keys, null for all. A key may seem to stand across two others: the
+/// directory tells.
 const FIND: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal
 WHERE last_ms >= ?2 AND first_ms <= ?3
-  AND EXISTS (SELECT 1 FROM json_each(?1) b WHERE instr(boots, unhex(b.value)))
+  AND (?1 IS NULL OR EXISTS (SELECT 1 FROM json_each(?1) b WHERE instr(boots, unhex(b.value))))
 ORDER BY id";
+
+/// So many boots are looked for by the database; of more, most rows have some.
+const FEW_BOOTS: usize = 16;
 
 /// The rows of one boot between its key report's and the first one found.
 const FIND_BEFORE: &str = "
@@ -44,17 +48,17 @@ impl SqliteStore {
 
     pub(super) async fn visit_reports(
         &self,
-        agent: AgentKey,
+        agents: &[AgentKey],
         from_ms: i64,
         to_ms: i64,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
         let (boots, layouts) = {
             let catalog = self.catalog.read();
-            (catalog.boots_of(agent), layouts_of(&catalog))
+            (catalog.boots_of(agents), layouts_of(&catalog))
         };
         let mut found = self.find(&boots, from_ms, to_ms).await?;
-        for (boot, key) in boots {
+        for (agent, boot, key) in boots {
             let Some(runs) = found.remove(&key) else { continue };
             let runs = self.with_key_report(key, runs).await?;
             let whose = Whose { agent, boot, layouts: &layouts };
@@ -68,23 +72,21 @@ impl SqliteStore {
     /// The runs of these boots that have a report in this time, by boot.
     async fn find(
         &self,
-        boots: &[(Boot, u32)],
+        boots: &[(AgentKey, Boot, u32)],
         from_ms: i64,
         to_ms: i64,
-    ) -> Result<BTreeMap<u32, Vec<Found>>, StoreError> {
-        let keys =
-            serde_json::Value::from_iter(boots.iter().map(|(_, key)| format!("{key:08x}"))).to_string();
+    ) -> Result<HashMap<u32, Vec<Found>>, StoreError> {
+        let keys: HashSet<u32> = boots.iter().map(|(_, _, key)| *key).collect();
+        let few = (keys.len() <= FEW_BOOTS)
+            .then(|| serde_json::Value::from_iter(keys.iter().map(|key| format!("{key:08x}"))).to_string());
         let mut rows =
-            sqlx::query_as::<_, DirectoryRow>(FIND).bind(keys).bind(from_ms).bind(to_ms).fetch(&self.readers);
-        let mut found: BTreeMap<u32, Vec<Found>> = BTreeMap::new();
+            sqlx::query_as::<_, DirectoryRow>(FIND).bind(few).bind(from_ms).bind(to_ms).fetch(&self.readers);
+        let mut found: HashMap<u32, Vec<Found>> = HashMap::new();
         while let Some(row) = rows.try_next().await.map_err(|e| self.judge(&e))? {
             let Some((id, directory)) = self.directory(&row) else { continue };
-            for (_, key) in boots {
-                if let Some(entry) = directory.of(*key)
-                    && entry.last_ms >= from_ms
-                    && entry.first_ms <= to_ms
-                {
-                    found.entry(*key).or_default().push((id, entry.clone()));
+            for entry in directory.entries {
+                if keys.contains(&entry.boot) && entry.last_ms >= from_ms && entry.first_ms <= to_ms {
+                    found.entry(entry.boot).or_default().push((id, entry));
                 }
             }
         }

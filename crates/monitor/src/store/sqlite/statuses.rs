@@ -22,7 +22,7 @@ CROSS JOIN component_names n
   ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
 CROSS JOIN status_changes s ON s.name = n.key
   AND s.at_ms = (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= c.value ->> 4)
-WHERE s.stale AND s.at_ms >= c.value ->> 3";
+WHERE s.stale";
 
 const DELETE_STALE: &str = "
 DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
@@ -31,6 +31,19 @@ DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
     ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
   CROSS JOIN status_changes s
     ON s.name = n.key AND s.at_ms >= c.value ->> 3 AND s.at_ms < c.value ->> 4)";
+
+/// A covered time that begins in staleness begins with what was told last before it.
+const RESTORE_TOLD: &str = "
+INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
+SELECT t.name, c.value ->> 3, t.status, t.maintenance, t.stale, t.reason
+FROM json_each(?1) c
+CROSS JOIN component_names n
+  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
+CROSS JOIN status_changes s ON s.name = n.key
+  AND s.at_ms = (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= c.value ->> 3)
+CROSS JOIN status_changes t ON t.name = n.key AND t.at_ms = (
+  SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms < s.at_ms AND NOT l.stale)
+WHERE s.stale AND t.status IS NOT NULL";
 
 const ADD_CHANGES: &str = "
 INSERT OR REPLACE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
@@ -110,7 +123,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, group: &Group) -> R
     run(connection, &[ADD_NAMES], Value::from_iter(names)).await?;
     // One by one: the end of one covered time may be the beginning of the next.
     for covered in covered {
-        run(connection, &[RESUME_STALENESS, DELETE_STALE], json!([covered])).await?;
+        run(connection, &[RESUME_STALENESS, DELETE_STALE, RESTORE_TOLD], json!([covered])).await?;
     }
     run(connection, &[ADD_CHANGES], Value::from_iter(changes)).await?;
     run(connection, &[REMOVE], Value::from_iter(removed)).await?;

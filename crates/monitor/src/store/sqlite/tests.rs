@@ -1,12 +1,14 @@
 //! What only this store can show: its file, its modes, its refusals. What every store must do is in the system tests.
 
+use super::fault::judge_code;
 use super::{Durability, Settings, SqliteStore};
 use crate::store::{
     AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError,
     StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
-use sqlx::Executor;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -61,7 +63,7 @@ async fn seqs(store: &SqliteStore) -> Vec<u64> {
         seen.push(stored.report.seq);
         ControlFlow::Continue(())
     };
-    store.reports(AgentKey(1), i64::MIN, i64::MAX, &mut visit).await.unwrap();
+    store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await.unwrap();
     seen
 }
 
@@ -125,4 +127,225 @@ async fn a_full_disk_refuses_whole_groups_and_takes_again_when_there_is_room() {
 async fn limit_pages(store: &SqliteStore, pragma: &'static str) {
     let mut writer = store.writer.lock().await;
     writer.as_mut().unwrap().connection.execute(pragma).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_locked_file_refuses_and_takes_again() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    let mut other = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    other.execute("BEGIN IMMEDIATE").await.unwrap();
+    let Err(StoreError::Refused(why)) = store.commit(&group(vec![report(1, 10)])).await else { panic!() };
+    assert!(why.contains("locked by another process"), "{why}");
+    other.execute("ROLLBACK").await.unwrap();
+    store.commit(&group(vec![report(1, 10)])).await.unwrap();
+    assert_eq!(seqs(&store).await, [1]);
+}
+
+#[tokio::test]
+async fn a_commit_that_was_given_up_half_way_leaves_nothing_and_stops_nothing() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    store.commit(&group(vec![report(1, 10)])).await.unwrap();
+    let mut given_up = 0;
+    for polls in 1..12 {
+        let large = group(vec![report(2, 100_000)]);
+        let mut commit = store.commit(&large);
+        let mut done = false;
+        for _ in 0..polls {
+            done |= futures::poll!(&mut commit).is_ready();
+            if done {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_micros(200)).await;
+        }
+        drop(commit);
+        given_up += u32::from(!done);
+    }
+    assert!(given_up > 0, "no commit was given up");
+    store.commit(&group(vec![report(3, 10)])).await.unwrap();
+    let seen = seqs(&store).await;
+    assert!(seen == [1, 3] || seen == [1, 2, 3], "{seen:?}");
+    store.close().await.unwrap();
+    assert_eq!(seqs(&open(&path).await.unwrap()).await, seen);
+}
+
+#[tokio::test]
+async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
+    let (_dir, path) = place();
+    open(&path).await.unwrap().close().await.unwrap();
+    let mut raw = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    raw.execute("PRAGMA user_version = 99").await.unwrap();
+    raw.close().await.unwrap();
+    let before = std::fs::read(&path).unwrap();
+    let why = fatal(open(&path).await);
+    assert!(why.contains("version 99") && why.contains("newer Farol"), "{why}");
+    assert_eq!(std::fs::read(&path).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("theirs.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut raw = options.connect().await.unwrap();
+    raw.execute("CREATE TABLE theirs (a)").await.unwrap();
+    raw.close().await.unwrap();
+    assert!(fatal(open(&path).await).contains("another program"));
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_and_what_to_do() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..20 {
+        store.commit(&group(vec![report(seq, 3_000)])).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let sound = std::fs::read(&path).unwrap();
+    let pages = sound.len() / 4_096;
+    let mut told = 0;
+    for page in 0..pages {
+        let mut bad = sound.clone();
+        bad[page * 4_096..(page + 1) * 4_096].fill(0xa5);
+        std::fs::write(&path, &bad).unwrap();
+        match open(&path).await {
+            Err(StoreError::Fatal(why)) => {
+                assert!(why.contains("is damaged") && why.contains("aside"), "page {page}: {why}");
+                told += 1;
+            }
+            Err(other) => panic!("page {page}: {other}"),
+            // A page of the journal: found when it is read.
+            Ok(store) => {
+                let mut visit = |_| ControlFlow::Continue(());
+                let _ = store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await;
+            }
+        }
+        for name in ["farol.db-wal", "farol.db-shm"] {
+            let _ = std::fs::remove_file(path.with_file_name(name));
+        }
+    }
+    assert!(told >= 10, "{told} of {pages} damaged pages were told at open");
+    std::fs::write(&path, b"this is not a database, and longer than a header of a hundred bytes ".repeat(9))
+        .unwrap();
+    assert!(fatal(open(&path).await).contains("is damaged"));
+}
+
+#[tokio::test]
+async fn after_a_power_loss_the_whole_file_is_checked() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..40 {
+        store.commit(&group(vec![report(seq, 3_000)])).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let mut raw = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    raw.execute("UPDATE store SET closed = 0, machine = 'before'").await.unwrap();
+    let root: i64 = sqlx::query_scalar("SELECT rootpage FROM sqlite_schema WHERE name = 'journal'")
+        .fetch_one(&mut raw)
+        .await
+        .unwrap();
+    raw.close().await.unwrap();
+    let mut bytes = std::fs::read(&path).unwrap();
+    let sound = bytes.clone();
+    let start = (root as usize - 1) * 4_096;
+    bytes[start..start + 4_096].fill(0x5a);
+    std::fs::write(&path, bytes).unwrap();
+    assert!(fatal(open(&path).await).contains("is damaged"));
+    std::fs::write(&path, sound).unwrap();
+    assert_eq!(seqs(&open(&path).await.unwrap()).await.len(), 39);
+}
+
+#[tokio::test]
+async fn damage_in_one_run_costs_the_reports_until_the_next_key_report() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..=9 {
+        let report = ReportRecord { key: seq % 4 == 1, ..report(seq, 50) };
+        store.commit(&group(vec![report])).await.unwrap();
+    }
+    store.close().await.unwrap();
+    let mut raw = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    raw.execute("UPDATE journal SET body = zeroblob(length(body)) WHERE id = 2").await.unwrap();
+    raw.execute("UPDATE journal SET directory = zeroblob(length(directory)) WHERE id = 7").await.unwrap();
+    raw.close().await.unwrap();
+    let store = open(&path).await.unwrap();
+    // Seven is not there at all: who decodes sees the hole before eight.
+    assert_eq!(seqs(&store).await, [1, 5, 6, 8, 9]);
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_a_kill() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..=30 {
+        store.commit(&group(vec![report(seq, 2_000)])).await.unwrap();
+        store.tidy(i64::from(seq as u32) * 61_000).await.unwrap();
+    }
+    // A copy of the files as they lie there is what a killed process leaves.
+    let copy = path.with_file_name("copy.db");
+    for end in ["", "-wal"] {
+        let name = |base: &Path| PathBuf::from(format!("{}{end}", base.display()));
+        std::fs::copy(name(&path), name(&copy)).unwrap();
+    }
+    let found = open(&copy).await.unwrap();
+    assert_eq!(seqs(&found).await, (1..=30).collect::<Vec<_>>());
+    assert_eq!(found.restore().await.unwrap().marks, [(AgentKey(1), BOOT, 30)]);
+}
+
+#[tokio::test]
+async fn nothing_is_tried_any_more_after_a_fatal_error() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    store.commit(&group(vec![report(1, 10)])).await.unwrap();
+    let failed: Result<(), StoreError> = Err(StoreError::Fatal("the sync failed".to_owned()));
+    store.remember(failed).await.unwrap_err();
+    for result in [store.commit(&Group::default()).await, store.tidy(0).await.map(|_| ())] {
+        assert!(matches!(&result, Err(StoreError::Fatal(why)) if why == "the sync failed"), "{result:?}");
+    }
+    store.close().await.unwrap();
+    assert_eq!(seqs(&open(&path).await.unwrap()).await, [1], "what was committed stands");
+}
+
+#[tokio::test]
+async fn the_log_before_the_file_stays_small() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..=100 {
+        store.commit(&group(vec![report(seq, 500_000)])).await.unwrap();
+        store.tidy(1_000).await.unwrap();
+    }
+    let wal = std::fs::metadata(path.with_file_name("farol.db-wal")).unwrap().len();
+    assert!(wal < 10 << 20, "{wal} bytes of log after 50 MB");
+}
+
+#[test]
+fn each_error_of_the_library_is_judged() {
+    let table: &[(u32, bool, &str)] = &[
+        (13, false, "is full"),
+        (5, false, "locked"),
+        (261, false, "locked"),
+        (6, false, "locked"),
+        (8, false, "cannot be written"),
+        (14, false, "cannot be opened"),
+        (778, false, "code 778"),
+        (266, false, "code 266"),
+        (7, false, "code 7"),
+        (522, true, "damaged"),
+        (11, true, "damaged"),
+        (267, true, "damaged"),
+        (26, true, "damaged"),
+        (8458, true, "damaged"),
+        (1034, true, "synced"),
+        (1290, true, "synced"),
+        (1032, true, "moved or deleted"),
+    ];
+    for (code, is_fatal, words) in table {
+        let judged = judge_code(Path::new("/data/farol.db"), *code, "words of the library");
+        assert_eq!(matches!(judged, StoreError::Fatal(_)), *is_fatal, "{code}: {judged}");
+        assert!(
+            judged.to_string().contains(words) && judged.to_string().contains("/data/farol.db"),
+            "{judged}"
+        );
+    }
 }

@@ -84,6 +84,7 @@ impl SqliteStore {
     pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        self.settle(writer).await?;
         let upkeep = &writer.upkeep;
         let due = |last_ms: i64, every_ms: i64| now_ms.abs_diff(last_ms) >= every_ms.unsigned_abs();
         let step = if upkeep.bytes >= CHECKPOINT_BYTES
@@ -130,9 +131,6 @@ impl SqliteStore {
             let catalog = self.catalog.read();
             catalog.starts.iter().filter(|(_, s)| s.mark.row < oldest).map(|(key, _)| *key).collect()
         };
-        if unused.is_empty() {
-            return Ok(());
-        }
         writer.begin().await?;
         let unused = serde_json::json!(unused).to_string();
         let gone = async {
@@ -155,6 +153,7 @@ impl SqliteStore {
     pub(super) async fn let_go(&self) -> Result<(), StoreError> {
         self.readers.close().await;
         let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        self.settle(&mut writer).await?;
         let result = async {
             self.save_marks(&mut writer).await?;
             check::note_closed(&mut writer.connection).await?;

@@ -1,0 +1,103 @@
+//! What happens when too much waits.
+
+use super::{AGENT, Bench, changed, component, key, refused, report};
+use crate::fleet::Effects;
+use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
+use crate::journal::{BOOTS_AT_MOST, Submitted};
+use crate::store::{AgentKey, Restored};
+use farol_wire::Boot;
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_room() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    let recovered = bench.journal.recovered();
+    let (small, large) = (bench.follow(), bench.journal.follow(AgentKey(2), super::BOOT));
+    bench.journal.report(&small, report(1, 10), None, true);
+    bench.pass(10).await;
+    // The store is slow: what comes now waits.
+    let of_large = |seq| crate::store::ReportRecord { agent: AgentKey(2), ..report(seq, 1 << 20) };
+    let room = (REPORT_BYTES_AT_MOST >> 20) as u64;
+    let mut seq = 1;
+    while bench.journal.report(&large, of_large(seq), None, false) == Submitted::Taken {
+        seq += 1;
+        assert!(seq <= room, "no bound");
+    }
+    assert_eq!(seq, room);
+    assert!(large.is_broken() && !small.is_broken());
+    assert_eq!(bench.send(&small, 2), Submitted::Taken, "a small one still has room");
+    assert!(!recovered.has_changed().unwrap());
+    assert_eq!(bench.journal.health().refusing, None);
+    bench.pass(20_000).await;
+    assert!(recovered.has_changed().unwrap(), "the broken stream is told that there is room again");
+    assert_eq!(large.committed(), room - 1);
+    let again = bench.journal.follow(AgentKey(2), super::BOOT);
+    assert_eq!(bench.journal.report(&again, of_large(seq), None, false), Submitted::Taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_too_many_changes_the_oldest_go_and_the_last_word_on_each_component_stays() {
+    let bench = Bench::new([refused(), refused()]);
+    bench.journal.effects(&changed("first", -1));
+    bench.pass(10).await;
+    let over = 10;
+    for n in 0..(CHANGES_AT_MOST + over) as i64 {
+        let name = ["a", "b", "c"][n as usize % 3];
+        bench.journal.effects(&Effects { components: vec![component(name, n)], ..changed(name, n) });
+    }
+    bench.journal.effects(&Effects { removed: vec![key("c")], ..Effects::default() });
+    bench.pass(5_000).await;
+    let last = bench.store.last();
+    assert_eq!(last.changes.len(), CHANGES_AT_MOST);
+    assert_eq!(last.changes[0].at_ms, over as i64);
+    // The first one, put back, was the oldest of all.
+    assert_eq!(bench.journal.health().dropped_changes, over as u64 + 1);
+    let mut components = last.components;
+    components.sort_by(|a, b| a.key.cmp(&b.key));
+    let names: Vec<&str> = components.iter().map(|c| &*c.key.component).collect();
+    assert_eq!((names, last.removed), (vec!["a", "b"], vec![key("c")]));
+    assert!(components.iter().all(|c| c.changed_ms >= CHANGES_AT_MOST as i64), "{components:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_removed_and_comes_again_is_not_removed() {
+    let bench = Bench::new([]);
+    bench.journal.effects(&Effects { components: vec![component("a", 1)], ..Effects::default() });
+    bench.journal.effects(&Effects { removed: vec![key("a"), key("b")], ..Effects::default() });
+    bench.journal.effects(&Effects { components: vec![component("b", 2)], ..Effects::default() });
+    bench.pass(300).await;
+    let last = bench.store.last();
+    assert_eq!((last.components, last.removed), (vec![component("b", 2)], vec![key("a")]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn blind_times_that_wait_are_bounded() {
+    let bench = Bench::new([refused(), refused()]);
+    bench.journal.blind(-5, -1);
+    bench.pass(300).await;
+    (0..5_000).for_each(|n| bench.journal.blind(n * 10, n * 10 + 5));
+    bench.pass(5_000).await;
+    let blind = bench.store.last().blind;
+    assert_eq!(blind.len(), 1_000);
+    assert_eq!((blind[0], blind[999].1), ((-5, -1), 49_995), "the last one covers what had no room");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
+    let boot = |number| Boot { number, nonce: 0 };
+    let marks = (0..300).map(|number| (AGENT, boot(number), 5)).collect();
+    let bench = Bench::restored([], &Restored { marks, ..Restored::default() });
+    let kept = bench.journal.follow(AGENT, boot(0));
+    for number in 300..600 {
+        let _ended = bench.journal.follow(AGENT, boot(number));
+    }
+    assert_eq!(bench.journal.mark(AGENT, boot(0)), 5, "one that is followed stays");
+    assert_eq!(bench.journal.mark(AGENT, boot(1)), 0);
+    let known = bench.journal.0.state.lock().progress[&AGENT].len();
+    assert!(known <= 300 && known >= BOOTS_AT_MOST, "{known}");
+    bench.journal.effects(&Effects { forgotten: vec![AGENT], ..Effects::default() });
+    bench.pass(300).await;
+    assert!(bench.journal.0.state.lock().progress.is_empty());
+    assert_eq!(kept.committed(), 5);
+}

@@ -1,0 +1,155 @@
+//! When a group closes, and what its end means for those who follow.
+
+use super::{AGENT, BOOT, Bench, changed, layout, report};
+use crate::fleet::Effects;
+use crate::journal::Submitted;
+use crate::store::{AgentKey, Restored, StoreError};
+use std::time::Duration;
+
+#[tokio::test(start_paused = true)]
+async fn a_group_closes_a_fifth_of_a_second_after_its_first_report() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    bench.pass(5_050).await;
+    for seq in 1..=3 {
+        assert_eq!(bench.send(&follower, seq), Submitted::Taken);
+        bench.pass(90).await;
+    }
+    bench.pass(500).await;
+    bench.send(&follower, 4);
+    bench.pass(500).await;
+    assert_eq!(bench.store.seqs(), [vec![1, 2, 3], vec![4]]);
+    assert_eq!(bench.store.times(), [5_250, 6_020]);
+    assert_eq!((follower.committed(), bench.journal.mark(AGENT, BOOT)), (4, 4));
+    let health = bench.journal.health();
+    assert_eq!((health.committed_reports, health.committed_groups, health.queued_reports), (4, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_urgent_a_status_change_and_much_at_once_close_the_group_at_once() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(50).await;
+    bench.journal.report(&follower, report(2, 10), None, true);
+    bench.pass(50).await;
+    bench.journal.effects(&changed("a", 1));
+    bench.pass(50).await;
+    bench.journal.report(&follower, report(3, 2 << 20), None, false);
+    bench.pass(50).await;
+    assert_eq!(bench.store.seqs(), [vec![1, 2], vec![], vec![3]]);
+    assert_eq!(bench.store.times(), [50, 100, 150]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn effects_without_a_status_change_wait_for_the_group() {
+    let bench = Bench::new([]);
+    bench.journal.effects(&Effects { shown_changed: true, ..Effects::default() });
+    bench.pass(1_000).await;
+    assert_eq!(bench.store.times(), [0_u64; 0], "nothing of it is for the store");
+    bench.journal.effects(&Effects { forgotten: vec![AgentKey(3)], ..Effects::default() });
+    bench.journal.blind(5, 9);
+    bench.pass(1_000).await;
+    assert_eq!(bench.store.times(), [1_200]);
+    assert_eq!((bench.store.last().forgotten, bench.store.last().blind), (vec![AgentKey(3)], vec![(5, 9)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_during_a_slow_commit_goes_with_the_next_group_at_once() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_millis(1_000);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(300).await;
+    bench.send(&follower, 2);
+    bench.pass(2_500).await;
+    assert_eq!(bench.store.seqs(), [vec![1], vec![2]]);
+    assert_eq!(bench.store.times(), [200, 1_200]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_a_duplicate_as_soon_as_it_waits_also_on_another_stream() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    assert_eq!(bench.send(&follower, 1), Submitted::Taken);
+    assert_eq!(bench.send(&follower, 1), Submitted::Duplicate);
+    let other = bench.follow();
+    assert_eq!(bench.send(&other, 1), Submitted::Duplicate);
+    assert_eq!(bench.send(&other, 2), Submitted::Taken);
+    bench.pass(300).await;
+    assert_eq!(bench.send(&follower, 2), Submitted::Duplicate);
+    assert_eq!(bench.store.seqs(), [vec![1, 2]]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn marks_of_the_store_are_where_a_stream_goes_on() {
+    let restored = Restored { marks: vec![(AGENT, BOOT, 7)], last_commit_ms: Some(5), ..Restored::default() };
+    let bench = Bench::restored([], &restored);
+    assert_eq!(bench.journal.mark(AGENT, BOOT), 7);
+    assert_eq!(bench.journal.mark(AgentKey(2), BOOT), 0);
+    assert_eq!(bench.journal.health().last_commit_ms, Some(5));
+    let follower = bench.follow();
+    assert_eq!(bench.send(&follower, 7), Submitted::Duplicate);
+    assert_eq!(bench.send(&follower, 8), Submitted::Taken);
+    assert_eq!(follower.beyond(7).await, 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_layout_goes_with_the_reports_that_need_it_and_without_them() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    bench.journal.report(&follower, report(1, 10), Some(layout(1)), true);
+    bench.pass(10).await;
+    assert_eq!(bench.store.last().layouts, [layout(1)]);
+    // Of a duplicate too: reports of other streams may use it.
+    bench.journal.report(&follower, report(1, 10), Some(layout(2)), false);
+    bench.pass(3_000).await;
+    assert_eq!(bench.store.last().layouts, [layout(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_commits_the_rest_and_closes_the_store() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(10).await;
+    bench.send(&follower, 2);
+    let store = std::sync::Arc::clone(&bench.store);
+    bench.end().await.unwrap();
+    assert_eq!(store.seqs(), [vec![1, 2]]);
+    assert_eq!(follower.committed(), 2);
+    assert!(*store.closed.lock());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_an_idle_journal_commits_nothing() {
+    let bench = Bench::new([]);
+    bench.pass(10).await;
+    let store = std::sync::Arc::clone(&bench.store);
+    bench.end().await.unwrap();
+    assert_eq!(store.times(), [0_u64; 0]);
+    assert!(*store.closed.lock());
+}
+
+#[tokio::test(start_paused = true)]
+async fn upkeep_goes_on_after_each_group_and_while_idle_and_at_once_when_more_is_due() {
+    let bench = Bench::new([]);
+    bench.store.tidied.lock().extend([Ok(false), Ok(true), Ok(true), Ok(false)]);
+    bench.pass(2_500).await;
+    assert_eq!(*bench.store.steps.lock(), [1_000, 2_000, 2_000, 2_000]);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(300).await;
+    assert_eq!(bench.store.steps.lock().last(), Some(&2_700));
+}
+
+#[tokio::test(start_paused = true)]
+async fn upkeep_that_is_refused_stops_nothing_and_upkeep_that_fails_ends_it() {
+    let mut bench = Bench::new([]);
+    bench.store.tidied.lock().extend([Err(super::refused()), Err(StoreError::Fatal("damaged".to_owned()))]);
+    bench.pass(1_500).await;
+    assert_eq!(bench.journal.health().refusing, None);
+    let ended = bench.writer.join_next().await.unwrap().unwrap();
+    assert!(matches!(ended, Err(StoreError::Fatal(_))), "{ended:?}");
+    assert!(bench.journal.health().failed);
+}

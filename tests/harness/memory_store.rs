@@ -1,0 +1,276 @@
+//! A double: a store in memory, for tests of what stands above a store. Keeps every promise of the trait but one: it
+//! does not outlive the process. The same suite runs on it and on the real ones.
+
+use farol_monitor::store::{
+    AgentKey, AgentRecord, CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Covered, Group,
+    JOURNAL_KEPT_MS, KnownAgent, Layout, LayoutKey, ReportRecord, Restored, STATUS_KEPT_MS, StatusChange,
+    Store, StoreError, StoredReport, Visit,
+};
+use farol_wire::Boot;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// A store in memory. What is opened anew from [`MemoryStore::reopened`] finds what was committed.
+#[derive(Debug)]
+pub struct MemoryStore {
+    id: Arc<str>,
+    kept: Arc<Mutex<Kept>>,
+    /// Closed, or refusing because a test says so.
+    refuses: Mutex<Option<StoreError>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    agents: BTreeMap<AgentKey, (AgentRecord, bool)>,
+    last_agent_key: u32,
+    layouts: BTreeMap<LayoutKey, Arc<Layout>>,
+    /// In the order of agent, boot, seq; with when each was committed.
+    reports: BTreeMap<(AgentKey, Boot, u64), (i64, ReportRecord)>,
+    components: BTreeMap<ComponentKey, ComponentRecord>,
+    changes: BTreeMap<ComponentKey, BTreeMap<i64, StatusChange>>,
+    blind: BTreeMap<i64, i64>,
+    last_commit_ms: Option<i64>,
+}
+
+impl Default for MemoryStore {
+    fn default() -> Self {
+        Self { id: "memory".into(), kept: Arc::default(), refuses: Mutex::new(None) }
+    }
+}
+
+impl MemoryStore {
+    /// The same content under a new handle, as after a restart.
+    #[must_use]
+    pub fn reopened(&self) -> Self {
+        Self { id: Arc::clone(&self.id), kept: Arc::clone(&self.kept), refuses: Mutex::new(None) }
+    }
+
+    /// From now on every commit fails so; `None` ends it.
+    pub fn refuse(&self, with: Option<StoreError>) {
+        *self.refuses.lock() = with;
+    }
+
+    fn takes(&self) -> Result<(), StoreError> {
+        self.refuses.lock().clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Store for MemoryStore {
+    fn id(&self) -> Arc<str> {
+        Arc::clone(&self.id)
+    }
+
+    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>> {
+        async { Ok(self.kept.lock().restored()) }.boxed()
+    }
+
+    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
+        async {
+            self.takes()?;
+            self.kept.lock().commit(group);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+        async move {
+            self.takes()?;
+            self.kept.lock().tidy(now_ms);
+            Ok(false)
+        }
+        .boxed()
+    }
+
+    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {
+        async {
+            let kept = self.kept.lock();
+            let known = |(record, _): &(AgentRecord, bool)| KnownAgent {
+                key: record.key,
+                id: Arc::clone(&record.id),
+            };
+            Ok(kept.agents.values().map(known).collect())
+        }
+        .boxed()
+    }
+
+    fn reports<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let found = self.kept.lock().reports(agents, from_ms, to_ms);
+            let _ended = found.into_iter().try_for_each(visit);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn status_changes(
+        &self,
+        filter: ComponentFilter,
+        from_ms: i64,
+        to_ms: i64,
+    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>> {
+        async move {
+            let mut found = self.kept.lock().status_changes(&filter, from_ms, to_ms);
+            if found.len() > CHANGES_AT_MOST {
+                return Err(StoreError::TooMuch("too many status changes; narrow the question".to_owned()));
+            }
+            found.sort_by(|a, b| (a.at_ms, &a.key).cmp(&(b.at_ms, &b.key)));
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
+        async move {
+            let kept = self.kept.lock();
+            let all = kept.blind.iter().map(|(from, to)| (*from, *to));
+            Ok(all.filter(|(from, to)| *from < to_ms && *to > from_ms).collect())
+        }
+        .boxed()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        async {
+            self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+impl Kept {
+    fn commit(&mut self, group: &Group) {
+        let now_ms = jiff::Timestamp::now().as_millisecond();
+        self.last_commit_ms = Some(now_ms);
+        for record in &group.agents {
+            self.last_agent_key = self.last_agent_key.max(record.key.0);
+            self.agents.insert(record.key, (record.clone(), false));
+        }
+        self.layouts.extend(group.layouts.iter().map(|layout| (layout.key, Arc::clone(layout))));
+        for report in &group.reports {
+            let key = (report.agent, report.boot, report.seq);
+            self.reports.entry(key).or_insert_with(|| (now_ms, report.clone()));
+        }
+        group.covered.iter().for_each(|covered| self.cover(covered));
+        for change in &group.changes {
+            self.changes.entry(change.key.clone()).or_default().insert(change.at_ms, change.clone());
+        }
+        for key in &group.removed {
+            self.components.remove(key);
+        }
+        for record in &group.components {
+            self.components.insert(record.key.clone(), record.clone());
+        }
+        for key in &group.forgotten {
+            if let Some((_, forgotten)) = self.agents.get_mut(key) {
+                *forgotten = true;
+            }
+        }
+        for (from_ms, to_ms) in &group.blind {
+            let end = self.blind.entry(*from_ms).or_insert(*to_ms);
+            *end = (*end).max(*to_ms);
+        }
+    }
+
+    /// Staleness gives way in a time that was told later, and goes on after it.
+    fn cover(&mut self, covered: &Covered) {
+        let Some(all) = self.changes.get_mut(&covered.key).filter(|_| covered.to_ms > covered.from_ms) else {
+            return;
+        };
+        let at_end = all.range(..=covered.to_ms).next_back().map(|(_, change)| change.clone());
+        all.retain(|at_ms, change| !(change.stale && (covered.from_ms..covered.to_ms).contains(at_ms)));
+        if let Some(stale) = at_end.filter(|change| change.stale) {
+            all.entry(covered.to_ms).or_insert(StatusChange { at_ms: covered.to_ms, ..stale });
+        }
+        let at_start = all.range(..=covered.from_ms).next_back();
+        if let Some((stale_ms, _)) = at_start.filter(|(_, change)| change.stale) {
+            let told =
+                all.range(..*stale_ms).rfind(|(_, change)| !change.stale).map(|(_, change)| change.clone());
+            if let Some(told) = told.filter(|change| change.status.is_some()) {
+                all.entry(covered.from_ms).or_insert(StatusChange { at_ms: covered.from_ms, ..told });
+            }
+        }
+    }
+
+    fn restored(&self) -> Restored {
+        let mut marks: BTreeMap<(AgentKey, Boot), u64> = BTreeMap::new();
+        let mut heard: BTreeMap<AgentKey, i64> = BTreeMap::new();
+        for ((agent, boot, seq), (_, report)) in &self.reports {
+            marks.insert((*agent, *boot), *seq);
+            let newest = heard.entry(*agent).or_insert(report.at_ms);
+            *newest = (*newest).max(report.at_ms);
+        }
+        let known = self.agents.values().filter(|(_, forgotten)| !forgotten).map(|(record, _)| {
+            let heard_ms = heard.get(&record.key).copied().unwrap_or(record.last_seen_ms);
+            AgentRecord { last_seen_ms: record.last_seen_ms.max(heard_ms), ..record.clone() }
+        });
+        Restored {
+            agents: known.collect(),
+            components: self.components.values().cloned().collect(),
+            marks: marks.into_iter().map(|((agent, boot), seq)| (agent, boot, seq)).collect(),
+            layouts: self.layouts.values().cloned().collect(),
+            last_commit_ms: self.last_commit_ms,
+            last_agent_key: self.last_agent_key,
+        }
+    }
+
+    fn reports(&self, agents: &[AgentKey], from_ms: i64, to_ms: i64) -> Vec<StoredReport> {
+        let mut found = Vec::new();
+        for agent in agents {
+            let all: Vec<&ReportRecord> =
+                self.reports.values().map(|(_, r)| r).filter(|r| r.agent == *agent).collect();
+            for of_boot in all.chunk_by(|a, b| a.boot == b.boot) {
+                let Some(first) = of_boot.iter().position(|r| (from_ms..=to_ms).contains(&r.at_ms)) else {
+                    continue;
+                };
+                let key = of_boot[..=first].iter().rposition(|r| r.key);
+                let start = key.or_else(|| of_boot.iter().position(|r| r.key)).unwrap_or(of_boot.len());
+                for report in of_boot[start..].iter().filter(|r| r.at_ms <= to_ms) {
+                    let Some(layout) = self.layouts.get(&report.layout) else { continue };
+                    found.push(StoredReport { report: (*report).clone(), layout: Arc::clone(layout) });
+                }
+            }
+        }
+        found
+    }
+
+    fn status_changes(&self, filter: &ComponentFilter, from_ms: i64, to_ms: i64) -> Vec<StatusChange> {
+        let fits =
+            |wanted: &Option<String>, is: &Arc<str>| wanted.as_ref().is_none_or(|wanted| **wanted == **is);
+        let matching = self.changes.iter().filter(|(key, _)| {
+            fits(&filter.agent, &key.agent)
+                && fits(&filter.service, &key.service)
+                && fits(&filter.component, &key.component)
+        });
+        matching
+            .flat_map(|(_, all)| {
+                let start = all.range(..from_ms).next_back().map_or(from_ms, |(at_ms, _)| *at_ms);
+                all.range(start..).map(|(_, change)| change).filter(|change| change.at_ms <= to_ms).cloned()
+            })
+            .collect()
+    }
+
+    fn tidy(&mut self, now_ms: i64) {
+        self.reports.retain(|_, (committed_ms, _)| *committed_ms >= now_ms - JOURNAL_KEPT_MS);
+        let oldest_ms = now_ms - STATUS_KEPT_MS;
+        for all in self.changes.values_mut() {
+            let last = all.range(..=oldest_ms).next_back().map(|(at_ms, _)| *at_ms);
+            all.retain(|at_ms, change| {
+                *at_ms >= oldest_ms || (Some(*at_ms) == last && change.status.is_some())
+            });
+        }
+        self.changes.retain(|_, all| !all.is_empty());
+        self.blind.retain(|_, to_ms| *to_ms >= oldest_ms);
+        let speaking: BTreeSet<AgentKey> = self.reports.keys().map(|(agent, ..)| *agent).collect();
+        self.agents.retain(|key, (_, forgotten)| !*forgotten || speaking.contains(key));
+    }
+}

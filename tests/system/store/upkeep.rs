@@ -1,0 +1,95 @@
+//! What is too old goes, and nothing else.
+
+use super::{
+    AgentKey, AgentRecord, BOOT, Case, Group, Place, agent, change, component_key, group, report, seqs,
+};
+use farol_health::Status::{Healthy, Unhealthy};
+use farol_monitor::store::{ComponentFilter, JOURNAL_KEPT_MS, STATUS_KEPT_MS, StatusChange, Store};
+use farol_wire::Boot;
+use futures::FutureExt;
+
+pub(super) const CASES: &[Case] = &[
+    ("reports go a day after their commit, with what only they needed", |place| raw_reports(place).boxed()),
+    ("the last status before the limit stays", |place| statuses(place).boxed()),
+    ("upkeep comes to an end", |place| ends(place).boxed()),
+];
+
+async fn tidy(store: &dyn Store, now_ms: i64) {
+    for _ in 0..10_000 {
+        if !store.tidy(now_ms).await.unwrap() {
+            return;
+        }
+    }
+    panic!("the upkeep does not come to an end");
+}
+
+fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
+
+async fn raw_reports(place: &dyn Place) {
+    let store = place.open().await;
+    let old = Boot { number: 1, nonce: 1 };
+    let mut first = group(vec![report(1, old, 1, 1_000, true), report(2, BOOT, 1, 1_000, true)]);
+    first.agents.push(AgentRecord { boot: BOOT, ..agent(2, "two") });
+    store.commit(&first).await.unwrap();
+    for seq in 1..=200 {
+        store.commit(&group(vec![report(1, BOOT, seq, seq as i64 * 1_000, seq % 50 == 1)])).await.unwrap();
+    }
+    store.commit(&Group { forgotten: vec![AgentKey(2)], ..Group::default() }).await.unwrap();
+    tidy(&*store, now_ms() + JOURNAL_KEPT_MS - 60_000).await;
+    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await.len(), 201);
+    tidy(&*store, now_ms() + JOURNAL_KEPT_MS + 60_000).await;
+    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await.len(), 0);
+    let known: Vec<u32> = store.agents().await.unwrap().iter().map(|a| a.key.0).collect();
+    assert_eq!(known, [1], "a forgotten agent goes with its last report");
+    // It goes on, and what was given is not given again.
+    store.commit(&group(vec![report(1, BOOT, 201, 1_000, true)])).await.unwrap();
+    store.close().await.unwrap();
+    let store = place.open().await;
+    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await, [201]);
+    let restored = store.restore().await.unwrap();
+    assert_eq!(restored.marks, [(AgentKey(1), BOOT, 201)]);
+    assert_eq!(restored.last_agent_key, 2);
+}
+
+async fn statuses(place: &dyn Place) {
+    let store = place.open().await;
+    let now_ms = now_ms();
+    let limit_ms = now_ms - STATUS_KEPT_MS;
+    let at = |component: &str, ms: i64, status| change(component, limit_ms + ms, status, false);
+    let changes = vec![
+        at("steady", -9_000, Some(Healthy)),
+        at("moving", -9_000, Some(Healthy)),
+        at("moving", -5_000, Some(Unhealthy)),
+        at("moving", -4_000, Some(Healthy)),
+        at("moving", 5_000_000, Some(Unhealthy)),
+        at("gone", -8_000, Some(Healthy)),
+        at("gone", -7_000, None),
+    ];
+    let kept = [changes[0].clone(), changes[3].clone(), changes[4].clone()];
+    let blind = vec![(limit_ms - 10_000, limit_ms - 9_000), (limit_ms, limit_ms + 5_000_000)];
+    store.commit(&Group { changes, blind: blind.clone(), ..Group::default() }).await.unwrap();
+    tidy(&*store, now_ms).await;
+    let found = store.status_changes(ComponentFilter::default(), 0, i64::MAX).await.unwrap();
+    assert_eq!(found, kept);
+    assert_eq!(store.blind(0, i64::MAX).await.unwrap(), blind[1..]);
+    // A component that comes again is known again.
+    let back =
+        StatusChange { key: component_key("one", "gone"), ..change("gone", now_ms, Some(Healthy), false) };
+    store.commit(&Group { changes: vec![back.clone()], ..Group::default() }).await.unwrap();
+    let gone = ComponentFilter { component: Some("gone".to_owned()), ..ComponentFilter::default() };
+    assert_eq!(store.status_changes(gone, 0, i64::MAX).await.unwrap(), [back]);
+}
+
+async fn ends(place: &dyn Place) {
+    let store = place.open().await;
+    tidy(&*store, now_ms()).await;
+    for seq in 1..=20 {
+        let mut large = report(1, BOOT, seq, 0, seq == 1);
+        large.blocks[0].data = vec![3; 600_000].into();
+        store.commit(&group(vec![large])).await.unwrap();
+        tidy(&*store, now_ms() + seq as i64 * 1_000_000).await;
+    }
+    assert_eq!(seqs(&*store, 1, 0, 1).await.len(), 20);
+}
