@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::events::Events;
 use crate::fleet::Fleet;
 use crate::grpc_health::FleetStatuses;
-use crate::http::{Access, OperatorToken};
+use crate::http::{Access, OperatorToken, Questions};
 use crate::ingest::{Counters, Ingest, Outlet};
 use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
@@ -148,6 +148,7 @@ impl<A: Accept> Monitor<A> {
             access: ArcSwap::from_pointee(access),
             token: OperatorToken::open(data_dir).context("the operator's token")?,
             scrapes: Scrapes::new(config.scrape_max_series),
+            questions: Questions::default(),
             reload: reload::by_request(wish),
             reloads: Reloads::default(),
             log_drops: None,
