@@ -2,6 +2,7 @@
 //! something stops, crashes, hangs, restarts or leaves.
 
 mod absence;
+mod cut;
 mod outage;
 mod pause;
 mod reload;

@@ -69,6 +69,8 @@ impl Protocol {
             last_seq: 0,
             submitted: committed,
             backlog: BTreeMap::new(),
+            past: Default::default(),
+            state_ms: now.wall_ms,
             must_start: true,
             asked_for_key: false,
         });
@@ -159,7 +161,7 @@ impl Open {
         let set = self.set.components();
         let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
         ingest.outlet.publish(&effects);
-        self.last_seq = state.as_of;
+        (self.last_seq, self.state_ms) = (state.as_of, now.wall_ms);
         self.live = true;
         Ok(())
     }
