@@ -2,7 +2,9 @@
 
 mod checks;
 mod configuration;
+mod examples;
 mod hostile;
 mod life;
+mod peers;
 mod store;
 mod tidy;

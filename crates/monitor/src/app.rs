@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::fleet::Fleet;
-use crate::http::{Access, OperatorToken};
+use crate::http::{Access, OperatorToken, Questions};
 use crate::ingest::Ingest;
 use crate::journal::Journal;
 use crate::scrape::Scrapes;
@@ -39,6 +39,8 @@ pub struct App {
     pub token: OperatorToken,
     /// How much a scrape may take, and what was left out.
     pub scrapes: Scrapes,
+    /// How many questions about the past may be answered at once.
+    pub questions: Questions,
     /// Reads the configuration again.
     pub reload: Reload,
     /// How reloads went.

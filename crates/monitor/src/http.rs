@@ -8,18 +8,24 @@ mod components;
 mod events;
 mod feed;
 mod guard;
+mod history;
 mod json;
 mod named;
 mod openapi;
 mod overview;
 mod probes;
 mod problem;
+mod range;
 mod reload;
 mod route;
+#[cfg(test)]
+pub(crate) mod scene;
 mod services;
 mod token;
+mod uptime;
 
 pub use access::Access;
+pub use range::Questions;
 pub use token::OperatorToken;
 
 pub(crate) use asked::Asked;
@@ -35,7 +41,6 @@ use axum::http::{Extensions, StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use farol_shutdown::listener::Peer;
-use json::List;
 use route::Class::{Operate, Probe, Read};
 use route::Route;
 use std::any::Any;
@@ -62,16 +67,18 @@ fn table() -> Vec<Route> {
         Route::get("/metrics", Read, scrape::own, "The monitor's own metrics and every status, for Prometheus").text("text/plain"),
         Route::get("/metrics/fleet", Read, scrape::fleet, "The agents' series, for Prometheus").asks(scrape::MATCH).text("text/plain"),
         Route::get("/api/v1/fleet", Read, overview::fleet, "The fleet in one look").gives::<overview::Overview>(),
-        Route::get("/api/v1/agents", Read, agents::list, "The agents").asks(agents::ASKS).gives::<List<agents::Agent>>(),
+        Route::get("/api/v1/agents", Read, agents::list, "The agents").asks(agents::ASKS).lists::<agents::Agent>(),
         Route::get("/api/v1/agents/{agent}", Read, agents::one, "An agent").gives::<agents::Agent>(),
         Route::delete("/api/v1/agents/{agent}", Operate, agents::forget, "Forget a lost agent"),
-        Route::get("/api/v1/services", Read, services::list, "The services").asks(services::ASKS).gives::<List<services::Service>>(),
+        Route::get("/api/v1/services", Read, services::list, "The services").asks(services::ASKS).lists::<services::Service>(),
         Route::get("/api/v1/services/{service}", Read, services::one, "A service").gives::<services::Service>(),
-        Route::get("/api/v1/groups", Read, services::groups, "The groups").asks(services::ASKS).gives::<List<services::Group>>(),
-        Route::get("/api/v1/components", Read, components::list, "The components").asks(components::ASKS).gives::<List<components::Component>>(),
-        Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).gives::<List<events::Told>>(),
+        Route::get("/api/v1/groups", Read, services::groups, "The groups").asks(services::ASKS).lists::<services::Group>(),
+        Route::get("/api/v1/components", Read, components::list, "The components").asks(components::ASKS).lists::<components::Component>(),
+        Route::get("/api/v1/history", Read, history::read, "What was measured, in steps").asks(history::ASKS).gives::<history::History>(),
+        Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
+        Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
         Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
-        Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").gives::<Vec<services::Plain>>(),
+        Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),
         Route::get("/openapi.json", Read, openapi::document, "This surface as an OpenAPI document"),
     ]
 }
@@ -132,3 +139,6 @@ fn panicked(panic: Box<dyn Any + Send>) -> Response {
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a bug in the monitor; its log says more")
         .into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,6 @@ impl<P: Page> Page for Held<P> {
         self.page.write(out)
     }
 }
+
+#[cfg(test)]
+mod tests;

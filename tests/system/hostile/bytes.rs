@@ -143,16 +143,18 @@ async fn garbage_on_any_port_ends_its_connection_and_nothing_else() -> Result<()
         b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n".to_vec(),
         b"\x80\x01\x03*\x1f\x8bHELO".to_vec(),
     ];
-    for port in ["http", "agents", "health"] {
-        let thrown = garbage.iter().map(|bytes| thrown_at(scene.monitor.address(port), bytes));
-        for answer in futures::future::join_all(thrown).await {
-            let answer = answer.context(port)?;
-            let shown = answer.escape_ascii().to_string();
-            let refused = !shown.starts_with("HTTP/1.1 2") || shown.contains("grpc-status: 12");
-            ensure!(refused, "{port} takes it for a request: {shown}");
-        }
-        scene.nobody_else_noticed().await.context(port)?;
+    let ports = ["http", "agents", "health"];
+    let all = ports.iter().flat_map(|port| garbage.iter().map(move |bytes| (*port, bytes)));
+    let thrown = all.map(|(port, bytes)| {
+        let address = scene.monitor.address(port);
+        async move { (port, thrown_at(address, bytes).await) }
+    });
+    for (port, answer) in futures::future::join_all(thrown).await {
+        let shown = answer.context(port)?.escape_ascii().to_string();
+        let refused = !shown.starts_with("HTTP/1.1 2") || shown.contains("grpc-status: 12");
+        ensure!(refused, "{port} takes it for a request: {shown}");
     }
+    scene.nobody_else_noticed().await?;
     scene.is_sound()
 }
 

@@ -1,5 +1,6 @@
 //! The end of a process: inside its budget whatever its clients do, in named phases, at once when asked twice.
 
+use super::{Target, healthy, kinds_of};
 use farol_health::Status;
 use farol_health::grpc::ServingStatus;
 use farol_health::grpc::client::Watched;
@@ -7,7 +8,7 @@ use farol_tests::process::{Ended, Process, get};
 use farol_tests::silent::Silent;
 use farol_tests::speaker::{Person, Speaker};
 use farol_tests::sse::Events;
-use farol_tests::stack::{Addresses, SOON};
+use farol_tests::stack::{Addresses, SOON, Stack};
 use farol_tests::wait::until;
 use farol_tests::watch::Watch;
 use rustix::process::Signal;
@@ -88,7 +89,9 @@ fn phases(log: &str) -> Vec<(String, u64)> {
     ended
         .map(|line| {
             assert!(line["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
-            let duration = line["duration_ms"].as_u64().expect("each phase says how long it took");
+            let duration = &line["duration_ms"];
+            let duration = duration.as_u64().or_else(|| duration.as_str()?.parse().ok());
+            let duration = duration.expect("each phase says how long it took");
             (line["phase"].as_str().unwrap_or_default().to_owned(), duration)
         })
         .collect()
@@ -168,4 +171,31 @@ async fn a_second_signal_ends_it_at_once() {
         assert!(ended.took <= Duration::from_millis(200), "{name} took {:?}", ended.took);
         drop(clients);
     }
+}
+
+#[tokio::test]
+async fn an_agent_ends_inside_its_budget_with_silent_clients_on_its_ports_and_says_goodbye_first() {
+    let target = Target::open().await;
+    let stack = Stack::start("").await.unwrap();
+    let config = format!("role: pod\ninterval: 1s\nchecks:\n{}", target.check("door", "shop"));
+    let agent = stack.agent("alpha", &config).await.unwrap();
+    healthy(&stack, "alpha", "door", "shop").await;
+    let ports = [agent.address("agent_http"), agent.address("agent_health")];
+    let mut watch = Watch::begin(ports[1], "").await.unwrap();
+    watch.becomes(ServingStatus::Serving, &[ServingStatus::NotServing], SOON).await.unwrap();
+    let mut silent = Vec::new();
+    for port in ports {
+        silent.extend(Silent::all(port).await.unwrap());
+    }
+    agent.signal(Signal::TERM).unwrap();
+    let began = Instant::now();
+    // Long before the drain is over the monitor knows.
+    stack.shows("alpha", "door", "maintenance", Duration::from_secs(1)).await.unwrap();
+    let (ended, answers) = tokio::join!(agent.ended(), liveness(ports[0]));
+    assert_ended_well(&ended.unwrap());
+    assert!(began.elapsed() < BUDGET, "it took {:?}", began.elapsed());
+    assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
+    until("it is gone", SOON, async || stack.component("alpha", "door").await.unwrap().is_none()).await.unwrap();
+    let kinds = stack.history().await.unwrap();
+    assert!(kinds_of(&kinds, "alpha").ends_with(&["component_removed", "agent_left"]));
 }

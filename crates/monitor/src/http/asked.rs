@@ -41,6 +41,11 @@ impl Asked {
             check(param, &value)?;
             asked.push((name, value));
         }
+        let missing = |param: &&Param| param.required && asked.iter().all(|(name, _)| *name != param.name);
+        if let Some(param) = params.iter().find(missing) {
+            let detail = format!("`{}` is missing. {}", param.name, param.about);
+            return Err(Problem::bad_request("missing_parameter", detail));
+        }
         Ok(Self(asked))
     }
 
@@ -199,6 +204,14 @@ mod tests {
         ] {
             assert_eq!(time_ms(text, 9_000_000), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_must_be_given_is_asked_for() {
+        let params = [Param::required("metric", Kind::Text, "The metric's name.")];
+        assert_eq!(Asked::read(Some("metric=x"), &params).unwrap().text("metric"), Some("x"));
+        let error = format!("{:?}", Asked::read(None, &params).unwrap_err());
+        assert!(error.contains("missing_parameter") && error.contains("The metric's name."), "{error}");
     }
 
     #[test]

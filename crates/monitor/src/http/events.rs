@@ -30,21 +30,51 @@ pub(super) const ASKS: &[Param] = &[
 
 /// An event.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
 pub(super) struct Told {
     /// Its id: `<epoch>-<n>`, rising.
     pub(super) id: String,
     /// When.
     at: Time,
-    /// What: `kind`, and what it is about where it is about one: `agent`, `service`, `component`, `group`, `from`,
-    /// `to`, `reason`, `message`.
-    #[serde(flatten)]
-    #[schema(value_type = Object)]
-    event: Event,
+    /// What.
+    kind: &'static str,
+    /// The agent it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    agent: Option<Arc<str>>,
+    /// The service it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    service: Option<Arc<str>>,
+    /// The component it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    component: Option<Arc<str>>,
+    /// The group it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    group: Option<Arc<str>>,
+    /// What it was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'static str>,
+    /// What it is now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<&'static str>,
+    /// A stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    reason: Option<Arc<str>>,
+    /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    message: Option<Arc<str>>,
 }
 
 impl Told {
     pub(super) fn new(app: &App, number: u64, event: Event) -> Self {
-        Self { id: app.events.id(number), at: Time(event.at_ms), event }
+        let Event { at_ms, kind, agent, service, component, group, from, to, reason, message } = event;
+        let (id, at, kind) = (app.events.id(number), Time(at_ms), kind.as_str());
+        Self { id, at, kind, agent, service, component, group, from, to, reason, message }
     }
 }
 

@@ -4,6 +4,7 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use jiff::Timestamp;
+use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
@@ -44,8 +45,26 @@ impl ToSchema for Time {
     }
 }
 
+/// Values of a series, one per step: a number, `null` for a gap, `"+Inf"` and `"-Inf"` for what JSON has no number.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Values(pub(crate) Vec<Option<f64>>);
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for value in &self.0 {
+            match value {
+                Some(value) if *value == f64::INFINITY => list.serialize_element("+Inf")?,
+                Some(value) if *value == f64::NEG_INFINITY => list.serialize_element("-Inf")?,
+                value => list.serialize_element(value)?,
+            }
+        }
+        list.end()
+    }
+}
+
 /// A list, or one page of it.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
 pub(crate) struct List<T> {
     /// What is in it, in a fixed order.
     pub(crate) items: Vec<T>,

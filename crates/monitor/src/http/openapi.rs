@@ -148,7 +148,7 @@ fn query_parameter(param: &Param) -> Parameter {
     ParameterBuilder::new()
         .name(param.name)
         .parameter_in(ParameterIn::Query)
-        .required(Required::False)
+        .required(if param.required { Required::True } else { Required::False })
         .description(Some(format!("{}{how}", param.about)))
         .schema(Some(schema))
         .build()

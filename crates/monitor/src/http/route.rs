@@ -8,7 +8,8 @@ use axum::http::Method;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use std::sync::Arc;
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr, Schema};
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub(crate) struct Param {
     pub(crate) kind: Kind,
     /// What it does, unit and default included.
     pub(crate) about: &'static str,
+    /// There is no default.
+    pub(crate) required: bool,
 }
 
 /// How a parameter is written.
@@ -63,7 +66,12 @@ pub(crate) enum Kind {
 impl Param {
     /// A parameter.
     pub(crate) const fn new(name: &'static str, kind: Kind, about: &'static str) -> Self {
-        Self { name, kind, about }
+        Self { name, kind, about, required: false }
+    }
+
+    /// One that must be given.
+    pub(crate) const fn required(name: &'static str, kind: Kind, about: &'static str) -> Self {
+        Self { name, kind, about, required: true }
     }
 }
 
@@ -102,7 +110,23 @@ pub(crate) struct Route {
 fn schema_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
     schemas.push((T::name().into_owned(), T::schema()));
     T::schemas(schemas);
-    RefOr::Ref(utoipa::openapi::Ref::from_schema_name(T::name()))
+    RefOr::Ref(Ref::from_schema_name(T::name()))
+}
+
+fn array_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    ArrayBuilder::new().items(schema_of::<T>(schemas)).into()
+}
+
+fn list_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
+    let next = ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::String, Type::Null]))
+        .description(Some("Give this as `after` for the next page; `null` on the last one."));
+    ObjectBuilder::new()
+        .property("items", array_of::<T>(schemas))
+        .property("next", next)
+        .required("items")
+        .required("next")
+        .into()
 }
 
 impl Route {
@@ -155,6 +179,18 @@ impl Route {
     /// A JSON document of this shape comes back.
     pub(crate) fn gives<T: ToSchema>(mut self) -> Self {
         self.gives.schema = Some(schema_of::<T>);
+        self
+    }
+
+    /// A list of these comes back, page by page.
+    pub(crate) fn lists<T: ToSchema>(mut self) -> Self {
+        self.gives.schema = Some(list_of::<T>);
+        self
+    }
+
+    /// A bare array of these comes back.
+    pub(crate) fn array<T: ToSchema>(mut self) -> Self {
+        self.gives.schema = Some(array_of::<T>);
         self
     }
 

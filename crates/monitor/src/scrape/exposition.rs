@@ -148,7 +148,6 @@ fn whole(out: &mut Vec<u8>, value: i64) {
     let mut rest = value.unsigned_abs();
     loop {
         at -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "one digit")]
         let digit = (rest % 10) as u8;
         digits[at] = b'0' + digit;
         rest /= 10;
