@@ -41,7 +41,13 @@ intervall: 3s
 /// Each mistake: its line in the text, its key, a word of what is wrong or to do.
 type Mistakes = [(usize, &'static str, &'static str)];
 
-async fn are_all_told(binary: &str, text: &str, nested: usize, prefix: &str, mistakes: &Mistakes) -> Result<()> {
+async fn are_all_told(
+    binary: &str,
+    text: &str,
+    nested: usize,
+    prefix: &str,
+    mistakes: &Mistakes,
+) -> Result<()> {
     let said = check(binary, text).await?;
     said.refuses(64, &[]).context(binary.to_owned())?;
     for (line, key, word) in mistakes {
@@ -95,7 +101,7 @@ async fn a_file_that_is_no_yaml_is_refused_with_the_place() -> Result<()> {
         ("no UTF-8", b"a: \xff\xfe\n", "UTF-8"),
         ("too deep", deep.as_bytes(), "c.yaml"),
         ("a bomb of aliases", bomb.as_bytes(), "c.yaml"),
-        ("two megabytes", huge.as_bytes(), "1 MiB"),
+        ("two megabytes", huge.as_bytes(), "1024 KiB"),
     ];
     for binary in BINARIES {
         for (name, text, word) in cases {
@@ -129,7 +135,9 @@ async fn a_sound_file_is_said_to_be_sound() -> Result<()> {
     for binary in BINARIES {
         let text = match binary {
             "farol-monitor" => "services: {shop: {at_least: 2}}\ngroups: {all: [shop]}\n".to_owned(),
-            "farol-agent" => "name: x\nchecks: [{name: a, service: shop, tcp: {address: \"127.0.0.1:1\"}}]\n".to_owned(),
+            "farol-agent" => {
+                "name: x\nchecks: [{name: a, service: shop, tcp: {address: \"127.0.0.1:1\"}}]\n".to_owned()
+            }
             _ => "monitor: {services: {shop: {}}}\nagent: {name: x}\n".to_owned(),
         };
         let said = check(binary, &text).await?;
@@ -174,7 +182,8 @@ async fn an_agents_port_for_all_without_certificates_is_refused() -> Result<()> 
             let open = format!("listen: {{agents: \"{address}\"}}\n");
             let said = check(binary, of_monitor(binary, &open)).await?;
             said.refuses(64, &["listen.agents", "insecure: true", "client_ca"]).context(binary)?;
-            let meant = check(binary, of_monitor(binary, &format!("{open}agents: {{insecure: true}}\n"))).await?;
+            let meant =
+                check(binary, of_monitor(binary, &format!("{open}agents: {{insecure: true}}\n"))).await?;
             ensure!(meant.code == 0, "{binary}: {meant:?}");
         }
     }
@@ -200,6 +209,7 @@ async fn mistakes_of_the_environment_are_told_by_the_variables_name() -> Result<
         let said = run(binary, &["--check-config"], &[(variable, value)], folder.path()).await?;
         said.refuses(64, &[variable, word]).with_context(|| format!("{binary}, {variable}"))?;
     }
-    let level = run("farol-monitor", &["--check-config"], &[("LOG_LEVEL", "shouting")], folder.path()).await?;
+    let level =
+        run("farol-monitor", &["--check-config"], &[("LOG_LEVEL", "shouting")], folder.path()).await?;
     level.refuses(64, &["LOG_LEVEL", "shouting"])
 }

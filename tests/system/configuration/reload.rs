@@ -59,7 +59,8 @@ const TWO_SERVICES: &str = "services: {shop: {}, payments: {at_least: 2}}\ngroup
 #[tokio::test]
 async fn a_monitor_keeps_its_set_over_a_bad_file_and_takes_a_good_one() -> Result<()> {
     let scene = Scene::start("farol-monitor", "monitor.yaml", TWO_SERVICES).await?;
-    let services = || async { scene.process.json("/api/v1/services").await.map(|list| list["items"].to_string()) };
+    let services =
+        || async { scene.process.json("/api/v1/services").await.map(|list| list["items"].to_string()) };
     let before = services().await?;
     ensure!(before.contains("shop") && before.contains("payments"), "{before}");
     scene.becomes("services: {shop: {at_least: many}}\nwhatever: 1\n")?;
@@ -112,7 +113,7 @@ async fn an_operator_is_told_what_is_wrong_with_the_file() -> Result<()> {
 fn agent_with(checks: &[&str]) -> String {
     let mut text = "name: x\nlisten: {http: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}\nchecks:\n".to_owned();
     for name in checks {
-        text.push_str(&format!("  - {{name: {name}, service: shop, disk: {{path: /}}, interval: 1s}}\n"));
+        text.push_str(&format!("  - {{name: {name}, service: shop, disk: {{paths: [/]}}, interval: 1s}}\n"));
     }
     text
 }
@@ -162,7 +163,7 @@ async fn a_check_that_is_removed_is_gone_from_the_monitor_too() -> Result<()> {
 fn agent_lines(checks: &[&str]) -> String {
     let checks: String = checks
         .iter()
-        .map(|name| format!("    - {{name: {name}, service: shop, disk: {{path: /}}, interval: 1s}}\n"))
+        .map(|name| format!("    - {{name: {name}, service: shop, disk: {{paths: [/]}}, interval: 1s}}\n"))
         .collect();
     format!("  name: x\n  checks:\n{checks}")
 }
