@@ -53,7 +53,7 @@ impl Protocol {
         }));
         let follower = Arc::new(ingest.journal.follow(agent.key, hello.boot));
         let committed = follower.committed();
-        tracing::info!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
+        tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
             acks: Acks::new(committed, now.boot_ms),
