@@ -52,7 +52,8 @@ async fn are_all_told(
     said.refuses(64, &[]).context(binary.to_owned())?;
     for (line, key, word) in mistakes {
         let place = format!("c.yaml:{}: {prefix}{key}: ", line + nested);
-        let told = said.err.lines().find(|told| told.starts_with(&place) && told.contains(word));
+        let mut lines = said.err.lines().map(|told| told.strip_prefix("farol: ").unwrap_or(told));
+        let told = lines.find(|told| told.starts_with(&place) && told.contains(word));
         ensure!(told.is_some(), "{binary}: `{place}… {word}` was expected:\n{}", said.err);
     }
     ensure!(said.err.lines().count() == mistakes.len(), "one line each:\n{}", said.err);
@@ -181,7 +182,7 @@ async fn an_agents_port_for_all_without_certificates_is_refused() -> Result<()> 
         for address in ["0.0.0.0:8502", "[::]:8502", "192.0.2.1:8502"] {
             let open = format!("listen: {{agents: \"{address}\"}}\n");
             let said = check(binary, of_monitor(binary, &open)).await?;
-            said.refuses(64, &["listen.agents", "insecure: true", "client_ca"]).context(binary)?;
+            said.refuses(64, &["c.yaml:", "listen.agents", "insecure: true", "client_ca"]).context(binary)?;
             let meant =
                 check(binary, of_monitor(binary, &format!("{open}agents: {{insecure: true}}\n"))).await?;
             ensure!(meant.code == 0, "{binary}: {meant:?}");
