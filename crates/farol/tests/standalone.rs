@@ -201,6 +201,8 @@ fn a_reload_takes_both_halves_or_none() {
     });
     let events = farol.ask("GET /api/v1/events");
     assert!(events.contains("\"refused\"") && events.contains("monitor.listne"), "{events}");
+    let metrics = farol.ask("GET /metrics");
+    assert!(metrics.contains("farol_config_reloads_total{result=\"failure\"} 1"), "{metrics}");
     assert_eq!(farol.status().1["services"].as_array().unwrap().len(), 1, "nothing of a bad file counts");
     assert_eq!(farol.status().1["fleet"]["components"]["total"], 1);
     fs::write(farol.path("farol.yaml"), bad.replace(", listne: {}", "")).unwrap();
