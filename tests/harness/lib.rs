@@ -5,6 +5,7 @@ pub mod memory_store;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;
+pub mod proxy;
 pub mod redis;
 mod server;
 pub mod silent;

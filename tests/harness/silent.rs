@@ -9,11 +9,12 @@ use tokio::net::TcpStream;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What a client says before it falls silent.
-pub const BEGINNINGS: [(&str, &[u8]); 4] = [
+pub const BEGINNINGS: [(&str, &[u8]); 5] = [
     ("a silent TCP client", b""),
     ("half an HTTP/2 preface", PREFACE.split_at(11).0),
     ("a whole preface and no SETTINGS", PREFACE),
     ("half a request header", b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Half: "),
+    ("half a body", b"POST /health HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1000\r\n\r\nhalf"),
 ];
 
 /// A connection on which nothing more will be said.

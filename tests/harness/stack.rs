@@ -119,9 +119,17 @@ impl Stack {
     /// # Errors
     /// It does not start.
     pub async fn agent(&self, name: &str, config: &str) -> Result<Process> {
+        self.agent_through(self.addresses.agents, name, config).await
+    }
+
+    /// The same by another way than the monitor's own address.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn agent_through(&self, way: SocketAddr, name: &str, config: &str) -> Result<Process> {
         let folder = self.folder.path().join(name);
         fs::create_dir_all(&folder)?;
-        let path = self.configure(name, config)?;
+        let path = write_config(&folder, way, name, config)?;
         let path = path.to_str().context("a path in UTF-8")?;
         Process::start("farol-agent", &["--config", path], &folder).await
     }
@@ -131,13 +139,7 @@ impl Stack {
     /// # Errors
     /// The file cannot be written.
     pub fn configure(&self, name: &str, config: &str) -> Result<PathBuf> {
-        let path = self.folder.path().join(name).join("agent.yaml");
-        let own = format!(
-            "name: {name}\nmonitors: [\"http://{}\"]\nlisten: {{http: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}}\n",
-            self.addresses.agents
-        );
-        fs::write(&path, own + config)?;
-        Ok(path)
+        write_config(&self.folder.path().join(name), self.addresses.agents, name, config)
     }
 
     /// GET of a path of the monitor's HTTP port whose answer is JSON, whatever its status.
@@ -226,4 +228,11 @@ async fn start_monitor(config: &Path, at: Addresses, folder: &Path) -> Result<Pr
     let (http, agents, health) = (at.http.to_string(), at.agents.to_string(), at.health.to_string());
     let args = ["--config", config, "--http", &http, "--agents", &agents, "--health", &health];
     Process::start("farol-monitor", &args, &folder.join("monitor")).await
+}
+
+fn write_config(folder: &Path, monitor: SocketAddr, name: &str, config: &str) -> Result<PathBuf> {
+    let path = folder.join("agent.yaml");
+    let listen = "listen: {http: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}";
+    fs::write(&path, format!("name: {name}\nmonitors: [\"http://{monitor}\"]\n{listen}\n{config}"))?;
+    Ok(path)
 }

@@ -2,22 +2,25 @@
 //! something stops, crashes, hangs, restarts or leaves.
 
 mod absence;
+mod cut;
 mod outage;
 mod pause;
 mod reload;
-//mod restart;
+mod restart;
 mod shutdown;
 mod spine;
 mod start;
 
-use farol_tests::stack::Stack;
+use farol_tests::stack::{SOON, Stack};
+use farol_tests::wait::until;
 use serde_json::Value;
 use std::net::SocketAddr;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
-/// Something to check that is always there: a listener of ours.
+/// Something to check that is always there: a listener of ours that takes every connection.
 struct Target {
-    _listener: TcpListener,
+    _accepting: JoinSet<()>,
     address: SocketAddr,
 }
 
@@ -25,7 +28,13 @@ impl Target {
     async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        Self { _listener: listener, address }
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            loop {
+                drop(listener.accept().await);
+            }
+        });
+        Self { _accepting: accepting, address }
     }
 
     /// A check of it, every half second.
@@ -73,6 +82,8 @@ fn kinds_of<'e>(events: impl IntoIterator<Item = &'e Value>, agent: &str) -> Vec
 
 /// Waits until an agent's component is healthy, and its service, too.
 async fn healthy(stack: &Stack, agent: &str, component: &str, service: &str) {
-    stack.shows(agent, component, "healthy", farol_tests::stack::SOON).await.unwrap();
-    assert_eq!(stack.service(service).await.unwrap(), "healthy");
+    stack.shows(agent, component, "healthy", SOON).await.unwrap();
+    until("the service is healthy", SOON, async || stack.service(service).await.unwrap() == "healthy")
+        .await
+        .unwrap();
 }

@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What a program wrote, and its exit code.
 #[derive(Debug)]
-struct Done {
-    code: Option<i32>,
-    out: String,
-    err: String,
+pub(crate) struct Done {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) err: String,
 }
 
 /// Where a program is installed.
@@ -41,7 +41,7 @@ fn python() -> PathBuf {
 }
 
 /// Runs a program to its end with this input.
-async fn run(mut command: Command, input: &str) -> Done {
+pub(crate) async fn run(mut command: Command, input: &str) -> Done {
     command.kill_on_drop(true);
     command.stdin(std::process::Stdio::piped());
     command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());

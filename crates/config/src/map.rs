@@ -17,7 +17,7 @@ use crate::taken::Taken;
 /// How many unknown keys of one map are told one by one.
 const TOLD: usize = 100;
 /// The most known keys that an unknown one's message lists.
-const LISTED: usize = 24;
+const LISTED: usize = 48;
 
 /// Takes values out of one map of the configuration. Every getter makes its key known; a wrong value is
 /// recorded as a problem and reading goes on with a default or stand-in, so that all problems come at once.

@@ -7,7 +7,6 @@ mod report;
 use crate::cli::CheckArgs;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Verdict};
-use chosen::Env;
 use farol_health::aggregate::{self, Part};
 use farol_health::{ComponentView, Registration, run_once};
 use std::sync::Arc;
@@ -18,8 +17,8 @@ use std::time::Duration;
 /// # Errors
 /// When the file is wrong, holds no such check, or the result cannot be printed. A check that fails is no
 /// error.
-pub async fn run(args: &CheckArgs, env: Env, terminal: &mut Terminal) -> Verdict {
-    let checks = chosen::checks(args, env).await?;
+pub async fn run(args: &CheckArgs, terminal: &mut Terminal) -> Verdict {
+    let checks = chosen::checks(args).await?;
     let checks = within(named(checks, &args.names)?, args.timeout);
     let views = run_once(checks).await.map_err(|error| Error::Usage(error.to_string()))?;
     let status = together(&views);

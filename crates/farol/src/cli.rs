@@ -1,9 +1,13 @@
-//! The arguments of the command line and its help. Decides what may be written and what the defaults are; what
-//! comes of it is each subcommand's own file.
+//! The arguments of the command line and its help. Decides what may be written, what the defaults are, and who
+//! does it; what comes of it is each subcommand's own file.
 
 mod words;
 
+use crate::completions::Shell;
 use crate::healthcheck::Target;
+use crate::terminal::Terminal;
+use crate::verdict::{Error, Found};
+use crate::{check, completions, healthcheck, status};
 use clap::{Args, Parser, Subcommand};
 use farol_config::Sources;
 use std::path::PathBuf;
@@ -50,9 +54,27 @@ pub enum Command {
     #[command(after_help = words::COMPLETIONS)]
     Completions {
         /// Which shell
-        #[arg(value_parser = clap::builder::EnumValueParser::<crate::completions::Shell>::new())]
-        shell: crate::completions::Shell,
+        shell: Shell,
     },
+}
+
+impl Command {
+    /// Does it, on a runtime of its own.
+    ///
+    /// # Errors
+    /// When it cannot be done; what is not healthy is no error.
+    pub fn run(&self, terminal: &mut Terminal) -> Result<Found, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        match self {
+            Self::Check(args) => runtime.block_on(check::run(args, terminal)).map(Found::Status),
+            Self::Status(args) => runtime.block_on(status::run(args, terminal)).map(Found::Status),
+            Self::Healthcheck(args) => {
+                let healthy = runtime.block_on(healthcheck::run(args, terminal))?;
+                Ok(if healthy { Found::Fine } else { Found::NotHealthy })
+            }
+            Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
+        }
+    }
 }
 
 /// The flags of standalone.
@@ -61,9 +83,9 @@ pub struct StandaloneArgs {
     /// Read `monitor:` and `agent:` from this file
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Keep here what must last [default: /var/lib/farol for root, else ~/.local/state/farol]
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
+    /// Keep here what must last
+    #[arg(long, value_name = "DIR", default_value = "farol-data")]
+    pub data_dir: PathBuf,
     /// Write the addresses here, as JSON, when all are open
     #[arg(long, value_name = "FILE")]
     pub ready_file: Option<PathBuf>,

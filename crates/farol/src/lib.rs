@@ -6,11 +6,11 @@ pub mod cli;
 pub mod completions;
 pub mod healthcheck;
 mod machine;
+pub mod standalone;
 pub mod status;
 mod table;
 pub mod terminal;
 mod verdict;
 
 pub use farol_health::Status;
-pub use farol_health::aggregate::Aggregate;
-pub use verdict::{Error, Verdict};
+pub use verdict::{Error, Found, Verdict};

@@ -33,3 +33,14 @@ impl Error {
 
 /// What a command that looks at health found.
 pub type Verdict = Result<Aggregate, Error>;
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// It looked, and this is how things stand.
+    Status(Aggregate),
+    /// It looked at one address, and that is healthy; or there was nothing to look at, and it is done.
+    Fine,
+    /// It looked at one address, and that is not healthy.
+    NotHealthy,
+}

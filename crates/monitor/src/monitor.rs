@@ -20,8 +20,8 @@ use crate::{http, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
+use farol_health::grpc;
 use farol_health::probe::Source;
-use farol_health::{Checker, grpc};
 use farol_shutdown::Handle;
 use farol_shutdown::listener::{self, Accept, Limits, Tls};
 use std::net::SocketAddr;
@@ -80,7 +80,6 @@ struct Parts {
     app: Arc<App>,
     ingest: Arc<Ingest>,
     own: Arc<Own>,
-    checker: Checker,
     writer: Writer,
     outlet: Arc<Publisher>,
 }
@@ -120,7 +119,7 @@ impl<A: Accept> Monitor<A> {
         fleet.restore(&restored, now);
         fleet.declare(&config.services, &config.groups, now);
         note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
-        let (own, checker) = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
+        let own = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
         let ingest = Arc::new(Ingest {
             fleet: Arc::clone(&fleet),
             journal: journal.clone(),
@@ -156,8 +155,9 @@ impl<A: Accept> Monitor<A> {
             handle: handle.clone(),
         });
         app.reloads.note(true, now.wall_ms);
+        own.begin().await;
         let reloader = Reloader::new(Arc::clone(&app), certificates.clone(), config);
-        let parts = Parts { app, ingest, own, checker, writer, outlet };
+        let parts = Parts { app, ingest, own, writer, outlet };
         Ok(Self { listeners, certificates, parts, reloader, wishes, handle: handle.clone() })
     }
 
@@ -179,9 +179,8 @@ impl<A: Accept> Monitor<A> {
     /// Starts every part under the supervisor; they end with it.
     pub fn run(self) {
         let Self { listeners, certificates, parts, handle, .. } = self;
-        let Parts { app, ingest, own, checker, writer, outlet } = parts;
+        let Parts { app, ingest, own, writer, outlet } = parts;
         keep_journal(&handle, writer);
-        handle.spawn("own checks", checker.run(handle.cleaning()));
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents = tonic::service::Routes::new(ingest.service()).into_axum_router();
         let source = Arc::clone(&app.own);

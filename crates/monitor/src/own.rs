@@ -4,7 +4,8 @@ use crate::journal::Journal;
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
-    Check, Checker, Dependency, Figure, Outcome, RegisterError, Registration, Snapshot, Spec, Unit,
+    Check, Checked, Checker, ComponentView, Dependency, Figure, Observer, Outcome, RegisterError,
+    Registration, Snapshot, Spec, Unit,
 };
 use farol_shutdown::{Handle, Phase};
 use futures::future::BoxFuture;
@@ -23,16 +24,17 @@ pub(crate) struct Own {
     /// Its state is restored and its listeners are up.
     started: AtomicBool,
     born_ms: u64,
-    changed: watch::Sender<u64>,
+    /// Becomes true with the first look at the store: readiness has an answer from then on.
+    looked: watch::Sender<bool>,
 }
 
 impl Own {
-    /// Registers the two checks. They run when the returned checker is run.
+    /// Registers the two checks; [`begin`](Self::begin) runs them.
     pub(crate) fn new(
         journal: Journal,
         ready_requires_store: bool,
         handle: Handle,
-    ) -> Result<(Arc<Self>, Checker), RegisterError> {
+    ) -> Result<Arc<Self>, RegisterError> {
         let second = Duration::from_secs(1);
         let mut database = Spec::new("database", SERVICE);
         (database.interval, database.readiness, database.dependency) = (second, true, Dependency::Database);
@@ -47,21 +49,25 @@ impl Own {
             },
             Registration { spec: system, check: Arc::new(System::new()), fingerprint: 2 },
         ];
-        let checker = Checker::new(checks, Arc::new(()))?;
-        let own = Self {
-            checker: checker.clone(),
-            handle,
-            started: AtomicBool::new(false),
-            born_ms: farol_health::clock::boot_ms(),
-            changed: watch::Sender::new(0),
-        };
-        Ok((Arc::new(own), checker))
+        let looked = watch::Sender::new(false);
+        let checker = Checker::new(checks, Arc::new(FirstLook(looked.clone())))?;
+        checker.check_now(&["database"]);
+        let born_ms = farol_health::clock::boot_ms();
+        Ok(Arc::new(Self { checker, handle, started: AtomicBool::new(false), born_ms, looked }))
+    }
+
+    /// Runs the checks until the cleanups, and returns after the first look at the store: whoever is told that the
+    /// monitor is ready must find it so.
+    pub(crate) async fn begin(&self) {
+        let end = self.handle.cleaning();
+        self.handle.spawn("own checks", self.checker.clone().run(end.clone()));
+        let mut looked = self.looked.subscribe();
+        end.run_until_cancelled(looked.wait_for(|looked| *looked)).await;
     }
 
     /// Readiness may say yes from here on.
     pub(crate) fn start(&self) {
         self.started.store(true, Ordering::Release);
-        self.changed.send_modify(|n| *n += 1);
     }
 }
 
@@ -89,6 +95,21 @@ impl Source for Own {
     fn version(&self) -> &str {
         env!("CARGO_PKG_VERSION")
     }
+}
+
+/// Notes the first look at the store.
+struct FirstLook(watch::Sender<bool>);
+
+impl Observer for FirstLook {
+    fn checked(&self, name: &str, _: &Checked) {
+        if name == "database" {
+            self.0.send_replace(true);
+        }
+    }
+
+    fn lapsed(&self, _: &str, _: &ComponentView) {}
+
+    fn removed(&self, _: &str) {}
 }
 
 /// How the store does, from the journal's own account: a probe never waits for a database.

@@ -1,5 +1,6 @@
 //! The end of a process: inside its budget whatever its clients do, in named phases, at once when asked twice.
 
+use super::{Target, healthy, kinds_of};
 use farol_health::Status;
 use farol_health::grpc::ServingStatus;
 use farol_health::grpc::client::Watched;
@@ -7,7 +8,7 @@ use farol_tests::process::{Ended, Process, get};
 use farol_tests::silent::Silent;
 use farol_tests::speaker::{Person, Speaker};
 use farol_tests::sse::Events;
-use farol_tests::stack::{Addresses, SOON};
+use farol_tests::stack::{Addresses, SOON, Stack};
 use farol_tests::wait::until;
 use farol_tests::watch::Watch;
 use rustix::process::Signal;
@@ -88,7 +89,9 @@ fn phases(log: &str) -> Vec<(String, u64)> {
     ended
         .map(|line| {
             assert!(line["timestamp"].as_str().is_some_and(|at| at.ends_with('Z')), "{line}");
-            let duration = line["duration_ms"].as_u64().expect("each phase says how long it took");
+            let duration = &line["duration_ms"];
+            let duration = duration.as_u64().or_else(|| duration.as_str()?.parse().ok());
+            let duration = duration.expect("each phase says how long it took");
             (line["phase"].as_str().unwrap_or_default().to_owned(), duration)
         })
         .collect()
@@ -97,14 +100,16 @@ fn phases(log: &str) -> Vec<(String, u64)> {
 const NAMES: [&str; 4] =
     ["STOP_ACCEPTING_REQUESTS", "DRAIN_CONNECTIONS", "CLEANUP_RESOURCES", "FINAL_SHUTDOWN"];
 
-fn assert_ended_well(ended: &Ended) -> Vec<(String, u64)> {
+/// Exit code 0, and every phase of every part of the process in its order.
+fn assert_ended_well(ended: &Ended, parts: usize) -> Vec<(String, u64)> {
     assert_eq!(ended.code, 0, "{}", ended.log);
     let phases = phases(&ended.log);
-    assert_eq!(phases.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), NAMES, "{}", ended.log);
+    let names: Vec<_> = phases.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, NAMES.repeat(parts), "{}", ended.log);
     phases
 }
 
-async fn ends_inside_its_budget(name: &str) {
+async fn ends_inside_its_budget(name: &str, parts: usize) {
     let folder = tempfile::tempdir().unwrap();
     let process = start(name, "127.0.0.1:0", folder.path()).await;
     let at = Addresses::of(&process);
@@ -114,19 +119,20 @@ async fn ends_inside_its_budget(name: &str) {
     let ended = ended.unwrap();
     assert!(ended.took < BUDGET, "{name} took {:?}", ended.took);
     assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
-    let phases = assert_ended_well(&ended);
+    let phases = assert_ended_well(&ended, parts);
     assert!(phases[0].1 < 500, "nobody beyond this machine can ask: {phases:?}");
     println!("{name} ended after {:?}: {phases:?}", ended.took);
 }
 
 #[tokio::test]
 async fn a_monitor_ends_inside_its_budget_with_every_kind_of_client_on_every_port() {
-    ends_inside_its_budget("farol-monitor").await;
+    ends_inside_its_budget("farol-monitor", 1).await;
 }
 
 #[tokio::test]
 async fn a_standalone_ends_inside_its_budget_with_every_kind_of_client_on_every_port() {
-    ends_inside_its_budget("farol").await;
+    // The agent in it ends first, then the monitor.
+    ends_inside_its_budget("farol", 2).await;
 }
 
 #[tokio::test]
@@ -148,7 +154,7 @@ async fn a_monitor_that_others_can_reach_says_that_it_is_not_ready_and_serves_on
     let ended = ended.unwrap();
     assert!(answers.len() > 10 && answers.iter().all(|code| *code == 200), "{answers:?}");
     assert!((DELAY..BUDGET + DELAY).contains(&began.elapsed()), "it took {:?}", began.elapsed());
-    let phases = assert_ended_well(&ended);
+    let phases = assert_ended_well(&ended, 1);
     assert!((4_900..6_000).contains(&phases[0].1), "{phases:?}");
 }
 
@@ -168,4 +174,33 @@ async fn a_second_signal_ends_it_at_once() {
         assert!(ended.took <= Duration::from_millis(200), "{name} took {:?}", ended.took);
         drop(clients);
     }
+}
+
+#[tokio::test]
+async fn an_agent_ends_inside_its_budget_with_silent_clients_on_its_ports_and_says_goodbye_first() {
+    let target = Target::open().await;
+    let stack = Stack::start("").await.unwrap();
+    let config = format!("role: pod\ninterval: 1s\nchecks:\n{}", target.check("door", "shop"));
+    let agent = stack.agent("alpha", &config).await.unwrap();
+    healthy(&stack, "alpha", "door", "shop").await;
+    let ports = [agent.address("agent_http"), agent.address("agent_health")];
+    let mut watch = Watch::begin(ports[1], "").await.unwrap();
+    watch.becomes(ServingStatus::Serving, &[ServingStatus::NotServing], SOON).await.unwrap();
+    let mut silent = Vec::new();
+    for port in ports {
+        silent.extend(Silent::all(port).await.unwrap());
+    }
+    agent.signal(Signal::TERM).unwrap();
+    let began = Instant::now();
+    // Long before the drain is over the monitor knows.
+    stack.shows("alpha", "door", "maintenance", Duration::from_secs(1)).await.unwrap();
+    let (ended, answers) = tokio::join!(agent.ended(), liveness(ports[0]));
+    assert_ended_well(&ended.unwrap(), 1);
+    assert!(began.elapsed() < BUDGET, "it took {:?}", began.elapsed());
+    assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
+    until("it is gone", SOON, async || stack.component("alpha", "door").await.unwrap().is_none())
+        .await
+        .unwrap();
+    let kinds = stack.history().await.unwrap();
+    assert!(kinds_of(&kinds, "alpha").ends_with(&["component_removed", "agent_left"]));
 }

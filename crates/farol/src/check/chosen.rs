@@ -4,12 +4,9 @@
 use crate::cli::CheckArgs;
 use crate::machine;
 use crate::verdict::Error;
+use farol_agent::{Config, Surroundings};
 use farol_config::{Map, Sources};
 use farol_health::Registration;
-use std::ffi::OsString;
-
-/// The environment, as `main` read it.
-pub(crate) type Env = Vec<(OsString, OsString)>;
 
 /// The service of checks that name none.
 const SERVICE: &str = "host";
@@ -22,10 +19,10 @@ enum Said {
     Nothing,
 }
 
-pub(super) async fn checks(args: &CheckArgs, env: Env) -> Result<Vec<Registration>, Error> {
+pub(super) async fn checks(args: &CheckArgs) -> Result<Vec<Registration>, Error> {
     let Some(file) = &args.config else { return Ok(machine::checks(SERVICE, &[]).await) };
-    let tree = Sources::new().file(file).env("FAROL_AGENT", Some("agent"), env).load()?;
-    match tree.read(said)? {
+    let tree = Sources::new().file(file).load()?;
+    match tree.read(|m| said(m, &anybody()))? {
         Said::Checks(checks) if checks.is_empty() => {
             Err(Error::Usage(format!("{} names no checks; write some under `checks:`", file.display())))
         }
@@ -34,18 +31,19 @@ pub(super) async fn checks(args: &CheckArgs, env: Env) -> Result<Vec<Registratio
     }
 }
 
-fn said(m: &mut Map<'_>) -> Said {
+fn said(m: &mut Map<'_>, surroundings: &Surroundings) -> Said {
     if !m.has("agent") && !m.has("monitor") {
-        return Said::Checks(agent(m));
+        return Said::Checks(Config::read_alone(m, surroundings).checks);
     }
     m.ignore("monitor");
-    m.section("agent", |m| if m.has("checks") { Said::Checks(agent(m)) } else { Said::Nothing })
+    m.section("agent", |m| {
+        let checks = Config::read(m, surroundings).checks;
+        if m.has("checks") { Said::Checks(checks) } else { Said::Nothing }
+    })
 }
 
-fn agent(m: &mut Map<'_>) -> Vec<Registration> {
-    for key in m.keys() {
-        m.ignore(&key);
-    }
-    let service = m.name("service").or(SERVICE);
-    farol_checks::registrations(m, &service)
+/// A check needs no agent's name: where the file gives none, any will do.
+fn anybody() -> Surroundings {
+    let name = || Some("check".to_owned());
+    Surroundings { pod_name: name(), pod_namespace: name(), node_name: name(), host_name: name() }
 }

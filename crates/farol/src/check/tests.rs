@@ -11,7 +11,7 @@ async fn check(file: &str, args: CheckArgs) -> (Verdict, String) {
     config.write_all(file.as_bytes()).unwrap();
     let printed = Printed::default();
     let args = CheckArgs { config: Some(config.path().to_owned()), ..args };
-    let verdict = run(&args, Vec::new(), &mut printed.terminal()).await;
+    let verdict = run(&args, &mut printed.terminal()).await;
     (verdict, printed.text())
 }
 

@@ -63,8 +63,9 @@ Examples:
   farol status --json | jq '.services[] | select(.status != \"healthy\").name'
 
 JSON (keys may be added, none is renamed or removed):
-  {\"status\", \"timestamp\": RFC 3339, \"services\": [all], \"components\": [not healthy ones],
-   \"agents\": [those that are not here]}, the items as under /api/v1 of the monitor.
+  {\"status\", \"timestamp\": RFC 3339, \"fleet\": {counts}, \"services\": [all],
+   \"components\": [those not healthy], \"agents\": [those not here]},
+  each as under /api/v1/fleet, /services, /components and /agents of the monitor.
   With --watch one such object a line, whenever something changes.
 
 Exit codes (the worst service: unhealthy, unknown, starting, degraded, healthy):

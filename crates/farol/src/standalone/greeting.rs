@@ -1,5 +1,6 @@
 //! The first lines of a standalone on a terminal: what it watches, and where to look. Text only.
 
+use farol_monitor::Addresses;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
@@ -9,14 +10,10 @@ pub(super) struct Greeting<'a> {
     pub(super) agent: &'a str,
     /// The names of its checks.
     pub(super) checks: &'a [String],
-    /// Where REST, probes and scrapes are.
-    pub(super) http: SocketAddr,
-    /// That port speaks TLS.
+    /// Where the monitor listens.
+    pub(super) addresses: Addresses,
+    /// REST speaks TLS.
     pub(super) https: bool,
-    /// Where agents connect.
-    pub(super) agents: SocketAddr,
-    /// Where gRPC health is.
-    pub(super) health: SocketAddr,
     /// Where it keeps what lasts.
     pub(super) data_dir: &'a Path,
 }
@@ -24,14 +21,13 @@ pub(super) struct Greeting<'a> {
 impl Greeting<'_> {
     /// The lines.
     pub(super) fn text(&self) -> String {
-        let base = format!("{}://{}", if self.https { "https" } else { "http" }, near(self.http));
+        let base = format!("{}://{}", if self.https { "https" } else { "http" }, near(self.addresses.http));
         let status = if base == "http://127.0.0.1:8501" {
             "farol status".to_owned()
         } else {
             format!("farol status --url {base}")
         };
-        let checks =
-            if self.checks.is_empty() { "no checks".to_owned() } else { self.checks.join(", ") };
+        let checks = if self.checks.is_empty() { "no checks".to_owned() } else { self.checks.join(", ") };
         format!(
             "Farol {version} watches {agent}: {checks}\n\
              \n\
@@ -46,8 +42,8 @@ impl Greeting<'_> {
              Ctrl-C ends it.\n",
             version = env!("CARGO_PKG_VERSION"),
             agent = self.agent,
-            health = near(self.health),
-            agents = self.agents,
+            health = near(self.addresses.health),
+            agents = self.addresses.agents,
             data = self.data_dir.display(),
         )
     }
@@ -67,14 +63,16 @@ mod tests {
     use super::*;
 
     fn greeting(http: &str, https: bool, checks: &[String]) -> String {
-        let address = |text: &str| text.parse().unwrap();
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         Greeting {
             agent: "web-1",
             checks,
-            http: address(http),
+            addresses: Addresses {
+                http: address(http),
+                agents: address("[::]:8502"),
+                health: address("0.0.0.0:8503"),
+            },
             https,
-            agents: address("[::]:8502"),
-            health: address("0.0.0.0:8503"),
             data_dir: Path::new("/var/lib/farol"),
         }
         .text()

@@ -1,7 +1,7 @@
 //! The questions that `farol status` asks a monitor over its REST interface, and what is said when no good
 //! answer comes. Uses no proxy.
 
-use super::picture::{Agent, Component, Many, Picture, Service};
+use super::picture::{Fleet, Many, Picture};
 use crate::healthcheck::root;
 use crate::terminal::one_line;
 use crate::verdict::Error;
@@ -9,6 +9,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// So many of each kind are shown to people.
@@ -69,14 +70,20 @@ impl Monitor {
         Ok(Self { client, base, timeout })
     }
 
-    /// The fleet now. Its parts are asked for one after the other, so they may be a moment apart.
+    /// The fleet now. Its parts are asked for one after the other, so they may be a moment apart; of what is not
+    /// well only that is asked for which the first look has shown.
     pub(super) async fn picture(&self, much: Much) -> Result<Picture, Error> {
-        let services = self.many::<Service>("services", &[("", "")], Much::All).await?;
-        let not_healthy = NOT_HEALTHY.map(|word| ("shown_as", word));
-        let components = self.many::<Component>("components", &not_healthy, much).await?;
-        let away = AWAY.map(|word| ("presence", word));
-        let agents = self.many::<Agent>("agents", &away, much).await?;
-        Ok(Picture { services, components, agents })
+        let raw: Value = self.get("fleet", &[]).await?;
+        let fleet = self.read::<Fleet>(&raw)?;
+        let services = self.many("services", &[("", "")], Much::All).await?;
+        let some = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).is_some_and(|n| *n > 0);
+        let not_healthy = NOT_HEALTHY.into_iter().filter(|word| some(&fleet.components, word));
+        let not_healthy: Vec<_> = not_healthy.map(|word| ("shown_as", word)).collect();
+        let components = self.many("components", &not_healthy, much).await?;
+        let away = AWAY.into_iter().filter(|word| some(&fleet.agents, word));
+        let away: Vec<_> = away.map(|word| ("presence", word)).collect();
+        let agents = self.many("agents", &away, much).await?;
+        Ok(Picture { fleet, raw, services, components, agents })
     }
 
     /// A list, for one filter after the other.
@@ -94,7 +101,7 @@ impl Monitor {
                 let mut query = vec![("limit", limit.as_str())];
                 query.extend((!name.is_empty()).then_some((*name, *value)));
                 query.extend(after.as_deref().map(|after| ("after", after)));
-                let page = self.page(list, &query).await?;
+                let page: Page = self.get(list, &query).await?;
                 raw.extend(page.items);
                 after = page.next;
                 if after.is_none() || raw.len() >= most {
@@ -104,14 +111,20 @@ impl Monitor {
             more |= after.is_some() || raw.len() > most;
         }
         raw.truncate(most);
-        let read = |value: &Value| T::deserialize(value).map_err(|error| self.stranger(&error.to_string()));
-        let items = raw.iter().map(read).collect::<Result<_, _>>()?;
+        let items = raw.iter().map(|value| self.read(value)).collect::<Result<_, _>>()?;
         Ok(Many { items, raw, more })
     }
 
-    async fn page(&self, list: &str, query: &[(&str, &str)]) -> Result<Page, Error> {
+    fn read<T: for<'de> Deserialize<'de>>(&self, value: &Value) -> Result<T, Error> {
+        T::deserialize(value).map_err(|error| self.stranger(&error.to_string()))
+    }
+
+    async fn get<T>(&self, what: &str, query: &[(&str, &str)]) -> Result<T, Error>
+    where
+        T: for<'de> Deserialize<'de>,
+    {
         let mut url = self.base.clone();
-        url.path_segments_mut().expect("it has a host").pop_if_empty().extend(["api", "v1", list]);
+        url.path_segments_mut().expect("it has a host").pop_if_empty().extend(["api", "v1", what]);
         let answer = self.client.get(url).query(query).send().await.map_err(|e| self.silence(&e))?;
         let status = answer.status();
         let body = answer.bytes().await.map_err(|e| self.silence(&e))?;

@@ -22,12 +22,36 @@ pub(super) struct Many<T> {
 /// The fleet at one moment.
 #[derive(Debug)]
 pub(super) struct Picture {
+    /// How many of what.
+    pub(super) fleet: Fleet,
+    /// The same as it came.
+    pub(super) raw: Value,
     /// All services.
     pub(super) services: Many<Service>,
     /// The components that do not show healthy, the worst first.
     pub(super) components: Many<Component>,
     /// The agents that are not simply here, the lost ones first.
     pub(super) agents: Many<Agent>,
+}
+
+/// The fleet in one look.
+#[derive(Debug, Deserialize)]
+pub(super) struct Fleet {
+    /// How many agents are where, `total` among them.
+    pub(super) agents: BTreeMap<String, u64>,
+    /// How many components show what, `total` among them.
+    pub(super) components: BTreeMap<String, u64>,
+    /// How the monitor's store does.
+    pub(super) store: Store,
+}
+
+/// A monitor's store.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Store {
+    /// It keeps what it is given.
+    pub(super) takes: bool,
+    /// Why it does not.
+    pub(super) reason: Option<String>,
 }
 
 /// A service.
@@ -108,6 +132,7 @@ impl Picture {
             picture.agents.items.iter().map(what).collect::<Vec<_>>()
         };
         self.services.items == other.services.items
+            && self.fleet.store == other.fleet.store
             && components(self) == components(other)
             && agents(self) == agents(other)
     }

@@ -1,12 +1,13 @@
 //! What `farol status` prints: tables for people, JSON for programs. The JSON's keys are promised in --help.
 
-use super::picture::{Agent, Component, Many, Picture, Policy, Service};
+use super::picture::{Agent, Component, Picture, Policy, Service};
 use crate::table;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, one_line};
 use farol_health::Status;
 use farol_health::aggregate::Aggregate;
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The order in which instances are counted.
 const SHOWN: [&str; 6] = ["healthy", "degraded", "unhealthy", "unknown", "starting", "draining"];
@@ -20,13 +21,17 @@ pub(super) fn table(picture: &Picture, now: Timestamp, terminal: &Terminal) -> S
             parts.push(if more { format!("{rows}\n… and more, see --json") } else { rows });
         }
     };
-    let Picture { services, components, agents } = picture;
+    let Picture { fleet, services, components, agents, .. } = picture;
     let rows = services.items.iter().map(|item| service(item, now)).collect();
     part(&["STATUS", "SERVICE", "INSTANCES", "NEEDS", "FOR"], rows, services.more);
     let rows = components.items.iter().map(|item| component(item, now)).collect();
     part(&["STATUS", "COMPONENT", "SERVICE", "AGENT", "FOR", "WHY"], rows, components.more);
     let rows = agents.items.iter().map(agent).collect();
     part(&["AGENT", "IS", "LAST SEEN", "SERVICES"], rows, agents.more);
+    if !fleet.store.takes {
+        let reason = fleet.store.reason.as_deref().unwrap_or("it failed");
+        parts.push(format!("The monitor's store takes nothing: {}", one_line(reason)));
+    }
     parts.push(table::paint(&summary(picture), terminal.has_colour()));
     parts.join("\n\n")
 }
@@ -88,33 +93,25 @@ fn agent(agent: &Agent) -> Vec<String> {
 }
 
 fn summary(picture: &Picture) -> String {
-    let count = |n: usize, more: bool, one: &str, many: &str| {
-        format!("{n}{} {}", if more { "+" } else { "" }, if n == 1 { one } else { many })
-    };
-    let Picture { services, components, agents } = picture;
+    let Picture { fleet, services, .. } = picture;
     let status = picture.status();
     if services.items.is_empty() {
         return format!("{status}: no agent has spoken to this monitor yet");
     }
-    let bad = |many: &Many<Service>| many.items.iter().filter(|s| s.shown != Status::Healthy.into()).count();
-    let mut words = vec![count(services.items.len(), services.more, "service", "services")];
-    match bad(services) {
-        0 => {}
-        n => words.push(format!("{n} not healthy")),
-    }
-    if !components.items.is_empty() {
-        words.push(count(
-            components.items.len(),
-            components.more,
-            "component not healthy",
-            "components not healthy",
-        ));
-    }
-    let lost = agents.items.iter().filter(|agent| agent.presence == "lost").count();
-    if lost > 0 {
-        words.push(count(lost, agents.more, "agent lost", "agents lost"));
-    }
-    format!("{status}: {}", words.join(", "))
+    let of = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).copied().unwrap_or(0);
+    let bad = services.items.iter().filter(|service| service.shown != Status::Healthy.into()).count();
+    let all = of(&fleet.components, "total");
+    let parts = [
+        (services.items.len() as u64, "service", bad as u64, "not healthy"),
+        (all, "component", all.saturating_sub(of(&fleet.components, "healthy")), "not healthy"),
+        (of(&fleet.agents, "total"), "agent", of(&fleet.agents, "lost"), "lost"),
+    ];
+    let word = |(n, what, bad, how): &(u64, &str, u64, &str)| {
+        let many = if *n == 1 { "" } else { "s" };
+        let bad = if *bad == 0 { String::new() } else { format!(" ({bad} {how})") };
+        format!("{n} {what}{many}{bad}")
+    };
+    format!("{status}: {}", parts.iter().map(word).collect::<Vec<_>>().join(", "))
 }
 
 /// The whole as one object, its items as the monitor gave them.
@@ -122,6 +119,7 @@ pub(super) fn json(picture: &Picture, now: Timestamp) -> Value {
     json!({
         "status": picture.status().as_str(),
         "timestamp": format!("{now:.3}"),
+        "fleet": picture.raw,
         "services": picture.services.raw,
         "components": picture.components.raw,
         "agents": picture.agents.raw,

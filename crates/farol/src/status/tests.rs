@@ -48,6 +48,9 @@ fn fleet(target: &str) -> (u16, String) {
     };
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let body = match path {
+        "/api/v1/fleet" => {
+            r#"{"agents":{"total":1,"lost":0},"components":{"total":2,"healthy":1,"degraded":1},"store":{"takes":true,"reason":null}}"#.to_owned()
+        }
         "/api/v1/services" if query.contains("after=host") => {
             format!(r#"{{"items":[{}],"next":null}}"#, service("shop", "degraded"))
         }
@@ -55,7 +58,6 @@ fn fleet(target: &str) -> (u16, String) {
         "/api/v1/components" if query.contains("shown_as=degraded") => {
             r#"{"items":[{"agent":"a","service":"shop","component":"cache","status":"degraded","shown_as":"degraded","message":"slow","age_ms":1,"changed_at":"2026-01-15T10:00:00Z","stale":false,"required":true}],"next":null}"#.to_owned()
         }
-        "/api/v1/components" | "/api/v1/agents" => r#"{"items":[],"next":null}"#.to_owned(),
         _ => return (404, "{}".to_owned()),
     };
     (200, body)
@@ -67,9 +69,13 @@ async fn all_pages_are_read_and_the_worst_service_is_the_verdict() {
     let address = server(fleet, &mut tasks).await;
     let (verdict, text) = status(address, false).await;
     assert_eq!(verdict.unwrap(), Status::Degraded.into());
-    for word in
-        ["host", "shop", "cache", "slow", "degraded: 2 services, 1 not healthy, 1 component not healthy"]
-    {
+    for word in [
+        "host",
+        "shop",
+        "cache",
+        "slow",
+        "degraded: 2 services (1 not healthy), 2 components (1 not healthy), 1 agent",
+    ] {
         assert!(text.contains(word), "{word} is not in\n{text}");
     }
     let (_, text) = status(address, true).await;
@@ -90,7 +96,7 @@ async fn who_is_no_monitor_does_not_answer_or_refuses_is_told_apart() {
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for (address, words) in [
         (web, "is no Farol monitor (404"),
-        (other, "is no Farol monitor (invalid type"),
+        (other, "is no Farol monitor (missing field"),
         (closed, "refuses: only callers here"),
         (silent_address, "gives no answer within 500ms"),
         (gone, "start one with `farol`, or name it with --url"),

@@ -390,3 +390,36 @@ fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
     assert_eq!(scene.shown("payments"), "healthy");
     assert_eq!(scene.fleet.agents().len(), 1);
 }
+
+#[test]
+fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_and_a_new_one_is_not() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let record = agent.live.lock().record(agent.key, &agent.id);
+    let restored = Restored { agents: vec![record], last_agent_key: 1, ..Restored::default() };
+    let mut scene = Scene { fleet: Fleet::default(), ..scene };
+    scene.fleet.restore(&restored, scene.now);
+    let events = scene.pass(61_000);
+    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
+    let (agent, _) = scene.connect(2);
+    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
+    let fresh = Scene::new(Role::Host);
+    let (agent, _) = fresh.connect(1);
+    let first = fresh.state(&agent, [Status::Healthy; 2], Some(fresh.now.boot_ms));
+    assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
+}
+
+#[test]
+fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
+    for declared in [false, true] {
+        let (scene, agent, link) = Scene::online(Role::Pod);
+        if declared {
+            let services = BTreeMap::from([("payments".to_owned(), Policy::default())]);
+            scene.fleet.declare(&services, &BTreeMap::new(), scene.now);
+        }
+        scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+        let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+        assert_eq!(kinds(&effects.events).contains(&EventKind::ServiceStatus), declared, "{effects:?}");
+        assert_eq!(scene.shown("payments"), if declared { "unknown" } else { "none" });
+    }
+}

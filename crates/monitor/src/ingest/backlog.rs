@@ -8,8 +8,7 @@ use crate::fleet::{Compiled, Effects};
 use crate::journal::{Follower, Submitted};
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
-use farol_wire::{Boot, ComponentReport, component_report, proto};
-use std::collections::BTreeMap;
+use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
 use std::sync::Arc;
 use tonic::Status;
 
@@ -47,35 +46,38 @@ fn take_segment(
     let mut new_layout = is_new.then(|| Arc::clone(&layout.layout));
     check_blocks(&layout, &set, &segment.reports)?;
     let follower = open.follower_of(ingest, boot);
-    let mut history = History::default();
-    for report in segment.reports {
+    let mut past = Past::default();
+    for mut report in segment.reports {
         let at_ms = open.backlog_time(boot, report.at_ms, segment.wall_offset_ms, now);
-        history.note(&report, at_ms);
+        let changed = std::mem::take(&mut report.changed);
+        let (seq, ack_now) = (report.seq, report.ack_now);
         let record = ReportRecord {
             agent: open.agent.key,
             boot,
-            seq: report.seq,
+            seq,
             layout: layout.layout.key,
             at_ms,
             key: report.key,
             blocks: blocks(&report, &set),
         };
-        if report.ack_now && boot == open.hello.boot {
-            open.acks.want(report.seq);
+        if ack_now && boot == open.hello.boot {
+            open.acks.want(seq);
         }
-        let seq = record.seq;
-        match ingest.journal.report(&follower, record, new_layout.take(), report.ack_now) {
-            Submitted::Taken if boot == open.hello.boot => open.submitted = open.submitted.max(seq),
-            Submitted::Taken => {}
-            Submitted::Duplicate => {
-                Counters::add(&ingest.counters.duplicates, 1);
-                history.forget_last();
+        match ingest.journal.report(&follower, record, new_layout.take(), ack_now) {
+            Submitted::Taken => {
+                if boot == open.hello.boot {
+                    open.submitted = open.submitted.max(seq);
+                }
+                past.tell(open.past.since(boot, seq, at_ms), at_ms, changed);
             }
+            Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
             Submitted::Dropped => return Ok(()),
         }
+        open.past = Last { boot: Some(boot), seq, at_ms };
         Counters::add(&ingest.counters.reports, 1);
     }
-    let effects = history.effects(open, &set);
+    past.last_until(open.state_follows(boot));
+    let effects = past.effects(open, &set);
     ingest.outlet.publish(&effects);
     Ok(())
 }
@@ -109,60 +111,76 @@ fn check_blocks(layout: &Compiled, set: &DefinedSet, reports: &[proto::Report]) 
     Ok(())
 }
 
-/// What a segment tells of its components' past.
-#[derive(Default)]
-struct History {
-    from_ms: Option<i64>,
-    to_ms: i64,
-    changes: Vec<(i64, ComponentReport)>,
-    /// Where the last report's changes begin.
-    last: usize,
+/// The last report of the backlog so far: between it and the next one nothing changed, or that one would say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    boot: Option<Boot>,
+    seq: u64,
+    at_ms: i64,
 }
 
-impl History {
-    fn note(&mut self, report: &proto::Report, at_ms: i64) {
-        self.last = self.changes.len();
-        self.from_ms.get_or_insert(at_ms);
-        self.to_ms = at_ms;
-        self.changes.extend(report.changed.iter().cloned().map(|s| (at_ms, component_report(s))));
+impl Last {
+    /// From when on a report tells how its components were: from the one before it, where that is known.
+    fn since(self, boot: Boot, seq: u64, at_ms: i64) -> i64 {
+        let follows = self.boot == Some(boot) && self.seq.checked_add(1) == Some(seq);
+        if follows { self.at_ms.min(at_ms) } else { at_ms }
+    }
+}
+
+/// What a segment tells of its components' past, reports that were known already left out.
+#[derive(Default)]
+struct Past {
+    /// The time that it covers, for all components of its set: who is not named did not change.
+    covers: Option<(i64, i64)>,
+    changes: Vec<(i64, ComponentReport)>,
+}
+
+impl Past {
+    fn tell(&mut self, since_ms: i64, at_ms: i64, changed: Vec<proto::ComponentStatus>) {
+        let from_ms = self.covers.map_or(since_ms, |(from_ms, _)| from_ms);
+        self.covers = Some((from_ms, at_ms));
+        self.changes.extend(changed.into_iter().map(|status| (at_ms, component_report(status))));
     }
 
-    fn forget_last(&mut self) {
-        self.changes.truncate(self.last);
-        self.from_ms =
-            (self.to_ms > self.from_ms.unwrap_or(self.to_ms) || self.last > 0).then_some(self.to_ms);
+    fn last_until(&mut self, state_ms: Option<i64>) {
+        if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
+            *to_ms = state_ms.max(*to_ms);
+        }
     }
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
-        let Some(from_ms) = self.from_ms else { return Effects::default() };
+        let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
         let live = open.agent.live.lock();
-        let key_of = |id: u32| {
-            set.component(id).map(|def| ComponentKey {
-                agent: Arc::clone(&open.agent.id),
-                service: live.service_name(&def.service),
-                component: def.name.as_str().into(),
-            })
+        let key_of = |def: &ComponentDef| ComponentKey {
+            agent: Arc::clone(&open.agent.id),
+            service: live.service_name(&def.service),
+            component: def.name.as_str().into(),
         };
-        let mut covered: BTreeMap<ComponentKey, Covered> = BTreeMap::new();
-        let mut changes = Vec::new();
-        for (at_ms, report) in self.changes {
-            let Some(key) = key_of(report.id) else { continue };
-            let whole = Covered { key: key.clone(), from_ms, to_ms: self.to_ms };
-            covered.entry(key.clone()).or_insert(whole);
-            changes.push(StatusChange {
-                key,
+        let changes = self.changes.into_iter().filter_map(|(at_ms, report)| {
+            Some(StatusChange {
+                key: key_of(set.component(report.id)?),
                 at_ms,
                 status: Some(report.hard),
                 maintenance: report.maintenance,
                 stale: false,
                 reason: report.reason.into(),
-            });
+            })
+        });
+        let covered = set.components();
+        Effects {
+            changes: changes.collect(),
+            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            ..Effects::default()
         }
-        Effects { changes, covered: covered.into_values().collect(), ..Effects::default() }
     }
 }
 
 impl Open {
+    /// When State was told, if the backlog so far leads up to it: nothing changed in between.
+    fn state_follows(&self, boot: Boot) -> Option<i64> {
+        (boot == self.hello.boot && self.past.seq == self.last_seq).then_some(self.state_ms)
+    }
+
     /// The progress of a boot; the current one's is at hand.
     fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
         if boot == self.hello.boot {

@@ -76,7 +76,7 @@ async fn draining_waits_for_those_who_need_the_listeners_yet_not_for_ever() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_cleanup_skips_the_next_and_the_last_registered_runs_first() {
-    let supervisor = Supervisor::new(Budgets { cleanup: ms(1_000), ..short() });
+    let supervisor = Supervisor::new(Budgets { cleanup: ms(6_000), ..short() });
     let handle = supervisor.handle();
     let ran: Arc<Mutex<Vec<&str>>> = Arc::default();
     let note = |name: &'static str| {
@@ -98,7 +98,8 @@ async fn no_cleanup_skips_the_next_and_the_last_registered_runs_first() {
         assert!(wait.recv_timeout(Duration::from_secs(2)).is_err());
     });
     let panics = note("panics");
-    handle.cleanup("panics", ms(100), || async move {
+    // A panic that prints its backtrace takes its time on a busy machine.
+    handle.cleanup("panics", ms(3_000), || async move {
         panics();
         breaks("no such table");
     });
@@ -110,7 +111,7 @@ async fn no_cleanup_skips_the_next_and_the_last_registered_runs_first() {
     handle.shutdown("enough");
     let began = Instant::now();
     let report = supervisor.run().await;
-    assert!(began.elapsed() < ms(1_700), "{:?}", began.elapsed());
+    assert!(began.elapsed() < ms(6_700), "{:?}", began.elapsed());
     assert_eq!(*ran.lock(), ["fails", "panics", "blocks", "stuck", "store"]);
     assert_eq!(report.code, exit::CUT);
     let [fails, panics, blocks, stuck] = &report.failures[..] else { panic!("{report:?}") };

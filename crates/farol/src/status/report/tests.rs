@@ -1,6 +1,7 @@
 //! The tables and the JSON, to the letter.
 
 use super::*;
+use crate::status::picture::{Fleet, Many};
 
 fn many<T: for<'de> serde::Deserialize<'de>>(items: Value) -> Many<T> {
     let raw: Vec<Value> = serde_json::from_value(items).unwrap();
@@ -8,8 +9,20 @@ fn many<T: for<'de> serde::Deserialize<'de>>(items: Value) -> Many<T> {
     Many { items, raw, more: false }
 }
 
+/// So many agents and components, so many of them in a bad way.
+fn fleet(total: u64, bad: u64, takes: bool) -> (Fleet, Value) {
+    let raw = json!({
+        "agents": {"total": total, "lost": bad}, "components": {"total": total, "healthy": total - bad, "unhealthy": bad},
+        "store": {"takes": takes, "reason": "the disk is full"}, "series": 9,
+    });
+    (serde_json::from_value(raw.clone()).unwrap(), raw)
+}
+
 fn picture() -> Picture {
+    let (fleet, raw) = fleet(4, 2, true);
     Picture {
+        fleet,
+        raw,
         services: many(json!([
             {"name": "host", "status": "healthy", "since": "2026-01-15T10:00:00Z",
              "counts": {"healthy": 2, "degraded": 0, "unhealthy": 0, "unknown": 0, "starting": 0, "draining": 0},
@@ -54,15 +67,31 @@ unknown    cache      payments  payments-2  3h 20m  nothing heard for 1m 5s, was
 AGENT       IS    LAST SEEN  SERVICES
 payments-2  lost  1m 5s ago  host, payments
 
-unhealthy: 3 services, 2 not healthy, 2 components not healthy, 1 agent lost";
+unhealthy: 3 services (2 not healthy), 4 components (2 not healthy), 4 agents (2 lost)";
     assert_eq!(text, expected);
 }
 
 #[test]
 fn a_fleet_that_nobody_has_spoken_for_is_unknown_and_says_so() {
-    let empty = Picture { services: many(json!([])), components: many(json!([])), agents: many(json!([])) };
+    let (fleet, raw) = fleet(0, 0, true);
+    let none = json!([]);
+    let empty = Picture {
+        fleet,
+        raw,
+        services: many(none.clone()),
+        components: many(none.clone()),
+        agents: many(none),
+    };
     let text = table(&empty, now(), &Terminal::plain(std::io::sink()));
     assert_eq!(text, "unknown: no agent has spoken to this monitor yet");
+}
+
+#[test]
+fn a_store_that_refuses_is_told() {
+    let picture = Picture { fleet: fleet(1, 0, false).0, ..picture() };
+    let text = table(&picture, now(), &Terminal::plain(std::io::sink()));
+    assert!(text.contains("\n\nThe monitor's store takes nothing: the disk is full\n\n"), "{text}");
+    assert!(text.ends_with("3 services (2 not healthy), 1 component, 1 agent"), "{text}");
 }
 
 #[test]
@@ -70,6 +99,7 @@ fn the_json_passes_on_what_the_monitor_said() {
     let value = json(&picture(), now());
     assert_eq!(value["status"], "unhealthy");
     assert_eq!(value["timestamp"], "2026-01-15T10:30:00.000Z");
+    assert_eq!(value["fleet"]["series"], 9);
     assert_eq!(value["services"][2]["status"], "later");
     assert_eq!(value["components"][1]["age_ms"], 65_000);
     assert_eq!(value["agents"][0]["id"], "payments-2");

@@ -211,12 +211,12 @@ impl Agent {
 
     /// The agent spoke of now.
     fn heard(&self, live: &mut Live, told: Told, effects: &mut Effects) {
-        live.spoke = true;
+        let spoke_before = std::mem::replace(&mut live.spoke, true);
         live.last_message_ms = told.now.run_ms;
         live.last_seen_ms = told.now.wall_ms;
         let before = std::mem::replace(&mut live.presence, Presence::Here);
         match before {
-            Presence::Lost { .. } if live.connected_ms.is_some() => {
+            Presence::Lost { .. } if spoke_before => {
                 effects.events.push(Event::new(EventKind::AgentBack, told.now.wall_ms).agent(&self.id));
             }
             // A Goodbye stands until the stream ends.

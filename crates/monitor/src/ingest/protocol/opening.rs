@@ -53,7 +53,7 @@ impl Protocol {
         }));
         let follower = Arc::new(ingest.journal.follow(agent.key, hello.boot));
         let committed = follower.committed();
-        tracing::info!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
+        tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
             acks: Acks::new(committed, now.boot_ms),
@@ -69,6 +69,8 @@ impl Protocol {
             last_seq: 0,
             submitted: committed,
             backlog: BTreeMap::new(),
+            past: Default::default(),
+            state_ms: now.wall_ms,
             must_start: true,
             asked_for_key: false,
         });
@@ -159,7 +161,7 @@ impl Open {
         let set = self.set.components();
         let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
         ingest.outlet.publish(&effects);
-        self.last_seq = state.as_of;
+        (self.last_seq, self.state_ms) = (state.as_of, now.wall_ms);
         self.live = true;
         Ok(())
     }
