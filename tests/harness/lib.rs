@@ -1,7 +1,16 @@
 //! The harness: starts real processes and libraries for the system tests.
 
+pub mod crowd;
 pub mod memory_store;
 pub mod postgres;
+pub mod process;
+pub mod prometheus;
+pub mod proxy;
 pub mod redis;
 mod server;
+pub mod silent;
+pub mod speaker;
+pub mod sse;
+pub mod stack;
 pub mod wait;
+pub mod watch;

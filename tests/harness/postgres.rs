@@ -99,10 +99,11 @@ impl Postgres {
             std::future::ready(ended || ready())
         })
         .await?;
-        if ended {
+        // Whoever answers at the port, it is not ours when ours has ended.
+        if running.has_ended() {
             self.running = None;
         }
-        Ok(!ended)
+        Ok(self.running.is_some())
     }
 
     /// Starts it again on its port.

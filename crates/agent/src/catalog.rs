@@ -88,7 +88,8 @@ impl Catalog {
     }
 
     /// The component of this service and name with the source of its check (`check:<name>`); new ones if there are
-    /// none. Where anything but service and name differs, the component is defined again under its id.
+    /// none. Where anything but service and name differs, the component is defined again under its id; one that moved
+    /// to another service is another component.
     ///
     /// # Errors
     /// There are as many components as there may be.
@@ -110,7 +111,11 @@ impl Catalog {
             }
             return Ok(ComponentIds { component: id, source });
         }
-        // Service and name tell components apart; an agent's checks have names of their own, so the name will do.
+        // An agent's checks have names of their own: one of this name in another service has moved.
+        let moved = self.components.iter().find(|(_, known)| known.name == component.name).map(|(id, _)| *id);
+        if let Some(moved) = moved {
+            self.remove_component(moved);
+        }
         let source = self.add_source(&format!("check:{}", component.name), interval_ms)?;
         let id = match self.books.new_component(self.components.len()) {
             Ok(id) => id,
@@ -144,6 +149,20 @@ impl Catalog {
         let source = self.sources.get_mut(&source).ok_or(NoSuchSource(source))?;
         let values = source.row(samples, &mut self.books);
         Ok(Tick { values, changed: self.books.generation() != before })
+    }
+
+    /// Keeps to other limits: the newest series that are over are refused. The components that are over come back,
+    /// the newest first; they are still defined.
+    pub fn limit(&mut self, limits: Limits) -> Vec<u32> {
+        let mut series: Vec<u32> = self.sources().flat_map(|s| s.columns().iter().map(Column::id)).collect();
+        if series.len() > limits.series {
+            series.sort_unstable();
+            self.refuse(&series[limits.series..]);
+        }
+        self.books.set_limits(limits);
+        let over = self.components.len().saturating_sub(limits.components);
+        let sources_over = self.sources.len().saturating_sub(limits.sources);
+        self.components.keys().rev().take(over.max(sources_over)).copied().collect()
     }
 
     /// The monitor does not take these series: they are retired and their samples dropped until

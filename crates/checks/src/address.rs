@@ -2,6 +2,7 @@
 //! a moved name is followed.
 
 use crate::failure::Failure;
+use farol_config::HostPort;
 use std::fmt;
 use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -26,26 +27,13 @@ impl fmt::Display for Address {
     }
 }
 
-impl Address {
-    /// Reads `host:port` or `[v6]:port`.
-    ///
-    /// # Errors
-    /// Says what a right one looks like.
-    pub fn parse_tcp(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is not an address; write for instance `127.0.0.1:25` or `[::1]:25`");
-        let (host, port) = text.trim().rsplit_once(':').ok_or_else(wrong)?;
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']'));
-        let host = match bare {
-            Some(v6) if v6.parse::<std::net::Ipv6Addr>().is_ok() => v6,
-            None if is_host(host) => host,
-            _ => return Err(wrong()),
-        };
-        match port.parse::<u16>() {
-            Ok(port) if port > 0 => Ok(Self::Tcp(host.to_owned(), port)),
-            _ => Err(wrong()),
-        }
+impl From<HostPort> for Address {
+    fn from(HostPort { host, port }: HostPort) -> Self {
+        Self::Tcp(host, port)
     }
+}
 
+impl Address {
     /// Opens a stream. `thing` is what should listen there, for the message.
     pub(crate) async fn connect(&self, thing: &str) -> Result<Box<dyn Stream>, Failure> {
         let opened: std::io::Result<Box<dyn Stream>> = match self {
@@ -62,34 +50,30 @@ impl Address {
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
-/// A host name or an IPv4 address.
-fn is_host(text: &str) -> bool {
-    let label = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    !text.is_empty() && text.len() <= 253 && text.chars().all(label)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read_and_wrong_ones_refused() {
+    fn an_address_reads_as_one_writes_it() {
         let table = [
-            ("db:5432", Some(("db", 5432))),
-            ("127.0.0.1:1", Some(("127.0.0.1", 1))),
-            ("[::1]:25", Some(("::1", 25))),
-            ("db", None),
-            ("db:0", None),
-            ("db:65536", None),
-            (":25", None),
-            ("::1:25", None),
-            ("[db]:25", None),
-            ("http://db:25", None),
+            (Address::Tcp("db".into(), 5432), "db:5432"),
+            (Address::Tcp("::1".into(), 25), "[::1]:25"),
+            (Address::Unix("/run/s".into()), "/run/s"),
         ];
-        for (text, expected) in table {
-            let expected = expected.map(|(host, port)| Address::Tcp(host.to_owned(), port));
-            assert_eq!(Address::parse_tcp(text).ok(), expected, "{text}");
+        for (address, text) in table {
+            assert_eq!(address.to_string(), text);
         }
-        assert_eq!(Address::parse_tcp("[::1]:25").unwrap().to_string(), "[::1]:25");
+    }
+
+    #[tokio::test]
+    async fn a_refused_port_and_a_missing_socket_are_told_apart() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = Address::Tcp("127.0.0.1".into(), listener.local_addr().unwrap().port());
+        assert!(address.connect("a test").await.is_ok());
+        drop(listener);
+        assert_eq!(address.connect("a test").await.err().unwrap().reason, "connection_refused");
+        let missing = Address::Unix("/no/such/socket".into());
+        assert_eq!(missing.connect("a test").await.err().unwrap().reason, "socket_missing");
     }
 }

@@ -2,8 +2,10 @@
 //! computes them. Files are never written. A look at a path may hang (a network file system): each hangs alone,
 //! and a path is not looked at again before the last look came back.
 
+use crate::kind::{Kind, Read};
 use crate::room::Room;
-use farol_health::{Check, Figure, Outcome, Status, Unit};
+use farol_config::Map;
+use farol_health::{Check, Dependency, Figure, Outcome, Status, Unit};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use rustix::fs::{Access, StatVfs, StatVfsMountFlags};
@@ -11,6 +13,22 @@ use rustix::io::Errno;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+pub(crate) const KIND: Kind = Kind { name: "disk", host: true, dependency: Dependency::Other, read };
+
+fn read(m: &mut Map<'_>) -> Option<Read> {
+    let default = Settings::default();
+    let paths: Vec<PathBuf> = m.texts("paths").into_iter().map(PathBuf::from).collect();
+    if let Some(relative) = paths.iter().find(|path| !path.is_absolute()) {
+        m.problem("paths", format!("`{}` does not begin with `/`; write the whole path", relative.display()));
+    }
+    let settings = Settings {
+        paths: if paths.is_empty() { default.paths } else { paths },
+        degraded_at: m.percent("degraded_at").within(1.0..=100.0).or(default.degraded_at),
+        writable: m.flag("writable").or(default.writable),
+    };
+    Some(Read::new(format!("{settings:?}"), Disk::new(settings)))
+}
 
 /// What a `disk` check asks.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,10 +65,14 @@ impl Disk {
 
     async fn ask(&self) -> Outcome {
         let writable = self.settings.writable;
-        let looks = self.settings.paths.iter().zip(&self.hung).map(|(path, hung)| look(path.clone(), writable, hung));
+        let looks =
+            self.settings.paths.iter().zip(&self.hung).map(|(path, hung)| look(path.clone(), writable, hung));
         let views = join_all(looks).await;
         let judged = self.settings.paths.iter().zip(views);
-        summary(judged.map(|(path, view)| (path.display().to_string(), view)).collect(), self.settings.degraded_at)
+        summary(
+            judged.map(|(path, view)| (path.display().to_string(), view)).collect(),
+            self.settings.degraded_at,
+        )
     }
 }
 
@@ -130,7 +152,9 @@ fn summary(views: Vec<(String, View)>, degraded_at: f64) -> Outcome {
             figures.push(Figure::gauge("disk_size_bytes", size, Unit::Bytes).label("path", &path));
             if files.size() > 0 {
                 let percent = files.used_percent();
-                figures.push(Figure::gauge("disk_files_used_percent", percent, Unit::Percent).label("path", path));
+                figures.push(
+                    Figure::gauge("disk_files_used_percent", percent, Unit::Percent).label("path", path),
+                );
             }
         }
     }
@@ -149,14 +173,17 @@ fn judge(path: &str, view: View, degraded_at: f64) -> Outcome {
             (Status::Unhealthy, _) => {
                 Outcome::unhealthy("disk_full", format!("{path} has next to no space left: free some now"))
             }
-            (_, Status::Unhealthy) => {
-                Outcome::unhealthy("files_exhausted", format!("{path} can hold no more files: remove some now"))
-            }
-            (Status::Degraded, _) => {
-                Outcome::degraded("disk_filling", format!("{path} is at least {degraded_at} % full: free space"))
-            }
+            (_, Status::Unhealthy) => Outcome::unhealthy(
+                "files_exhausted",
+                format!("{path} can hold no more files: remove some now"),
+            ),
+            (Status::Degraded, _) => Outcome::degraded(
+                "disk_filling",
+                format!("{path} is at least {degraded_at} % full: free space"),
+            ),
             (_, Status::Degraded) => {
-                let message = format!("{path} holds at least {degraded_at} % of the files it can hold: remove some");
+                let message =
+                    format!("{path} holds at least {degraded_at} % of the files it can hold: remove some");
                 Outcome::degraded("files_filling", message)
             }
             _ => Outcome::healthy(),
@@ -166,15 +193,18 @@ fn judge(path: &str, view: View, degraded_at: f64) -> Outcome {
             Outcome::unhealthy("not_writable", message)
         }
         View::Hung => {
-            let message = format!("the file system of {path} has not answered an earlier look: look at its mount");
+            let message =
+                format!("the file system of {path} has not answered an earlier look: look at its mount");
             Outcome::unhealthy("path_hung", message)
         }
-        View::Failed(Errno::NOENT) => {
-            Outcome::unhealthy("path_missing", format!("{path} does not exist: mount it, or correct the path"))
-        }
-        View::Failed(Errno::ACCESS) => {
-            Outcome::unhealthy("permission_denied", format!("this user may not reach {path}: change its permissions"))
-        }
+        View::Failed(Errno::NOENT) => Outcome::unhealthy(
+            "path_missing",
+            format!("{path} does not exist: mount it, or correct the path"),
+        ),
+        View::Failed(Errno::ACCESS) => Outcome::unhealthy(
+            "permission_denied",
+            format!("this user may not reach {path}: change its permissions"),
+        ),
         View::Failed(errno) => Outcome::unhealthy("io_error", format!("{path} cannot be looked at: {errno}")),
     }
 }

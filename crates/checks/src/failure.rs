@@ -13,7 +13,7 @@ pub(crate) struct Failure {
     pub(crate) reason: Cow<'static, str>,
     /// What a human should know and do.
     pub(crate) message: String,
-    /// The cause lies in this process (no free file descriptor): nothing is known of the other side.
+    /// The cause lies in this process (no free file descriptor) or its settings: nothing is known of the other side.
     pub(crate) ours: bool,
 }
 
@@ -21,6 +21,11 @@ impl Failure {
     /// A failure of the other side.
     pub(crate) fn theirs(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
         Self { reason: reason.into(), message: message.into(), ours: false }
+    }
+
+    /// A failure of this process or of its settings.
+    pub(crate) fn ours(reason: &'static str, message: impl Into<String>) -> Self {
+        Self { reason: reason.into(), message: message.into(), ours: true }
     }
 
     /// Unhealthy, or unknown when the cause is ours.
@@ -36,7 +41,7 @@ impl Failure {
     pub(crate) fn io(error: &io::Error, target: &str, thing: &str) -> Self {
         if is_ours(error) {
             let message = format!("this process cannot open a connection ({error}): raise its limits");
-            return Self { reason: "local_limit".into(), message, ours: true };
+            return Self::ours("local_limit", message);
         }
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::tls(tls, target);

@@ -1,15 +1,23 @@
-//! The built-in checks: one file per kind. When a check runs and how its answers count is `farol-health`'s.
+//! The built-in checks: one file per kind, one line in [`KINDS`]. When a check runs and how its answers count is
+//! `farol-health`'s.
 
 mod address;
+pub mod discover;
 pub mod disk;
 mod failure;
 pub mod http;
 mod kept;
+mod kind;
 pub mod memory;
 pub mod postgres;
 pub mod redis;
+mod registrations;
 mod room;
 pub mod system;
+mod target;
 pub mod tcp;
 
 pub use address::Address;
+pub use discover::discover;
+pub use kind::{KINDS, Kind};
+pub use registrations::registrations;

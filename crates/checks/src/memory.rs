@@ -3,11 +3,24 @@
 
 mod cgroup;
 
+use crate::kind::{Kind, Read};
 use crate::room::Room;
-use farol_health::{Check, Figure, Outcome, Status, Unit};
+use farol_config::Map;
+use farol_health::{Check, Dependency, Figure, Outcome, Status, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::path::Path;
+
+pub(crate) const KIND: Kind = Kind { name: "memory", host: true, dependency: Dependency::Other, read };
+
+fn read(m: &mut Map<'_>) -> Option<Read> {
+    let default = Settings::default();
+    let settings = Settings {
+        of: m.one_of("of", &[("auto", Of::Auto), ("machine", Of::Machine)]).or(default.of),
+        degraded_at: m.percent("degraded_at").within(1.0..=100.0).or(default.degraded_at),
+    };
+    Some(Read::new(format!("{settings:?}"), Memory::new(settings)))
+}
 
 /// Whose memory is meant.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -54,7 +67,9 @@ impl Memory {
         };
         match limited.map(|room| (room, "cgroup")).or_else(|| machine().map(|room| (room, "machine"))) {
             Some((room, of)) => judge(room, self.settings.degraded_at).with_fact("of", of),
-            None => Outcome::unknown("unreadable", "/proc/meminfo cannot be read: mount /proc for this process"),
+            None => {
+                Outcome::unknown("unreadable", "/proc/meminfo cannot be read: mount /proc for this process")
+            }
         }
     }
 }
@@ -92,13 +107,16 @@ fn judge(room: Room, degraded_at: f64) -> Outcome {
             Outcome::unhealthy("memory_full", "next to no memory is left: stop something, or add memory")
         }
         Status::Degraded => {
-            let message = format!("at least {degraded_at} % of the memory is used: find what grows, or add memory");
+            let message =
+                format!("at least {degraded_at} % of the memory is used: find what grows, or add memory");
             Outcome::degraded("memory_filling", message)
         }
         _ => Outcome::healthy(),
     };
     outcome
-        .with(Figure::gauge("memory_used_percent", room.used_percent(), Unit::Percent).shown_as("memory_usage"))
+        .with(
+            Figure::gauge("memory_used_percent", room.used_percent(), Unit::Percent).shown_as("memory_usage"),
+        )
         .with(Figure::gauge("memory_available_bytes", room.available as f64, Unit::Bytes))
         .with(Figure::gauge("memory_limit_bytes", room.size() as f64, Unit::Bytes))
 }

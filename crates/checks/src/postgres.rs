@@ -4,6 +4,7 @@
 
 mod activity;
 mod handshake;
+mod read;
 mod reason;
 
 use crate::address::Address;
@@ -19,6 +20,7 @@ use std::str::FromStr;
 use tokio::time::Instant;
 
 pub(crate) use handshake::answers;
+pub(crate) use read::KIND;
 
 /// What should listen, in messages.
 const THING: &str = "PostgreSQL";
@@ -40,7 +42,9 @@ impl Settings {
     /// Says what is wrong with the URL, without repeating it: it may hold a password.
     pub fn from_url(url: &str) -> Result<Self, String> {
         if !(url.starts_with("postgres://") || url.starts_with("postgresql://")) {
-            return Err("it must begin with `postgres://`, for instance `postgres://app@127.0.0.1/app`".into());
+            return Err(
+                "it must begin with `postgres://`, for instance `postgres://app@127.0.0.1/app`".into()
+            );
         }
         let options = PgConnectOptions::from_str(url)
             .map_err(|_| "it is not a PostgreSQL URL; write for instance `postgres://app@127.0.0.1/app`")?;
@@ -53,6 +57,13 @@ impl Settings {
             None => Address::Tcp(bare, options.get_port()),
         };
         Ok(Self { address, login: Some(options) })
+    }
+
+    /// Logs in with this password instead of the URL's.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.login = self.login.map(|login| login.password(password));
+        self
     }
 
     /// Asks only whether the server accepts connections.
@@ -111,7 +122,7 @@ impl Postgres {
     }
 
     fn failure(&self, error: &sqlx::Error) -> Failure {
-        reason::of(error, &self.settings.address.to_string())
+        reason::of(error, &self.settings.address)
     }
 }
 

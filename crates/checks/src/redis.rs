@@ -3,6 +3,7 @@
 
 mod info;
 mod ping;
+mod read;
 mod reason;
 
 use crate::address::Address;
@@ -19,6 +20,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 pub(crate) use ping::answers;
+pub(crate) use read::KIND;
 
 /// What should listen, in messages.
 const THING: &str = "Redis";
@@ -59,6 +61,13 @@ impl Settings {
         let password = info.redis_settings().password().map(str::to_owned);
         let client = Client::open(anonymous(info)).map_err(|_| WRONG)?;
         Ok(Self { address, login: Some(Login { client, username, password }) })
+    }
+
+    /// Logs in with this password instead of the URL's.
+    #[must_use]
+    pub fn password(mut self, password: &str) -> Self {
+        self.login = self.login.map(|login| Login { password: Some(password.to_owned()), ..login });
+        self
     }
 
     /// Asks only whether a Redis answers.

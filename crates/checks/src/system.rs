@@ -2,12 +2,21 @@
 //! `/health/detailed`. Measures the machine, not a cgroup; alerts on it are the rules' work.
 
 use crate::disk::bytes_of;
+use crate::kind::{Kind, Read};
 use crate::memory::machine;
 use crate::room::Room;
-use farol_health::{Check, Figure, Outcome, Status, Unit};
+use farol_health::{Check, Dependency, Figure, Outcome, Status, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+
+/// It has nothing to set.
+pub(crate) const KIND: Kind = Kind {
+    name: "system",
+    host: true,
+    dependency: Dependency::Other,
+    read: |_| Some(Read::new(String::new(), System::new())),
+};
 
 /// Degraded from so many per hundred.
 const CPU_DEGRADED_AT: f64 = 85.0;

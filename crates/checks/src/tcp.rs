@@ -1,9 +1,18 @@
 //! Kind `tcp`: something accepts connections at an address. Says nothing of what it speaks.
 
 use crate::address::Address;
-use farol_health::{Check, Outcome};
+use crate::kind::{Kind, Read};
+use farol_config::Map;
+use farol_health::{Check, Dependency, Outcome};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+
+pub(crate) const KIND: Kind = Kind { name: "tcp", host: false, dependency: Dependency::Other, read };
+
+fn read(m: &mut Map<'_>) -> Option<Read> {
+    let settings = Settings { address: m.host_port("address").required().into() };
+    Some(Read::new(format!("{settings:?}"), Tcp::new(settings)))
+}
 
 /// What a `tcp` check asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -1,3 +1,5 @@
+//! A file, the environment and flags become a checked value or a list of problems.
+//!
 #![doc = include_str!("../README.md")]
 
 mod map;

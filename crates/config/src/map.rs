@@ -14,8 +14,10 @@ use crate::source::{no_list, no_map};
 use crate::suggest;
 use crate::taken::Taken;
 
+/// How many unknown keys of one map are told one by one.
+const TOLD: usize = 100;
 /// The most known keys that an unknown one's message lists.
-const LISTED: usize = 24;
+const LISTED: usize = 48;
 
 /// Takes values out of one map of the configuration. Every getter makes its key known; a wrong value is
 /// recorded as a problem and reading goes on with a default or stand-in, so that all problems come at once.
@@ -53,16 +55,24 @@ impl<'t> Map<'t> {
 
     /// Ends the reading: what was taken, and the problems, those of unknown keys included.
     pub(crate) fn finish(mut self) -> (Vec<(String, Taken)>, Vec<Problem>) {
-        for entry in self.entries {
-            if !self.known.contains(&entry.key) {
-                let message = self.unknown(&entry.key);
-                self.problems.push(Problem::new(&entry.origin, &join(&self.path, &entry.key), message));
-            }
+        let unknown: Vec<&Entry> =
+            self.entries.iter().filter(|entry| !self.known.contains(&entry.key)).collect();
+        for entry in unknown.iter().take(TOLD) {
+            let message = self.unknown(&entry.key);
+            let key = before_colon(&entry.key);
+            self.problems.push(Problem::new(&entry.origin, &join(&self.path, key), message));
+        }
+        if let Some(entry) = unknown.get(TOLD) {
+            let message = format!("from here on {} more unknown keys", unknown.len() - TOLD);
+            self.problems.push(Problem::new(&entry.origin, &self.path, message));
         }
         (self.taken, self.problems)
     }
 
     fn unknown(&self, key: &str) -> String {
+        if before_colon(key).len() < key.len() {
+            return format!("a space is missing after {}", quoted(&format!("{}:", before_colon(key))));
+        }
         let word = quoted(key);
         if let Some(meant) = suggest::nearest(key, self.known.iter().map(String::as_str)) {
             return format!("unknown key {word}; did you mean `{meant}`?");
@@ -93,10 +103,10 @@ impl<'t> Map<'t> {
         &self.origin
     }
 
-    /// Whether a key is set (to something). Does not make it known.
+    /// Whether a key is written, even with nothing after it. Does not make it known.
     #[must_use]
     pub fn has(&self, key: &str) -> bool {
-        self.find(key).is_some()
+        self.entries.iter().any(|entry| entry.key == key)
     }
 
     /// The keys that are written here. Does not make them known.
@@ -162,6 +172,11 @@ impl<'t> Map<'t> {
         };
         self.problems.push(Problem::new(&node.origin, path, message));
     }
+}
+
+/// The key that was meant by `{password:hunter2}`, which YAML takes as one long key: what follows may be secret.
+fn before_colon(key: &str) -> &str {
+    key.split(':').next().unwrap_or_default()
 }
 
 /// What a reader wants to find.

@@ -4,6 +4,9 @@
 use crate::problem::{Origin, Problem};
 use std::collections::HashMap;
 
+/// Longer paths stop growing: sixty-four long keys would else be repeated in each of many problems.
+const MAX_PATH: usize = 512;
+
 /// Which kind of source a value came from; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Layer {
@@ -125,7 +128,10 @@ pub(crate) fn is_null(text: &str) -> bool {
     matches!(text, "" | "~" | "null" | "Null" | "NULL")
 }
 
-/// `agent` and `name` → `agent.name`.
+/// `agent` and `name` → `agent.name`. A path that nobody could read any more stops growing.
 pub(crate) fn join(path: &str, key: &str) -> String {
+    if path.len() > MAX_PATH {
+        return path.to_owned();
+    }
     if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
 }

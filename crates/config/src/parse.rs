@@ -5,7 +5,7 @@ mod words;
 
 use crate::node::{Entry, Layer, Node, Value, join};
 use crate::problem::{Origin, Problem, quoted};
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Tag};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use std::sync::Arc;
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// The deepest nesting of lists and maps.
 const MAX_DEPTH: usize = 64;
+/// The longest key.
+const MAX_KEY: usize = 256;
 /// The most values of one file, after its aliases are followed.
 const MAX_VALUES: usize = 200_000;
 /// The most text of one file, after its aliases are followed.
@@ -34,7 +36,7 @@ pub(crate) fn parse(path: &Arc<str>, bytes: &[u8]) -> Result<Parsed, Vec<Problem
     let text = text_of(path, bytes).map_err(|problem| vec![problem])?;
     let mut builder = Builder::new(path);
     match builder.build(text) {
-        Ok(()) => Ok(builder.finish()),
+        Ok(()) => builder.finish(),
         Err(problem) => {
             builder.problems.push(problem);
             Err(builder.problems)
@@ -118,29 +120,49 @@ impl<'p> Builder<'p> {
         }
     }
 
-    fn finish(mut self) -> Parsed {
-        let start = Origin::file(self.path, 1, 1);
+    /// The root map, once the text is at its end.
+    fn finish(mut self) -> Result<Parsed, Vec<Problem>> {
         let root = match self.root.take() {
             Some(node) if matches!(node.value, Value::Map(_)) => node,
             Some(node) if !node.is_null() => {
                 let message = format!("is {} at its top; a map of `key: value` lines is wanted", node.kind());
                 self.problems.push(Problem::new(&node.origin, "", message));
-                Node::empty_map(start, Layer::File)
+                return Err(self.problems);
             }
-            _ => Node::empty_map(start, Layer::File),
+            _ => Node::empty_map(Origin::file(self.path, 1, 1), Layer::File),
         };
-        Parsed { root, problems: self.problems }
+        Ok(Parsed { root, problems: self.problems })
     }
 
     fn build(&mut self, text: &str) -> Result<(), Problem> {
         let mut parser = Parser::new_from_str(text);
         while let Some(event) = parser.next_event() {
-            let (event, span) = event.map_err(|error| {
-                Problem::new(&self.origin(*error.marker()), "", words::plain(error.info()))
-            })?;
+            let (event, span) = event.map_err(|error| self.malformed(text, &error))?;
             self.event(event, self.origin(span.start))?;
         }
         Ok(())
+    }
+
+    /// The parser's error in plain words, at the line that a human would point at.
+    fn malformed(&self, text: &str, error: &ScanError) -> Problem {
+        let mut message = words::plain(error.info());
+        let opened = self.stack.last().map(|frame| &frame.origin);
+        if let (Some(Origin::File { line, .. }), true) = (opened, error.info().contains("parsing a flow")) {
+            message = format!("{message}; it is opened in line {line}");
+        }
+        let marker = *error.marker();
+        let at_end = marker.index() >= text.chars().count();
+        let origin = if at_end || words::is_seen_a_line_late(error.info()) {
+            let before = text.lines().take(marker.line().saturating_sub(1)).enumerate();
+            let written =
+                before.filter(|(_, line)| !line.trim().is_empty() && !line.trim_start().starts_with('#'));
+            written
+                .last()
+                .map(|(index, line)| Origin::file(self.path, index + 1, line.trim_end().chars().count()))
+        } else {
+            None
+        };
+        Problem::new(&origin.unwrap_or_else(|| self.origin(marker)), "", message)
     }
 
     fn origin(&self, marker: Marker) -> Origin {
@@ -247,34 +269,32 @@ impl<'p> Builder<'p> {
         Ok(())
     }
 
+    /// Takes a node as the key of the innermost map, or refuses it.
     fn key(&mut self, node: Node) {
-        let path = self.key_path();
         let Some(Frame { open: Open::Map { lines, key, .. }, .. }) = self.stack.last_mut() else { return };
         let Origin::File { line, .. } = node.origin else { return };
         let refused = match &node.value {
-            Value::Scalar { text, .. } if text.is_empty() => Some("has no text before the `:`".to_owned()),
+            Value::Scalar { text, .. } if text.is_empty() => "a key is missing before the `:`".to_owned(),
+            Value::Scalar { text, .. } if text.len() > MAX_KEY => {
+                format!("a key is at most {MAX_KEY} bytes long; is a line end or a quote missing?")
+            }
             Value::Scalar { text, plain: true } if text == "<<" => {
-                Some("merge keys (`<<`) are not part of YAML 1.2; write the keys out".to_owned())
+                "merge keys (`<<`) are not part of YAML 1.2; write the keys out".to_owned()
             }
-            Value::Scalar { text, .. } => lines
-                .insert(text.clone(), line)
-                .map(|first| format!("is given twice; the first is in line {first}. Remove one of them")),
-            Value::List(_) | Value::Map(_) => {
-                Some(format!("a key is a single word, this one is {}", node.kind()))
-            }
+            Value::Scalar { text, .. } => match lines.insert(text.clone(), line) {
+                None => {
+                    *key = Key::Have(text.clone(), node.origin);
+                    return;
+                }
+                Some(first) => {
+                    format!("{} is given twice, first in line {first}; remove one of them", quoted(text))
+                }
+            },
+            Value::List(_) | Value::Map(_) => format!("a key is a single word, this one is {}", node.kind()),
         };
-        let text = match node.value {
-            Value::Scalar { text, .. } => text,
-            Value::List(_) | Value::Map(_) => String::new(),
-        };
-        *key = match refused {
-            None => Key::Have(text, node.origin),
-            Some(message) => {
-                let at = if text.is_empty() { path } else { join(&path, &text) };
-                self.problems.push(Problem::new(&node.origin, &at, message));
-                Key::Refused
-            }
-        };
+        *key = Key::Refused;
+        let problem = Problem::new(&node.origin, &self.key_path(), refused);
+        self.problems.push(problem);
     }
 
     /// The key that stands open, for instance `agent.checks[2].interval`.
@@ -302,3 +322,6 @@ impl<'p> Builder<'p> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

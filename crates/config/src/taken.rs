@@ -81,14 +81,14 @@ fn push(out: &mut String, text: &str) {
 /// A scalar that every YAML reader understands as this text.
 fn scalar(text: &str, is_text: bool) -> String {
     let simple = |c: char| c.is_ascii_alphanumeric() || "_./:%+-@ ".contains(c);
-    let plain = text.starts_with(|c: char| c.is_ascii_alphanumeric() || "_./+-".contains(c))
-        && text.chars().all(simple)
-        && !text.contains(": ")
-        && !text.ends_with([':', ' '])
-        && !text.starts_with("- ")
-        && !matches!(text, "-" | "---" | "...")
-        && !is_null(text)
-        && !(is_text && looks_typed(text));
+    let plain =
+        text.trim_start_matches(['-', '+', '.', '/']).starts_with(|c: char| c.is_ascii_alphanumeric())
+            && text.find(|c: char| c.is_ascii_alphanumeric()).is_some_and(|at| at < 3)
+            && text.chars().all(simple)
+            && !text.contains(": ")
+            && !text.ends_with([':', ' '])
+            && !is_null(text)
+            && !(is_text && looks_typed(text));
     if plain { text.to_owned() } else { double_quoted(text) }
 }
 
@@ -119,3 +119,6 @@ fn double_quoted(text: &str) -> String {
     out.push('"');
     out
 }
+
+#[cfg(test)]
+mod tests;

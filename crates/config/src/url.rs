@@ -115,6 +115,12 @@ impl FromStr for Url {
         if first.host.is_empty() && needs_host.contains(&scheme.as_str()) {
             return Err("names no host".to_owned());
         }
+        let cut_short = !authority.contains('@') && authority.contains(':') && rest[length..].contains('@');
+        if cut_short && !needs_host.contains(&scheme.as_str()) {
+            return Err(
+                "has an `@` after a `/`, `?` or `#`; write those in a password as %2F, %3F, %23".to_owned()
+            );
+        }
         let start = scheme.len() + "://".len();
         Ok(Self { text: format!("{scheme}://{rest}"), authority: start..start + length, first })
     }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 /// One question about one thing beside us.
 ///
-/// The checker drops the future at its deadline, so it must be safe to cancel at any await. It must not block its
-/// thread: what blocks cannot be dropped, holds one thread of the runtime, and is not run again until it ends.
+/// The checker drops the future at its deadline, so it must be safe to cancel at any await. What must block does so
+/// in `tokio::task::block_in_place` or `spawn_blocking`: code that simply holds its thread can stop the timers of
+/// the whole process, which liveness then tells. A run that cannot be dropped is not run again until it ends.
 pub trait Check: Send + Sync + 'static {
     /// The kind as it stands in the configuration, for instance `postgres`.
     fn kind(&self) -> &'static str;

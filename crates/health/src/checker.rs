@@ -130,7 +130,8 @@ impl Checker {
         self.0.snapshot.load_full()
     }
 
-    /// When the scheduler last passed by, on the boot clock: it does so at least every 50 ms while it runs.
+    /// When the scheduler last passed by, on the boot clock: every 50 ms while
+    /// a check runs, every second otherwise.
     #[must_use]
     pub fn heartbeat(&self) -> u64 {
         self.0.heartbeat_ms.load(Ordering::Relaxed)

@@ -1,4 +1,5 @@
 //! What *healthy* means: statuses, checks, counting, aggregation and the documents that probes read.
+#![doc = include_str!("../README.md")]
 
 pub mod aggregate;
 mod check;

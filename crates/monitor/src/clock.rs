@@ -37,10 +37,20 @@ impl Clock {
         Self(Mutex::new(State { last_tick_ms: boot_ms(), blind_ms: 0 }))
     }
 
-    /// Now.
+    /// Now. After a gap that the next tick will tell as blind, time stands where it stood at the last one: what comes
+    /// in before that tick must not be dated later than what comes after it.
     #[must_use]
     pub fn now(&self) -> Moment {
-        Self::moment(&self.0.lock(), boot_ms(), wall_ms())
+        self.now_at(boot_ms(), wall_ms())
+    }
+
+    fn now_at(&self, boot_ms: u64, wall_ms: i64) -> Moment {
+        let state = self.0.lock();
+        let mut moment = Self::moment(&state, boot_ms, wall_ms);
+        if boot_ms.saturating_sub(state.last_tick_ms) > BLIND_AFTER_MS {
+            moment.run_ms = state.last_tick_ms.saturating_sub(state.blind_ms);
+        }
+        moment
     }
 
     /// The monitor's own tick. Tells the blind interval that it ends, in unix milliseconds.
@@ -81,5 +91,16 @@ mod tests {
         assert_eq!(moment.run_ms, 3_000);
         let (moment, blind) = clock.tick_at(63_250, 110_250);
         assert_eq!((moment.run_ms, blind), (3_250, None));
+    }
+
+    #[test]
+    fn what_comes_in_after_a_pause_and_before_the_tick_is_not_dated_later_than_what_follows() {
+        let clock = Clock(Mutex::new(State { last_tick_ms: 1_000, blind_ms: 0 }));
+        assert_eq!(clock.now_at(2_900, 0).run_ms, 2_900);
+        let before = clock.now_at(30_000_000, 0);
+        assert_eq!((before.run_ms, before.boot_ms), (1_000, 30_000_000));
+        let (tick, _) = clock.tick_at(30_000_001, 1);
+        assert_eq!(tick.run_ms, 1_000);
+        assert_eq!(clock.now_at(30_000_101, 0).run_ms, 1_100);
     }
 }

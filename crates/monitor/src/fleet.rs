@@ -9,6 +9,7 @@ mod component;
 mod effects;
 mod layout;
 mod names;
+mod page;
 
 pub use agent::{
     Agent, Farewell, Live, Presence, Reported, SampleError, Samples, StreamLink, Told, forget_after_ms,
@@ -88,6 +89,12 @@ impl Fleet {
     pub fn connect(&self, id: &str, hello: &Hello, now: Moment, replace: Option<u64>) -> Connection {
         let agent = self.agent_or_new(id, hello, now);
         let mut live = agent.live.lock();
+        if live.is_forgotten {
+            // It was forgotten since it was looked up; it is out of the map, or will be in a moment.
+            drop(live);
+            self.agents.write().retain(|_, known| !Arc::ptr_eq(known, &agent));
+            return self.connect(id, hello, now, replace);
+        }
         if let Some(open) = &live.stream {
             let gone = open.boot == hello.boot
                 || open.goodbye.load(Ordering::Relaxed)
@@ -215,6 +222,7 @@ impl Fleet {
         let mut live = agent.live.lock();
         live.remove_components(&agent.id, |_| true, &self.board, now, effects);
         effects.events.push(Event::new(EventKind::AgentForgotten, now.wall_ms).agent(&agent.id));
+        live.forget();
         effects.forgotten.push(agent.key);
     }
 
@@ -266,3 +274,6 @@ impl Fleet {
         self.board.lock().groups()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,29 @@
 //! The live health of the fleet: ingest, state, store, probes, scrape.
+//!
+//! [`Monitor::bind`] opens the store and the sockets, [`Monitor::run`] starts the parts. A report goes through
+//! [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
+pub mod app;
+pub mod arguments;
 pub mod clock;
+pub mod config;
+pub mod events;
 pub mod fleet;
+pub mod grpc_health;
 pub mod history;
+pub mod http;
+pub mod ingest;
 pub mod journal;
+mod monitor;
+pub mod outlet;
+mod own;
+pub mod process;
+mod reload;
+pub mod scrape;
 pub mod store;
+mod ticker;
 pub mod uptime;
+
+pub use config::Config;
+pub use monitor::{Addresses, Listeners, Monitor};
+pub use reload::{ReloadRequest, Reloader};

@@ -85,7 +85,7 @@ impl Handle {
     }
 
     /// Registers a cleanup for CLEANUP_RESOURCES. The last registered runs first, each under its own
-    /// deadline; when all deadlines together exceed the phase's budget each gets its share of it.
+    /// deadline. When they exceed the phase's budget together, the longest are shortened, to one length.
     pub fn cleanup<C, F>(&self, name: impl Into<Cow<'static, str>>, deadline: Duration, cleanup: C)
     where
         C: FnOnce() -> F + Send + 'static,
@@ -94,6 +94,13 @@ impl Handle {
     {
         let run = Box::new(move || async move { cleanup().await.failure() }.boxed());
         self.shared.cleanups.lock().push(Cleanup { name: name.into(), deadline, run });
+    }
+
+    /// Something that must be over before draining begins, such as a client of this very process that says
+    /// its last word through a listener of this process: hold the guard until it is. STOP_ACCEPTING_REQUESTS
+    /// waits for all guards, at most for its budget.
+    pub fn before_draining(&self, name: impl Into<Cow<'static, str>>) -> Entered {
+        self.shared.first.enter(name.into())
     }
 
     /// Something that must be over before the cleanups begin: hold the guard until it is.

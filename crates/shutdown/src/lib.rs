@@ -1,16 +1,20 @@
 #![doc = include_str!("../README.md")]
 //! This file is a map; it decides nothing.
 
+mod data_dir;
 pub mod exit;
 mod handle;
 pub mod listener;
 mod phase;
+mod ready_file;
 pub mod signal;
 mod supervisor;
 mod task;
 
+pub use data_dir::{DataDir, DataDirError};
 pub use handle::Handle;
 pub use phase::{Budgets, Delay, Phase};
+pub use ready_file::Ready;
 pub use supervisor::Supervisor;
 pub use supervisor::report::{ExitReport, PhaseTook, Reason};
 pub use supervisor::roster::Entered;

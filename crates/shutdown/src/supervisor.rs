@@ -59,17 +59,17 @@ impl Supervisor {
         let shared = &self.handle.shared;
         shared.running();
         shared.stopping.cancelled().await;
-        let (reason, never_ran) = {
+        let (reason, never_served) = {
             let course = shared.course.lock();
             (
                 course.reason.clone().expect("`stopping` is cancelled after the reason is set"),
-                course.never_ran,
+                course.never_served,
             )
         };
         tracing::info!(reason = %reason, "shutdown begins");
         let mut phases = Vec::with_capacity(4);
-        let delay = if never_ran { Duration::ZERO } else { shared.delay() };
-        phases.push(phase(shared, Phase::StopAcceptingRequests, tokio::time::sleep(delay)).await);
+        let delay = if never_served { Duration::ZERO } else { shared.delay() };
+        phases.push(phase(shared, Phase::StopAcceptingRequests, stop_accepting(shared, delay)).await);
         phases.push(phase(shared, Phase::DrainConnections, drain(shared)).await);
         phases.push(phase(shared, Phase::CleanupResources, clean(shared)).await);
         let mut stragglers = Vec::new();
@@ -94,6 +94,14 @@ async fn phase(shared: &Shared, phase: Phase, work: impl Future<Output = ()>) ->
     let took = began.elapsed();
     tracing::info!(phase = phase.as_str(), duration_ms = took.as_millis(), "phase ended");
     PhaseTook { phase, took }
+}
+
+/// Serves on for the delay, and until those who need the listeners for their last word have said it.
+async fn stop_accepting(shared: &Shared, delay: Duration) {
+    let said = timeout(shared.budgets.stop_accepting, shared.first.emptied());
+    if tokio::join!(tokio::time::sleep(delay), said).1.is_err() {
+        tracing::warn!(left = ?shared.first.names(), "draining begins without waiting any longer");
+    }
 }
 
 /// Lets listeners and streams finish; at the end of the budget the listeners abort what is left.

@@ -2,6 +2,7 @@
 //! somebody last asked.
 
 use super::limits::{CatalogFull, Limits};
+use farol_wire::limits::MAX_ID;
 use std::collections::BTreeSet;
 
 /// What the defined set gained and lost. Bounded: what came and went in between is in neither.
@@ -57,7 +58,7 @@ struct Ids {
 
 impl Ids {
     fn give(&mut self) -> Option<u32> {
-        self.last = self.last.checked_add(1)?;
+        self.last = Some(self.last + 1).filter(|id| *id <= MAX_ID)?;
         self.defined.insert(self.last);
         Some(self.last)
     }
@@ -92,6 +93,10 @@ impl Books {
         self.limits
     }
 
+    pub(super) fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
     pub(super) fn generation(&self) -> u64 {
         self.generation
     }
@@ -111,7 +116,7 @@ impl Books {
 
     /// Whether one more series may be defined.
     pub(super) fn has_room(&self) -> bool {
-        self.series_len < self.limits.series && self.series.last < u32::MAX
+        self.series_len < self.limits.series && self.series.last < MAX_ID
     }
 
     pub(super) fn new_source(&mut self, defined: usize) -> Result<u32, CatalogFull> {
@@ -198,11 +203,11 @@ mod tests {
     #[test]
     fn when_all_ids_are_given_nothing_more_is_defined() {
         let mut books = Books::new(Limits::default());
-        books.series.last = u32::MAX - 1;
-        assert_eq!(books.new_series(), Some(u32::MAX));
+        books.series.last = MAX_ID - 1;
+        assert_eq!(books.new_series(), Some(MAX_ID));
         assert_eq!(books.new_series(), None);
-        books.sources.last = u32::MAX;
+        books.sources.last = MAX_ID;
         assert_eq!(books.new_source(0), Err(CatalogFull::Sources));
-        assert_eq!((books.series.last, books.series_len()), (u32::MAX, 1));
+        assert_eq!((books.series.last, books.series_len()), (MAX_ID, 1));
     }
 }

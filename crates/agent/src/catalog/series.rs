@@ -5,8 +5,9 @@ use farol_series::Encoding;
 use std::borrow::Cow;
 use std::sync::Arc;
 
-/// Longest name of a series or a label, in bytes.
+/// Longest name of a series and of a label, in bytes.
 const LONGEST_NAME: usize = 200;
+const LONGEST_LABEL: usize = 128;
 /// Longest value of a label, in bytes.
 const LONGEST_VALUE: usize = 1_024;
 /// Most labels of one series.
@@ -93,17 +94,18 @@ impl Series {
         promised.widen(first)
     }
 
-    /// Whether every name is one that Prometheus knows (`[a-zA-Z_][a-zA-Z0-9_]*`, a series' also with `:`) and
-    /// nothing is longer than the wire carries.
+    /// Whether every name is one that Prometheus knows (`[a-zA-Z_][a-zA-Z0-9_]*`, a series' also with `:`, a label's
+    /// not with `__` in front) and nothing is longer than the wire carries.
     #[must_use]
     pub fn is_valid(&self) -> bool {
         name_is_valid(&self.name, true)
             && self.labels.len() <= MOST_LABELS
-            && self
-                .labels
-                .iter()
-                .all(|(name, value)| name_is_valid(name, false) && value.len() <= LONGEST_VALUE)
+            && self.labels.iter().all(|(name, value)| label_is_valid(name) && value.len() <= LONGEST_VALUE)
     }
+}
+
+fn label_is_valid(name: &str) -> bool {
+    name.len() <= LONGEST_LABEL && !name.starts_with("__") && name_is_valid(name, false)
 }
 
 fn name_is_valid(name: &str, colon: bool) -> bool {
@@ -194,6 +196,8 @@ mod tests {
             (Series::gauge("x".repeat(201), Unit::None), false),
             (Series::gauge("a", Unit::None).label("mount", "/a \"b\"\n"), true),
             (Series::gauge("a", Unit::None).label("a:b", ""), false),
+            (Series::gauge("a", Unit::None).label("__a", ""), false),
+            (Series::gauge("a", Unit::None).label("x".repeat(129), ""), false),
             (Series::gauge("a", Unit::None).label("a", "x".repeat(1_025)), false),
         ];
         for (series, valid) in cases {

@@ -1,3 +1,5 @@
+//! The catalog: ids, encodings, limits, and rows that decode to what went in.
+
 use super::*;
 use farol_health::{Kind, Unit};
 use farol_series::{Columns, Encoding};
@@ -186,6 +188,15 @@ fn components_keep_their_ids_and_take_their_series_along() {
     assert_eq!(catalog.component_index(second.component), Some(0));
     let again = catalog.add_component(component("db"), 5_000).unwrap();
     assert!(again.component > second.component && again.source > second.source);
+}
+
+#[test]
+fn a_check_that_moves_to_another_service_is_another_component() {
+    let mut catalog = Catalog::new(Limits { components: 1, ..Limits::default() });
+    let before = catalog.add_component(component("db"), 5_000).unwrap();
+    let after = catalog.add_component(Component { service: "t".into(), ..component("db") }, 5_000).unwrap();
+    assert!(after.component > before.component && after.source > before.source);
+    assert_eq!((catalog.components().count(), catalog.sources().count()), (1, 1));
 }
 
 /// What may happen to a catalog.

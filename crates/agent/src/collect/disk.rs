@@ -48,7 +48,7 @@ pub(super) struct Disk {
 impl Disk {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            diskstats: Text::new(config.proc.join("diskstats")),
+            diskstats: Text::of_records(config.proc.join("diskstats")),
             blocks: config.sys.join("class/block"),
             devices: Devices::new("disks", config.most_disks),
         }

@@ -8,7 +8,7 @@ use farol_health::Unit;
 use std::sync::Arc;
 
 /// Keys of `/proc/meminfo` (in KiB), each with the series that shows it.
-const SHOWN: [(&[u8], &str); 10] = [
+const SHOWN: [(&[u8], &str); 13] = [
     (b"MemTotal:", "system_memory_total_bytes"),
     (b"MemAvailable:", "system_memory_available_bytes"),
     (b"MemFree:", "system_memory_free_bytes"),
@@ -17,18 +17,22 @@ const SHOWN: [(&[u8], &str); 10] = [
     (b"Shmem:", "system_memory_shared_bytes"),
     (b"Slab:", "system_memory_slab_bytes"),
     (b"Dirty:", "system_memory_dirty_bytes"),
+    (b"Writeback:", "system_memory_writeback_bytes"),
+    (b"AnonPages:", "system_memory_anonymous_bytes"),
+    (b"Committed_AS:", "system_memory_committed_bytes"),
     (b"SwapTotal:", "system_swap_total_bytes"),
     (b"SwapFree:", "system_swap_free_bytes"),
 ];
 const TOTAL: usize = 0;
 const AVAILABLE: usize = 1;
-const SWAP_TOTAL: usize = 8;
-const SWAP_FREE: usize = 9;
+const SWAP_TOTAL: usize = 11;
+const SWAP_FREE: usize = 12;
 
 /// Keys of `/proc/vmstat`, each with its series; the first two count pages.
-const EVENTS: [(&[u8], &str); 4] = [
+const EVENTS: [(&[u8], &str); 5] = [
     (b"pswpin", "system_swap_in_bytes_total"),
     (b"pswpout", "system_swap_out_bytes_total"),
+    (b"pgfault", "system_memory_page_faults_total"),
     (b"pgmajfault", "system_memory_major_page_faults_total"),
     (b"oom_kill", "system_memory_oom_kills_total"),
 ];
@@ -53,7 +57,7 @@ impl Memory {
         let percent = |name| Arc::new(Series::gauge(name, Unit::Percent).digits(2));
         Self {
             meminfo: Text::new(config.proc.join("meminfo")),
-            vmstat: Text::new(config.proc.join("vmstat")),
+            vmstat: Text::of_records(config.proc.join("vmstat")),
             page_size: rustix::param::page_size() as u64,
             shown: SHOWN.map(|(_, name)| bytes(name)),
             used: bytes("system_memory_used_bytes"),

@@ -47,7 +47,7 @@ struct Told {
 impl Mounts {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            mountinfo: Text::new(config.proc.join(config.view).join("mountinfo")),
+            mountinfo: Text::of_records(config.proc.join(config.view).join("mountinfo")),
             root: config.root.clone(),
             most: config.most_mounts,
             told: Vec::new(),

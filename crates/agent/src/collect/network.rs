@@ -26,7 +26,7 @@ pub(super) struct Network {
 impl Network {
     pub(super) fn new(config: &Config) -> Self {
         Self {
-            dev: Text::new(config.proc.join(config.view).join("net/dev")),
+            dev: Text::of_records(config.proc.join(config.view).join("net/dev")),
             interfaces: Devices::new("interfaces", config.most_interfaces),
         }
     }

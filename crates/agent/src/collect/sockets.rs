@@ -7,15 +7,18 @@ use farol_health::Unit;
 use std::sync::Arc;
 
 /// Columns of `/proc/net/snmp`: protocol, name there, our series. The first goes up and down, the others only up.
-const SNMP: [(&[u8], &[u8], &str); 8] = [
+const SNMP: [(&[u8], &[u8], &str); 11] = [
     (b"Tcp:", b"CurrEstab", "system_tcp_connections"),
     (b"Tcp:", b"ActiveOpens", "system_tcp_connections_opened_total"),
     (b"Tcp:", b"PassiveOpens", "system_tcp_connections_accepted_total"),
     (b"Tcp:", b"AttemptFails", "system_tcp_attempts_failed_total"),
     (b"Tcp:", b"EstabResets", "system_tcp_connections_reset_total"),
+    (b"Tcp:", b"InSegs", "system_tcp_segments_received_total"),
+    (b"Tcp:", b"OutSegs", "system_tcp_segments_sent_total"),
     (b"Tcp:", b"RetransSegs", "system_tcp_segments_retransmitted_total"),
     (b"Tcp:", b"InErrs", "system_tcp_receive_errors_total"),
     (b"Udp:", b"InErrors", "system_udp_receive_errors_total"),
+    (b"Udp:", b"RcvbufErrors", "system_udp_receive_buffer_errors_total"),
 ];
 
 /// Pairs of `/proc/net/sockstat`: line, name there, our series.
@@ -110,12 +113,12 @@ mod tests {
     #[test]
     fn columns_of_snmp_are_found_by_their_names() {
         let text = b"Ip: Forwarding DefaultTTL\nIp: 2 64\n\
-            Tcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab RetransSegs InErrs\n\
-            Tcp: 1 -1 21 2 3 9 1 4 5\n\
-            Udp: InDatagrams InErrors\nUdp: 33 7\nUdpLite: InDatagrams InErrors\nUdpLite: 1 8\n";
-        assert_eq!(snmp(text), [1, 21, 2, 3, 9, 4, 5, 7].map(Some));
-        assert_eq!(snmp(b"Tcp: CurrEstab\nUdp: 4\nTcp: CurrEstab\n"), [None; 8]);
-        assert_eq!(snmp(b""), [None; 8]);
+            Tcp: RtoAlgorithm MaxConn ActiveOpens PassiveOpens AttemptFails EstabResets CurrEstab InSegs OutSegs RetransSegs InErrs\n\
+            Tcp: 1 -1 21 2 3 9 1 70 80 4 5\n\
+            Udp: InDatagrams InErrors RcvbufErrors\nUdp: 33 7 6\nUdpLite: InDatagrams InErrors\nUdpLite: 1 8\n";
+        assert_eq!(snmp(text), [1, 21, 2, 3, 9, 70, 80, 4, 5, 7, 6].map(Some));
+        assert_eq!(snmp(b"Tcp: CurrEstab\nUdp: 4\nTcp: CurrEstab\n"), [None; SNMP.len()]);
+        assert_eq!(snmp(b""), [None; SNMP.len()]);
     }
 
     #[test]

@@ -19,19 +19,33 @@ pub(super) struct Text {
     buffer: Vec<u8>,
     /// Whether many machines do without this file, so that its absence is no news.
     optional: bool,
+    /// Whether the kernel writes it record by record, so that a read may end before the file does.
+    records: bool,
     /// Whether its absence has been logged.
     told: bool,
 }
 
 impl Text {
-    /// A file that every Linux has.
+    /// A file that every Linux has and that the kernel gives in one piece.
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), file: None, buffer: Vec::new(), optional: false, told: false }
+        Self {
+            path: path.into(),
+            file: None,
+            buffer: Vec::new(),
+            optional: false,
+            records: false,
+            told: false,
+        }
     }
 
     /// A file that some kernels or machines do not have.
     pub(super) fn optional(path: impl Into<PathBuf>) -> Self {
         Self { optional: true, ..Self::new(path) }
+    }
+
+    /// A file that the kernel writes record by record: one line for each of something.
+    pub(super) fn of_records(path: impl Into<PathBuf>) -> Self {
+        Self { records: true, ..Self::new(path) }
     }
 
     /// The file as it is now. `None` when it cannot be read, which is logged once.
@@ -66,6 +80,8 @@ impl Text {
             }
             match file.read_at(&mut self.buffer[filled..], filled as u64) {
                 Ok(0) => return Ok(filled),
+                // One piece that leaves room is all there is: spares the read that would say so.
+                Ok(n) if !self.records && filled + n < self.buffer.len() => return Ok(filled + n),
                 Ok(n) => filled += n,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),

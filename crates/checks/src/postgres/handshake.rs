@@ -14,18 +14,27 @@ const MAX_ANSWER: usize = 8 * 1024;
 /// One run in `reachable` mode.
 pub(super) async fn ask(address: &Address) -> Outcome {
     match answers(address).await {
-        Ok(()) => {
+        Ok(Answered::Accepts) => {
             let mut outcome = Outcome::healthy();
             outcome.message =
                 "accepts connections; give the check a `url` with a user for queries and figures".into();
             outcome
         }
-        Err(failure) => failure.outcome(),
+        Ok(Answered::Refuses(failure)) | Err(failure) => failure.outcome(),
     }
 }
 
-/// Whether a PostgreSQL at `address` accepts connections.
-pub(crate) async fn answers(address: &Address) -> Result<(), Failure> {
+/// What a PostgreSQL said to a stranger's start-up message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// It would let the right user in.
+    Accepts,
+    /// It lets nobody in now, being full, or about to start or stop.
+    Refuses(Failure),
+}
+
+/// Asks what listens at `address`; an error when that is no PostgreSQL.
+pub(crate) async fn answers(address: &Address) -> Result<Answered, Failure> {
     let mut stream = address.connect(THING).await?;
     let answer = exchange(&mut *stream).await.map_err(|e| Failure::io(&e, &address.to_string(), THING))?;
     judge(&answer, &address.to_string())
@@ -61,16 +70,16 @@ fn startup() -> Vec<u8> {
     message
 }
 
-fn judge(answer: &Answer, target: &str) -> Result<(), Failure> {
+fn judge(answer: &Answer, target: &str) -> Result<Answered, Failure> {
     match answer.kind {
-        b'R' => Ok(()),
+        b'R' => Ok(Answered::Accepts),
         b'E' => {
             let code = field(&answer.body, b'C').unwrap_or_default();
             let said = field(&answer.body, b'M').unwrap_or_default();
             if code.starts_with("28") || code == "3D000" {
-                return Ok(());
+                return Ok(Answered::Accepts);
             }
-            Err(reason::sqlstate(&code, &said, target))
+            Ok(Answered::Refuses(reason::sqlstate(&code, &said, target)))
         }
         _ => Err(Failure::theirs(
             "not_postgres",
@@ -96,15 +105,17 @@ mod tests {
 
     #[test]
     fn a_server_that_wants_a_password_accepts_connections() {
-        assert_eq!(judge(&Answer { kind: b'R', body: vec![0, 0, 0, 10] }, "db"), Ok(()));
-        assert_eq!(judge(&error("28000"), "db"), Ok(()));
-        assert_eq!(judge(&error("3D000"), "db"), Ok(()));
+        assert_eq!(judge(&Answer { kind: b'R', body: vec![0, 0, 0, 10] }, "db"), Ok(Answered::Accepts));
+        assert_eq!(judge(&error("28000"), "db"), Ok(Answered::Accepts));
+        assert_eq!(judge(&error("3D000"), "db"), Ok(Answered::Accepts));
     }
 
     #[test]
     fn a_server_that_accepts_nobody_is_told_apart_from_another_server() {
-        assert_eq!(judge(&error("57P03"), "db").unwrap_err().reason, "not_accepting");
-        assert_eq!(judge(&error("53300"), "db").unwrap_err().reason, "too_many_connections");
+        for (code, reason) in [("57P03", "not_accepting"), ("53300", "too_many_connections")] {
+            let Ok(Answered::Refuses(failure)) = judge(&error(code), "db") else { panic!("{code}") };
+            assert_eq!(failure.reason, reason);
+        }
         assert_eq!(judge(&Answer { kind: 0, body: vec![] }, "db").unwrap_err().reason, "not_postgres");
     }
 
@@ -115,7 +126,7 @@ mod tests {
             let server = async move {
                 let mut request = vec![0; startup().len()];
                 theirs.read_exact(&mut request).await.unwrap();
-                theirs.write_all(&[b'E']).await.unwrap();
+                theirs.write_all(b"E").await.unwrap();
                 theirs.write_all(&length).await.unwrap();
                 theirs
             };

@@ -1,16 +1,26 @@
 //! What each error of PostgreSQL and of its driver is called, and what to do about it. Pure.
 
 use super::THING;
+use crate::address::Address;
 use crate::failure::Failure;
 use crate::failure::find;
 use std::io;
 
 /// Names an error met while connecting or asking.
-pub(super) fn of(error: &sqlx::Error, target: &str) -> Failure {
+pub(super) fn of(error: &sqlx::Error, address: &Address) -> Failure {
+    let target = &address.to_string();
     match error {
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
             sqlstate(&code, database.message(), target)
+        }
+        // No TCP connection misses a file: the settings name one, such as `sslrootcert`.
+        sqlx::Error::Io(error)
+            if error.kind() == io::ErrorKind::NotFound && matches!(address, Address::Tcp(..)) =>
+        {
+            let message =
+                format!("a file that the settings for {target} name is missing: look at sslrootcert");
+            Failure::ours("bad_settings", message)
         }
         sqlx::Error::Io(error) => Failure::io(error, target, THING),
         sqlx::Error::Tls(error) => match find::<io::Error>(error.as_ref()) {
@@ -18,7 +28,7 @@ pub(super) fn of(error: &sqlx::Error, target: &str) -> Failure {
             None => Failure::tls(error.as_ref(), target),
         },
         sqlx::Error::Configuration(error) => {
-            Failure::theirs("bad_settings", format!("the settings for {target} do not work: {error}"))
+            Failure::ours("bad_settings", format!("the settings for {target} do not work: {error}"))
         }
         sqlx::Error::Protocol(text) => {
             let message = format!("what listens at {target} does not answer as PostgreSQL does: {text}");
@@ -95,6 +105,6 @@ mod tests {
     #[test]
     fn another_protocol_at_the_port_is_named() {
         let error = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x48".into());
-        assert_eq!(of(&error, "db:80").reason, "not_postgres");
+        assert_eq!(of(&error, &Address::Tcp("db".into(), 80)).reason, "not_postgres");
     }
 }

@@ -40,7 +40,8 @@ pub(super) fn outcome(field: &dyn Fn(&str) -> Option<String>) -> Outcome {
 
 /// The answer of a server that answers PING but may not tell more.
 pub(super) fn no_figures() -> Outcome {
-    Outcome::healthy().with_fact("hint", "the user may not run INFO, so there are no figures: ACL SETUSER … +info")
+    Outcome::healthy()
+        .with_fact("hint", "the user may not run INFO, so there are no figures: ACL SETUSER … +info")
 }
 
 fn memory(mut outcome: Outcome, number: &dyn Fn(&str) -> Option<f64>) -> Outcome {
@@ -68,7 +69,8 @@ fn judge(field: &dyn Fn(&str) -> Option<String>) -> Outcome {
         return Outcome::unhealthy("loading", "Redis loads its data and answers nobody yet: wait");
     }
     if is("role", "slave") && is("master_link_status", "down") {
-        let message = "this replica has lost its primary and serves old data: look at the primary and the network";
+        let message =
+            "this replica has lost its primary and serves old data: look at the primary and the network";
         return Outcome::degraded("replica_link_down", message);
     }
     if is("rdb_last_bgsave_status", "err") || is("aof_last_write_status", "err") {
@@ -77,7 +79,8 @@ fn judge(field: &dyn Fn(&str) -> Option<String>) -> Outcome {
     }
     let max = number("maxmemory");
     if max > 0.0 && number("used_memory") >= max && is("maxmemory_policy", "noeviction") {
-        let message = "the memory is full and nothing is evicted, so writes fail: raise maxmemory or set a policy";
+        let message =
+            "the memory is full and nothing is evicted, so writes fail: raise maxmemory or set a policy";
         return Outcome::degraded("memory_full", message);
     }
     Outcome::healthy()
@@ -88,7 +91,9 @@ mod tests {
     use super::*;
     use farol_health::Status;
 
-    fn judged(fields: &[(&str, &str)]) -> Outcome {
+    type Fields = &'static [(&'static str, &'static str)];
+
+    fn judged(fields: Fields) -> Outcome {
         outcome(&|key| fields.iter().find(|(k, _)| *k == key).map(|(_, v)| (*v).to_owned()))
     }
 
@@ -105,7 +110,7 @@ mod tests {
 
     #[test]
     fn memory_usage_is_of_maxmemory_else_of_the_machine_else_left_out() {
-        let table: [(&[(&str, &str)], Option<f64>); 3] = [
+        let table: [(Fields, Option<f64>); 3] = [
             (&[("used_memory", "45"), ("maxmemory", "100"), ("total_system_memory", "1000")], Some(45.0)),
             (&[("used_memory", "45"), ("maxmemory", "0"), ("total_system_memory", "1000")], Some(4.5)),
             (&[("used_memory", "45")], None),
@@ -117,7 +122,7 @@ mod tests {
 
     #[test]
     fn states_in_which_redis_answers_but_is_not_well() {
-        let table: [(&[(&str, &str)], Status, &str); 6] = [
+        let table: [(Fields, Status, &str); 6] = [
             (&[("role", "master")], Status::Healthy, "ok"),
             (&[("loading", "1")], Status::Unhealthy, "loading"),
             (&[("role", "slave"), ("master_link_status", "up")], Status::Healthy, "ok"),

@@ -20,23 +20,26 @@ pub(super) async fn ask(address: &Address) -> Outcome {
         }
         Ok(Answered::WantsPassword) => {
             let mut outcome = Outcome::healthy();
-            outcome.message = "answers, and wants a password; give the check a `url` with one for figures".into();
+            outcome.message =
+                "answers, and wants a password; give the check a `url` with one for figures".into();
             outcome
         }
-        Err(failure) => failure.outcome(),
+        Ok(Answered::Refuses(failure)) | Err(failure) => failure.outcome(),
     }
 }
 
 /// What a Redis said to a stranger's PING.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Answered {
     /// It speaks with anyone.
     Pong,
     /// It wants to know who we are.
     WantsPassword,
+    /// It serves nobody now, being full or still loading.
+    Refuses(Failure),
 }
 
-/// Whether a Redis answers at `address`.
+/// Asks what listens at `address`; an error when that is no Redis.
 pub(crate) async fn answers(address: &Address) -> Result<Answered, Failure> {
     let mut stream = address.connect(THING).await?;
     let line = exchange(&mut *stream).await.map_err(|e| Failure::io(&e, &address.to_string(), THING))?;
@@ -67,7 +70,7 @@ fn judge(line: &[u8], target: &str) -> Result<Answered, Failure> {
     let (code, said) = error.split_once(' ').unwrap_or((error, ""));
     match code {
         "NOAUTH" => Ok(Answered::WantsPassword),
-        _ => Err(reason::code_of(code, said, target)),
+        _ => Ok(Answered::Refuses(reason::code_of(code, said, target))),
     }
 }
 
@@ -79,14 +82,16 @@ mod tests {
     fn answers_to_a_strangers_ping() {
         assert_eq!(judge(b"+PONG\r\n", "c"), Ok(Answered::Pong));
         assert_eq!(judge(b"-NOAUTH Authentication required.\r\n", "c"), Ok(Answered::WantsPassword));
-        let table: [(&[u8], &str); 4] = [
+        let table: [(&[u8], &str); 2] = [
             (b"-LOADING Redis is loading the dataset in memory\r\n", "loading"),
             (b"-ERR max number of clients reached\r\n", "too_many_connections"),
-            (b"HTTP/1.1 400 Bad Request\r\n", "not_redis"),
-            (b"", "not_redis"),
         ];
         for (line, reason) in table {
-            assert_eq!(judge(line, "c").unwrap_err().reason, reason);
+            let Ok(Answered::Refuses(failure)) = judge(line, "c") else { panic!("{reason}") };
+            assert_eq!(failure.reason, reason);
+        }
+        for line in ["HTTP/1.1 400 Bad Request\r\n", ""] {
+            assert_eq!(judge(line.as_bytes(), "c").unwrap_err().reason, "not_redis");
         }
     }
 }

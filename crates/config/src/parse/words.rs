@@ -10,7 +10,10 @@ const PLAIN: &[(&str, &str)] = &[
         "mapping values are not allowed",
         "a second `:` makes no sense here; check the indentation, or put the value in quotes if it holds `: `",
     ),
-    ("illegal placement of ':'", "the `:` makes no sense here; check the indentation or add quotes"),
+    (
+        "illegal placement of ':'",
+        "the `:` makes no sense here; check the indentation and that each `[`, `{` and quote above is closed",
+    ),
     (
         "did not find expected key",
         "a `key: value` line is wanted here; check the indentation against the lines above",
@@ -28,6 +31,10 @@ const PLAIN: &[(&str, &str)] = &[
     ("expected ',' or ']'", "a list opened with `[` goes on here without `,` or `]`"),
     ("expected ',' or '}'", "a map opened with `{` goes on here without `,` or `}`"),
     ("invalid indentation in flow", "a `[` or `{` is still open here; close it, or indent this line further"),
+    (
+        "did not find expected node content",
+        "a value is wanted here; is a `]`, `}` or quote missing above, or a comma too many?",
+    ),
     ("misplaced bracket", "this bracket closes nothing; remove it or open it first"),
     (
         "unexpected end of stream",
@@ -65,6 +72,11 @@ const PLAIN: &[(&str, &str)] = &[
     ),
     ("unexpected end of plain scalar", "a value is wanted here; put it in quotes if it is text"),
 ];
+
+/// Whether the parser finds this out only after the line that is wrong.
+pub(super) fn is_seen_a_line_late(info: &str) -> bool {
+    info.contains("simple key expect")
+}
 
 /// What a human is told.
 pub(super) fn plain(info: &str) -> String {

@@ -126,10 +126,11 @@ fn open<'n>(
     };
     match &mut node.value {
         Value::Map(entries) => Some(entries),
-        _ => {
+        _ if given.creates => {
             problems.push(Problem::new(&given.origin, &path.join("."), message));
             None
         }
+        _ => None,
     }
 }
 

@@ -1,3 +1,5 @@
+//! One table for each line of the aggregation rules.
+
 use super::*;
 
 fn shown(word: &str) -> Aggregate {

@@ -48,6 +48,12 @@ impl Agenda {
         }
     }
 
+    /// How many timers are set.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
     /// When the first timer is due.
     pub(super) fn next(&self) -> Option<Instant> {
         self.order.first().map(|(at, ..)| *at)

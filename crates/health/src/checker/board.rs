@@ -20,6 +20,9 @@ use tokio::time::Instant;
 /// there one second after the start.
 const FIRST_RUNS_WITHIN: Duration = Duration::from_millis(800);
 
+/// So many different moments in that time: runs that share one share a wake-up and a snapshot, ever after.
+const FIRST_RUN_MOMENTS: u32 = 32;
+
 /// All components.
 #[derive(Default)]
 pub(super) struct Board {
@@ -31,7 +34,7 @@ pub(super) struct Board {
     agenda: Agenda,
     /// The next component's id. Ids are never used again, so that a late end of a run finds no other component.
     next_id: u64,
-    /// A scheduler runs: new components get their first run.
+    /// A scheduler has begun: new components get their first run.
     armed: bool,
     /// The process drains.
     draining: bool,
@@ -73,23 +76,14 @@ pub(super) struct Moment<'a> {
 }
 
 impl Board {
-    /// A scheduler begins: every first run is due soon, what was asked for is due now.
+    /// A scheduler begins: every first run is due soon, what was asked for is due now. The runs of one before it
+    /// were cut with it.
     pub(super) fn arm(&mut self, now: Instant) {
         self.armed = true;
         for slot in &mut self.slots {
             slot.flight = None;
             let wait = if slot.asked { Duration::ZERO } else { spread(slot) };
             self.agenda.set(slot.id, Timer::Run, now + wait);
-        }
-    }
-
-    /// The scheduler has ended.
-    pub(super) fn disarm(&mut self) {
-        self.armed = false;
-        for slot in &mut self.slots {
-            slot.flight = None;
-            self.agenda.clear(slot.id, Timer::Deadline);
-            self.agenda.clear(slot.id, Timer::Run);
         }
     }
 
@@ -102,6 +96,11 @@ impl Board {
 
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.agenda.next()
+    }
+
+    #[cfg(test)]
+    pub(super) fn timers(&self) -> usize {
+        self.agenda.len()
     }
 
     pub(super) fn set_draining(&mut self, draining: bool) {
@@ -329,10 +328,11 @@ fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(365 * 86_400))
 }
 
-/// How long a component's first run waits: always the same for a name, and different for different ones.
+/// How long a component's first run waits: always the same for a name, and spread
+/// over different ones.
 fn spread(slot: &Slot) -> Duration {
     let mut hasher = DefaultHasher::new();
     slot.spec.name.hash(&mut hasher);
-    let thousandths = u32::try_from(hasher.finish() % 1_000).unwrap_or(0);
-    FIRST_RUNS_WITHIN.min(slot.spec.interval) * thousandths / 1_000
+    let moment = u32::try_from(hasher.finish() % u64::from(FIRST_RUN_MOMENTS)).unwrap_or(0);
+    FIRST_RUNS_WITHIN.min(slot.spec.interval) * moment / FIRST_RUN_MOMENTS
 }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Time between two beats.
+/// Time between two beats while a check runs.
 const BEAT: Duration = Duration::from_millis(50);
+/// Time between two beats while none does: there is nothing to judge then, and each beat costs a wake-up.
+const REST: Duration = Duration::from_secs(1);
 /// A beat later than this shows that the process was starved.
 const LATE: Duration = Duration::from_millis(100);
 /// The boot clock counts sleep and the monotonic one does not: so much apart, the machine has slept.
@@ -39,13 +41,14 @@ impl Heartbeat {
     }
 
     /// When to look next.
-    pub(super) fn due(&self) -> Instant {
+    pub(super) fn next(&mut self, now: Instant, running: bool) -> Instant {
+        self.due = if running { self.due.min(now + BEAT) } else { now + REST };
         self.due
     }
 
-    /// Whether the process was starved at some time since then.
+    /// Whether the process was starved at some time after then.
     pub(super) fn late_since(&self, then: Instant) -> bool {
-        self.late_at.is_some_and(|late| late >= then)
+        self.late_at.is_some_and(|late| late > then)
     }
 }
 
@@ -58,14 +61,32 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut heartbeat = Heartbeat::new(start, 0);
-        heartbeat.look(at(50), 50);
-        heartbeat.look(at(200), 200);
-        assert!(!heartbeat.late_since(start), "100 ms late is not over 100 ms");
-        heartbeat.look(at(230), 230);
-        heartbeat.look(at(351), 351);
-        assert!(heartbeat.late_since(start));
-        assert!(heartbeat.late_since(at(351)));
-        assert!(!heartbeat.late_since(at(352)), "what began later was not starved");
+        let mut look = |ms| {
+            heartbeat.look(at(ms), ms);
+            heartbeat.next(at(ms), true);
+            heartbeat.late_since(start)
+        };
+        assert!(!look(50));
+        assert!(!look(200), "100 ms late is not over 100 ms");
+        assert!(!look(230));
+        assert!(look(351));
+        assert!(heartbeat.late_since(at(350)));
+        assert!(!heartbeat.late_since(at(351)), "what began then was not starved");
+    }
+
+    #[test]
+    fn it_rests_while_no_check_runs_and_is_awake_when_one_does() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut heartbeat = Heartbeat::new(start, 0);
+        assert_eq!(heartbeat.next(start, false), at(1_000));
+        assert_eq!(heartbeat.next(at(400), false), at(1_400));
+        heartbeat.look(at(900), 900);
+        assert_eq!(heartbeat.next(at(900), true), at(950));
+        assert_eq!(heartbeat.next(at(920), true), at(950), "other turns do not put a beat off");
+        heartbeat.look(at(1_051), 1_051);
+        assert!(heartbeat.late_since(at(900)));
+        assert_eq!(heartbeat.next(at(1_051), false), at(2_051));
     }
 
     #[test]

@@ -50,7 +50,6 @@ impl Flights {
 /// Runs until the token is cancelled.
 pub(super) async fn run(inner: &Inner, token: CancellationToken) {
     let Some(_only) = token.run_until_cancelled(inner.running.lock()).await else { return };
-    let _disarm = Disarm(inner);
     let mut flights = Flights::default();
     let mut heartbeat = Heartbeat::new(Instant::now(), (inner.now_ms)());
     inner.board.lock().arm(Instant::now());
@@ -72,7 +71,8 @@ fn turn(inner: &Inner, flights: &mut Flights, heartbeat: &mut Heartbeat, landed:
     let (now, now_ms) = (Instant::now(), (inner.now_ms)());
     let slept = heartbeat.look(now, now_ms);
     inner.heartbeat_ms.store(now_ms, Ordering::Relaxed);
-    let moment = Moment { now, now_ms, starved_since: &|then| heartbeat.late_since(then) };
+    let pulse = &*heartbeat;
+    let moment = Moment { now, now_ms, starved_since: &|then| pulse.late_since(then) };
 
     let mut board = inner.board.lock();
     if slept {
@@ -91,14 +91,6 @@ fn turn(inner: &Inner, flights: &mut Flights, heartbeat: &mut Heartbeat, landed:
         board.started(id, now, abort);
     }
     inner.publish(&mut board);
-    board.next_due().map_or(heartbeat.due(), |due| due.min(heartbeat.due()))
-}
-
-/// Leaves the board as before the run, also when the scheduler's future is dropped.
-struct Disarm<'a>(&'a Inner);
-
-impl Drop for Disarm<'_> {
-    fn drop(&mut self) {
-        self.0.board.lock().disarm();
-    }
+    let beat = heartbeat.next(now, !flights.tasks.is_empty());
+    board.next_due().map_or(beat, |due| due.min(beat))
 }

@@ -1,3 +1,5 @@
+//! One table for each sentence of the soft/hard rules, and a model that any run must follow.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -15,6 +15,7 @@ use super::component::Component;
 use super::effects::{Effects, Event, EventKind};
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
+use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
@@ -71,6 +72,10 @@ pub struct Live {
     pub skew_ms: i64,
     /// The open stream.
     pub stream: Option<Arc<StreamLink>>,
+    /// It told its statuses once, now or before a restart. One that only said Hello leaves no trace.
+    pub(crate) spoke: bool,
+    /// It was taken out of the fleet: who still holds it must look the agent up anew.
+    pub(crate) is_forgotten: bool,
     /// Whether it is there.
     pub presence: Presence,
     /// When it last spoke of now, on the running clock.
@@ -83,6 +88,8 @@ pub struct Live {
     pub components: Vec<Component>,
     /// What each component showed when effects were last told.
     told: Vec<Aggregate>,
+    /// Whether it was lost when its services were last counted.
+    told_lost: bool,
     /// Where the component with this id of the stream stands.
     by_id: BTreeMap<u32, usize>,
     /// The same positions in the order of the ids, as the bitmap of a report needs them.
@@ -103,12 +110,15 @@ impl Live {
             boot: hello.boot,
             skew_ms: 0,
             stream: None,
+            spoke: false,
+            is_forgotten: false,
             presence: Presence::Lost { since_ms: now.run_ms },
             last_message_ms: now.run_ms,
             last_seen_ms: now.wall_ms,
             connected_ms: None,
             components: Vec::new(),
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -144,11 +154,14 @@ impl Live {
             boot: record.boot,
             skew_ms: 0,
             stream: None,
+            spoke: true,
+            is_forgotten: false,
             presence,
             last_message_ms: now.run_ms,
             last_seen_ms: record.last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
+            told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -166,6 +179,7 @@ impl Live {
     ) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.told_lost = self.is_lost();
         self.recount(id, self.services(), board, now, effects);
     }
 
@@ -173,6 +187,10 @@ impl Live {
     #[must_use]
     pub fn draining(&self) -> bool {
         matches!(self.presence, Presence::Leaving { .. })
+    }
+
+    fn is_lost(&self) -> bool {
+        matches!(self.presence, Presence::Lost { .. })
     }
 
     /// The full name of one of its services.
@@ -208,17 +226,19 @@ impl Live {
         }
     }
 
+    /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
-        let draining = self.draining();
+        let (draining, lost) = (self.draining(), self.is_lost());
         let of_service = || self.components.iter().filter(move |c| *c.service == *service);
         of_service().next()?;
         let asked = || of_service().filter(|c| c.readiness);
+        let whole = |shown: Aggregate| if lost { Aggregate::Status(Status::Unknown) } else { shown };
         let ready = asked().next().is_some().then(|| {
             aggregate::instance(asked().map(|c| aggregate::Part { required: true, ..c.part(draining) }))
         });
         Some(Instance {
-            shown: aggregate::instance(of_service().map(|c| c.part(draining))),
-            ready,
+            shown: whole(aggregate::instance(of_service().map(|c| c.part(draining)))),
+            ready: ready.map(whole),
             components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
         })
     }
@@ -250,6 +270,10 @@ impl Live {
                 None => self.told.push(shown),
             }
             dirty.push(Arc::clone(&component.service));
+        }
+        if self.told_lost != self.is_lost() {
+            self.told_lost = self.is_lost();
+            dirty = self.services();
         }
         dirty.sort_unstable();
         dirty.dedup();

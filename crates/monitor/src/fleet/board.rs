@@ -191,11 +191,12 @@ impl Board {
             entry.instances.insert(Arc::clone(agent), instance);
         }
         effects.shown_changed = true;
-        let gone = !entry.declared && entry.instances.is_empty();
-        self.settle(service, now_ms, effects);
-        if gone {
+        if !entry.declared && entry.instances.is_empty() {
+            // Nobody has it any more and nobody declared it: it is gone, not unknown.
             self.services.remove(service);
+            return;
         }
+        self.settle(service, now_ms, effects);
     }
 
     fn settle(&mut self, name: &Arc<str>, now_ms: i64, effects: &mut Effects) {

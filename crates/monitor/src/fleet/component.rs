@@ -105,10 +105,23 @@ impl Component {
             self.message = report.message.into();
         }
         self.maintenance = report.maintenance;
-        if let Some((run_ms, wall_ms)) = checked {
-            self.checked_run_ms = self.checked_run_ms.max(Some(run_ms));
-            self.checked_wall_ms = self.checked_wall_ms.max(Some(wall_ms));
+        match checked {
+            Some((run_ms, wall_ms)) => {
+                self.checked_run_ms = self.checked_run_ms.max(Some(run_ms));
+                self.checked_wall_ms = self.checked_wall_ms.max(Some(wall_ms));
+            }
+            // A new boot that has no result yet: the age of the old one says nothing of it.
+            None => self.checked_run_ms = None,
         }
+    }
+
+    /// The last status was held for long enough: what the new boot says counts.
+    pub(crate) fn release(&mut self) {
+        self.held_until_ms = None;
+        self.hard = self.soft;
+        self.reason = self.soft.as_str().into();
+        self.message = "".into();
+        self.checked_run_ms = None;
     }
 
     /// What it shows: unknown when stale.

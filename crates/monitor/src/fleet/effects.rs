@@ -1,7 +1,6 @@
 //! What a step of the fleet brings about: rows for the store and events for those who watch. Pure data.
 
 use crate::store::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, StatusChange};
-use serde::Serialize;
 use std::sync::Arc;
 
 /// Everything that one step brought about.
@@ -41,42 +40,32 @@ impl Effects {
 }
 
 /// Something that people may want to see when it happens.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
     /// When, unix milliseconds.
-    #[serde(skip)]
     pub at_ms: i64,
     /// What.
     pub kind: EventKind,
     /// The agent it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub agent: Option<Arc<str>>,
     /// The service it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub service: Option<Arc<str>>,
     /// The component it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<Arc<str>>,
     /// The group it is about.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub group: Option<Arc<str>>,
     /// What it was before.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub from: Option<&'static str>,
     /// What it is now.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<&'static str>,
     /// A stable code.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Arc<str>>,
     /// For people.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub message: Option<Arc<str>>,
 }
 
 /// The kinds of events.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
     /// An agent's stream opened.
     AgentConnected,
@@ -112,6 +101,32 @@ pub enum EventKind {
     Store,
     /// The configuration was read again.
     Reload,
+}
+
+impl EventKind {
+    /// The word in snake case.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AgentConnected => "agent_connected",
+            Self::AgentDisconnected => "agent_disconnected",
+            Self::AgentLost => "agent_lost",
+            Self::AgentBack => "agent_back",
+            Self::AgentLeft => "agent_left",
+            Self::AgentGoodbye => "agent_goodbye",
+            Self::AgentForgotten => "agent_forgotten",
+            Self::IdentityConflict => "identity_conflict",
+            Self::ClockMapped => "clock_mapped",
+            Self::ReportsDropped => "reports_dropped",
+            Self::ComponentStatus => "component_status",
+            Self::ComponentRemoved => "component_removed",
+            Self::ServiceStatus => "service_status",
+            Self::GroupStatus => "group_status",
+            Self::Blind => "blind",
+            Self::Store => "store",
+            Self::Reload => "reload",
+        }
+    }
 }
 
 impl Event {

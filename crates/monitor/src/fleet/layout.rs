@@ -5,7 +5,7 @@ use crate::store::{Layout, LayoutKey};
 use farol_series::Encoding;
 use farol_wire::Definition;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
@@ -16,6 +16,8 @@ pub struct Compiled {
     pub layout: Arc<Layout>,
     /// In order of their ids.
     pub sources: Vec<CompiledSource>,
+    /// Positions of series that have the name and labels of an earlier one: they are kept, and shown nowhere.
+    pub repeats: HashSet<u32>,
 }
 
 /// A source of a layout.
@@ -23,6 +25,8 @@ pub struct Compiled {
 pub struct CompiledSource {
     /// Its id on the stream.
     pub id: u32,
+    /// How often it ticks.
+    pub interval_ms: u32,
     /// Positions in the layout's series, in the order of the blocks.
     pub series: Vec<u32>,
     /// The encodings in the same order.
@@ -44,7 +48,12 @@ impl Compiled {
             .set
             .sources
             .iter()
-            .map(|s| CompiledSource { id: s.id, series: Vec::new(), encodings: Vec::new() })
+            .map(|s| CompiledSource {
+                id: s.id,
+                interval_ms: s.interval_ms,
+                series: Vec::new(),
+                encodings: Vec::new(),
+            })
             .collect();
         sources.sort_unstable_by_key(|s| s.id);
         let mut order: Vec<usize> = (0..layout.set.series.len()).collect();
@@ -60,8 +69,16 @@ impl Compiled {
             sources[at].series.push(position);
             sources[at].encodings.push(encoding);
         }
-        Self { layout, sources }
+        let repeats = repeats(&layout.set);
+        Self { layout, sources, repeats }
     }
+}
+
+fn repeats(set: &Definition) -> HashSet<u32> {
+    let mut seen = HashSet::with_capacity(set.series.len());
+    let numbered = (0_u32..).zip(&set.series);
+    let repeated = numbered.filter(|(_, series)| !seen.insert((&series.name, &series.labels)));
+    repeated.map(|(position, _)| position).collect()
 }
 
 /// All layouts in use.
@@ -74,8 +91,13 @@ struct Interner {
     by_hash: HashMap<u64, Vec<Arc<Compiled>>>,
     /// Never reused.
     last_key: u32,
+    /// At so many new ones it is time to look for those that nobody uses.
+    sweep_at: usize,
     hasher: foldhash::fast::FixedState,
 }
+
+/// Layouts that may stand unused before they are looked for.
+const UNUSED_AT_MOST: usize = 1_024;
 
 impl Interner {
     fn hash(&self, set: &Definition) -> u64 {
@@ -83,6 +105,23 @@ impl Interner {
         set.sources.hash(&mut hasher);
         set.series.hash(&mut hasher);
         hasher.finish()
+    }
+
+    fn count(&self) -> usize {
+        self.by_hash.values().map(Vec::len).sum()
+    }
+
+    /// Lets go of what no agent uses, once there may be much of it: agents whose set changes all the time would fill
+    /// the memory. The same set is interned anew when it comes back.
+    fn sweep(&mut self) {
+        if self.count() < self.sweep_at.max(UNUSED_AT_MOST) {
+            return;
+        }
+        self.by_hash.retain(|_, all| {
+            all.retain(|compiled| Arc::strong_count(compiled) > 1);
+            !all.is_empty()
+        });
+        self.sweep_at = self.count() * 2;
     }
 }
 
@@ -96,6 +135,7 @@ impl Layouts {
         if let Some(known) = interner.by_hash.get(&hash).and_then(|all| all.iter().find(same)) {
             return (Arc::clone(known), false);
         }
+        interner.sweep();
         interner.last_key += 1;
         let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
         let compiled = Arc::new(Compiled::new(layout));
@@ -116,6 +156,29 @@ impl Layouts {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.lock().by_hash.values().map(Vec::len).sum()
+        self.0.lock().count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_wire::SourceDef;
+
+    fn set(id: u32) -> Definition {
+        let source = SourceDef { id, name: "s".into(), interval_ms: 1_000 };
+        Definition { sources: vec![source], ..Definition::default() }
+    }
+
+    #[test]
+    fn the_same_set_is_one_layout_and_those_nobody_uses_are_let_go_of() {
+        let layouts = Layouts::default();
+        let (used, is_new) = layouts.intern(set(1));
+        assert!(is_new);
+        let keys: Vec<_> = (2..10_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
+        assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "keys are never reused");
+        assert!(layouts.count() <= UNUSED_AT_MOST, "{} layouts", layouts.count());
+        let (again, is_new) = layouts.intern(set(1));
+        assert!(!is_new && Arc::ptr_eq(&used, &again));
     }
 }

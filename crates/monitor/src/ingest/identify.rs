@@ -79,7 +79,12 @@ mod tests {
     #[test]
     fn a_san_speaks_for_the_id_in_it_and_for_no_other() {
         assert_eq!(id_in("spiffe://prod/agent/shop:payments-1"), Some("shop:payments-1"));
-        for bad in ["spiffe://prod/agent/", "spiffe://prod/node/a", "https://prod/agent/a", "spiffe://prod/agent/a/b"] {
+        for bad in [
+            "spiffe://prod/agent/",
+            "spiffe://prod/node/a",
+            "https://prod/agent/a",
+            "spiffe://prod/agent/a/b",
+        ] {
             assert_eq!(id_in(bad), None, "{bad}");
         }
     }

@@ -1,3 +1,5 @@
+//! Rows that come back bit for bit, and blocks that no honest peer sends.
+
 use super::{Columns, NotHeld};
 use crate::{Applied, BlockError, Encoding, NumberFault};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};

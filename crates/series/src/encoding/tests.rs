@@ -1,3 +1,5 @@
+//! Which encoding holds which value.
+
 use super::{DECIMAL_LIMIT, Encoding};
 use proptest::prelude::{any, prop_assert, prop_assert_eq, proptest};
 

@@ -4,12 +4,18 @@
 use std::fmt::Display;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, ToSocketAddrs};
+use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::TcpListener;
 
 /// Connections that the kernel keeps for us until they are accepted.
 const BACKLOG: i32 = 1024;
+/// When a peer's host is gone without a word, the kernel finds out after this time of silence…
+const KEEP_ALIVE: TcpKeepalive =
+    TcpKeepalive::new().with_time(Duration::from_secs(60)).with_interval(Duration::from_secs(15));
+/// …or after this time without an acknowledgement of what was sent.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// An address that cannot be listened on. The source says what the kernel said.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +70,9 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    // Accepted connections inherit these.
+    socket.set_tcp_keepalive(&KEEP_ALIVE)?;
+    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
@@ -114,6 +123,17 @@ mod tests {
         let (_stream, peer) = listener.accept().await.unwrap();
         assert_eq!(peer.port(), client.local_addr().unwrap().port());
         assert_eq!(peer.ip().to_canonical(), client.local_addr().unwrap().ip());
+    }
+
+    #[tokio::test]
+    async fn accepted_connections_notice_a_peer_that_is_gone_without_a_word() {
+        let listener = bind("127.0.0.1:0").unwrap();
+        let _client = tokio::net::TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        let socket = socket2::SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), Duration::from_secs(60));
+        assert_eq!(socket.tcp_user_timeout().unwrap(), Some(UNACKNOWLEDGED));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Who is admitted and what is counted is decided in `serve`.
 
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -30,8 +31,8 @@ use super::{BoxError, Closed, Handler, Limits, Peer};
 /// A connection that has said nothing yet when draining begins may have its first bytes on the way.
 const LAST_CALL: Duration = Duration::from_millis(250);
 
-/// What every connection of a listener has in common.
-pub(crate) struct Serving {
+/// What all connections of a listener have in common.
+pub(crate) struct Common {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Tls>,
     pub(crate) draining: CancellationToken,
@@ -49,27 +50,35 @@ impl From<Closed> for Ended {
     }
 }
 
-impl Serving {
-    /// Serves a connection until it ends.
-    pub(crate) async fn connection<T, S>(
-        self: Arc<Self>,
-        io: T,
-        addr: std::net::SocketAddr,
-        service: S,
-    ) -> Ended
+/// One connection.
+pub(crate) struct Connection {
+    common: Arc<Common>,
+    accepted: Instant,
+    /// Its own child of the listener's token: every poll looks at it, and a shared one would be a
+    /// lock that all connections meet at.
+    draining: CancellationToken,
+}
+
+impl Connection {
+    pub(crate) fn new(common: Arc<Common>) -> Connection {
+        let draining = common.draining.child_token();
+        Connection { common, accepted: Instant::now(), draining }
+    }
+
+    /// Serves it until it ends.
+    pub(crate) async fn serve<T, S>(self, io: T, addr: SocketAddr, service: S) -> Ended
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Handler,
     {
-        let accepted = Instant::now();
-        let Some(tls) = self.tls.clone() else {
-            return self.greet(accepted, io, Peer::new(addr, None), service).await;
+        let Some(tls) = &self.common.tls else {
+            return self.greet(io, Peer::new(addr, None), service).await;
         };
-        let handshake = timeout_at(accepted + self.limits.handshake, tls.accept(io));
+        let handshake = timeout_at(self.accepted + self.common.limits.handshake, tls.accept(io));
         let done = tokio::select! {
             biased;
             done = handshake => done,
-            () = self.last_call() => return Closed::Drained.into(),
+            () = last_call(&self.draining) => return Closed::Drained.into(),
         };
         match done {
             Err(_) => Closed::Handshake.into(),
@@ -77,28 +86,20 @@ impl Serving {
                 let why = if tls::is_identity(&error) { Closed::Identity } else { Closed::Tls };
                 Ended { why, detail: Some(error.to_string()) }
             }
-            Ok(Ok((stream, identity))) => {
-                self.greet(accepted, stream, Peer::new(addr, identity), service).await
-            }
+            Ok(Ok((stream, identity))) => self.greet(stream, Peer::new(addr, identity), service).await,
         }
     }
 
-    /// Ready a moment after draining began.
-    async fn last_call(&self) {
-        self.draining.cancelled().await;
-        sleep(LAST_CALL).await;
-    }
-
-    async fn greet<T, S>(&self, accepted: Instant, mut io: T, peer: Peer, service: S) -> Ended
+    async fn greet<T, S>(&self, mut io: T, peer: Peer, service: S) -> Ended
     where
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Handler,
     {
-        let greeting = timeout_at(accepted + self.limits.handshake, greeting::read(&mut io));
+        let greeting = timeout_at(self.accepted + self.common.limits.handshake, greeting::read(&mut io));
         let greeting = tokio::select! {
             biased;
             greeting = greeting => greeting,
-            () = self.last_call() => return Closed::Drained.into(),
+            () = last_call(&self.draining) => return Closed::Drained.into(),
         };
         let (protocol, ahead) = match greeting {
             Err(_) => return Closed::Handshake.into(),
@@ -108,8 +109,8 @@ impl Serving {
         };
         let now = Instant::now();
         let pulse = Arc::new(Mutex::new(match protocol {
-            Protocol::Http1 => Pulse::http1(accepted, now),
-            Protocol::Http2 => Pulse::http2(accepted, now),
+            Protocol::Http1 => Pulse::http1(self.accepted, now),
+            Protocol::Http2 => Pulse::http2(self.accepted, now),
         }));
         let io = TokioIo::new(Watched::new(ahead, io, Arc::clone(&pulse)));
         let counting = Arc::clone(&pulse);
@@ -136,11 +137,11 @@ impl Serving {
         let mut builder = http2::Builder::new(streams);
         builder
             .timer(TokioTimer::new())
-            .initial_stream_window_size(self.limits.stream_window)
-            .initial_connection_window_size(self.limits.connection_window)
-            .max_concurrent_streams(self.limits.streams)
-            .keep_alive_interval(self.limits.keep_alive)
-            .keep_alive_timeout(self.limits.keep_alive_timeout);
+            .initial_stream_window_size(self.common.limits.stream_window)
+            .initial_connection_window_size(self.common.limits.connection_window)
+            .max_concurrent_streams(self.common.limits.streams)
+            .keep_alive_interval(self.common.limits.keep_alive)
+            .keep_alive_timeout(self.common.limits.keep_alive_timeout);
         builder
     }
 
@@ -152,7 +153,7 @@ impl Serving {
         let mut connection = pin!(connection);
         let mut draining = pin!(self.draining.cancelled());
         let mut asked_to_end = false;
-        let mut timer = pin!(sleep_until(Instant::now() + self.limits.handshake));
+        let mut timer = pin!(sleep_until(Instant::now() + self.common.limits.handshake));
         poll_fn(|cx| {
             if !asked_to_end && draining.as_mut().poll(cx).is_ready() {
                 asked_to_end = true;
@@ -162,7 +163,9 @@ impl Serving {
                 return Poll::Ready(ended(end, asked_to_end));
             }
             loop {
-                let Some((at, why)) = pulse.lock().deadline(&self.limits) else { return Poll::Pending };
+                let Some((at, why)) = pulse.lock().deadline(&self.common.limits) else {
+                    return Poll::Pending;
+                };
                 if at <= Instant::now() {
                     return Poll::Ready(why.into());
                 }
@@ -186,6 +189,12 @@ fn ended(end: Result<(), hyper::Error>, asked_to_end: bool) -> Ended {
         Err(error) if error.is_timeout() => Closed::Unresponsive.into(),
         Err(error) => Ended { why: Closed::Broken, detail: Some(error.to_string()) },
     }
+}
+
+/// Ready a moment after draining began.
+async fn last_call(draining: &CancellationToken) {
+    draining.cancelled().await;
+    sleep(LAST_CALL).await;
 }
 
 /// Answers one request: it carries its peer, and counts from its head to the end of its response's body.

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::admission::{Admission, Place};
-use super::connection::{Ended, Serving};
+use super::connection::{Common, Connection, Ended};
 use super::{Accept, Closed, Handler, Limits, Refused, Stats, Tls};
 use crate::Handle;
 
@@ -51,9 +51,10 @@ where
         handle: handle.clone(),
         stats,
         admission: Admission::default(),
-        serving: Arc::new(Serving { limits, tls, draining }),
+        common: Arc::new(Common { limits, tls, draining }),
         service,
         connections: JoinSet::new(),
+        warned: None,
     };
     async move {
         let _until_drained = entered;
@@ -66,10 +67,12 @@ struct Listener<S> {
     handle: Handle,
     stats: Arc<Stats>,
     admission: Admission,
-    serving: Arc<Serving>,
+    common: Arc<Common>,
     service: S,
     /// Owns every connection: none outlives the listener.
-    connections: JoinSet<Ended>,
+    connections: JoinSet<(SocketAddr, Ended)>,
+    /// When a refusal was last logged as a warning.
+    warned: Option<Instant>,
 }
 
 impl<S: Handler> Listener<S> {
@@ -129,7 +132,7 @@ impl<S: Handler> Listener<S> {
     }
 
     fn take_in<A: Accept>(&mut self, stream: A::Stream, addr: SocketAddr) {
-        let place: Place = match self.admission.admit(addr.ip(), &self.serving.limits) {
+        let place: Place = match self.admission.admit(addr.ip(), &self.common.limits) {
             Ok(place) => place,
             Err(reason) => {
                 self.stats.refuse(reason);
@@ -138,27 +141,38 @@ impl<S: Handler> Listener<S> {
             }
         };
         self.stats.opened();
-        let connection = Arc::clone(&self.serving).connection(stream, addr, self.service.clone());
-        let name = self.name;
+        let connection = Connection::new(Arc::clone(&self.common)).serve(stream, addr, self.service.clone());
         self.connections.spawn(async move {
             let ended = connection.await;
             drop(place);
-            match &ended.detail {
-                Some(detail) => {
-                    tracing::debug!(listener = name, %addr, reason = ended.why.as_str(), error = %detail, "connection ended");
-                }
-                None => tracing::trace!(listener = name, %addr, reason = ended.why.as_str(), "connection ended"),
-            }
-            ended
+            (addr, ended)
         });
     }
 
-    fn count(&self, ended: Result<Ended, JoinError>) {
-        self.stats.ended(match ended {
-            Ok(ended) => ended.why,
+    fn count(&mut self, ended: Result<(SocketAddr, Ended), JoinError>) {
+        let why = match &ended {
+            Ok((_, ended)) => ended.why,
             Err(error) if error.is_panic() => Closed::Panicked,
             Err(_) => Closed::Cut,
-        });
+        };
+        self.stats.ended(why);
+        if let Ok((addr, Ended { detail: Some(error), .. })) = ended {
+            self.tell(addr, why, &error);
+        }
+    }
+
+    /// A refused certificate is mostly a mistake in a configuration, so the operator reads of it; but
+    /// once a second at most, for anyone can cause it.
+    fn tell(&mut self, addr: SocketAddr, why: Closed, error: &str) {
+        let (listener, reason) = (self.name, why.as_str());
+        let quiet_until = self.warned.map(|at| at + Duration::from_secs(1));
+        let loud = matches!(why, Closed::Tls | Closed::Identity);
+        if loud && quiet_until.is_none_or(|until| until <= Instant::now()) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(listener, %addr, reason, error, "connection refused");
+        } else {
+            tracing::debug!(listener, %addr, reason, error, "connection ended");
+        }
     }
 
     async fn drain(&mut self) {

@@ -23,7 +23,7 @@ pub(crate) async fn run_all(shared: &Shared, budget: Duration) {
         let (next, others) = {
             let mut waiting = shared.cleanups.lock();
             let next = waiting.pop();
-            (next, waiting.iter().map(|cleanup| cleanup.deadline).sum())
+            (next, waiting.iter().map(|cleanup| cleanup.deadline).collect())
         };
         let Some(next) = next else { return };
         let within = share(next.deadline, others, end.saturating_duration_since(Instant::now()));
@@ -62,10 +62,20 @@ async fn run_one(
     }
 }
 
-/// The time one cleanup gets: its own deadline, or its share when the rest would not get theirs.
-fn share(own: Duration, others: Duration, left: Duration) -> Duration {
-    let all = own + others;
-    if all <= left || all.is_zero() { own } else { left.mul_f64(own.as_secs_f64() / all.as_secs_f64()) }
+/// The time one cleanup gets: its own deadline where there is enough for all, else at most a level at which
+/// all together fit. So those that need little get it, and one that wants everything gets what they leave.
+fn share(own: Duration, mut others: Vec<Duration>, left: Duration) -> Duration {
+    others.sort_unstable();
+    let mut left = left;
+    let mut sharing = others.len() as u32 + 1;
+    for other in others {
+        if other > left / sharing || own <= left / sharing {
+            break;
+        }
+        left -= other;
+        sharing -= 1;
+    }
+    own.min(left / sharing)
 }
 
 #[cfg(test)]
@@ -73,17 +83,37 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cleanup_gets_its_deadline_or_its_share_of_what_is_left() {
+    fn a_cleanup_gets_its_deadline_or_a_fair_share_of_what_is_left() {
+        let cases: [(u64, &[u64], u64, u64); 9] = [
+            (100, &[200], 5_000, 100),
+            (5_000, &[5_000], 5_000, 2_500),
+            (1_000, &[3_000], 2_000, 1_000),
+            (3_000, &[1_000], 2_000, 1_000),
+            (60_000, &[200, 100], 1_000, 700),
+            (200, &[60_000], 1_000, 200),
+            (900, &[60_000, 100], 1_000, 450),
+            (1_000, &[], 400, 400),
+            (1_000, &[0], 0, 0),
+        ];
         let ms = Duration::from_millis;
-        for (own, others, left, expected) in [
-            (ms(100), ms(200), ms(5_000), ms(100)),
-            (ms(5_000), ms(5_000), ms(5_000), ms(2_500)),
-            (ms(1_000), ms(3_000), ms(2_000), ms(500)),
-            (ms(1_000), ms(0), ms(400), ms(400)),
-            (ms(1_000), ms(0), ms(0), ms(0)),
-            (ms(0), ms(0), ms(0), ms(0)),
-        ] {
-            assert_eq!(share(own, others, left), expected, "{own:?} {others:?} {left:?}");
+        for (own, others, left, expected) in cases {
+            let given = share(ms(own), others.iter().copied().map(ms).collect(), ms(left));
+            assert_eq!(given, ms(expected), "{own} beside {others:?} in {left}");
+        }
+    }
+
+    #[test]
+    fn shares_taken_in_full_never_exceed_the_budget() {
+        let all = [5_000_u64, 40, 900, 2_000, 7, 60_000, 900].map(Duration::from_millis);
+        for budget in [0, 10, 500, 3_000, 5_000, 100_000].map(Duration::from_millis) {
+            let mut left = budget;
+            for index in 0..all.len() {
+                let given = share(all[index], all[index + 1..].to_vec(), left);
+                assert!(given <= left && given <= all[index]);
+                let least = all[index].min(budget / all.len() as u32);
+                assert!(given + Duration::from_millis(1) >= least, "{index} in {budget:?}: {given:?}");
+                left -= given;
+            }
         }
     }
 }

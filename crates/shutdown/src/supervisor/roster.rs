@@ -69,6 +69,10 @@ impl Roster {
         let _nobody = count.wait_for(|count| *count == 0).await;
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.inside.entries.lock().by_id.is_empty()
+    }
+
     pub(crate) fn names(&self) -> Vec<String> {
         self.inside.entries.lock().by_id.values().map(|entry| entry.name.clone().into_owned()).collect()
     }

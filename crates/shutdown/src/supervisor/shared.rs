@@ -28,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) cleaning: CancellationToken,
     /// Named long tasks, to find those that end early and those that never end.
     pub(crate) tasks: Roster,
+    /// What must be over before draining begins.
+    pub(crate) first: Roster,
     /// What must be over before the cleanups begin.
     pub(crate) drains: Roster,
     pub(crate) cleanups: Mutex<Vec<Cleanup>>,
@@ -51,8 +53,8 @@ pub(crate) struct Course {
     pub(crate) reason: Option<Reason>,
     /// `run` was called: before that the process is starting and has only the last budget.
     pub(crate) running: bool,
-    /// The stop was asked for before `run`: nothing has been served, no delay is due.
-    pub(crate) never_ran: bool,
+    /// The stop was asked for before `run` and before any listener: nobody is served, no delay is due.
+    pub(crate) never_served: bool,
     /// Tasks and cleanups that failed, "name: why".
     pub(crate) failures: Vec<String>,
 }
@@ -67,6 +69,7 @@ impl Shared {
             cutting: CancellationToken::new(),
             cleaning: CancellationToken::new(),
             tasks: Roster::default(),
+            first: Roster::default(),
             drains: Roster::default(),
             cleanups: Mutex::default(),
             course: Mutex::default(),
@@ -85,7 +88,8 @@ impl Shared {
 
     /// All that a running process may still take once it was told to stop.
     fn whole(&self) -> Duration {
-        self.delay() + self.budgets.drain + self.budgets.cleanup + self.budgets.last
+        let first = if self.first.is_empty() { Duration::ZERO } else { self.budgets.stop_accepting };
+        self.delay().max(first) + self.budgets.drain + self.budgets.cleanup + self.budgets.last
     }
 
     /// Begins the shutdown, from any thread; only the first reason counts.
@@ -95,7 +99,7 @@ impl Shared {
             return;
         }
         course.reason = Some(reason);
-        course.never_ran = !course.running;
+        course.never_served = !course.running && self.listeners.lock().is_empty();
         if let Some(backstop) = &self.backstop {
             let within = if course.running { self.whole() } else { self.budgets.last };
             backstop.end_within(within, exit::CUT);

@@ -79,10 +79,22 @@ pub struct ComponentDef {
 /// An entry of a Define that is not taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// A series and why.
-    Series(u32, String),
-    /// A component and why.
-    Component(u32, String),
+    /// A series.
+    Series {
+        /// Its id.
+        id: u32,
+        /// The source whose blocks carry it.
+        source: u32,
+        /// Why.
+        why: String,
+    },
+    /// A component.
+    Component {
+        /// Its id.
+        id: u32,
+        /// Why.
+        why: String,
+    },
 }
 
 /// Checks a Define. Bad series and components are refused one by one; a bad source is an error of the whole
@@ -100,17 +112,17 @@ pub fn define(message: proto::Define) -> Result<(Definition, Vec<Refused>), Inva
         taken.sources.push(SourceDef { id: source.id, name: source.name, interval_ms: source.interval_ms });
     }
     for entry in message.series {
-        let id = entry.id;
+        let (id, source) = (entry.id, entry.source);
         match SeriesDef::try_from(entry) {
             Ok(series) => taken.series.push(series),
-            Err(why) => refused.push(Refused::Series(id, why.to_string())),
+            Err(why) => refused.push(Refused::Series { id, source, why: why.to_string() }),
         }
     }
     for entry in message.components {
         let id = entry.id;
         match ComponentDef::try_from(entry) {
             Ok(component) => taken.components.push(component),
-            Err(why) => refused.push(Refused::Component(id, why.to_string())),
+            Err(why) => refused.push(Refused::Component { id, why: why.to_string() }),
         }
     }
     Ok((taken, refused))

@@ -1,3 +1,5 @@
+//! cgroup v2 files of several shapes, read from a folder of fixtures.
+
 use super::*;
 
 /// A name, the files of a cgroup file system, `/proc/self/cgroup`, and the folder found.

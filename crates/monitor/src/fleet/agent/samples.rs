@@ -1,10 +1,13 @@
 //! An agent's latest samples, source by source. Takes blocks in order; what they mean is decided elsewhere.
 
 use crate::clock::Moment;
-use crate::fleet::layout::Compiled;
+use crate::fleet::layout::{Compiled, CompiledSource};
 use farol_series::{BlockError, Columns};
 use farol_wire::SeriesDef;
 use std::sync::Arc;
+
+/// After so many intervals without a tick a source's values are no longer shown.
+const FRESH_INTERVALS: u64 = 3;
 
 /// The latest value of each series of an agent.
 #[derive(Debug, Default)]
@@ -48,6 +51,8 @@ pub enum SampleError {
 pub struct Sample<'a> {
     /// The series.
     pub series: &'a SeriesDef,
+    /// Its position in the layout.
+    pub position: u32,
     /// Its value.
     pub value: f64,
     /// When its source ticked, unix milliseconds.
@@ -56,8 +61,8 @@ pub struct Sample<'a> {
 
 impl Samples {
     /// Starts a segment: forgets the bases, and the values of what is no longer defined.
-    pub(crate) fn start(&mut self, layout: Arc<Compiled>) {
-        let columns = |source: &crate::fleet::layout::CompiledSource| Columns::new(source.encodings.clone());
+    pub fn start(&mut self, layout: Arc<Compiled>) {
+        let columns = |source: &CompiledSource| Columns::new(source.encodings.clone());
         let same = self.layout.as_ref().is_some_and(|l| Arc::ptr_eq(l, &layout));
         if same {
             self.sources.iter_mut().for_each(|source| source.restart = true);
@@ -88,7 +93,7 @@ impl Samples {
     }
 
     /// Applies one block.
-    pub(crate) fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
+    pub fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
         let layout = self.layout.as_ref().filter(|_| self.keyed).ok_or(SampleError::NeedKeyFrame)?;
         let position = layout.source(source).ok_or(SampleError::UnknownSource(source))?;
         let state = &mut self.sources[position];
@@ -100,25 +105,22 @@ impl Samples {
         Ok(())
     }
 
-    /// Every series that has a value and whose source ticked less than `max_age_ms` ago.
-    pub fn fresh(&self, now: Moment, max_age_ms: u64) -> impl Iterator<Item = Sample<'_>> {
+    /// Every series that has a value and whose source ticked within three of its own intervals, or three of the
+    /// agent's reports where those are longer.
+    pub fn fresh(&self, now: Moment, report_interval_ms: u32) -> impl Iterator<Item = Sample<'_>> {
         let layout = self.layout.as_deref();
         layout.into_iter().flat_map(move |layout| {
-            layout
-                .sources
-                .iter()
-                .zip(&self.sources)
-                .filter(move |(_, s)| {
-                    s.ticked_run_ms > 0 && now.run_ms.saturating_sub(s.ticked_run_ms) <= max_age_ms
+            let is_fresh = move |(compiled, source): &(&CompiledSource, &Source)| {
+                let interval = u64::from(compiled.interval_ms.max(report_interval_ms));
+                source.ticked_run_ms > 0
+                    && now.run_ms.saturating_sub(source.ticked_run_ms) <= FRESH_INTERVALS * interval
+            };
+            layout.sources.iter().zip(&self.sources).filter(is_fresh).flat_map(move |(compiled, source)| {
+                compiled.series.iter().zip(source.columns.values()).filter_map(move |(position, value)| {
+                    let series = layout.layout.set.series.get(*position as usize)?;
+                    Some(Sample { series, position: *position, value: value?, at_ms: source.ticked_wall_ms })
                 })
-                .flat_map(move |(compiled, source)| {
-                    compiled.series.iter().zip(source.columns.values()).filter_map(
-                        move |(position, value)| {
-                            let series = layout.layout.set.series.get(*position as usize)?;
-                            Some(Sample { series, value: value?, at_ms: source.ticked_wall_ms })
-                        },
-                    )
-                })
+            })
         })
     }
 

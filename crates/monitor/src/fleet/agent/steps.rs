@@ -8,6 +8,7 @@ use super::{Agent, Live};
 use crate::clock::Moment;
 use farol_wire::{Bitmap, ComponentDef, ComponentReport};
 use parking_lot::Mutex;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// Maps a time of the agent's boot clock to the monitor's.
@@ -51,13 +52,15 @@ impl Agent {
     ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        let names: Vec<_> = defs.iter().map(|d| (live.service_name(&d.service), d.name.clone())).collect();
-        let gone = |c: &Component| !names.iter().any(|(s, n)| *s == c.service && **n == *c.name);
+        if live.is_forgotten {
+            return effects;
+        }
+        let names: HashSet<_> =
+            defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
+        let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
         live.remove_components(&self.id, gone, board, told.now, &mut effects);
         live.by_id.clear();
-        for def in defs {
-            live.place(def, told.now);
-        }
+        live.place(defs, told.now);
         self.heard(&mut live, told, &mut effects);
         for status in statuses {
             live.tell(status, told);
@@ -71,9 +74,10 @@ impl Agent {
     pub(crate) fn define(&self, defs: &[ComponentDef], now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        for def in defs {
-            live.place(def, now);
+        if live.is_forgotten {
+            return effects;
         }
+        live.place(defs, now);
         live.settle(&self.id, board, now, &mut effects);
         effects
     }
@@ -82,12 +86,16 @@ impl Agent {
     pub(crate) fn retire(&self, ids: &[u32], now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        let gone: Vec<(Arc<str>, Arc<str>)> = ids
+        let given_up: Vec<usize> = ids.iter().filter_map(|id| live.by_id.remove(id)).collect();
+        // A component whose id changed was defined under the new one first: it stays.
+        let kept: HashSet<usize> = live.by_id.values().copied().collect();
+        let gone: HashSet<_> = given_up
             .iter()
-            .filter_map(|id| live.by_id.get(id).and_then(|at| live.components.get(*at)))
+            .filter(|position| !kept.contains(position))
+            .filter_map(|position| live.components.get(*position))
             .map(|c| (Arc::clone(&c.service), Arc::clone(&c.name)))
             .collect();
-        let is_gone = |c: &Component| gone.iter().any(|(s, n)| *s == c.service && *n == c.name);
+        let is_gone = |c: &Component| gone.contains(&(Arc::clone(&c.service), Arc::clone(&c.name)));
         live.remove_components(&self.id, is_gone, board, now, &mut effects);
         effects
     }
@@ -96,6 +104,9 @@ impl Agent {
     pub(crate) fn report(&self, reported: Reported, told: Told, at_ms: u64, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
+        if live.is_forgotten {
+            return effects;
+        }
         let was_here = live.presence == Presence::Here;
         self.heard(&mut live, told, &mut effects);
         let changed = !reported.changed.is_empty();
@@ -163,6 +174,9 @@ impl Agent {
         effects.agents.push(live.record(self.key, &self.id));
         if live.draining() {
             self.leave(&mut live, now, board, &mut effects);
+        } else if !live.spoke {
+            live.forget();
+            effects.forgotten.push(self.key);
         }
         effects
     }
@@ -171,15 +185,16 @@ impl Agent {
     pub(crate) fn tick(&self, now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if live.presence.is_over(live.last_message_ms, live.interval_ms, now.run_ms) {
-            if live.draining() {
-                self.leave(&mut live, now, board, &mut effects);
-                return effects;
-            }
+        let silent = live.presence.is_over(live.last_message_ms, live.interval_ms, now.run_ms);
+        if silent && live.draining() {
+            self.leave(&mut live, now, board, &mut effects);
+            return effects;
+        }
+        if silent {
             live.presence = Presence::Lost { since_ms: now.run_ms };
             effects.events.push(Event::new(EventKind::AgentLost, now.wall_ms).agent(&self.id));
         }
-        if live.renew_staleness(now) {
+        if live.renew_staleness(now) || silent {
             live.settle(&self.id, board, now, &mut effects);
         }
         effects
@@ -190,16 +205,18 @@ impl Agent {
         live.samples.clear();
         live.presence = Presence::Lost { since_ms: now.run_ms };
         effects.events.push(Event::new(EventKind::AgentLeft, now.wall_ms).agent(&self.id));
+        live.forget();
         effects.forgotten.push(self.key);
     }
 
     /// The agent spoke of now.
     fn heard(&self, live: &mut Live, told: Told, effects: &mut Effects) {
+        let spoke_before = std::mem::replace(&mut live.spoke, true);
         live.last_message_ms = told.now.run_ms;
         live.last_seen_ms = told.now.wall_ms;
         let before = std::mem::replace(&mut live.presence, Presence::Here);
         match before {
-            Presence::Lost { .. } if live.connected_ms.is_some() => {
+            Presence::Lost { .. } if spoke_before => {
                 effects.events.push(Event::new(EventKind::AgentBack, told.now.wall_ms).agent(&self.id));
             }
             // A Goodbye stands until the stream ends.
@@ -211,24 +228,38 @@ impl Agent {
 }
 
 impl Live {
+    /// It is out of the fleet. An open stream ends; what it still says goes nowhere.
+    pub(crate) fn forget(&mut self) {
+        self.is_forgotten = true;
+        if let Some(link) = self.stream.take() {
+            link.replaced.cancel();
+        }
+    }
+
     fn said_goodbye(&self) -> bool {
         self.stream.as_ref().is_some_and(|link| link.goodbye.load(std::sync::atomic::Ordering::Relaxed))
     }
 
-    fn place(&mut self, def: &ComponentDef, now: Moment) {
-        let service = self.service_name(&def.service);
-        let known = self.components.iter().position(|c| c.service == service && *c.name == *def.name);
-        let position = match known {
-            Some(position) => {
-                self.components[position].redefine(def);
-                position
-            }
-            None => {
-                self.components.push(Component::defined(def, service, now));
-                self.components.len() - 1
-            }
-        };
-        self.by_id.insert(def.id, position);
+    fn place(&mut self, defs: &[ComponentDef], now: Moment) {
+        let name_of = |c: &Component| (Arc::clone(&c.service), Arc::clone(&c.name));
+        let mut known: HashMap<_, usize> =
+            self.components.iter().enumerate().map(|(position, c)| (name_of(c), position)).collect();
+        for def in defs {
+            let service = self.service_name(&def.service);
+            let position = match known.get(&(Arc::clone(&service), def.name.as_str().into())) {
+                Some(position) => {
+                    self.components[*position].redefine(def);
+                    *position
+                }
+                None => {
+                    let component = Component::defined(def, service, now);
+                    known.insert(name_of(&component), self.components.len());
+                    self.components.push(component);
+                    self.components.len() - 1
+                }
+            };
+            self.by_id.insert(def.id, position);
+        }
         self.order = self.by_id.values().copied().collect();
     }
 
@@ -245,10 +276,7 @@ impl Live {
         let mut changed = false;
         for component in &mut self.components {
             if component.held_until_ms.is_some_and(|until| now.run_ms >= until) {
-                component.held_until_ms = None;
-                component.hard = component.soft;
-                component.reason = "starting".into();
-                component.message = "".into();
+                component.release();
                 changed = true;
             }
             let stale = match presence {

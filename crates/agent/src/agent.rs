@@ -1,0 +1,218 @@
+//! One agent: opens its sockets, then runs its parts. Decides what there is of them and in which order they end; what
+//! each does is its own.
+
+use crate::config::{Config, Listen};
+use crate::link::{self, Link};
+use crate::probes::{self, Own};
+use crate::recorder::{Counts, Recorder};
+use crate::reporter::{Gatherer, Reporter, offset_of};
+use crate::stream::{Connect, Streamer};
+use crate::{boot, collect};
+use anyhow::Context;
+use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
+use farol_shutdown::listener::{Limits, bind, serve};
+use farol_shutdown::{DataDir, Handle};
+use parking_lot::Mutex;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+/// How long the cleanup waits for the stream's end; the stream gives up sooner.
+const STREAM_END: Duration = Duration::from_millis(3_500);
+
+/// Where an agent really listens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Probes and metrics.
+    pub http: Option<SocketAddr>,
+    /// gRPC health.
+    pub health: Option<SocketAddr>,
+}
+
+/// An agent with its sockets open; nothing runs yet.
+pub struct Agent {
+    config: Config,
+    handle: Handle,
+    own: Arc<Own>,
+    streamer: Streamer,
+    reporter: Reporter,
+    http: Option<TcpListener>,
+    health: Option<TcpListener>,
+}
+
+impl Agent {
+    /// Opens the sockets and gives this start its boot number. Needs a tokio runtime.
+    ///
+    /// # Errors
+    /// A port or the data directory cannot be had, or the certificates cannot be used.
+    pub fn bind(
+        config: Config,
+        data_dir: Option<&DataDir>,
+        handle: &Handle,
+        connect: Arc<dyn Connect>,
+    ) -> anyhow::Result<Self> {
+        let Listen { http, health, local } = config.listen;
+        let http = http.map(bind).transpose()?;
+        let health = health.map(bind).transpose()?;
+        if local.is_some() {
+            tracing::warn!("`listen.local` is set, but this version has no local API; nothing listens there");
+        }
+        let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        let boot =
+            boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
+        let new = if config.monitors.is_empty() { Recorder::idle } else { Recorder::new };
+        let recorder = Arc::new(new(boot, config.ring_bytes, config.interval, &config.checks));
+        let link = Link::new();
+        let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
+        let checker = Checker::new(registrations(&config, &link), observer)?;
+        let (interval, decided) = watch::channel(config.interval);
+        let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
+        Ok(Self {
+            own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), handle),
+            streamer: Streamer {
+                identity: config.identity.clone(),
+                boot,
+                monitors: config.monitors.clone(),
+                connect,
+                recorder: Arc::clone(&recorder),
+                checker: checker.clone(),
+                link,
+                wished: config.interval,
+                interval,
+                handle: handle.clone(),
+            },
+            reporter: Reporter {
+                recorder,
+                checker,
+                gatherer: Gatherer::new(collectors),
+                interval: decided,
+                offset: offset_of(&config.identity.id),
+            },
+            handle: handle.clone(),
+            config,
+            http,
+            health,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        let of = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
+        Addresses { http: of(&self.http), health: of(&self.health) }
+    }
+
+    /// Hands the parts to the supervisor. The agent is ready when this returns.
+    #[must_use]
+    pub fn start(self) -> Running {
+        let Self { config, handle, own, streamer, reporter, http, health } = self;
+        let checker = own.checker.clone();
+        handle.spawn("checks", checker.run(handle.cleaning()));
+        if config.monitors.is_empty() {
+            tracing::warn!("`monitors` is empty: this agent answers probes and streams to nobody");
+        } else {
+            handle.spawn("reports", reporter.run(handle.cleaning()));
+            let (done, mut ended) = watch::channel(false);
+            handle.spawn("stream", async move {
+                streamer.run().await;
+                done.send_replace(true);
+            });
+            handle.cleanup("last report", STREAM_END, async move || {
+                // An error means that the stream's task is gone: it has ended too.
+                ended.wait_for(|done| *done).await.ok();
+            });
+        }
+        if let Some(listener) = http {
+            let router = probes::router(&own, config.details);
+            handle
+                .spawn("agent_http", serve(listener, router, Limits::default(), None, &handle, "agent_http"));
+        }
+        if let Some(listener) = health {
+            let router = probes::health(&own, handle.draining());
+            handle.spawn(
+                "agent_health",
+                serve(listener, router, Limits::default(), None, &handle, "agent_health"),
+            );
+        }
+        own.start();
+        tracing::info!(
+            agent.id = config.identity.id,
+            role = config.identity.role.as_str(),
+            checks = config.checks.len(),
+            monitors = config.monitors.len(),
+            "the agent runs"
+        );
+        Running { own, config: Arc::new(Mutex::new(config)) }
+    }
+}
+
+/// A running agent, for reloads. Clones are the same agent.
+#[derive(Clone)]
+pub struct Running {
+    own: Arc<Own>,
+    /// What is in force; the keys that need a restart keep their first values.
+    config: Arc<Mutex<Config>>,
+}
+
+/// What a reload did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reloaded {
+    /// The checks.
+    pub checks: Changes,
+    /// Keys that changed and count only after a restart.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl Running {
+    /// The agent's components as they stand.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.own.checker.snapshot()
+    }
+
+    /// Why there is no stream to a monitor; empty while there is one.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        self.own.link.problem()
+    }
+
+    /// What became of its reports so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.own.recorder.counts()
+    }
+
+    /// Takes over the checks of a new configuration; what has not changed keeps its state.
+    ///
+    /// # Errors
+    /// The checks cannot stand together; nothing is changed then.
+    pub fn reload(&self, new: Config) -> anyhow::Result<Reloaded> {
+        let mut config = self.config.lock();
+        let needs_restart = config.needs_restart(&new);
+        // Known to the recorder before their first result, and forgotten after their last.
+        let old = std::mem::replace(&mut config.checks, new.checks);
+        self.own.recorder.set_checks(&config.checks);
+        let replaced = self.own.checker.replace(registrations(&config, &self.own.link));
+        if replaced.is_err() {
+            config.checks = old;
+            self.own.recorder.set_checks(&config.checks);
+        }
+        let checks = replaced?;
+        self.own.recorder.look();
+        if !needs_restart.is_empty() {
+            tracing::warn!(keys = needs_restart.join(", "), "these keys count only after a restart");
+        }
+        Ok(Reloaded { checks, needs_restart })
+    }
+}
+
+/// The configured checks, and the agent's own.
+fn registrations(config: &Config, link: &Arc<Link>) -> Vec<Registration> {
+    let mut all = config.checks.clone();
+    if !config.monitors.is_empty() {
+        all.push(link::registration(link, &config.identity.service));
+    }
+    all
+}

@@ -1,0 +1,144 @@
+//! The command line of `farol-agent`: what it reads, and what it does with it. Signals, environment and exit are
+//! `main`'s.
+
+use crate::config::{Config, Surroundings};
+use crate::{Agent, Network, Running};
+use anyhow::Context;
+use farol_config::{Problems, Sources, Tree};
+use farol_shutdown::signal::{Hangups, Signals};
+use farol_shutdown::{Budgets, DataDir, ExitReport, Ready, Supervisor};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+const EXAMPLES: &str = "\
+Examples:
+  farol-agent --config agent.yaml
+  farol-agent --config agent.yaml --check-config      is the file right? exits 0 or 64
+  farol-agent --dump-config                           every value and where it comes from
+  FAROL_AGENT__NAME=web-1 FAROL_AGENT__LISTEN__HTTP='[::]:8511' farol-agent
+
+Signals:
+  SIGTERM, SIGINT  say goodbye, send the last report, end; a second one ends at once
+  SIGHUP           read the configuration again and take over its checks
+
+Exit codes:
+  0 ended as asked   1 a port or directory cannot be had   64 configuration
+  75 a part failed or was cut   128 + n on a second signal n";
+
+/// Collects, checks, buffers and streams to the monitor.
+#[derive(Clone, Debug, clap::Parser)]
+#[command(name = "farol-agent", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// The configuration; without it every value has its default.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where the agent keeps what must outlive it; held by one process at a time.
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Written when the agent is ready, with its addresses.
+    #[arg(long, value_name = "FILE")]
+    pub ready_file: Option<PathBuf>,
+    /// Read the configuration, tell its problems and end.
+    #[arg(long)]
+    pub check_config: bool,
+    /// Print every value with its source and end.
+    #[arg(long)]
+    pub dump_config: bool,
+}
+
+/// Everything that decides the configuration; read again at each SIGHUP.
+#[derive(Clone, Debug)]
+pub struct Inputs {
+    /// The command line.
+    pub args: Args,
+    /// The environment.
+    pub vars: Vec<(OsString, OsString)>,
+    /// What the kernel calls this machine.
+    pub host_name: Option<String>,
+}
+
+impl Inputs {
+    /// Reads the configuration; the tree is for its dump.
+    ///
+    /// # Errors
+    /// All problems at once.
+    pub fn load(&self) -> Result<(Config, Tree), Problems> {
+        let variable = |name: &str| {
+            let found = self.vars.iter().find(|(key, _)| key == name)?;
+            found.1.to_str().map(str::to_owned)
+        };
+        let surroundings = Surroundings::read(variable, self.host_name.clone());
+        let data_dir = self.args.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
+        let mut sources = Sources::new();
+        if let Some(path) = &self.args.config {
+            sources = sources.file(path);
+        }
+        let tree = sources
+            .env("FAROL_AGENT", None, self.vars.iter().cloned())
+            .flag("--data-dir", "data_dir", data_dir)
+            .load()?;
+        let config = tree.read(|m| Config::read_alone(m, &surroundings))?;
+        Ok((config, tree))
+    }
+}
+
+/// Runs the agent until it is told to stop.
+///
+/// # Errors
+/// It could not start.
+pub fn run(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Result<ExitReport> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_keep_alive(std::time::Duration::from_secs(60))
+        .thread_name("farol-agent")
+        .enable_all()
+        .build()
+        .context("the runtime cannot be started")?;
+    let report = runtime.block_on(serve(inputs, config, signals));
+    // A collector may hang in a file system; the process does not wait for it.
+    runtime.shutdown_background();
+    report
+}
+
+async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Result<ExitReport> {
+    let supervisor = Supervisor::for_process(Budgets::default(), signals)?;
+    let handle = supervisor.handle();
+    let data_dir = config.data_dir.as_ref().map(|path| DataDir::lock(path, "farol-agent")).transpose()?;
+    let network = Arc::new(Network::new(config.tls.clone()));
+    let agent = Agent::bind(config, data_dir.as_ref(), &handle, network)?;
+    let addresses = agent.addresses();
+    let hangups = farol_shutdown::signal::hangups()?;
+    let running = agent.start();
+    let ready_file = inputs.args.ready_file.clone();
+    let cleaning = handle.cleaning();
+    handle.spawn("reload", async move {
+        cleaning.run_until_cancelled(reload_at(hangups, inputs, running)).await;
+    });
+    if let Some(path) = ready_file {
+        let ready = Ready { agent_http: addresses.http, agent_health: addresses.health, ..Ready::default() };
+        ready.write(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(supervisor.run().await)
+}
+
+/// A bad file is refused whole and the old set stays.
+async fn reload_at(mut hangups: Hangups, inputs: Inputs, running: Running) {
+    loop {
+        hangups.recv().await;
+        match inputs.load() {
+            Ok((config, _)) => match running.reload(config) {
+                Ok(done) => tracing::info!(
+                    added = done.checks.added.len(),
+                    removed = done.checks.removed.len(),
+                    changed = done.checks.changed.len(),
+                    "the configuration was read again"
+                ),
+                Err(error) => tracing::error!(%error, "the configuration is refused; the old one stays"),
+            },
+            Err(problems) => {
+                tracing::error!(error = %problems, "the configuration is refused; the old one stays");
+            }
+        }
+    }
+}

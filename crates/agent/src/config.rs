@@ -1,0 +1,195 @@
+//! The agent's settings: reads them from the configuration and tells every problem. Defaults stand here only.
+
+mod identity;
+mod monitor;
+#[cfg(test)]
+mod tests;
+
+pub use identity::{Identity, Surroundings};
+pub use monitor::{Monitor, TlsFiles};
+
+use crate::link::COMPONENT;
+use farol_config::Map;
+use farol_health::{Details, Registration};
+use farol_wire::limits::{LABEL_NAME_BYTES, LABEL_VALUE_BYTES, LABELS};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Report intervals.
+const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(300);
+/// Memory for reports that are not acknowledged.
+const RING: RangeInclusive<u64> = (256 << 10)..=(1 << 30);
+const RING_DEFAULT: u64 = 8 << 20;
+
+/// Everything an agent is told.
+#[derive(Clone)]
+pub struct Config {
+    /// Who it is.
+    pub identity: Identity,
+    /// To whom it streams, in turn; none is needed for probes alone.
+    pub monitors: Vec<Monitor>,
+    /// How it shows and verifies certificates.
+    pub tls: Option<TlsFiles>,
+    /// Where it listens.
+    pub listen: Listen,
+    /// How often it would like to report.
+    pub interval: Duration,
+    /// What it checks.
+    pub checks: Vec<Registration>,
+    /// Who sees details of its health.
+    pub details: Details,
+    /// Bytes of reports that are kept until they are acknowledged.
+    pub ring_bytes: usize,
+    /// Where the host's file systems are seen, for an agent in a container.
+    pub host_root: Option<PathBuf>,
+    /// Where it keeps what must outlive it.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// The listeners; one that is not set is not opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Listen {
+    /// Probes and metrics.
+    pub http: Option<SocketAddr>,
+    /// `grpc.health.v1` in plain text.
+    pub health: Option<SocketAddr>,
+    /// The local API, on loopback only.
+    pub local: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Reads the map of an agent that lives in another process: `agent:` of `farol.yaml`. It has no monitors of its
+    /// own and opens no listener that is not written.
+    pub fn read(m: &mut Map<'_>, surroundings: &Surroundings) -> Self {
+        Self::read_as(m, surroundings, Vec::new(), Listen::default())
+    }
+
+    /// Reads the root of `agent.yaml`: the agent is a process.
+    pub fn read_alone(m: &mut Map<'_>, surroundings: &Surroundings) -> Self {
+        let monitors = monitor::read(m);
+        let loopback = |port| Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let listen = Listen { http: loopback(8511), health: loopback(8513), local: None };
+        let config = Self::read_as(m, surroundings, monitors, listen);
+        monitor::verify(m, &config.monitors, config.tls.as_ref());
+        config
+    }
+
+    fn read_as(
+        m: &mut Map<'_>,
+        surroundings: &Surroundings,
+        monitors: Vec<Monitor>,
+        default: Listen,
+    ) -> Self {
+        let identity = Identity::read(m, surroundings);
+        let details =
+            [("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)];
+        let checks = farol_checks::registrations(m, &identity.service);
+        verify_checks(m, &checks);
+        Self {
+            identity,
+            monitors,
+            tls: m.map("tls", TlsFiles::read),
+            listen: m.section("listen", |m| read_listen(m, default)),
+            interval: m.duration("interval").within(INTERVALS).or(Duration::from_secs(10)),
+            checks,
+            details: m.one_of("details", &details).or(Details::Loopback),
+            ring_bytes: usize::try_from(m.bytes("ring").within(RING).or(RING_DEFAULT)).unwrap_or(usize::MAX),
+            host_root: m.path("host_root").optional(),
+            data_dir: m.path("data_dir").optional(),
+        }
+    }
+
+    /// What a running agent cannot take over from `new`: named for the operator.
+    #[must_use]
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let mut names = self.identity.differences(&new.identity);
+        for (name, same) in [
+            ("monitors", self.monitors == new.monitors),
+            ("tls (other files; the content of the same ones is read anew)", self.tls == new.tls),
+            ("listen", self.listen == new.listen),
+            ("interval", self.interval == new.interval),
+            ("details", self.details == new.details),
+            ("ring", self.ring_bytes == new.ring_bytes),
+            ("host_root", self.host_root == new.host_root),
+            ("data_dir", self.data_dir == new.data_dir),
+        ] {
+            if !same {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+impl std::fmt::Debug for Config {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Config")
+            .field("identity", &self.identity)
+            .field("monitors", &self.monitors)
+            .field("listen", &self.listen)
+            .field("checks", &self.checks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn read_listen(m: &mut Map<'_>, default: Listen) -> Listen {
+    let mut listen = |key: &str, default: Option<SocketAddr>| match default {
+        Some(address) => Some(m.address(key).or(address)),
+        None => m.address(key).optional(),
+    };
+    let read = Listen {
+        http: listen("http", default.http),
+        health: listen("health", default.health),
+        local: listen("local", default.local),
+    };
+    if read.local.is_some_and(|local| !local.ip().to_canonical().is_loopback()) {
+        m.problem(
+            "local",
+            "is for this machine only; write an address on loopback, such as `127.0.0.1:8512`",
+        );
+    }
+    let all = [("http", read.http), ("health", read.health), ("local", read.local)];
+    for (i, (name, address)) in all.iter().enumerate() {
+        let Some(address) = address.filter(|a| a.port() != 0) else { continue };
+        if let Some((other, _)) = all[..i].iter().find(|(_, a)| *a == Some(address)) {
+            m.problem(
+                name,
+                format!("has the address of `{other}`, {address}; give each listener its own port"),
+            );
+        }
+    }
+    read
+}
+
+/// What the wire would refuse, and the one name that is taken.
+fn verify_checks(m: &mut Map<'_>, checks: &[Registration]) {
+    for Registration { spec, .. } in checks {
+        if spec.name == COMPONENT {
+            m.problem("checks", format!("`{COMPONENT}` is the agent's own; give that check another name"));
+        }
+        if let Err(why) = labels_fit(&spec.labels) {
+            m.problem("checks", format!("`{}`: {why}", spec.name));
+        }
+    }
+}
+
+/// Labels that monitors take.
+fn labels_fit(labels: &BTreeMap<String, String>) -> Result<(), String> {
+    if labels.len() > LABELS {
+        return Err(format!("has {} labels; {LABELS} are the most", labels.len()));
+    }
+    for (name, value) in labels {
+        if name.starts_with("__") || name.len() > LABEL_NAME_BYTES {
+            return Err(format!(
+                "the label `{name:.40}` is reserved or too long; begin it with a letter and use at most {LABEL_NAME_BYTES} bytes"
+            ));
+        }
+        if value.len() > LABEL_VALUE_BYTES {
+            return Err(format!("the label `{name}` has more than {LABEL_VALUE_BYTES} bytes; shorten it"));
+        }
+    }
+    Ok(())
+}

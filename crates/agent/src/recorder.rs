@@ -1,0 +1,144 @@
+//! What becomes of results and figures: they are put into reports, and these into the ring, from which the stream
+//! takes them. Decides what a report holds and where a segment begins; not when a report is made, nor who gets it.
+//!
+//! One lock guards catalog, waiting rows and ring, so that a report, the set it was made with and its place in the
+//! order always agree. Nothing waits under it.
+
+mod definitions;
+mod feed;
+mod record;
+#[cfg(test)]
+mod tests;
+mod ticks;
+mod told;
+
+pub(crate) use feed::{Feed, Opening};
+pub(crate) use record::Made;
+
+use crate::catalog::{Catalog, Limits, Row};
+use crate::ring::Ring;
+use farol_health::{Checked, ComponentView, Observer, Registration};
+use farol_wire::Boot;
+use parking_lot::Mutex;
+use record::Record;
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+
+/// The moment of a report.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// The boot clock.
+    pub(crate) boot_ms: u64,
+    /// The wall clock, for what is told after the next boot.
+    pub(crate) wall_ms: i64,
+}
+
+impl Now {
+    /// Reads both clocks.
+    pub(crate) fn read() -> Self {
+        Self { boot_ms: farol_health::clock::boot_ms(), wall_ms: jiff::Timestamp::now().as_millisecond() }
+    }
+}
+
+/// What is counted, for `/metrics`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Reports made.
+    pub reports: u64,
+    /// The last one that is acknowledged.
+    pub acked: u64,
+    /// Held and not acknowledged.
+    pub unacked: u64,
+    /// Lost because the ring was full.
+    pub lost: u64,
+    /// Bytes in the ring.
+    pub ring_bytes: usize,
+    /// Series defined.
+    pub series: usize,
+    /// Samples that went nowhere.
+    pub samples_dropped: u64,
+}
+
+/// The recorder of one agent.
+pub(crate) struct Recorder {
+    /// Somebody will take the reports; otherwise nothing is kept.
+    streams: bool,
+    record: Mutex<Record>,
+    /// A status changed, or rows are many: a report is due now.
+    pub(crate) due: Notify,
+    /// A report was made.
+    pub(crate) fresh: Notify,
+    /// Moves with every result, for those who watch statuses.
+    changed: watch::Sender<u64>,
+}
+
+impl Recorder {
+    pub(crate) fn new(boot: Boot, ring_bytes: usize, interval: Duration, checks: &[Registration]) -> Self {
+        Self { streams: true, ..Self::idle(boot, ring_bytes, interval, checks) }
+    }
+
+    /// For an agent without monitors: it only says when something changed.
+    pub(crate) fn idle(boot: Boot, ring_bytes: usize, interval: Duration, checks: &[Registration]) -> Self {
+        let catalog = Catalog::new(Limits { sources: Limits::default().components, ..Limits::default() });
+        let mut record = Record::new(catalog, Ring::new(boot, ring_bytes));
+        record.set_interval(interval);
+        record.set_checks(checks);
+        Self {
+            streams: false,
+            record: Mutex::new(record),
+            due: Notify::new(),
+            fresh: Notify::new(),
+            changed: watch::Sender::new(0),
+        }
+    }
+
+    /// The checks are now these.
+    pub(crate) fn set_checks(&self, checks: &[Registration]) {
+        self.record.lock().set_checks(checks);
+        self.due.notify_one();
+    }
+
+    /// The collectors tick so often.
+    pub(crate) fn set_interval(&self, interval: Duration) {
+        self.record.lock().set_interval(interval);
+    }
+
+    /// One tick of the collectors.
+    pub(crate) fn system(&self, row: &Row, at_ms: u64) {
+        self.record.lock().system(row, at_ms);
+    }
+
+    /// Something beside a result changed what components say.
+    pub(crate) fn look(&self) {
+        self.due.notify_one();
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Moves whenever a status may have changed.
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        self.record.lock().counts()
+    }
+}
+
+impl Observer for Recorder {
+    fn checked(&self, name: &str, result: &Checked) {
+        if self.streams && self.record.lock().checked(name, result) {
+            self.due.notify_one();
+        }
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    fn lapsed(&self, name: &str, view: &ComponentView) {
+        if self.streams && self.record.lock().is_urgent(name, view.hard, view.soft) {
+            self.due.notify_one();
+        }
+        self.changed.send_modify(|n| *n = n.wrapping_add(1));
+    }
+
+    /// Which components there are is said by `set_checks`.
+    fn removed(&self, _: &str) {}
+}

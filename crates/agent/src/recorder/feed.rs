@@ -1,0 +1,206 @@
+//! What a stream takes out of the record, in the order the protocol wants: the whole set and State, then the backlog,
+//! then what is live. Decides nothing about connections.
+
+use super::record::{Made, Record};
+use super::{Now, Recorder, definitions, told};
+use crate::catalog::Limits as CatalogLimits;
+use crate::ring::{Chunk, Next};
+use farol_health::Snapshot;
+use farol_wire::proto::{Dropped, State, agent_message};
+use farol_wire::{Boot, Limits};
+
+/// What a stream begins with.
+#[derive(Debug)]
+pub(crate) struct Opening {
+    /// Defines, State, and what was lost.
+    pub(crate) messages: Vec<agent_message::Kind>,
+    /// The backlog begins after this sequence number.
+    pub(crate) cursor: u64,
+}
+
+/// The stream's end of the recorder. There is one stream at a time.
+pub(crate) struct Feed<'r> {
+    pub(crate) recorder: &'r Recorder,
+    pub(crate) boot: Boot,
+}
+
+impl Feed<'_> {
+    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. `same` when it is the one whose refusals
+    /// are remembered.
+    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits, same: bool) -> Opening {
+        let mut record = self.recorder.record.lock();
+        record.ring.resume(mark);
+        record.fit(limits, same);
+        let shed = record.ring.shed_where(|layout| !layout.fits(limits));
+        if shed > 0 {
+            tracing::warn!(
+                segments = shed,
+                "reports from before are over this monitor's limits; they are dropped"
+            );
+        }
+        record.catalog.take_changes();
+        let define = definitions::whole(&record.catalog);
+        let chunk = definitions::CHUNK_BYTES.min(limits.max_message_bytes / 2);
+        let mut messages: Vec<_> =
+            definitions::pieces(define, chunk).into_iter().map(agent_message::Kind::Define).collect();
+        messages.push(record.state(snapshot));
+        messages.extend(record.dropped(self.boot));
+        (record.live, record.restart, record.asked, record.told_full) = (false, true, 0, false);
+        Opening { messages, cursor: record.ring.acked() }
+    }
+
+    /// State as it is now, after what changed of the set; for a stream whose backlog still flows.
+    pub(crate) fn state(&self, snapshot: &Snapshot) -> Vec<agent_message::Kind> {
+        let mut record = self.recorder.record.lock();
+        let mut messages = record.announce();
+        messages.push(record.state(snapshot));
+        messages.extend(record.dropped(self.boot));
+        messages
+    }
+
+    /// The next part of the backlog. Its last report asks for an acknowledgement when nothing follows it.
+    pub(crate) fn backlog(&self, cursor: u64, budget: usize) -> Option<Chunk> {
+        let mut record = self.recorder.record.lock();
+        let mut chunk = record.ring.backlog(cursor, budget)?;
+        if chunk.last == record.ring.last() || record.wants_ack() {
+            let last = chunk.segments.last_mut().and_then(|segment| segment.reports.last_mut());
+            last.into_iter().for_each(|report| report.ack_now = true);
+            record.asked = chunk.last;
+        }
+        Some(chunk)
+    }
+
+    /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first (State, if reports
+    /// were made since the last one) and where the live reports begin.
+    pub(crate) fn go_live(
+        &self,
+        snapshot: &Snapshot,
+        cursor: u64,
+    ) -> Option<(Vec<agent_message::Kind>, u64)> {
+        let mut record = self.recorder.record.lock();
+        if record.ring.holds_after(cursor) {
+            return None;
+        }
+        (record.live, record.restart) = (true, true);
+        let mut messages = record.announce();
+        if record.ring.last() > record.stated {
+            messages.push(record.state(snapshot));
+        }
+        Some((messages, record.ring.last()))
+    }
+
+    /// What follows on a live stream, preceded by what must be said before it.
+    pub(crate) fn next(&self, cursor: u64) -> (Vec<agent_message::Kind>, Next) {
+        let mut record = self.recorder.record.lock();
+        let said = record.dropped(self.boot);
+        let mut next = record.ring.next(cursor);
+        if let Next::Report(_, report) = &mut next
+            && (report.ack_now || record.wants_ack())
+        {
+            report.ack_now = true;
+            record.asked = report.seq;
+        }
+        (said, next)
+    }
+
+    /// Makes a report out of turn.
+    pub(crate) fn report(&self, snapshot: &Snapshot, now: Now, made: Made) -> u64 {
+        self.recorder.report(snapshot, now, made)
+    }
+
+    /// The monitor has committed all up to this one.
+    pub(crate) fn acknowledge(&self, seq: u64) {
+        self.recorder.record.lock().ring.acknowledge(seq);
+    }
+
+    /// The monitor does not take these: they are retired, and what holds them is dropped.
+    pub(crate) fn refuse(&self, series: &[u32], components: &[u32]) {
+        let mut record = self.recorder.record.lock();
+        record.catalog.refuse(series);
+        record.refuse_components(components);
+        record.ring.shed_where(|layout| {
+            let define = layout.define();
+            define.series.iter().any(|s| series.contains(&s.id))
+                || define.components.iter().any(|c| components.contains(&c.id))
+        });
+        record.restart = true;
+    }
+
+    /// The stream is gone: changes of the set are told anew when the next one begins.
+    pub(crate) fn close(&self) {
+        self.recorder.record.lock().live = false;
+    }
+
+    /// The names of components; all when no id is given.
+    pub(crate) fn names(&self, ids: &[u32]) -> Vec<String> {
+        let record = self.recorder.record.lock();
+        let known = record.catalog.components();
+        known.filter(|(id, _)| ids.is_empty() || ids.contains(id)).map(|(_, c)| c.name.clone()).collect()
+    }
+}
+
+impl Recorder {
+    /// Makes a report and wakes the stream.
+    pub(crate) fn report(&self, snapshot: &Snapshot, now: Now, made: Made) -> u64 {
+        let seq = self.record.lock().report(snapshot, now, made);
+        self.fresh.notify_one();
+        seq
+    }
+}
+
+impl Recorder {
+    /// Makes a report out of turn, if it would say anything.
+    pub(crate) fn report_news(&self, snapshot: &Snapshot, now: Now) {
+        let mut record = self.record.lock();
+        if record.has_news(snapshot, now.boot_ms) {
+            record.report(snapshot, now, Made::Urgent);
+            self.fresh.notify_one();
+        }
+    }
+}
+
+impl Record {
+    /// Whether the ring is so full that its acknowledgement should not wait, and was not asked for yet.
+    fn wants_ack(&self) -> bool {
+        self.ring.is_half_full() && self.asked <= self.ring.acked()
+    }
+
+    /// Every component now.
+    fn state(&mut self, snapshot: &Snapshot) -> agent_message::Kind {
+        self.stated = self.ring.last();
+        let id_of = |name: &str| self.tracked.get(name).map(|tracked| tracked.ids.component);
+        agent_message::Kind::State(State {
+            as_of: self.ring.last(),
+            components: told::reported(snapshot, id_of).collect(),
+        })
+    }
+
+    fn dropped(&mut self, boot: Boot) -> Vec<agent_message::Kind> {
+        let lost = self.ring.take_lost().into_iter();
+        lost.map(|span| {
+            tracing::warn!(first = span.first, last = span.last, "reports are lost: the ring was full");
+            agent_message::Kind::Dropped(Dropped {
+                boot: Some(boot.into()),
+                first: span.first,
+                last: span.last,
+            })
+        })
+        .collect()
+    }
+
+    /// Keeps to a monitor's limits.
+    fn fit(&mut self, limits: &Limits, same: bool) {
+        let mine = CatalogLimits::default();
+        let components = mine.components.min(limits.max_components);
+        let series = mine.series.min(limits.max_series);
+        let over = self.catalog.limit(CatalogLimits { series, components, sources: components, ..mine });
+        if !over.is_empty() {
+            let limit = limits.max_components;
+            tracing::warn!(components = over.len(), limit, "the monitor takes no more components");
+            self.refuse_components(&over);
+        }
+        if !same {
+            self.forget_refusals();
+        }
+    }
+}

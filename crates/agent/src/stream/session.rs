@@ -1,0 +1,341 @@
+//! One open stream from State to its end: sends what the recorder has in the protocol's order, and does what the
+//! monitor says. One loop; nothing of it waits for anything else.
+
+use super::{End, Met, Streamer};
+use crate::recorder::{Feed, Made, Now, Opening};
+use crate::ring::Next;
+use farol_wire::proto::{
+    AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
+};
+use farol_wire::{Boot, Limits, Role, proto};
+use prost::Message;
+use std::collections::VecDeque;
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+use tonic::{Status, Streaming};
+
+/// A backlog message is at most so long, and leaves room for its frame.
+const BACKLOG_BYTES: usize = 1 << 20;
+const BACKLOG_SPARE: usize = 4 << 10;
+/// Smaller messages are padded: servers cut peers that flood them with tiny frames.
+const LEAST_BYTES: usize = 64;
+/// How long the stream's end waits for its last acknowledgement.
+const LAST_ACK_WITHIN: Duration = Duration::from_secs(2);
+/// What a Goodbye promises: the whole shutdown fits into it.
+const GOODBYE_DEADLINE: Duration = Duration::from_secs(30);
+/// Key frames are made at most so often, whatever is asked.
+const KEY_EVERY: Duration = Duration::from_millis(100);
+/// A monitor forgets retired series only with the stream: one that retired so many begins anew.
+const RETIRED_AT_MOST: usize = 90_000;
+
+pub(super) struct Session<'a> {
+    agent: &'a Streamer,
+    feed: Feed<'a>,
+    /// Gone when the agent's half is closed.
+    out: Option<mpsc::Sender<AgentMessage>>,
+    incoming: Streaming<MonitorMessage>,
+    /// Taken out of the record and not sent yet; filled only when empty, but for what goes first.
+    queue: VecDeque<agent_message::Kind>,
+    /// The backlog is sent.
+    live: bool,
+    /// Taken out up to this sequence number.
+    cursor: u64,
+    /// Bytes of a backlog message.
+    budget: usize,
+    /// Something changed while the backlog flows.
+    state_due: bool,
+    /// All was taken out; the recorder says when there is more.
+    idle: bool,
+    said_goodbye: bool,
+    warned_refused: bool,
+    last_key: Option<Instant>,
+    /// Series retired on this stream.
+    retired: usize,
+    ending: Option<Ending>,
+}
+
+/// The stream is to end.
+struct Ending {
+    why: End,
+    /// Up to this one everything goes out before, and is waited for; nothing more for `None`.
+    last: Option<u64>,
+    deadline: Instant,
+}
+
+/// What the loop woke up for.
+enum Step {
+    Goodbye,
+    Last,
+    Heard(Result<Option<MonitorMessage>, Status>),
+    Sent,
+    Closed,
+    Fresh,
+    Over,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        agent: &'a Streamer,
+        feed: Feed<'a>,
+        out: mpsc::Sender<AgentMessage>,
+        incoming: Streaming<MonitorMessage>,
+        opening: Opening,
+        limits: &Limits,
+    ) -> Self {
+        Self {
+            agent,
+            feed,
+            out: Some(out),
+            incoming,
+            queue: opening.messages.into(),
+            live: false,
+            cursor: opening.cursor,
+            budget: BACKLOG_BYTES.min(limits.max_message_bytes) - BACKLOG_SPARE,
+            state_due: false,
+            idle: false,
+            said_goodbye: false,
+            warned_refused: false,
+            last_key: None,
+            retired: 0,
+            ending: None,
+        }
+    }
+
+    pub(super) async fn run(mut self, met: &mut Met) -> End {
+        let (stopping, cleaning) = (self.agent.handle.stopping(), self.agent.handle.cleaning());
+        loop {
+            if let Some(end) = self.fill() {
+                return end;
+            }
+            let over = self.ending.as_ref().map(|ending| ending.deadline);
+            let step = tokio::select! {
+                biased;
+                () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
+                () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
+                () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
+                message = self.incoming.message() => Step::Heard(message),
+                () = self.agent.recorder.fresh.notified() => Step::Fresh,
+                room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
+                    Some(room) => {
+                        room.send(AgentMessage { kind: self.queue.pop_front().map(padded) });
+                        Step::Sent
+                    }
+                    None => Step::Closed,
+                },
+            };
+            if let Some(end) = self.take(step, met) {
+                return end;
+            }
+        }
+    }
+
+    fn take(&mut self, step: Step, met: &mut Met) -> Option<End> {
+        match step {
+            Step::Goodbye => self.goodbye(),
+            Step::Last => self.last(),
+            Step::Heard(Ok(Some(message))) => return self.heard(message, met),
+            Step::Heard(Ok(None)) => return Some(self.ended(None)),
+            Step::Heard(Err(status)) => return Some(self.ended(Some(status))),
+            Step::Sent => {}
+            // The request is gone; why is said by the answer, which is read next.
+            Step::Closed => self.out = None,
+            Step::Fresh => {
+                self.idle = false;
+                self.state_due = !self.live;
+            }
+            Step::Over => return self.ending.take().map(|ending| ending.why),
+        }
+        None
+    }
+
+    fn is_finishing(&self) -> bool {
+        self.ending.as_ref().is_some_and(|ending| ending.why == End::Finished)
+    }
+
+    /// Takes the next messages out of the record, when those before are sent.
+    fn fill(&mut self) -> Option<End> {
+        if !self.queue.is_empty() || self.out.is_none() {
+            return None;
+        }
+        if self.ending.as_ref().is_some_and(|ending| ending.last.is_none_or(|last| self.cursor >= last)) {
+            self.out = None;
+            return None;
+        }
+        if self.state_due {
+            self.state_due = false;
+            self.queue.extend(self.feed.state(&self.agent.checker.snapshot()));
+        } else if !self.live {
+            self.fill_backlog();
+        }
+        if self.live && !self.idle && self.queue.is_empty() {
+            let (said, next) = self.feed.next(self.cursor);
+            self.queue.extend(said);
+            match next {
+                Next::Report(announce, report) => {
+                    self.cursor = report.seq;
+                    self.queue.extend(announce);
+                    self.queue.push_back(agent_message::Kind::Report(*report));
+                }
+                Next::Nothing => self.idle = true,
+                Next::Gone => return Some(End::Broken("the monitor takes reports too slowly".to_owned())),
+            }
+        }
+        self.count_retired()
+    }
+
+    fn fill_backlog(&mut self) {
+        if let Some(chunk) = self.feed.backlog(self.cursor, self.budget) {
+            self.cursor = chunk.last;
+            self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
+        } else if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
+            self.queue.extend(said);
+            (self.live, self.cursor) = (true, cursor);
+            self.agent.link.live();
+        }
+    }
+
+    fn count_retired(&mut self) -> Option<End> {
+        let retired = self.queue.iter().map(|kind| match kind {
+            agent_message::Kind::Retire(retire) => retire.series.len(),
+            _ => 0,
+        });
+        self.retired += retired.sum::<usize>();
+        (self.retired > RETIRED_AT_MOST).then_some(End::Reconnect(Duration::ZERO))
+    }
+
+    /// The first act of a shutdown.
+    fn goodbye(&mut self) {
+        let kind = match self.agent.identity.role {
+            Role::Pod => goodbye::Kind::Workload,
+            Role::Node | Role::Host => goodbye::Kind::Agent,
+        };
+        let deadline_ms = u32::try_from(GOODBYE_DEADLINE.as_millis()).unwrap_or(u32::MAX);
+        self.queue.push_front(agent_message::Kind::Goodbye(Goodbye { kind: kind.into(), deadline_ms }));
+        self.said_goodbye = true;
+    }
+
+    /// The last report, and the end of the stream after it.
+    fn last(&mut self) {
+        let seq = self.feed.report(&self.agent.checker.snapshot(), Now::read(), Made::Last);
+        self.idle = false;
+        self.end(End::Finished, Some(seq));
+    }
+
+    fn end(&mut self, why: End, last: Option<u64>) {
+        self.ending = Some(Ending { why, last, deadline: Instant::now() + LAST_ACK_WITHIN });
+    }
+
+    /// The monitor's half is over.
+    fn ended(&mut self, status: Option<Status>) -> End {
+        match (self.ending.take(), status) {
+            (Some(ending), _) => ending.why,
+            (None, Some(status)) => status.into(),
+            (None, None) => End::Broken("the monitor ended the stream".to_owned()),
+        }
+    }
+
+    fn heard(&mut self, message: MonitorMessage, met: &mut Met) -> Option<End> {
+        use monitor_message::Kind;
+        match message.kind? {
+            Kind::Ack(ack) => return self.acknowledged(ack, met),
+            Kind::NeedKeyFrame(_) => self.key(),
+            Kind::Refused(refused) => self.refused(&refused, met),
+            Kind::Reconnect(reconnect) if self.ending.is_none() => {
+                tracing::info!(reason = reconnect.reason, "the monitor asks for a new stream");
+                let within = Duration::from_millis(u64::from(reconnect.within_ms.min(600_000)));
+                self.end(End::Reconnect(within), None);
+            }
+            Kind::CheckNow(wanted) => {
+                self.agent.checker.check_now(&self.feed.names(&wanted.components));
+            }
+            Kind::Maintenance(maintenance) => self.maintenance(&maintenance),
+            Kind::Reconnect(_) | Kind::Welcome(_) => {}
+        }
+        None
+    }
+
+    fn acknowledged(&mut self, ack: proto::Ack, met: &mut Met) -> Option<End> {
+        if ack.boot.map(Boot::from) != Some(self.feed.boot) || ack.seq > self.cursor {
+            tracing::warn!(
+                seq = ack.seq,
+                "the monitor acknowledges what was not sent to it; this is ignored"
+            );
+            return None;
+        }
+        self.feed.acknowledge(ack.seq);
+        met.acked = true;
+        let done = self.ending.as_ref().is_some_and(|e| e.last.is_some_and(|last| ack.seq >= last));
+        if done { self.ending.take().map(|ending| ending.why) } else { None }
+    }
+
+    /// The monitor wants a key frame, or a sign of life.
+    fn key(&mut self) {
+        let now = Instant::now();
+        if self.last_key.is_some_and(|last| now < last + KEY_EVERY) || self.ending.is_some() {
+            return;
+        }
+        self.last_key = Some(now);
+        if self.live {
+            self.feed.report(&self.agent.checker.snapshot(), Now::read(), Made::Key);
+            self.idle = false;
+        } else {
+            self.state_due = true;
+        }
+    }
+
+    fn refused(&mut self, refused: &proto::Refused, met: &mut Met) {
+        if !std::mem::replace(&mut self.warned_refused, true) {
+            tracing::warn!(
+                series = refused.series.len(),
+                components = refused.components.len(),
+                reason = refused.reason,
+                "the monitor does not take all series and components; those are no longer sent"
+            );
+        }
+        met.refused_some = true;
+        self.feed.refuse(&refused.series, &refused.components);
+        self.last_key = None;
+        self.key();
+    }
+
+    fn maintenance(&self, maintenance: &proto::Maintenance) {
+        let identity = &self.agent.identity;
+        if !identity.accept_drain {
+            tracing::info!("a drain window came, but `accept_drain` is not set; it is not applied");
+            return;
+        }
+        let checker = &self.agent.checker;
+        let scoped = |service: &str| identity.scope.as_ref().map(|scope| format!("{scope}.{service}"));
+        let snapshot = checker.snapshot();
+        let drained = snapshot.components.iter().filter(|view| {
+            let scoped = scoped(&view.service);
+            maintenance.services.iter().any(|s| **s == *view.service || Some(s) == scoped.as_ref())
+        });
+        let names: Vec<String> = drained.map(|view| view.name.to_string()).collect();
+        tracing::info!(
+            drain = maintenance.drain,
+            components = names.len(),
+            reason = maintenance.reason,
+            "drain windows are applied"
+        );
+        checker.set_maintenance(&names);
+        checker.set_draining(maintenance.drain);
+        self.agent.recorder.look();
+    }
+}
+
+async fn reserve(out: Option<&mpsc::Sender<AgentMessage>>) -> Option<mpsc::Permit<'_, AgentMessage>> {
+    out?.reserve().await.ok()
+}
+
+/// A report that would make a tiny frame gets padding.
+fn padded(kind: agent_message::Kind) -> agent_message::Kind {
+    let agent_message::Kind::Report(mut report) = kind else { return kind };
+    // The padding's own tag and length, and those of the report in its message.
+    let length = report.encoded_len() + 4;
+    if length < LEAST_BYTES {
+        report.padding = vec![0; LEAST_BYTES - length];
+    }
+    agent_message::Kind::Report(report)
+}

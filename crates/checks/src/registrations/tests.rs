@@ -1,0 +1,163 @@
+//! What a `checks:` list becomes, and what is said of a wrong one.
+
+use super::*;
+use farol_config::Sources;
+use farol_health::Dependency;
+
+fn read(text: &str) -> Result<Vec<Registration>, String> {
+    let tree = Sources::new().text("agent.yaml", text).load().map_err(|problems| problems.to_string())?;
+    tree.read(|m| registrations(m, "host")).map_err(|problems| problems.to_string())
+}
+
+#[test]
+fn every_kind_is_read_with_its_defaults() {
+    let read = read(
+        "checks:\n\
+         - {name: database, service: payments, postgres: {url: 'postgres://app@127.0.0.1/app'}}\n\
+         - {name: cache, redis: {address: '127.0.0.1:6379'}, required: false}\n\
+         - {name: api, http: {url: 'http://127.0.0.1/', status: [200, 300-302], headers: {x-token: s3cret}}}\n\
+         - {name: mail, tcp: {address: 'mail:25'}}\n\
+         - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
+         - {name: memory, memory: {of: machine}}\n\
+         - {name: system, system: }\n",
+    )
+    .unwrap();
+    let seen: Vec<_> = read
+        .iter()
+        .map(|r| (r.check.kind(), r.spec.name.as_str(), r.spec.service.as_str(), r.spec.required))
+        .collect();
+    let expected = [
+        ("postgres", "database", "payments", true),
+        ("redis", "cache", "host", false),
+        ("http", "api", "host", true),
+        ("tcp", "mail", "host", true),
+        ("disk", "disk", "host", false),
+        ("memory", "memory", "host", false),
+        ("system", "system", "host", false),
+    ];
+    assert_eq!(seen, expected);
+    assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
+    assert_eq!(read[0].spec.dependency, Dependency::Database);
+    assert_eq!(read[1].spec.dependency, Dependency::Other);
+    let default = Spec::new("mail", "host");
+    assert_eq!(read[3].spec, default);
+}
+
+#[test]
+fn the_common_keys_are_read() {
+    let spec = read(
+        "checks:\n\
+         - name: mail\n  \
+           tcp: {address: 'mail:25'}\n  \
+           service: post\n  \
+           interval: 5s\n  \
+           deadline: 400ms\n  \
+           failure_threshold: 1\n  \
+           success_threshold: 4\n  \
+           required: false\n  \
+           readiness: true\n  \
+           ttl: 1m\n  \
+           labels: {team: post}\n  \
+           degraded_above: 200ms\n  \
+           start_grace: 1s\n",
+    )
+    .unwrap()
+    .remove(0)
+    .spec;
+    let ms = Duration::from_millis;
+    let expected = Spec {
+        interval: ms(5_000),
+        deadline: ms(400),
+        failure_threshold: 1,
+        success_threshold: 4,
+        required: false,
+        readiness: true,
+        ttl: ms(60_000),
+        labels: [("team".to_owned(), "post".to_owned())].into(),
+        degraded_above: Some(ms(200)),
+        start_grace: ms(1_000),
+        ..Spec::new("mail", "post")
+    };
+    assert_eq!(spec, expected);
+}
+
+#[test]
+fn each_mistake_is_named_with_its_key() {
+    let check = |keys: &str| format!("checks:\n- {{name: a, {keys}}}\n");
+    let tcp = "tcp: {address: 'h:1'}";
+    let table = [
+        (check("interval: 5s"), "checks[0]: says not what to check; add one of `postgres`, `redis`, `http`"),
+        (check(&format!("{tcp}, system: ")), "checks[0].system: is a second kind beside `tcp`"),
+        (check("postgress: {url: x}"), "did you mean `postgres`?"),
+        (
+            check(&format!("{tcp}, interval: 1s, deadline: 2s")),
+            "checks[0].deadline: is longer than the interval",
+        ),
+        (check(&format!("{tcp}, deadline: 0s")), "checks[0].deadline: is no time at all"),
+        (check(&format!("{tcp}, ttl: 1s")), "checks[0].ttl: is shorter than interval"),
+        (check(&format!("{tcp}, degraded_above: 1s")), "checks[0].degraded_above: is not below the deadline"),
+        (check(&format!("{tcp}, intervall: 1s")), "did you mean `interval`?"),
+        (check("tcp: {}"), "checks[0].tcp.address: is required"),
+        (check("postgres: {}"), "checks[0].postgres: names no server"),
+        (check("postgres: {url: 'mysql://x/y'}"), "checks[0].postgres.url: it must begin with `postgres://`"),
+        (
+            check("redis: {url: 'redis://h', address: 'h:1'}"),
+            "checks[0].redis.address: is given as well as `url`",
+        ),
+        (check("redis: {address: 'h:1', password: pw}"), "checks[0].redis.password: has no `url`"),
+        (check("http: {url: 'ftp://h/'}"), "checks[0].http.url: it is not a web address"),
+        (
+            check("http: {url: 'http://h/', status: [2xx]}"),
+            "checks[0].http.status: `2xx` is not an HTTP status",
+        ),
+        (
+            check("http: {url: 'http://h/', headers: {'a b': c}}"),
+            "checks[0].http.headers: `a b` is not a header",
+        ),
+        (check("disk: {paths: [data]}"), "checks[0].disk.paths: `data` does not begin with `/`"),
+        (check("memory: {of: me}"), "checks[0].memory.of: `me` is none of"),
+        (check("system: {cpu: 1}"), "unknown key `cpu`"),
+        (format!("checks:\n- {{{tcp}}}\n"), "checks[0].name: is required"),
+        (
+            format!("checks:\n- {{name: a, {tcp}}}\n- {{name: a, {tcp}}}\n"),
+            "checks[1].name: `a` is the name of an earlier",
+        ),
+    ];
+    for (text, expected) in table {
+        let problems = read(&text).err().unwrap_or_default();
+        assert!(problems.contains(expected), "{text} gave {problems}, not {expected}");
+        assert!(!problems.contains("mysql://x"), "{problems}");
+    }
+}
+
+#[test]
+fn a_short_interval_shortens_the_default_deadline() {
+    let read = read("checks: [{name: a, tcp: {address: 'h:1'}, interval: 200ms}]").unwrap();
+    assert_eq!(read[0].spec.deadline, Duration::from_millis(200));
+}
+
+#[test]
+fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
+    let one = |url: &str, more: &str| {
+        let text = format!("checks: [{{name: a, postgres: {{url: '{url}'{more}}}}}]");
+        read(&text).unwrap()[0].fingerprint
+    };
+    let before = one("postgres://app:one@h/app", "");
+    assert_eq!(before, one("postgres://app:one@h/app", " "));
+    assert_ne!(before, one("postgres://app:two@h/app", ""), "another password");
+    assert_ne!(before, one("postgres://app:one@h/app", ", password: three"));
+    let spec =
+        read("checks: [{name: a, postgres: {url: 'postgres://app:one@h/app'}, interval: 5s}]").unwrap();
+    assert_ne!(before, spec[0].fingerprint);
+}
+
+#[test]
+fn secrets_do_not_show_in_a_dump() {
+    let text = "checks:\n- {name: a, postgres: {url: 'postgres://app:s3cret@h/app'}}\n\
+                - {name: b, redis: {url: 'redis://h', password: s3cret}}\n\
+                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n";
+    let tree = Sources::new().text("agent.yaml", text).load().unwrap();
+    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 3));
+    let dump = tree.dump();
+    assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
+}

@@ -1,0 +1,97 @@
+//! What `--help` says after the flags: examples and exit codes. Text only.
+
+/// `farol -h`.
+pub(super) const ROOT_SHORT: &str = "`farol --help` shows examples and exit codes.";
+
+/// `farol --help`.
+pub(super) const ROOT: &str = "\
+Examples:
+  farol                                        watch this machine; the first lines say where to look
+  farol --config farol.yaml                    watch what the file says
+  farol --config farol.yaml --check-config     say what is wrong with the file
+  farol --config farol.yaml --dump-config      show each value and where it comes from
+  farol check                                  check this machine once
+  farol check --config agent.yaml database     one check of a file, once
+  farol status --watch                         the fleet, as it changes
+  farol healthcheck http://127.0.0.1:8501/health/ready
+  farol completions bash > /etc/bash_completion.d/farol
+
+farol.yaml:
+  monitor: {listen: {http: \"127.0.0.1:8501\"}, services: {shop: {at_least: 2}}}
+  agent:
+    checks:
+      - {name: database, service: shop, postgres: {url: \"postgres://app@127.0.0.1/app\"}}
+  Without `agent.checks` the checks of this machine are run. Each key may be set by the environment:
+  FAROL_MONITOR__LISTEN__HTTP, FAROL_AGENT__NAME; a flag wins over it, and it over the file.
+  LOG_LEVEL and LOG_FORMAT (json, text) say what is logged.
+
+Exit codes:
+  0        ended as asked; clients that were cut are normal
+  1        a port or a directory could not be had
+  64       the configuration or the command line is wrong
+  75       a task or a cleanup failed, or was cut because its time was over
+  128 + n  a second signal n ended it at once
+  `check`, `status` and `healthcheck` have their own, see their --help.";
+
+/// `farol check --help`.
+pub(super) const CHECK: &str = "\
+Examples:
+  farol check                                disk, memory, a PostgreSQL or Redis that answers here
+  farol check --config farol.yaml            the checks under `agent:`
+  farol check --config agent.yaml database   one of them
+  farol check --timeout 5s --json | jq '.components[] | select(.status != \"healthy\")'
+
+JSON (keys may be added, none is renamed or removed):
+  {\"status\": \"healthy|degraded|unhealthy|unknown\", \"timestamp\": RFC 3339,
+   \"components\": [{\"name\", \"service\", \"kind\", \"required\": bool, \"status\",
+     \"reason\": stable code, \"message\", \"response_time_ms\": number or null,
+     \"figures\": [{\"name\", \"value\": number or null, \"labels\": {}}], \"metadata\": {}}]}
+
+Exit codes:
+  0   healthy
+  1   degraded: something optional fails, or is worse than it should be
+  2   unhealthy: something required fails
+  3   unknown: a required check could not tell
+  64  the configuration or the command line is wrong";
+
+/// `farol status --help`.
+pub(super) const STATUS: &str = "\
+Examples:
+  farol status                                 services, instances, and what is not healthy and why
+  farol status --url http://monitor:8501       of another machine
+  farol status --watch                         as it changes
+  farol status --json | jq '.services[] | select(.status != \"healthy\").name'
+
+JSON (keys may be added, none is renamed or removed):
+  {\"status\", \"timestamp\": RFC 3339, \"fleet\": {counts}, \"services\": [all],
+   \"components\": [those not healthy], \"agents\": [those not here]},
+  each as under /api/v1/fleet, /services, /components and /agents of the monitor.
+  With --watch one such object a line, whenever something changes.
+
+Exit codes (the worst service: unhealthy, unknown, starting, degraded, healthy):
+  0  healthy
+  1  degraded, or all is under maintenance
+  2  unhealthy
+  3  unknown or starting, or no monitor answers
+  64 the command line is wrong";
+
+/// `farol healthcheck --help`.
+pub(super) const HEALTHCHECK: &str = "\
+Examples:
+  HEALTHCHECK CMD [\"farol\", \"healthcheck\", \"http://127.0.0.1:8511/health/ready\"]
+  farol healthcheck --timeout 3s https://shop.example/health
+  farol healthcheck grpc://127.0.0.1:8503                    the monitor itself
+  farol healthcheck grpc://127.0.0.1:8503/payments           a service
+  farol healthcheck grpc://127.0.0.1:8503/payments/database  one of its components
+
+Exit codes:
+  0  HTTP 200 to 399 (a redirect is not followed), gRPC SERVING
+  1  anything else, no answer in time included
+  64 the command line is wrong";
+
+/// `farol completions --help`.
+pub(super) const COMPLETIONS: &str = "\
+Examples:
+  farol completions bash > /etc/bash_completion.d/farol
+  farol completions zsh > \"${fpath[1]}/_farol\"
+  farol completions fish > ~/.config/fish/completions/farol.fish";

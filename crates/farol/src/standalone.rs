@@ -1,0 +1,141 @@
+//! `farol` alone: a monitor and an agent in one process. Decides the order in which the two begin and end; what
+//! each does is its own, and what they are told is in `standalone/settings.rs`.
+
+mod companion;
+mod greeting;
+mod reload;
+mod settings;
+
+use settings::read;
+pub use settings::{Inputs, Settings};
+
+use crate::machine;
+use crate::terminal::Terminal;
+use crate::verdict::Error;
+use anyhow::Context;
+use companion::Companion;
+use farol_health::Registration;
+use farol_monitor::Monitor;
+use farol_shutdown::signal::Hangups;
+use farol_shutdown::{DataDir, ExitReport, Handle, Ready, Supervisor};
+use greeting::Greeting;
+use std::io;
+
+/// Reads the configuration, and does what `--check-config` and `--dump-config` want; `None` where that was all.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn prepare(inputs: &Inputs, terminal: &mut Terminal) -> Result<Option<Settings>, Error> {
+    let (settings, dump) = read(inputs)?;
+    if inputs.args.dump_config {
+        terminal.print(&dump)?;
+    } else if inputs.args.check_config {
+        terminal.print("the configuration is sound")?;
+    } else {
+        return Ok(Some(settings));
+    }
+    Ok(None)
+}
+
+/// Runs both until the process is told to stop. `hangups` is called on the runtime.
+///
+/// # Errors
+/// A port or a directory cannot be had.
+pub fn run(
+    inputs: Inputs,
+    settings: Settings,
+    supervisor: Supervisor,
+    hangups: impl FnOnce() -> io::Result<Hangups>,
+    terminal: &mut Terminal,
+) -> Result<ExitReport, Error> {
+    let _logs = farol_logging::init(settings.logging.clone()).map_err(|e| Error::Failed(e.to_string()))?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = runtime.block_on(async {
+        let handle = supervisor.handle();
+        let start = Box::pin(start(inputs, settings, hangups()?, &handle, terminal));
+        // Held until everything has ended.
+        let _data_dir = handle.unless_stopping(start).await.transpose()?;
+        anyhow::Ok(supervisor.run().await)
+    });
+    // A check may hang in a file system; the process does not wait for it.
+    runtime.shutdown_background();
+    report.map_err(|error| Error::Failed(format!("{error:#}")))
+}
+
+/// Returns when both are ready.
+async fn start(
+    inputs: Inputs,
+    settings: Settings,
+    hangups: Hangups,
+    handle: &Handle,
+    terminal: &mut Terminal,
+) -> anyhow::Result<DataDir> {
+    let data_dir = DataDir::lock(&inputs.args.data_dir, "farol")?;
+    let Settings { monitor: told, mut agent, of_machine, .. } = settings;
+    let https = told.tls.http.is_some();
+    let bind = Monitor::bind(told.clone(), data_dir.path(), handle);
+    let (found, monitor) = tokio::join!(look_around(&mut agent, of_machine, &[]), bind);
+    let mut monitor = monitor?;
+    let addresses = monitor.addresses()?;
+    let (reloader, wishes) = monitor.reloads();
+    let (id, checks) = (agent.identity.id.clone(), names(&agent.checks));
+    let companion = Companion::bind(agent, &told, addresses.agents, &data_dir)?;
+    let its = companion.addresses();
+    monitor.run();
+    let monitors = companion.monitors.clone();
+    let running = companion.run(handle);
+    let reloads = reload::Reloads {
+        inputs: inputs.clone(),
+        reloader,
+        running,
+        monitor: told,
+        monitors,
+        found,
+        at_terminal: terminal.is_interactive(),
+        handle: handle.clone(),
+    };
+    let end = handle.cleaning();
+    handle.spawn("reload", async move {
+        end.run_until_cancelled(reloads.run(hangups, wishes)).await;
+    });
+    if let Some(file) = &inputs.args.ready_file {
+        let ready = Ready {
+            http: Some(addresses.http),
+            agents: Some(addresses.agents),
+            health: Some(addresses.health),
+            agent_http: its.http,
+            agent_health: its.health,
+        };
+        ready.write(file).with_context(|| format!("--ready-file {}", file.display()))?;
+    }
+    if terminal.is_interactive() {
+        let greeting = Greeting { agent: &id, checks: &checks, addresses, https, data_dir: data_dir.path() };
+        terminal.print(&greeting.text())?;
+    }
+    tracing::info!(
+        agent.id = id,
+        listen.http = %addresses.http,
+        listen.agents = %addresses.agents,
+        listen.health = %addresses.health,
+        data_dir = %data_dir.path().display(),
+        "ready"
+    );
+    Ok(data_dir)
+}
+
+/// Gives an agent without a list the checks of this machine, and returns them.
+async fn look_around(
+    agent: &mut farol_agent::Config,
+    of_machine: bool,
+    before: &[Registration],
+) -> Vec<Registration> {
+    if !of_machine {
+        return Vec::new();
+    }
+    agent.checks = machine::checks(&agent.identity.service, before).await;
+    agent.checks.clone()
+}
+
+fn names(checks: &[Registration]) -> Vec<String> {
+    checks.iter().map(|check| check.spec.name.clone()).collect()
+}

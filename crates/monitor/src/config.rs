@@ -1,0 +1,317 @@
+//! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
+
+use crate::ingest::{Policy as IngestPolicy, Trust};
+use crate::store::Durability;
+use farol_config::Map;
+use farol_health::Details;
+use farol_health::aggregate::Policy;
+use farol_wire::Limits;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Everything a monitor is told.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where it listens.
+    pub listen: Listen,
+    /// Certificates, per listener.
+    pub tls: Tls,
+    /// Where it keeps what lasts.
+    pub store: Store,
+    /// Declared services and how many instances each needs.
+    pub services: BTreeMap<String, Policy>,
+    /// Groups of declared services.
+    pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Whom ingest believes, and how much it takes.
+    pub ingest: IngestPolicy,
+    /// Who may read.
+    pub access: Access,
+    /// Who sees details of the monitor's own health.
+    pub details: Details,
+    /// `/metrics/fleet` over so many series asks for a selection.
+    pub scrape_max_series: usize,
+    /// A store that refuses makes the monitor unready.
+    pub ready_requires_store: bool,
+}
+
+/// The three listeners.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// REST, probes, scrape.
+    pub http: SocketAddr,
+    /// Agents' streams.
+    pub agents: SocketAddr,
+    /// `grpc.health.v1` in plain text.
+    pub health: SocketAddr,
+}
+
+/// Certificates; a listener without speaks plain text.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// For REST.
+    pub http: Option<TlsFiles>,
+    /// For agents.
+    pub agents: Option<TlsFiles>,
+    /// For gRPC health.
+    pub health: Option<TlsFiles>,
+}
+
+/// PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Who signs clients; when set, a client without a certificate is refused.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// Where the monitor keeps what lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// The SQLite file; a relative path lies in the data directory.
+    pub path: PathBuf,
+    /// What an acknowledgement survives.
+    pub durability: Durability,
+}
+
+/// Who may read and operate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Access {
+    /// `read` routes answer peers beyond loopback too.
+    pub read_any: bool,
+    /// Names under which the monitor may be called, besides loopback's and its addresses.
+    pub hosts: BTreeSet<String>,
+}
+
+impl Config {
+    /// Reads a monitor's map: the root of `monitor.yaml`, or `monitor:` of `farol.yaml`.
+    pub fn read(m: &mut Map<'_>) -> Self {
+        let tls = m.section("tls", read_tls);
+        let ingest = m.section("agents", read_ingest);
+        let authenticated = tls.agents.as_ref().is_some_and(|t| t.client_ca.is_some());
+        let listen = m.section("listen", |m| {
+            let listen = read_listen(m);
+            if !listen.agents.ip().is_loopback() && !authenticated && !ingest.trust.insecure {
+                m.problem(
+                    "agents",
+                    "agents would be believed from anywhere: set `tls: {agents: {cert, key, client_ca}}`, or \
+                     `agents: {insecure: true}` if that is meant",
+                );
+            }
+            listen
+        });
+        let (services, groups) = read_services(m);
+        Self {
+            listen,
+            tls,
+            store: m.section("store", read_store),
+            services,
+            groups,
+            ingest,
+            access: m.section("access", |m| Access {
+                read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
+                hosts: m.texts("hosts").into_iter().collect(),
+            }),
+            details: m
+                .one_of(
+                    "details",
+                    &[
+                        ("always", Details::Always),
+                        ("loopback", Details::Loopback),
+                        ("never", Details::Never),
+                    ],
+                )
+                .or(Details::Loopback),
+            scrape_max_series: m.section("scrape", |m| {
+                m.integer::<usize>("max_series").within(1..=100_000_000).or(1_000_000usize)
+            }),
+            ready_requires_store: m.flag("ready_requires_store").or(false),
+        }
+    }
+
+    /// What a running monitor cannot take over from `new`: named for the operator.
+    #[must_use]
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for (name, same) in [
+            ("listen", self.listen == new.listen),
+            ("store", self.store == new.store),
+            ("details", self.details == new.details),
+            ("ready_requires_store", self.ready_requires_store == new.ready_requires_store),
+            ("tls (adding or removing files)", self.tls == new.tls),
+        ] {
+            if !same {
+                names.push(name);
+            }
+        }
+        names
+    }
+}
+
+impl Store {
+    /// The file, given the data directory.
+    #[must_use]
+    pub fn file(&self, data_dir: &Path) -> PathBuf {
+        data_dir.join(&self.path)
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], port))
+}
+
+fn read_listen(m: &mut Map<'_>) -> Listen {
+    let listen = Listen {
+        http: m.address("http").or(loopback(8501)),
+        agents: m.address("agents").or(loopback(8502)),
+        health: m.address("health").or(loopback(8503)),
+    };
+    let all = [("http", listen.http), ("agents", listen.agents), ("health", listen.health)];
+    for (i, (name, address)) in all.iter().enumerate() {
+        if let Some((other, _)) = all[..i].iter().find(|(_, a)| a == address && a.port() != 0) {
+            m.problem(
+                name,
+                format!("has the address of `{other}`, {address}; give each listener its own port"),
+            );
+        }
+    }
+    listen
+}
+
+fn read_tls(m: &mut Map<'_>) -> Tls {
+    let mut files = |key: &str| {
+        m.map(key, |m| TlsFiles {
+            cert: m.path("cert").required(),
+            key: m.path("key").required(),
+            client_ca: m.path("client_ca").optional(),
+        })
+    };
+    Tls { http: files("http"), agents: files("agents"), health: files("health") }
+}
+
+fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
+    let second = Duration::from_secs(1);
+    let limits = Limits::default();
+    IngestPolicy {
+        trust: Trust {
+            insecure: m.flag("insecure").or(false),
+            identities: m.pairs("identities").into_iter().collect(),
+        },
+        limits: Limits {
+            max_series: m.integer::<usize>("max_series").within(1..=1_000_000).or(limits.max_series),
+            max_components: m
+                .integer::<usize>("max_components")
+                .within(1..=100_000)
+                .or(limits.max_components),
+            ..limits
+        },
+        interval: m.section("interval", |m| {
+            let whole = Duration::from_millis(100)..=second * 3_600;
+            let least = m.duration("min").within(whole.clone()).or(second);
+            let most = m.duration("max").within(whole).or(second * 300);
+            if least > most {
+                m.problem("min", "is longer than `max`");
+            }
+            (least, most.max(least))
+        }),
+    }
+}
+
+fn read_store(m: &mut Map<'_>) -> Store {
+    let durability = [("normal", Durability::Normal), ("full", Durability::Full)];
+    m.section("sqlite", |m| Store {
+        path: PathBuf::from(m.text("path").or("farol.db")),
+        durability: m.one_of("durability", &durability).or(Durability::Normal),
+    })
+}
+
+fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String, BTreeSet<String>>) {
+    let services: BTreeMap<String, Policy> = m
+        .entries("services", |name, m| {
+            if !farol_wire::name_is_valid(name) {
+                m.problem_here("is not a service's name; use [A-Za-z0-9._-]{1,128}");
+            }
+            let policy = Policy {
+                at_least: m.integer::<u32>("at_least").within(1..=1_000_000).optional(),
+                percent: m.percent("percent").within(1.0..=100.0).optional().map(|p| p.round() as u8),
+                all: m.flag("all").or(false),
+            };
+            if policy.all && (policy.at_least.is_some() || policy.percent.is_some()) {
+                m.problem("all", "stands alone; take out `at_least` and `percent`, or this");
+            }
+            policy
+        })
+        .into_iter()
+        .collect();
+    let mut groups = BTreeMap::new();
+    for (name, members) in m.texts_by_name("groups") {
+        if !farol_wire::name_is_valid(&name) {
+            m.problem("groups", format!("`{name}` is not a group's name; use [A-Za-z0-9._-]{{1,128}}"));
+        }
+        for member in members.iter().filter(|member| !services.contains_key(*member)) {
+            let text = format!("`{name}` holds `{member}`, which is not under `services`; declare it there");
+            m.problem("groups", text);
+        }
+        groups.insert(name, members.into_iter().collect());
+    }
+    (services, groups)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_config::Sources;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let tree = Sources::new().text("monitor.yaml", text).load().map_err(|p| p.to_string())?;
+        tree.read(Config::read).map_err(|p| p.to_string())
+    }
+
+    #[test]
+    fn nothing_written_gives_the_documented_defaults() {
+        let config = read("").unwrap();
+        assert_eq!(config.listen.http, loopback(8501));
+        assert_eq!(config.listen.agents, loopback(8502));
+        assert_eq!(config.listen.health, loopback(8503));
+        assert_eq!(config.store.path, PathBuf::from("farol.db"));
+        assert_eq!(config.scrape_max_series, 1_000_000);
+        assert!(!config.access.read_any && !config.ready_requires_store);
+    }
+
+    #[test]
+    fn an_agents_port_for_all_needs_certificates_or_an_explicit_word() {
+        let open = "listen: {agents: \"[::]:8502\"}";
+        let error = read(open).unwrap_err();
+        assert!(
+            error.starts_with("monitor.yaml:1: listen.agents: ") && error.contains("insecure: true"),
+            "{error}"
+        );
+        assert!(read(&format!("{open}\nagents: {{insecure: true}}")).is_ok());
+        let tls = format!("{open}\ntls: {{agents: {{cert: a.pem, key: a.key, client_ca: ca.pem}}}}");
+        assert!(read(&tls).is_ok());
+    }
+
+    #[test]
+    fn groups_hold_declared_services_only() {
+        let error =
+            read("services: {payments: {at_least: 2}}\ngroups: {checkout: [payments, kestra]}").unwrap_err();
+        assert!(error.contains("kestra") && error.contains("services"), "{error}");
+        let config =
+            read("services: {payments: {at_least: 2}, kestra: {}}\ngroups: {checkout: [payments, kestra]}");
+        let config = config.unwrap();
+        assert_eq!(config.services["payments"].at_least, Some(2));
+        assert_eq!(config.groups["checkout"].len(), 2);
+    }
+
+    #[test]
+    fn two_listeners_on_one_port_are_told() {
+        assert!(read("listen: {health: \"127.0.0.1:8501\"}").unwrap_err().contains("own port"));
+        assert!(
+            read("listen: {http: \"127.0.0.1:0\", agents: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}").is_ok()
+        );
+    }
+}

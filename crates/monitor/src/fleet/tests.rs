@@ -1,0 +1,425 @@
+//! The fleet's state machine, step by step, on clocks that the tests move.
+
+use super::*;
+use farol_health::Status;
+use farol_wire::{Bitmap, Boot, Role};
+
+/// A fleet with one agent of two components, and the clocks.
+struct Scene {
+    fleet: Fleet,
+    now: Moment,
+    role: Role,
+}
+
+const START: Moment = Moment { run_ms: 1_000_000, boot_ms: 1_000_000, wall_ms: 1_800_000_000_000 };
+
+fn hello(number: u64, role: Role) -> Hello {
+    Hello {
+        agent: "a".into(),
+        role,
+        boot: Boot { number, nonce: number },
+        spooled: Vec::new(),
+        labels: BTreeMap::new(),
+        version: "1".into(),
+        protocol: (1, 1),
+        interval_ms: 10_000,
+        wall_ms: 0,
+        clock_ms: 0,
+        scope: String::new(),
+        accept_drain: false,
+    }
+}
+
+fn def(id: u32, name: &str) -> ComponentDef {
+    ComponentDef {
+        id,
+        service: "payments".into(),
+        name: name.into(),
+        required: true,
+        readiness: id == 1,
+        ttl_ms: 15_500,
+        kind: "tcp".into(),
+        labels: BTreeMap::new(),
+    }
+}
+
+fn says(id: u32, hard: Status, checked_ms: Option<u64>) -> ComponentReport {
+    ComponentReport {
+        id,
+        hard,
+        soft: hard,
+        reason: "ok".into(),
+        message: String::new(),
+        checked_ms,
+        maintenance: false,
+    }
+}
+
+impl Scene {
+    fn new(role: Role) -> Self {
+        Self { fleet: Fleet::default(), now: START, role }
+    }
+
+    /// The agent's clock is the monitor's in these tests.
+    fn told(&self) -> Told {
+        Told { now: self.now, offset_ms: 0 }
+    }
+
+    fn pass(&mut self, ms: u64) -> Vec<Event> {
+        let mut events = Vec::new();
+        for _ in 0..ms / 250 {
+            self.now.run_ms += 250;
+            self.now.boot_ms += 250;
+            self.now.wall_ms += 250;
+            events.extend(self.fleet.tick(self.now).into_iter().flat_map(|e| e.events));
+        }
+        events
+    }
+
+    fn connect(&self, boot: u64) -> (Arc<Agent>, Arc<StreamLink>) {
+        match self.fleet.connect("a", &hello(boot, self.role), self.now, None) {
+            Connection::Open(agent, link, _) => (agent, link),
+            Connection::Occupied(_) => panic!("the agent's place is taken"),
+        }
+    }
+
+    fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
+        let set = [def(1, "database"), def(2, "cache")];
+        let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
+        self.fleet.adopt(agent, &set, now, self.told())
+    }
+
+    fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
+        let mut checked = Bitmap::default();
+        checked.set(0);
+        checked.set(1);
+        self.fleet.report(agent, Reported { changed, checked }, self.told(), self.now.boot_ms)
+    }
+
+    fn online(role: Role) -> (Self, Arc<Agent>, Arc<StreamLink>) {
+        let scene = Self::new(role);
+        let (agent, link) = scene.connect(1);
+        scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+        (scene, agent, link)
+    }
+
+    fn shown(&self, name: &str) -> String {
+        self.fleet.shown(name).map_or("none".into(), |s| s.to_string())
+    }
+}
+
+fn kinds(events: &[Event]) -> Vec<EventKind> {
+    events.iter().map(|e| e.kind).collect()
+}
+
+#[test]
+fn every_name_of_an_agent_shows_its_status() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    scene.report(&agent, vec![says(1, Status::Unhealthy, Some(scene.now.boot_ms))]);
+    for (name, expected) in [
+        ("payments", "unhealthy"),
+        ("payments/database", "unhealthy"),
+        ("payments/cache", "healthy"),
+        ("payments@a", "unhealthy"),
+        ("payments/cache@a", "healthy"),
+        ("payments@b", "none"),
+        ("payments/nothing", "none"),
+        ("other", "none"),
+        ("group:payments", "none"),
+    ] {
+        assert_eq!(scene.shown(name), expected, "{name}");
+    }
+}
+
+#[test]
+fn an_agent_silent_for_three_intervals_is_lost_and_its_last_statuses_stay_beneath() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    // The components' own time to live is shorter than the agent's silence here: keep them fresh by reports.
+    for _ in 0..3 {
+        scene.pass(10_000);
+        scene.report(&agent, Vec::new());
+    }
+    let events = scene.pass(15_500);
+    assert!(events.is_empty(), "neither clock has run out: {events:?}");
+    let events = scene.pass(15_000);
+    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
+    assert_eq!(scene.shown("payments"), "unknown");
+    let live = agent.live.lock();
+    assert!(live.components.iter().all(|c| c.stale && c.hard == Status::Healthy));
+}
+
+#[test]
+fn a_component_that_is_not_checked_is_stale_while_its_agent_lives() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    for _ in 0..2 {
+        scene.pass(10_000);
+        let mut only_second = Bitmap::default();
+        only_second.set(1);
+        let reported = Reported { changed: Vec::new(), checked: only_second };
+        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+    }
+    assert_eq!(scene.shown("payments/database"), "unknown");
+    assert_eq!(scene.shown("payments/cache"), "healthy");
+    let back = scene.report(&agent, Vec::new());
+    assert_eq!(scene.shown("payments/database"), "healthy");
+    assert!(kinds(&back.events).contains(&EventKind::ComponentStatus));
+}
+
+#[test]
+fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
+    let (scene, agent, link) = Scene::online(Role::Pod);
+    scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+    assert_eq!(scene.shown("payments"), "maintenance");
+    scene.report(&agent, Vec::new());
+    assert_eq!(scene.shown("payments"), "maintenance", "its last report does not bring it back");
+    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert!(kinds(&effects.events).contains(&EventKind::AgentLeft));
+    assert!(scene.fleet.agent("a").is_none());
+    assert_eq!(scene.shown("payments"), "none");
+}
+
+#[test]
+fn a_pod_that_says_goodbye_and_hangs_leaves_at_its_deadline() {
+    let (mut scene, agent, _) = Scene::online(Role::Pod);
+    scene.fleet.goodbye(&agent, Farewell::Workload, 5_000, scene.now);
+    let events = scene.pass(5_250);
+    assert!(kinds(&events).contains(&EventKind::AgentLeft), "{events:?}");
+}
+
+#[test]
+fn a_node_agent_that_restarts_within_a_minute_changes_no_status_at_all() {
+    let (mut scene, agent, link) = Scene::online(Role::Node);
+    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let mut events = scene.pass(40_000);
+    let (agent, _) = scene.connect(2);
+    events.extend(scene.state(&agent, [Status::Starting; 2], None).events);
+    assert_eq!(scene.shown("payments"), "healthy", "the new boot has no result yet");
+    events.extend(scene.pass(1_000));
+    let now = Some(scene.now.boot_ms);
+    let first = vec![says(1, Status::Healthy, now), says(2, Status::Healthy, now)];
+    events.extend(scene.report(&agent, first).events);
+    events.extend(scene.pass(5_000));
+    let status = |e: &&Event| matches!(e.kind, EventKind::ComponentStatus | EventKind::ServiceStatus);
+    assert_eq!(events.iter().filter(status).count(), 0, "{events:?}");
+}
+
+#[test]
+fn a_node_agent_that_does_not_come_back_is_lost_after_the_restart_grace() {
+    let (mut scene, agent, link) = Scene::online(Role::Node);
+    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert!(scene.pass(59_500).is_empty());
+    let events = scene.pass(1_000);
+    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
+    assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
+fn an_agent_with_optional_components_only_is_unknown_when_lost() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let set = [ComponentDef { required: false, ..def(1, "disk") }];
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, &set, now, scene.told());
+    assert_eq!(scene.shown("payments"), "healthy");
+    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
+fn a_failing_agent_is_stale_at_once() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
+fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_over() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let (agent, _) = scene.connect(2);
+    scene.state(&agent, [Status::Starting; 2], None);
+    assert_eq!(scene.shown("payments"), "healthy");
+    for _ in 0..7 {
+        scene.pass(10_000);
+        let reported = Reported::default();
+        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+    }
+    assert_eq!(scene.shown("payments"), "starting");
+}
+
+#[test]
+fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let now = vec![says(2, Status::Healthy, Some(scene.now.boot_ms))];
+    let effects = scene.fleet.adopt(&agent, &[def(2, "cache")], now, scene.told());
+    assert!(kinds(&effects.events).contains(&EventKind::ComponentRemoved));
+    assert_eq!(scene.shown("payments/database"), "none");
+    assert_eq!(scene.shown("payments/cache"), "healthy");
+    assert_eq!(effects.changes.iter().filter(|c| c.status.is_none()).count(), 1);
+}
+
+#[test]
+fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_asked_for() {
+    let (scene, agent, first) = Scene::online(Role::Host);
+    let (_, second) = scene.connect(1);
+    assert!(first.replaced.is_cancelled());
+    let other = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, None);
+    let Connection::Occupied(occupied) = other else { panic!("another start took the place unasked") };
+    assert_eq!(occupied.number, second.number);
+    let taken = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, Some(second.number));
+    assert!(matches!(taken, Connection::Open(..)));
+    scene.fleet.goodbye(&agent, Farewell::Agent, 0, scene.now);
+    assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
+    let late = scene.fleet.disconnected(&agent, first.number, scene.now);
+    assert!(late.is_empty(), "the end of a replaced stream means nothing");
+}
+
+#[test]
+fn a_declared_service_exists_from_the_start_and_a_policy_counts() {
+    let scene = Scene::new(Role::Host);
+    let policy = Policy { at_least: Some(2), ..Policy::default() };
+    let services = BTreeMap::from([("payments".to_owned(), policy)]);
+    let groups = BTreeMap::from([("checkout".to_owned(), BTreeSet::from(["payments".to_owned()]))]);
+    scene.fleet.declare(&services, &groups, scene.now);
+    assert_eq!(scene.shown("payments"), "unknown");
+    assert_eq!(scene.shown("group:checkout"), "unknown");
+    let (agent, _) = scene.connect(1);
+    scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert_eq!(scene.shown("payments"), "unhealthy", "one of two is up, and none could fill the gap");
+    assert_eq!(scene.shown("group:checkout"), "unhealthy");
+    scene.fleet.declare(&BTreeMap::from([("payments".to_owned(), Policy::default())]), &groups, scene.now);
+    assert_eq!(scene.shown("group:checkout"), "healthy");
+}
+
+fn restart(scene: &Scene, agent: &Agent, asleep_ms: i64) -> Scene {
+    let live = agent.live.lock();
+    let restored = Restored {
+        agents: vec![live.record(agent.key, &agent.id)],
+        components: live.components.iter().map(|c| c.record(&agent.id)).collect(),
+        last_agent_key: agent.key.0,
+        ..Restored::default()
+    };
+    // The new process has a boot clock of its own, as after a reboot.
+    let now = Moment { run_ms: 5_000, boot_ms: 5_000, wall_ms: scene.now.wall_ms + asleep_ms };
+    let new = Scene { fleet: Fleet::default(), now, role: scene.role };
+    new.fleet.restore(&restored, now);
+    new
+}
+
+#[test]
+fn after_a_restart_of_the_monitor_young_statuses_are_served_until_the_grace_is_over() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let mut new = restart(&scene, &agent, 20_000);
+    assert_eq!(new.shown("payments"), "healthy");
+    assert!(matches!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Restored { .. }));
+    assert!(new.pass(59_000).is_empty());
+    assert!(kinds(&new.pass(2_000)).contains(&EventKind::AgentLost));
+    assert_eq!(new.shown("payments"), "unknown");
+}
+
+#[test]
+fn after_a_restart_of_the_monitor_old_statuses_are_unknown_at_once() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let new = restart(&scene, &agent, 301_000);
+    assert_eq!(new.shown("payments"), "unknown");
+}
+
+#[test]
+fn an_agent_that_returns_to_a_restarted_monitor_changes_no_status() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let new = restart(&scene, &agent, 4_000);
+    let (agent, _) = new.connect(1);
+    let effects = new.state(&agent, [Status::Healthy; 2], Some(new.now.boot_ms));
+    assert!(effects.events.iter().all(|e| e.kind != EventKind::ComponentStatus), "{:?}", effects.events);
+    assert_eq!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Here);
+}
+
+#[test]
+fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
+    let (mut scene, agent, link) = Scene::online(Role::Pod);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.pass(60_000);
+    scene.now.run_ms += 3_600_000;
+    assert!(!kinds(&scene.pass(250)).contains(&EventKind::AgentForgotten));
+    assert!(scene.fleet.agent("a").is_some(), "nobody else runs its service");
+    let Connection::Open(other, ..) = scene.fleet.connect("b", &hello(9, Role::Pod), scene.now, None) else {
+        panic!("b is new")
+    };
+    scene.state(&other, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert!(kinds(&scene.pass(250)).contains(&EventKind::AgentForgotten));
+    assert!(scene.fleet.agent("a").is_none());
+    assert_eq!(scene.shown("payments"), "healthy");
+}
+
+#[test]
+fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    scene.fleet.define(&agent, &[def(3, "database")], scene.now);
+    let effects = scene.fleet.retire(&agent, &[1], scene.now);
+    assert!(effects.is_empty(), "{effects:?}");
+    scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
+    assert_eq!(scene.shown("payments/database"), "degraded");
+    scene.fleet.retire(&agent, &[3], scene.now);
+    assert_eq!(scene.shown("payments/database"), "none");
+    assert_eq!(scene.shown("payments/cache"), "healthy");
+}
+
+#[test]
+fn an_agent_that_only_said_hello_leaves_no_trace() {
+    let scene = Scene::new(Role::Host);
+    let (agent, link) = scene.connect(1);
+    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert_eq!(effects.forgotten, [agent.key]);
+    assert!(scene.fleet.agents().is_empty());
+    let (again, _) = scene.connect(2);
+    assert_ne!(again.key, agent.key);
+}
+
+#[test]
+fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.pass(40_000);
+    assert!(scene.fleet.forget("a", scene.now).is_some());
+    assert!(link.replaced.is_cancelled());
+    assert!(scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms)).is_empty());
+    assert_eq!(scene.shown("payments"), "none");
+    let (again, _) = scene.connect(1);
+    assert!(!Arc::ptr_eq(&again, &agent));
+    scene.state(&again, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert_eq!(scene.shown("payments"), "healthy");
+    assert_eq!(scene.fleet.agents().len(), 1);
+}
+
+#[test]
+fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_and_a_new_one_is_not() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let record = agent.live.lock().record(agent.key, &agent.id);
+    let restored = Restored { agents: vec![record], last_agent_key: 1, ..Restored::default() };
+    let mut scene = Scene { fleet: Fleet::default(), ..scene };
+    scene.fleet.restore(&restored, scene.now);
+    let events = scene.pass(61_000);
+    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
+    let (agent, _) = scene.connect(2);
+    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
+    let fresh = Scene::new(Role::Host);
+    let (agent, _) = fresh.connect(1);
+    let first = fresh.state(&agent, [Status::Healthy; 2], Some(fresh.now.boot_ms));
+    assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
+}
+
+#[test]
+fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
+    for declared in [false, true] {
+        let (scene, agent, link) = Scene::online(Role::Pod);
+        if declared {
+            let services = BTreeMap::from([("payments".to_owned(), Policy::default())]);
+            scene.fleet.declare(&services, &BTreeMap::new(), scene.now);
+        }
+        scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+        let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+        assert_eq!(kinds(&effects.events).contains(&EventKind::ServiceStatus), declared, "{effects:?}");
+        assert_eq!(scene.shown("payments"), if declared { "unknown" } else { "none" });
+    }
+}

@@ -1,0 +1,144 @@
+//! The HTTP surface: one table, a line for each route. Who may ask is in its line; how a route is kept is the guard's
+//! business, and what is answered its handler's.
+
+mod access;
+mod agents;
+mod asked;
+mod components;
+mod events;
+mod feed;
+mod guard;
+mod history;
+mod json;
+mod named;
+mod openapi;
+mod overview;
+mod probes;
+mod problem;
+mod range;
+mod reload;
+mod route;
+#[cfg(test)]
+pub(crate) mod scene;
+mod services;
+mod token;
+mod uptime;
+
+pub use access::Access;
+pub use range::Questions;
+pub use token::OperatorToken;
+
+pub(crate) use asked::Asked;
+pub(crate) use json::document;
+pub(crate) use problem::Problem;
+pub(crate) use route::{Kind, Param};
+
+use crate::app::App;
+use crate::scrape;
+use axum::Router;
+use axum::extract::MatchedPath;
+use axum::http::{Extensions, StatusCode, Uri};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use farol_shutdown::listener::Peer;
+use route::Class::{Operate, Probe, Read};
+use route::Route;
+use std::any::Any;
+use std::sync::Arc;
+use tower_http::CompressionLevel;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+
+#[rustfmt::skip]
+fn table() -> Vec<Route> {
+    vec![
+        Route::own("/health", "This monitor's own health"),
+        Route::own("/health/detailed", "This monitor's own components and their figures"),
+        Route::own("/health/ready", "Whether this monitor is ready"),
+        Route::own("/health/live", "Whether this monitor is alive"),
+        Route::own("/livez", "Liveness as Kubernetes' text").text("text/plain"),
+        Route::own("/readyz", "Readiness as Kubernetes' text").text("text/plain"),
+        Route::own("/healthz", "Health as Kubernetes' text").text("text/plain"),
+        Route::get("/health/services/{service}", Probe, probes::service, "A service in one look").gives::<probes::ServiceHealth>().may_be_down(),
+        Route::get("/health/services/{service}/ready", Probe, probes::ready, "Whether traffic may go to a service").gives::<probes::ServiceReady>().may_be_down(),
+        Route::get("/health/services/{service}/detailed", Probe, probes::detailed, "A service with its instances and their components").gives::<probes::ServiceDetailed>().may_be_down(),
+        Route::get("/health/services/{service}/live", Probe, probes::live, "Always 404: liveness is asked of a process itself"),
+        Route::get("/health/groups/{group}", Probe, probes::group, "A group in one look").gives::<probes::GroupHealth>().may_be_down(),
+        Route::get("/metrics", Read, scrape::own, "The monitor's own metrics and every status, for Prometheus").text("text/plain"),
+        Route::get("/metrics/fleet", Read, scrape::fleet, "The agents' series, for Prometheus").asks(scrape::MATCH).text("text/plain"),
+        Route::get("/api/v1/fleet", Read, overview::fleet, "The fleet in one look").gives::<overview::Overview>(),
+        Route::get("/api/v1/agents", Read, agents::list, "The agents").asks(agents::ASKS).lists::<agents::Agent>(),
+        Route::get("/api/v1/agents/{agent}", Read, agents::one, "An agent").gives::<agents::Agent>(),
+        Route::delete("/api/v1/agents/{agent}", Operate, agents::forget, "Forget a lost agent"),
+        Route::get("/api/v1/services", Read, services::list, "The services").asks(services::ASKS).lists::<services::Service>(),
+        Route::get("/api/v1/services/{service}", Read, services::one, "A service").gives::<services::Service>(),
+        Route::get("/api/v1/groups", Read, services::groups, "The groups").asks(services::ASKS).lists::<services::Group>(),
+        Route::get("/api/v1/components", Read, components::list, "The components").asks(components::ASKS).lists::<components::Component>(),
+        Route::get("/api/v1/history", Read, history::read, "What was measured, in steps").asks(history::ASKS).gives::<history::History>(),
+        Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
+        Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
+        Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
+        Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),
+        Route::get("/openapi.json", Read, openapi::document, "This surface as an OpenAPI document"),
+    ]
+}
+
+/// The monitor's HTTP surface. The listener puts the `Peer` into each request's extensions; without it a caller
+/// counts as far away.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in table() {
+        let Some(serve) = route.serve else { continue };
+        let rule = guard::Rule { app: Arc::clone(&app), class: route.class, asks: route.asks };
+        let serve = serve.layer(from_fn_with_state(rule, guard::keep));
+        let serve = if route.class == Read {
+            serve.layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
+        } else {
+            serve
+        };
+        router = router.route(route.path, serve);
+    }
+    router
+        .with_state(Arc::clone(&app))
+        .merge(farol_health::router(Arc::clone(&app.own), app.details))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(guard::prepare))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(correlation())
+}
+
+fn correlation() -> farol_logging::correlation::Layer {
+    let route =
+        |extensions: &Extensions| extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let peer = |extensions: &Extensions| extensions.get::<Peer>().map(|peer| peer.addr.to_string());
+    let quiet = ["/health", "/livez", "/readyz", "/metrics"];
+    farol_logging::correlation::Layer::new().quiet(&quiet).route(route).peer(peer)
+}
+
+async fn no_such_path(uri: Uri) -> Problem {
+    Problem::not_found(
+        "no_such_path",
+        format!("there is nothing at `{:.200}`; see /openapi.json", uri.path()),
+    )
+}
+
+async fn no_such_method() -> Problem {
+    Problem::new(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method_not_allowed",
+        "this path has no such method; the Allow header names those it has",
+    )
+}
+
+/// A bug in a handler: logged with its words, told without them.
+fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let words = panic.downcast_ref::<String>().map(String::as_str);
+    let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without words");
+    tracing::error!(panic = words, "a handler panicked");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "a bug in the monitor; its log says more")
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,207 @@
+//! Reports from before this connection. They change history and uptime, and nothing of now.
+
+use super::defined::DefinedSet;
+use super::protocol::{Open, blocks};
+use super::{Counters, Ingest};
+use crate::clock::Moment;
+use crate::fleet::{Compiled, Effects};
+use crate::journal::{Follower, Submitted};
+use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
+use farol_series::Columns;
+use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
+use std::sync::Arc;
+use tonic::Status;
+
+/// Takes a message of segments.
+pub(super) fn take(
+    ingest: &Ingest,
+    open: &mut Open,
+    message: proto::Backlog,
+    now: Moment,
+) -> Result<(), Status> {
+    if !open.is_live() {
+        return Err(invalid("a Backlog before State"));
+    }
+    for segment in message.segments {
+        take_segment(ingest, open, segment, now)?;
+    }
+    Ok(())
+}
+
+fn take_segment(
+    ingest: &Ingest,
+    open: &mut Open,
+    segment: proto::Segment,
+    now: Moment,
+) -> Result<(), Status> {
+    let boot: Boot = segment.boot.ok_or_else(|| invalid("a segment without a boot"))?.into();
+    if !open.hello.spooled.contains(&boot) {
+        return Err(invalid("a segment of a boot that Hello did not name"));
+    }
+    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
+    let mut set = DefinedSet::default();
+    let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
+    set.add(definition, refused, &ingest.policy.load().limits)?;
+    let (layout, is_new) = ingest.fleet.layouts.intern(set.layout());
+    let mut new_layout = is_new.then(|| Arc::clone(&layout.layout));
+    check_blocks(&layout, &set, &segment.reports)?;
+    let follower = open.follower_of(ingest, boot);
+    let mut past = Past::default();
+    for mut report in segment.reports {
+        let at_ms = open.backlog_time(boot, report.at_ms, segment.wall_offset_ms, now);
+        let changed = std::mem::take(&mut report.changed);
+        let (seq, ack_now) = (report.seq, report.ack_now);
+        let record = ReportRecord {
+            agent: open.agent.key,
+            boot,
+            seq,
+            layout: layout.layout.key,
+            at_ms,
+            key: report.key,
+            blocks: blocks(&report, &set),
+        };
+        if ack_now && boot == open.hello.boot {
+            open.acks.want(seq);
+        }
+        match ingest.journal.report(&follower, record, new_layout.take(), ack_now) {
+            Submitted::Taken => {
+                if boot == open.hello.boot {
+                    open.submitted = open.submitted.max(seq);
+                }
+                past.tell(open.past.since(boot, seq, at_ms), at_ms, changed);
+            }
+            Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
+            Submitted::Dropped => return Ok(()),
+        }
+        open.past = Last { boot: Some(boot), seq, at_ms };
+        Counters::add(&ingest.counters.reports, 1);
+    }
+    past.last_until(open.state_follows(boot));
+    let effects = past.effects(open, &set);
+    ingest.outlet.publish(&effects);
+    Ok(())
+}
+
+/// A segment decodes by itself: tried here, so that history never meets one that does not.
+fn check_blocks(layout: &Compiled, set: &DefinedSet, reports: &[proto::Report]) -> Result<(), Status> {
+    let first = reports.first().ok_or_else(|| invalid("a segment without reports"))?;
+    if !first.key {
+        return Err(invalid("a segment that does not begin with a key frame"));
+    }
+    let mut columns: Vec<Option<Columns>> = vec![None; layout.sources.len()];
+    if first.seq == 0 {
+        return Err(invalid("sequence number 0"));
+    }
+    let mut next_seq = Some(first.seq);
+    for report in reports {
+        if Some(report.seq) != next_seq || (report.key && report.seq != first.seq) {
+            return Err(invalid("a segment with a hole, or with a second key frame"));
+        }
+        next_seq = report.seq.checked_add(1);
+        for block in report.blocks.iter().filter(|block| !set.is_muted(block.source)) {
+            let at = layout.source(block.source).ok_or_else(|| {
+                invalid(&format!("a block of source {}, which is not defined", block.source))
+            })?;
+            let encodings = &layout.sources[at].encodings;
+            columns[at].get_or_insert_with(|| Columns::new(encodings.clone())).apply(&block.data).map_err(
+                |e| invalid(&format!("the block of source {} cannot be decoded: {e}", block.source)),
+            )?;
+        }
+    }
+    Ok(())
+}
+
+/// The last report of the backlog so far: between it and the next one nothing changed, or that one would say so.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Last {
+    boot: Option<Boot>,
+    seq: u64,
+    at_ms: i64,
+}
+
+impl Last {
+    /// From when on a report tells how its components were: from the one before it, where that is known.
+    fn since(self, boot: Boot, seq: u64, at_ms: i64) -> i64 {
+        let follows = self.boot == Some(boot) && self.seq.checked_add(1) == Some(seq);
+        if follows { self.at_ms.min(at_ms) } else { at_ms }
+    }
+}
+
+/// What a segment tells of its components' past, reports that were known already left out.
+#[derive(Default)]
+struct Past {
+    /// The time that it covers, for all components of its set: who is not named did not change.
+    covers: Option<(i64, i64)>,
+    changes: Vec<(i64, ComponentReport)>,
+}
+
+impl Past {
+    fn tell(&mut self, since_ms: i64, at_ms: i64, changed: Vec<proto::ComponentStatus>) {
+        let from_ms = self.covers.map_or(since_ms, |(from_ms, _)| from_ms);
+        self.covers = Some((from_ms, at_ms));
+        self.changes.extend(changed.into_iter().map(|status| (at_ms, component_report(status))));
+    }
+
+    fn last_until(&mut self, state_ms: Option<i64>) {
+        if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
+            *to_ms = state_ms.max(*to_ms);
+        }
+    }
+
+    fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
+        let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
+        let live = open.agent.live.lock();
+        let key_of = |def: &ComponentDef| ComponentKey {
+            agent: Arc::clone(&open.agent.id),
+            service: live.service_name(&def.service),
+            component: def.name.as_str().into(),
+        };
+        let changes = self.changes.into_iter().filter_map(|(at_ms, report)| {
+            Some(StatusChange {
+                key: key_of(set.component(report.id)?),
+                at_ms,
+                status: Some(report.hard),
+                maintenance: report.maintenance,
+                stale: false,
+                reason: report.reason.into(),
+            })
+        });
+        let covered = set.components();
+        Effects {
+            changes: changes.collect(),
+            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            ..Effects::default()
+        }
+    }
+}
+
+impl Open {
+    /// When State was told, if the backlog so far leads up to it: nothing changed in between.
+    fn state_follows(&self, boot: Boot) -> Option<i64> {
+        (boot == self.hello.boot && self.past.seq == self.last_seq).then_some(self.state_ms)
+    }
+
+    /// The progress of a boot; the current one's is at hand.
+    fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
+        if boot == self.hello.boot {
+            return Arc::clone(&self.follower);
+        }
+        let key = self.agent.key;
+        Arc::clone(self.backlog.entry(boot).or_insert_with(|| Arc::new(ingest.journal.follow(key, boot))))
+    }
+
+    /// When a report of the past was made. Times of an earlier boot lean on the agent's wall clock, less its skew.
+    fn backlog_time(&self, boot: Boot, at_ms: u64, wall_offset_ms: i64, now: Moment) -> i64 {
+        if boot == self.hello.boot {
+            return self.told(now).map(at_ms).1;
+        }
+        let skew = i64::try_from(self.hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(self.hello_wall_ms);
+        let wall =
+            i64::try_from(at_ms).unwrap_or(i64::MAX).saturating_add(wall_offset_ms).saturating_sub(skew);
+        wall.min(now.wall_ms)
+    }
+}
+
+fn invalid(why: &str) -> Status {
+    Status::invalid_argument(why)
+}

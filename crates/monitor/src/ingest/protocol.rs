@@ -1,0 +1,244 @@
+//! The order and the meaning of an agent's messages (DESIGN: Hello → Welcome → Defines → State → backlog → live
+//! Reports). A message out of order, or one that no honest agent sends, ends the stream with a clear error.
+
+mod link;
+mod live;
+mod opening;
+
+use super::defined::DefinedSet;
+use super::pace::{Acks, Allowance, ClockMap};
+use super::{Counters, Ingest, backlog};
+use crate::clock::Moment;
+use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, StreamLink, Told};
+use crate::journal::Follower;
+use farol_shutdown::listener::Peer;
+use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
+use farol_wire::{Boot, Hello, Refused};
+use link::Link;
+pub(super) use link::NextAck;
+pub(super) use live::blocks;
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tonic::Status;
+
+/// What to do after a message.
+pub(super) enum Next {
+    /// Go on.
+    Go,
+    /// The agent was welcomed: its set and State must come now.
+    Welcomed,
+}
+
+/// One stream's protocol.
+pub(super) struct Protocol {
+    ingest: Arc<Ingest>,
+    peer: Peer,
+    /// There from Hello on.
+    open: Option<Open>,
+}
+
+/// A stream whose agent is known.
+pub(super) struct Open {
+    pub(super) agent: Arc<Agent>,
+    link: Arc<StreamLink>,
+    pub(super) follower: Arc<Follower>,
+    pub(super) hello: Hello,
+    /// The monitor's wall clock when Hello came.
+    pub(super) hello_wall_ms: i64,
+    set: DefinedSet,
+    /// The set as the current segment has it.
+    layout: Option<Arc<Compiled>>,
+    /// State has come: what follows is live.
+    live: bool,
+    /// The last sequence number seen.
+    pub(super) last_seq: u64,
+    /// The last one handed to the journal.
+    pub(super) submitted: u64,
+    pub(super) acks: Acks,
+    clock: ClockMap,
+    allowance: Allowance,
+    /// Followers of other boots, for their backlog.
+    pub(super) backlog: BTreeMap<Boot, Arc<Follower>>,
+    /// The last report of the backlog: the next one tells of the time since.
+    pub(super) past: backlog::Last,
+    /// The monitor's wall clock when the newest State came: a backlog that leads up to it tells of the time until.
+    pub(super) state_ms: i64,
+    /// The set changed: the next report must start a segment.
+    must_start: bool,
+    /// A key frame was asked for and has not come.
+    asked_for_key: bool,
+}
+
+impl Protocol {
+    pub(super) fn new(ingest: Arc<Ingest>, peer: Peer) -> Self {
+        Self { ingest, peer, open: None }
+    }
+
+    pub(super) fn peer(&self) -> SocketAddr {
+        self.peer.addr
+    }
+
+    /// The agent's id, for the log.
+    pub(super) fn name(&self) -> &str {
+        self.open.as_ref().map_or("", |open| &open.agent.id)
+    }
+
+    pub(super) fn is_live(&self) -> bool {
+        self.open.as_ref().is_some_and(Open::is_live)
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.follower.is_broken())
+    }
+
+    /// The stream as others see it, to wait for what they want of it.
+    pub(super) fn link(&self) -> Link {
+        Link(self.open.as_ref().map(|open| Arc::clone(&open.link)))
+    }
+
+    /// Takes one message.
+    pub(super) async fn take(
+        &mut self,
+        message: AgentMessage,
+        outbox: &mut VecDeque<monitor_message::Kind>,
+    ) -> Result<Next, Status> {
+        use agent_message::Kind;
+        let kind = message.kind.ok_or_else(|| Status::invalid_argument("a message without content"))?;
+        if let Kind::Hello(hello) = kind {
+            return self.hello(hello, outbox).await.map(|()| Next::Welcomed);
+        }
+        let now = self.ingest.clock.now();
+        let ingest = Arc::clone(&self.ingest);
+        let open =
+            self.open.as_mut().ok_or_else(|| Status::invalid_argument("the first message must be Hello"))?;
+        open.link.note_message();
+        if !matches!(kind, Kind::Backlog(_)) && !open.allowance.take(now.boot_ms) {
+            return Err(Status::resource_exhausted("too many messages; at most 200 a second for long"));
+        }
+        match kind {
+            Kind::Hello(_) => unreachable!("taken above"),
+            Kind::Define(define) => open.define(&ingest, define, outbox, now)?,
+            Kind::Retire(retire) => open.retire(&ingest, &retire, now)?,
+            Kind::State(state) => open.state(&ingest, state, now)?,
+            Kind::Backlog(message) => backlog::take(&ingest, open, message, now)?,
+            Kind::Report(report) => open.report(&ingest, report, outbox, now)?,
+            Kind::Dropped(dropped) => open.dropped(&ingest, &dropped, now)?,
+            Kind::Goodbye(goodbye) => open.goodbye(&ingest, &goodbye, now)?,
+        }
+        Ok(Next::Go)
+    }
+
+    /// What is to be acknowledged now.
+    pub(super) fn ack_due(&mut self) -> Option<proto::Ack> {
+        let now = self.ingest.clock.now();
+        let open = self.open.as_mut()?;
+        let committed = open.follower.committed();
+        let due = open.acks.due(committed, now.boot_ms);
+        open.acks.rest(committed, now.boot_ms);
+        due.map(|seq| proto::Ack { boot: Some(open.hello.boot.into()), seq })
+    }
+
+    /// When to look for an acknowledgement next.
+    pub(super) fn next_ack(&self) -> NextAck {
+        match &self.open {
+            Some(open) => NextAck::of(Arc::clone(&open.follower), open.acks.next_ms()),
+            None => NextAck::never(),
+        }
+    }
+
+    /// Waits until all that was handed in is committed.
+    pub(super) async fn all_committed(&self) -> Option<proto::Ack> {
+        let open = self.open.as_ref()?;
+        if open.submitted == 0 || open.follower.is_broken() {
+            return None;
+        }
+        let seq = open.follower.beyond(open.submitted - 1).await;
+        Some(proto::Ack { boot: Some(open.hello.boot.into()), seq })
+    }
+
+    /// The stream is gone.
+    pub(super) fn disconnected(&self) {
+        if let Some(open) = &self.open {
+            let now = self.ingest.clock.now();
+            let effects = self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
+            self.ingest.outlet.publish(&effects);
+        }
+    }
+}
+
+impl Open {
+    /// State has come.
+    pub(super) fn is_live(&self) -> bool {
+        self.live
+    }
+
+    pub(super) fn told(&self, now: Moment) -> Told {
+        Told { now, offset_ms: self.clock.offset_ms }
+    }
+
+    fn retire(&mut self, ingest: &Ingest, retire: &proto::Retire, now: Moment) -> Result<(), Status> {
+        self.set.retire(&retire.series, &retire.components, &retire.sources)?;
+        self.must_start = true;
+        if self.live {
+            ingest.outlet.publish(&ingest.fleet.retire(&self.agent, &retire.components, now));
+        }
+        Ok(())
+    }
+
+    fn dropped(&mut self, ingest: &Ingest, dropped: &proto::Dropped, now: Moment) -> Result<(), Status> {
+        let lost = dropped
+            .last
+            .checked_sub(dropped.first)
+            .filter(|_| dropped.first > 0)
+            .and_then(|n| n.checked_add(1))
+            .ok_or_else(|| Status::invalid_argument("Dropped with first after last"))?;
+        ingest.counters.lose_reports(lost);
+        let event = Event::new(EventKind::ReportsDropped, now.wall_ms)
+            .agent(&self.agent.id)
+            .message(format!("the agent lost {lost} reports: {} to {}", dropped.first, dropped.last));
+        tracing::warn!(agent.id = &*self.agent.id, lost, "an agent lost reports");
+        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        Ok(())
+    }
+
+    fn goodbye(&mut self, ingest: &Ingest, goodbye: &proto::Goodbye, now: Moment) -> Result<(), Status> {
+        let kind = match goodbye.kind() {
+            proto::goodbye::Kind::Workload => Farewell::Workload,
+            proto::goodbye::Kind::Agent => Farewell::Agent,
+            proto::goodbye::Kind::Failing => Farewell::Failing,
+            proto::goodbye::Kind::Unspecified => {
+                return Err(Status::invalid_argument("Goodbye without a kind"));
+            }
+        };
+        let deadline_ms = goodbye.deadline_ms.min(600_000);
+        ingest.outlet.publish(&ingest.fleet.goodbye(&self.agent, kind, deadline_ms, now));
+        Ok(())
+    }
+}
+
+/// The answer for entries that are not taken; counted and logged here.
+fn refusal(ingest: &Ingest, agent: &str, refused: Vec<Refused>) -> Option<monitor_message::Kind> {
+    if refused.is_empty() {
+        return None;
+    }
+    Counters::add(&ingest.counters.definitions_refused, refused.len());
+    let mut answer = proto::Refused::default();
+    for entry in &refused {
+        let (list, id, why) = match entry {
+            Refused::Series { id, why, .. } => (&mut answer.series, id, why),
+            Refused::Component { id, why } => (&mut answer.components, id, why),
+        };
+        list.push(*id);
+        if answer.reason.is_empty() {
+            answer.reason.clone_from(why);
+        }
+    }
+    tracing::warn!(
+        agent.id = agent,
+        refused = refused.len(),
+        reason = answer.reason,
+        "definitions are refused"
+    );
+    Some(monitor_message::Kind::Refused(answer))
+}

@@ -1,0 +1,178 @@
+//! Live reports: statuses and samples of now.
+
+use super::super::Counters;
+use super::super::defined::DefinedSet;
+use super::{Ingest, Open};
+use crate::clock::Moment;
+use crate::fleet::{Effects, Event, EventKind, Reported, SampleError};
+use crate::journal::Submitted;
+use crate::store::{BlockRecord, Layout, ReportRecord};
+use farol_wire::Bitmap;
+use farol_wire::proto::{self, monitor_message};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use tonic::Status;
+
+impl Open {
+    pub(super) fn report(
+        &mut self,
+        ingest: &Ingest,
+        mut report: proto::Report,
+        outbox: &mut VecDeque<monitor_message::Kind>,
+        now: Moment,
+    ) -> Result<(), Status> {
+        if !self.live {
+            return Err(Status::invalid_argument("a Report before State"));
+        }
+        if report.seq <= self.last_seq {
+            return Err(Status::invalid_argument(format!(
+                "sequence number {} after {}: numbers must rise",
+                report.seq, self.last_seq
+            )));
+        }
+        self.last_seq = report.seq;
+        self.map_clock(ingest, report.at_ms, now);
+        let told = self.told(now);
+        let new_layout = if report.key { self.start_segment(ingest) } else { None };
+        let decodable = self.apply_blocks(&report, outbox, now)?;
+        let reported = Reported {
+            changed: self.statuses(std::mem::take(&mut report.changed))?,
+            checked: self.checked(std::mem::take(&mut report.checked))?,
+        };
+        let urgent = report.ack_now;
+        if urgent {
+            self.acks.want(report.seq);
+        }
+        let effects = ingest.fleet.report(&self.agent, reported, told, report.at_ms);
+        if !effects.is_empty() {
+            ingest.outlet.publish(&effects);
+        }
+        Counters::add(&ingest.counters.reports, 1);
+        Counters::add(&ingest.counters.blocks, report.blocks.len());
+        if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
+            self.submit(ingest, record, new_layout, urgent);
+        }
+        Ok(())
+    }
+
+    /// Which components were checked. While the agent may count refused ones among them, nobody can tell.
+    fn checked(&self, bytes: Vec<u8>) -> Result<Bitmap, Status> {
+        let most = self.set.components_len().div_ceil(8);
+        if self.set.has_refused_components() {
+            return Ok(Bitmap::default());
+        }
+        if bytes.len() > most {
+            return Err(Status::invalid_argument(format!(
+                "`checked` has {} bytes; the {} components defined have {most}",
+                bytes.len(),
+                self.set.components_len()
+            )));
+        }
+        Ok(Bitmap::from_bytes(bytes))
+    }
+
+    fn map_clock(&mut self, ingest: &Ingest, at_ms: u64, now: Moment) {
+        let Some(by) = self.clock.heard(at_ms, now.boot_ms) else { return };
+        let event = Event::new(EventKind::ClockMapped, now.wall_ms).agent(&self.agent.id).message(format!(
+            "every report of a minute was more than {by} ms late: the clock is mapped anew"
+        ));
+        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+    }
+
+    /// A key frame: the blocks from here on are made with the set as it is now.
+    fn start_segment(&mut self, ingest: &Ingest) -> Option<Arc<Layout>> {
+        let mut new = None;
+        if self.must_start || self.layout.is_none() {
+            let (compiled, is_new) = ingest.fleet.layouts.intern(self.set.layout());
+            new = is_new.then(|| Arc::clone(&compiled.layout));
+            self.layout = Some(compiled);
+        }
+        if let Some(layout) = &self.layout {
+            self.agent.live.lock().samples.start(Arc::clone(layout));
+        }
+        (self.must_start, self.asked_for_key) = (false, false);
+        new
+    }
+
+    /// Applies the blocks; false when they must wait for a key frame, which is asked for once.
+    fn apply_blocks(
+        &mut self,
+        report: &proto::Report,
+        outbox: &mut VecDeque<monitor_message::Kind>,
+        now: Moment,
+    ) -> Result<bool, Status> {
+        // Without a layout there is nothing to keep a report by, not even an empty one.
+        if report.blocks.is_empty() && self.layout.is_some() {
+            return Ok(!self.must_start);
+        }
+        let told = self.told(now);
+        let mut live = self.agent.live.lock();
+        let mut need_key = self.must_start;
+        for block in report.blocks.iter().filter(|block| !self.set.is_muted(block.source)) {
+            if need_key {
+                break;
+            }
+            let ticked = told.map(report.at_ms.saturating_sub(block.before_ms));
+            match live.samples.apply(block.source, &block.data, ticked) {
+                Ok(()) => {}
+                Err(SampleError::NeedKeyFrame) => need_key = true,
+                Err(hostile) => return Err(Status::invalid_argument(with_source(&hostile))),
+            }
+        }
+        if need_key && !self.asked_for_key {
+            self.asked_for_key = true;
+            outbox.push_back(monitor_message::Kind::NeedKeyFrame(proto::NeedKeyFrame {}));
+        }
+        Ok(!need_key)
+    }
+
+    /// The report as the journal keeps it. Blocks that nobody can decode are left out.
+    pub(in crate::ingest) fn record(
+        &self,
+        report: &proto::Report,
+        at_ms: i64,
+        decodable: bool,
+    ) -> Option<ReportRecord> {
+        let blocks = if decodable { blocks(report, &self.set) } else { Vec::new() };
+        Some(ReportRecord {
+            agent: self.agent.key,
+            boot: self.hello.boot,
+            seq: report.seq,
+            layout: self.layout.as_ref()?.layout.key,
+            at_ms,
+            key: report.key,
+            blocks,
+        })
+    }
+
+    fn submit(&mut self, ingest: &Ingest, record: ReportRecord, new: Option<Arc<Layout>>, urgent: bool) {
+        let seq = record.seq;
+        match ingest.journal.report(&self.follower, record, new, urgent) {
+            Submitted::Taken => self.submitted = self.submitted.max(seq),
+            Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
+            Submitted::Dropped => {}
+        }
+    }
+}
+
+/// The blocks as the journal keeps them, those of muted sources left out.
+pub(in crate::ingest) fn blocks(report: &proto::Report, set: &DefinedSet) -> Vec<BlockRecord> {
+    let readable = |block: &&proto::Block| !set.is_muted(block.source);
+    report
+        .blocks
+        .iter()
+        .filter(readable)
+        .map(|b| BlockRecord {
+            source: b.source,
+            before_ms: u32::try_from(b.before_ms).unwrap_or(u32::MAX),
+            data: b.data.clone(),
+        })
+        .collect()
+}
+
+fn with_source(error: &SampleError) -> String {
+    match std::error::Error::source(error) {
+        Some(source) if !error.to_string().contains(&source.to_string()) => format!("{error}: {source}"),
+        _ => error.to_string(),
+    }
+}

@@ -1,0 +1,56 @@
+//! The process: arguments, environment, signals and exit codes. What is done is the library's.
+
+use clap::Parser;
+use farol_monitor::arguments::Arguments;
+use farol_monitor::process;
+use farol_shutdown::{Budgets, Supervisor, exit, signal};
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            drop(error.print());
+            return ExitCode::from(if error.use_stderr() { exit::CONFIG } else { exit::OK });
+        }
+    };
+    let env: Vec<_> = std::env::vars_os().collect();
+    let logging = farol_logging::Config::from_env(|name| std::env::var(name).ok());
+    let (config, logging) = match (process::read(&arguments, &env), logging) {
+        (Ok((_, dump)), Ok(_)) if arguments.dump_config => return say(exit::OK, dump.trim_end()),
+        (Ok(_), Ok(_)) if arguments.check_config => return say(exit::OK, "the configuration is sound"),
+        (Ok((config, _)), Ok(logging)) => (config, logging),
+        (Err(problems), _) => return say(exit::CONFIG, &problems.to_string()),
+        (_, Err(error)) => return say(exit::CONFIG, &error.to_string()),
+    };
+    match run(arguments, env, config, logging) {
+        Ok(code) => code,
+        Err(error) => say(exit::FAILURE, &format!("farol-monitor: {error:#}")),
+    }
+}
+
+#[tokio::main]
+async fn run(
+    arguments: Arguments,
+    env: Vec<process::Variable>,
+    config: farol_monitor::Config,
+    logging: farol_logging::Config,
+) -> anyhow::Result<ExitCode> {
+    let supervisor = Supervisor::for_process(Budgets::default(), signal::terminations()?)?;
+    let hangups = signal::hangups()?;
+    let _logs = farol_logging::init(logging)?;
+    let handle = supervisor.handle();
+    let start = process::start(arguments, env, config, hangups, &handle);
+    let _data_dir = handle.unless_stopping(start).await.transpose()?;
+    Ok(supervisor.run().await.exit_code())
+}
+
+fn say(code: u8, text: &str) -> ExitCode {
+    let written = if code == exit::OK {
+        writeln!(std::io::stdout(), "{text}")
+    } else {
+        writeln!(std::io::stderr(), "{text}")
+    };
+    ExitCode::from(if written.is_ok() { code } else { exit::FAILURE })
+}

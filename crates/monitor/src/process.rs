@@ -1,0 +1,91 @@
+//! The life of a `farol-monitor` process: configuration, data directory, monitor, reloads. Knows no signals and no
+//! environment but what it is given.
+
+use crate::app::ReloadRefused;
+use crate::arguments::Arguments;
+use crate::{Config, Monitor, ReloadRequest, Reloader};
+use anyhow::Context;
+use farol_config::Problems;
+use farol_shutdown::signal::Hangups;
+use farol_shutdown::{DataDir, Handle, Ready};
+use std::ffi::OsString;
+use tokio::sync::mpsc;
+
+/// A variable of the environment.
+pub type Variable = (OsString, OsString);
+
+/// Reads the configuration: what was read, and its dump.
+pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Config, String), Problems> {
+    let tree = arguments.sources(env).load()?;
+    let config = tree.read(Config::read)?;
+    Ok((config, tree.dump()))
+}
+
+/// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.
+pub async fn start(
+    arguments: Arguments,
+    env: Vec<Variable>,
+    config: Config,
+    hangups: Hangups,
+    handle: &Handle,
+) -> anyhow::Result<DataDir> {
+    let data_dir = DataDir::lock(&arguments.data_dir, "farol-monitor")?;
+    let mut monitor = Monitor::bind(config, data_dir.path(), handle).await?;
+    let addresses = monitor.addresses()?;
+    let (reloader, wishes) = monitor.reloads();
+    monitor.run();
+    if let Some(file) = &arguments.ready_file {
+        let ready = Ready {
+            http: Some(addresses.http),
+            agents: Some(addresses.agents),
+            health: Some(addresses.health),
+            ..Ready::default()
+        };
+        ready.write(file).with_context(|| format!("--ready-file {}", file.display()))?;
+    }
+    tracing::info!(
+        listen.http = %addresses.http,
+        listen.agents = %addresses.agents,
+        listen.health = %addresses.health,
+        data_dir = %data_dir.path().display(),
+        "the monitor is ready"
+    );
+    let end = handle.cleaning();
+    handle.spawn("reload", async move {
+        let from = (arguments, env);
+        end.run_until_cancelled(reloads(&from, reloader, hangups, wishes)).await;
+    });
+    Ok(data_dir)
+}
+
+/// Reads the configuration again at each SIGHUP and each operator's wish.
+async fn reloads(
+    from: &(Arguments, Vec<Variable>),
+    reloader: Reloader,
+    mut hangups: Hangups,
+    mut wishes: mpsc::Receiver<ReloadRequest>,
+) {
+    loop {
+        let wish = tokio::select! {
+            () = hangups.recv() => None,
+            Some(wish) = wishes.recv() => Some(wish),
+        };
+        let outcome = match read(&from.0, &from.1) {
+            Ok((config, _)) => reloader.apply(config),
+            Err(problems) => Err(reloader.refused(problems.iter().map(ToString::to_string).collect())),
+        };
+        match &outcome {
+            Ok(_) => tracing::info!("the configuration was read again"),
+            Err(ReloadRefused(problems)) => {
+                tracing::error!(
+                    problems = problems.len(),
+                    "the configuration was refused; the old one stays"
+                );
+            }
+        }
+        if let Some(wish) = wish {
+            // An operator who has gone away needs no answer.
+            drop(wish.send(outcome));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The monitor's own tick: silence is seen, and time in which the monitor did not run is told.
+
+use crate::app::App;
+use crate::fleet::{Effects, Event, EventKind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+/// How late silence may be seen.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// Ticks until `end`.
+pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => tick(&app),
+            () = end.cancelled() => return,
+        }
+    }
+}
+
+fn tick(app: &App) {
+    let (now, blind) = app.clock.tick();
+    if let Some((from_ms, to_ms)) = blind {
+        app.journal.blind(from_ms, to_ms);
+        let text = format!("the monitor did not run for {} ms; ages stood still meanwhile", to_ms - from_ms);
+        tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
+        let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
+        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+    }
+    for effects in app.fleet.tick(now) {
+        app.ingest.outlet.publish(&effects);
+    }
+}

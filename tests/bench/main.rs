@@ -1,0 +1,73 @@
+//! `farol-bench`: records real samples of this machine, replays them as many agents against a monitor, and measures
+//! processes from outside. `scripts/bench` drives it and prints the table. Each result is a line of JSON.
+
+mod clock;
+mod idle;
+mod load;
+mod probe;
+mod process;
+mod record;
+mod rows;
+mod starts;
+
+use clap::{Parser, Subcommand};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+#[derive(Parser)]
+#[command(name = "farol-bench", about = "Records real samples, replays them as agents, measures processes")]
+struct Arguments {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Writes one row of this machine's samples per interval to a file.
+    Record {
+        /// The file to write.
+        file: PathBuf,
+        /// Rows to write.
+        #[arg(long, default_value_t = 180)]
+        rows: usize,
+        /// Seconds between two rows.
+        #[arg(long, default_value_t = 10.0)]
+        every: f64,
+    },
+    /// Replays a recorded file as agents that stream to a monitor, and tells what it cost.
+    Load(load::Options),
+    /// Tells what running processes cost.
+    Idle(idle::Options),
+    /// Tells how long a process takes until it is ready.
+    Starts(starts::Options),
+}
+
+fn run(what: &What) -> anyhow::Result<Vec<Value>> {
+    match what {
+        What::Record { file, rows, every } => {
+            record::record(file, *rows, Duration::from_secs_f64(*every)).map(|()| Vec::new())
+        }
+        What::Load(options) => load::run(options).map(|line| vec![line]),
+        What::Idle(options) => idle::run(options),
+        What::Starts(options) => starts::run(options).map(|line| vec![line]),
+    }
+}
+
+fn main() -> ExitCode {
+    match run(&Arguments::parse().what) {
+        #[allow(clippy::print_stdout, reason = "the result of a command")]
+        Ok(lines) => {
+            lines.iter().for_each(|line| println!("{line}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            #[allow(clippy::print_stderr, reason = "the edge of a command")]
+            {
+                eprintln!("farol-bench: error: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
