@@ -121,7 +121,6 @@ async fn ends_inside_its_budget(name: &str, parts: usize) {
     assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
     let phases = assert_ended_well(&ended, parts);
     assert!(phases[0].1 < 500, "nobody beyond this machine can ask: {phases:?}");
-    println!("{name} ended after {:?}: {phases:?}", ended.took);
 }
 
 #[tokio::test]
@@ -198,7 +197,9 @@ async fn an_agent_ends_inside_its_budget_with_silent_clients_on_its_ports_and_sa
     assert_ended_well(&ended.unwrap(), 1);
     assert!(began.elapsed() < BUDGET, "it took {:?}", began.elapsed());
     assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
-    until("it is gone", SOON, async || stack.component("alpha", "door").await.unwrap().is_none()).await.unwrap();
+    until("it is gone", SOON, async || stack.component("alpha", "door").await.unwrap().is_none())
+        .await
+        .unwrap();
     let kinds = stack.history().await.unwrap();
     assert!(kinds_of(&kinds, "alpha").ends_with(&["component_removed", "agent_left"]));
 }
