@@ -70,7 +70,8 @@ async fn what_stands_free_is_the_default() {
         assert_eq!(dump(binary, Some(&example(file))).await, dump(binary, None).await, "{file}");
         let dump = ask(binary, "--dump-config", Some(&example(file))).await.out;
         // The name of this machine has no place in an example.
-        let silent = |line: &&str| line.ends_with("# from default") && !line.trim_start().starts_with("name: ");
+        let silent =
+            |line: &&str| line.ends_with("# from default") && !line.trim_start().starts_with("name: ");
         let silent: Vec<_> = dump.lines().filter(silent).collect();
         assert!(silent.is_empty(), "config/{file} leaves out {silent:?}");
     }
@@ -87,7 +88,8 @@ async fn every_key_that_the_readers_know_is_there() {
         let (known, present) = (known(&done.err), present(&whole(file)));
         assert!(known.len() > 5, "{file}: {}", done.err);
         for (map, keys) in known {
-            let missing: Vec<_> = keys.difference(present.get(&map).unwrap_or(&BTreeSet::new())).cloned().collect();
+            let missing: Vec<_> =
+                keys.difference(present.get(&map).unwrap_or(&BTreeSet::new())).cloned().collect();
             assert!(missing.is_empty(), "config/{file} does not show {missing:?} in `{map}`");
         }
     }
@@ -122,7 +124,8 @@ fn with_strangers(text: &str) -> String {
     for (at, line) in parsed.iter().enumerate() {
         let source = rest.by_ref().find(|source| lines(source).next().is_some()).unwrap_or_default();
         out.push_str(&format!("{source}\n"));
-        let inner = parsed.get(at + 1).filter(|next| line.opens && next.indent > line.indent && !next.is_item);
+        let inner =
+            parsed.get(at + 1).filter(|next| line.opens && next.indent > line.indent && !next.is_item);
         let indents = [line.is_item.then_some(line.indent), inner.map(|next| next.indent)];
         for indent in indents.into_iter().flatten() {
             // What belongs to the line itself must not come between: the stranger of an item stands after it.
@@ -160,7 +163,8 @@ fn known(complaints: &str) -> BTreeMap<String, BTreeSet<String>> {
 
 /// A map's path without the places in lists and the names of services.
 fn general(path: &str) -> String {
-    let mut parts: Vec<&str> = path.split('.').map(|part| part.split('[').next().unwrap_or_default()).collect();
+    let mut parts: Vec<&str> =
+        path.split('.').map(|part| part.split('[').next().unwrap_or_default()).collect();
     for at in 1..parts.len() {
         if parts[at - 1] == NAMED {
             parts[at] = "*";
@@ -172,11 +176,17 @@ fn general(path: &str) -> String {
 mod shown_to_work {
     use super::{known, present, uncommented, with_strangers};
 
-    const TEXT: &str = "# text\na: 1  # text\nlist:\n  - name: x\n    kind:\n      y: 2\nservices:\n  one:\n    k: 3\n";
+    const TEXT: &str =
+        "# text\na: 1  # text\nlist:\n  - name: x\n    kind:\n      y: 2\nservices:\n  one:\n    k: 3\n";
 
     #[test]
     fn keys_behind_a_mark_are_told_from_text() {
-        for (line, expected) in [("#a: 1", "a: 1"), ("  #- b: 2", "  - b: 2"), ("# text: x", "# text: x"), ("c: 3  # x", "c: 3  # x")] {
+        for (line, expected) in [
+            ("#a: 1", "a: 1"),
+            ("  #- b: 2", "  - b: 2"),
+            ("# text: x", "# text: x"),
+            ("c: 3  # x", "c: 3  # x"),
+        ] {
             assert_eq!(uncommented(line), expected);
         }
     }

@@ -13,7 +13,8 @@ mod volume;
 
 use anyhow::{Context, Result, ensure};
 use farol_tests::process::Process;
-use peer::{Peer, Steps};
+use farol_tests::wait::until;
+use peer::{PATIENCE, Peer};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -33,6 +34,8 @@ impl Scene {
     async fn with(config: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let monitor = monitor(&folder, config).await?;
+        let well = || async { monitor.get("/health").await.is_ok_and(|(status, _)| status == 200) };
+        until("the monitor's own health", PATIENCE, well).await?;
         let mut honest = Peer::connect(&monitor, "honest").await?;
         honest.be_live().await?;
         Ok(Self { monitor, honest, folder })
@@ -44,7 +47,7 @@ impl Scene {
 
     /// A stream that has said nothing yet.
     async fn stranger(&self) -> Result<Peer> {
-        Peer::open(self.monitor.address("agents"), "nobody").await
+        Peer::open(self.monitor.address("agents")).await
     }
 
     /// The honest agent's next report is taken and acknowledged, and it is healthy.

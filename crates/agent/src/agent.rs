@@ -4,12 +4,12 @@
 use crate::config::{Config, Listen};
 use crate::link::{self, Link};
 use crate::probes::{self, Own};
-use crate::recorder::Recorder;
+use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::stream::{Connect, Streamer};
 use crate::{boot, collect};
 use anyhow::Context;
-use farol_health::{Changes, Checker, Observer, Registration};
+use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
 use farol_shutdown::listener::{Limits, bind, serve};
 use farol_shutdown::{DataDir, Handle};
 use parking_lot::Mutex;
@@ -62,7 +62,8 @@ impl Agent {
         let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
         let boot =
             boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
-        let recorder = Arc::new(Recorder::new(boot, config.ring_bytes, config.interval, &config.checks));
+        let new = if config.monitors.is_empty() { Recorder::idle } else { Recorder::new };
+        let recorder = Arc::new(new(boot, config.ring_bytes, config.interval, &config.checks));
         let link = Link::new();
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link), observer)?;
@@ -109,8 +110,10 @@ impl Agent {
         let Self { config, handle, own, streamer, reporter, http, health } = self;
         let checker = own.checker.clone();
         handle.spawn("checks", checker.run(handle.cleaning()));
-        handle.spawn("reports", reporter.run(handle.cleaning()));
-        if !config.monitors.is_empty() {
+        if config.monitors.is_empty() {
+            tracing::warn!("`monitors` is empty: this agent answers probes and streams to nobody");
+        } else {
+            handle.spawn("reports", reporter.run(handle.cleaning()));
             let (done, mut ended) = watch::channel(false);
             handle.spawn("stream", async move {
                 streamer.run().await;
@@ -163,6 +166,24 @@ pub struct Reloaded {
 }
 
 impl Running {
+    /// The agent's components as they stand.
+    #[must_use]
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.own.checker.snapshot()
+    }
+
+    /// Why there is no stream to a monitor; empty while there is one.
+    #[must_use]
+    pub fn problem(&self) -> String {
+        self.own.link.problem()
+    }
+
+    /// What became of its reports so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.own.recorder.counts()
+    }
+
     /// Takes over the checks of a new configuration; what has not changed keeps its state.
     ///
     /// # Errors

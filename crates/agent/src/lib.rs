@@ -17,7 +17,10 @@ mod recorder;
 mod reporter;
 mod ring;
 mod stream;
+#[cfg(test)]
+mod understanding;
 
 pub use agent::{Addresses, Agent, Reloaded, Running};
 pub use config::{Config, Identity, Listen, Monitor, Surroundings, TlsFiles};
+pub use recorder::Counts;
 pub use stream::{Connect, Duplex, Io, Network};

@@ -108,6 +108,11 @@ impl Link {
         new
     }
 
+    /// What ended or prevented the last stream.
+    pub(crate) fn problem(&self) -> String {
+        self.state.lock().problem.clone()
+    }
+
     pub(crate) fn phase(&self) -> Phase {
         self.state.lock().phase.clone()
     }

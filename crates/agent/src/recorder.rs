@@ -42,25 +42,27 @@ impl Now {
 
 /// What is counted, for `/metrics`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
+pub struct Counts {
     /// Reports made.
-    pub(crate) reports: u64,
+    pub reports: u64,
     /// The last one that is acknowledged.
-    pub(crate) acked: u64,
+    pub acked: u64,
     /// Held and not acknowledged.
-    pub(crate) unacked: u64,
+    pub unacked: u64,
     /// Lost because the ring was full.
-    pub(crate) lost: u64,
+    pub lost: u64,
     /// Bytes in the ring.
-    pub(crate) ring_bytes: usize,
+    pub ring_bytes: usize,
     /// Series defined.
-    pub(crate) series: usize,
+    pub series: usize,
     /// Samples that went nowhere.
-    pub(crate) samples_dropped: u64,
+    pub samples_dropped: u64,
 }
 
 /// The recorder of one agent.
 pub(crate) struct Recorder {
+    /// Somebody will take the reports; otherwise nothing is kept.
+    streams: bool,
     record: Mutex<Record>,
     /// A status changed, or rows are many: a report is due now.
     pub(crate) due: Notify,
@@ -72,11 +74,17 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     pub(crate) fn new(boot: Boot, ring_bytes: usize, interval: Duration, checks: &[Registration]) -> Self {
+        Self { streams: true, ..Self::idle(boot, ring_bytes, interval, checks) }
+    }
+
+    /// For an agent without monitors: it only says when something changed.
+    pub(crate) fn idle(boot: Boot, ring_bytes: usize, interval: Duration, checks: &[Registration]) -> Self {
         let catalog = Catalog::new(Limits { sources: Limits::default().components, ..Limits::default() });
         let mut record = Record::new(catalog, Ring::new(boot, ring_bytes));
         record.set_interval(interval);
         record.set_checks(checks);
         Self {
+            streams: false,
             record: Mutex::new(record),
             due: Notify::new(),
             fresh: Notify::new(),
@@ -118,15 +126,14 @@ impl Recorder {
 
 impl Observer for Recorder {
     fn checked(&self, name: &str, result: &Checked) {
-        let due = self.record.lock().checked(name, result);
-        if due {
+        if self.streams && self.record.lock().checked(name, result) {
             self.due.notify_one();
         }
         self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     fn lapsed(&self, name: &str, view: &ComponentView) {
-        if self.record.lock().is_urgent(name, view.hard, view.soft) {
+        if self.streams && self.record.lock().is_urgent(name, view.hard, view.soft) {
             self.due.notify_one();
         }
         self.changed.send_modify(|n| *n = n.wrapping_add(1));

@@ -37,6 +37,7 @@ impl Reporter {
     pub(crate) async fn run(mut self, end: CancellationToken) {
         let mut interval = *self.interval.borrow_and_update();
         let mut tick = Instant::now() + FIRST.min(interval);
+        let mut ticked = false;
         let mut urgent: Option<Instant> = None;
         let mut last_urgent: Option<Instant> = None;
         loop {
@@ -52,6 +53,7 @@ impl Reporter {
                     self.gatherer.gather(&self.recorder).await;
                     self.recorder.report(&self.checker.snapshot(), Now::read(), Made::Tick);
                     tick = Instant::now() + until_tick(boot_ms(), interval, self.offset);
+                    ticked = true;
                 }
                 () = self.recorder.due.notified(), if urgent.is_none() => {
                     let now = Instant::now();
@@ -60,7 +62,9 @@ impl Reporter {
                 Ok(()) = self.interval.changed() => {
                     interval = *self.interval.borrow_and_update();
                     self.recorder.set_interval(interval);
-                    tick = Instant::now() + until_tick(boot_ms(), interval, self.offset);
+                    let turn = Instant::now() + until_tick(boot_ms(), interval, self.offset);
+                    // The first report does not wait for the agent's turn, whatever the monitor decides.
+                    tick = if ticked { turn } else { tick.min(turn) };
                 }
             }
         }
@@ -77,7 +81,7 @@ pub(crate) fn offset_of(id: &str) -> u64 {
 /// How long until the agent's next turn. One that is very near was just taken.
 fn until_tick(now_ms: u64, interval: Duration, offset: u64) -> Duration {
     let interval_ms = u64::try_from(interval.as_millis()).unwrap_or(u64::MAX).max(1);
-    let since = now_ms.wrapping_sub(offset % interval_ms) % interval_ms;
+    let since = (now_ms % interval_ms + interval_ms - offset % interval_ms) % interval_ms;
     let left = interval_ms - since;
     Duration::from_millis(if left < interval_ms / 4 { left + interval_ms } else { left })
 }
@@ -136,10 +140,11 @@ mod tests {
             (100_000, 3_000, 3_000),
             (100_000, 13_000, 3_000),
             (103_000, 3_000, 10_000),
+            (0, 9_000, 9_000),
             (103_005, 3_000, 9_995),
-            // Woken a little early: the turn was taken, the next one follows a whole interval later.
+            // Very near: that turn was just taken, woken a little early; the next one follows a whole interval later.
             (102_999, 3_000, 10_001),
-            (0, u64::MAX, (u64::MAX % 10_000)),
+            (0, u64::MAX, 11_615),
         ] {
             let wait = until_tick(now_ms, ten, offset);
             assert_eq!(wait.as_millis() as u64, expected_ms, "{now_ms} {offset}");

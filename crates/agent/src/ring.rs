@@ -21,6 +21,8 @@ use std::sync::Arc;
 const REPORTS: usize = 64;
 /// A segment is closed when its reports have so many bytes, so that it fits into a message.
 const SEGMENT_BYTES: usize = 256 << 10;
+/// A part of the backlog takes no further segment beyond this.
+const CHUNK_BYTES: usize = 256 << 10;
 
 /// Sequence numbers, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,8 +73,8 @@ pub(crate) struct Ring {
     acked: u64,
     /// The last one given to the open stream; 0 while there is none.
     sent: u64,
-    /// Shed after it was given to the open stream.
-    doubtful: Option<Span>,
+    /// Shed after it was given to the open stream; rising. As many at most as there are layouts to be refused.
+    doubtful: Vec<Span>,
     /// Shed for good and not announced yet.
     lost: Vec<Span>,
     /// All that was ever lost.
@@ -82,7 +84,7 @@ pub(crate) struct Ring {
 impl Ring {
     pub(crate) fn new(boot: Boot, limit: usize) -> Self {
         let segments = VecDeque::new();
-        let (last, acked, sent, doubtful, lost) = (0, 0, 0, None, Vec::new());
+        let (last, acked, sent, doubtful, lost) = (0, 0, 0, Vec::new(), Vec::new());
         Self { boot, limit, bytes: 0, segments, last, acked, sent, doubtful, lost, lost_total: 0 }
     }
 
@@ -156,8 +158,8 @@ impl Ring {
             return;
         }
         self.acked = seq;
-        self.doubtful =
-            self.doubtful.filter(|d| d.last > seq).map(|d| Span { first: d.first.max(seq + 1), ..d });
+        self.doubtful.retain(|span| span.last > seq);
+        self.doubtful.iter_mut().for_each(|span| span.first = span.first.max(seq + 1));
         while self.segments.len() > 1 && self.segments.front().is_some_and(|s| s.last() <= seq) {
             self.take(0);
         }
@@ -167,9 +169,7 @@ impl Ring {
     pub(crate) fn resume(&mut self, mark: u64) {
         self.sent = 0;
         self.acknowledge(mark);
-        if let Some(span) = self.doubtful.take() {
-            self.lose(span);
-        }
+        std::mem::take(&mut self.doubtful).into_iter().for_each(|span| self.lose(span));
         self.segments.iter_mut().for_each(|s| s.announce = Vec::new());
     }
 
@@ -199,7 +199,8 @@ impl Ring {
         before - self.segments.len()
     }
 
-    /// Whole segments with reports after `cursor`, of at most `budget` bytes. One that is longer by itself is shed.
+    /// Whole segments with reports after `cursor`: about [`CHUNK_BYTES`], so that what is more urgent gets its turn. One
+    /// that has more than `budget` bytes by itself is shed.
     pub(crate) fn backlog(&mut self, cursor: u64, budget: usize) -> Option<Chunk> {
         let mut chunk = Chunk { segments: Vec::new(), last: cursor };
         let mut bytes = 0;
@@ -215,7 +216,7 @@ impl Ring {
                 self.remove(at);
                 continue;
             }
-            if segment.reports.is_empty() || bytes + size > budget {
+            if segment.reports.is_empty() || (bytes > 0 && bytes + size > budget.min(CHUNK_BYTES)) {
                 break;
             }
             bytes += size;
@@ -254,8 +255,7 @@ impl Ring {
         }
         let sent = self.sent.min(last);
         if sent >= first {
-            let first = self.doubtful.map_or(first, |d| d.first.min(first));
-            self.doubtful = Some(Span { first, last: self.doubtful.map_or(sent, |d| d.last.max(sent)) });
+            add(&mut self.doubtful, Span { first, last: sent });
         }
         if last > sent {
             self.lose(Span { first: first.max(sent + 1), last });
@@ -264,10 +264,7 @@ impl Ring {
 
     fn lose(&mut self, span: Span) {
         self.lost_total += span.len();
-        match self.lost.last_mut() {
-            Some(before) if before.last + 1 == span.first => before.last = span.last,
-            _ => self.lost.push(span),
-        }
+        add(&mut self.lost, span);
     }
 
     /// Takes a segment out and counts its bytes off.
@@ -283,4 +280,17 @@ impl Ring {
         }
         Some(segment)
     }
+}
+
+/// Adds a span to rising ones that do not touch it; neighbours become one.
+fn add(spans: &mut Vec<Span>, span: Span) {
+    let at = spans.partition_point(|other| other.first < span.first);
+    spans.insert(at, span);
+    spans.dedup_by(|next, before| {
+        let joins = before.last + 1 == next.first;
+        if joins {
+            before.last = next.last;
+        }
+        joins
+    });
 }

@@ -28,12 +28,13 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
+use tonic::transport::Channel;
 
 /// A connection, and then Welcome, must be there within these.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
-/// Messages handed to HTTP/2 ahead; all others wait in the ring.
-const AHEAD: usize = 4;
+/// Messages handed to HTTP/2 ahead; all others wait in the ring, so that a status change overtakes the backlog.
+const AHEAD: usize = 1;
 /// A monitor's messages are short.
 const HEARD_BYTES: usize = 1 << 20;
 /// Report intervals a monitor may decide.
@@ -57,7 +58,10 @@ impl From<tonic::Status> for End {
         let said = if status.message().is_empty() { "no reason given" } else { status.message() };
         match Code::of(status.code()) {
             Some(code) => Self::Refused(code, said.to_owned()),
-            None => Self::Broken(format!("{}: {said}", status.code())),
+            None => {
+                let cause = std::error::Error::source(&status).map_or_else(|| said.to_owned(), chain);
+                Self::Broken(format!("{}: {cause}", status.code()))
+            }
         }
     }
 }
@@ -116,7 +120,7 @@ impl Streamer {
             Some(Err(end)) => return end,
             Some(Ok(opened)) => opened,
         };
-        let Opened { out, incoming, welcome } = opened;
+        let Opened { out, incoming, welcome, client: _client } = opened;
         let limits = limits_of(&welcome);
         let mark = welcome.resume.iter().find(|ack| ack.boot.map(Boot::from) == Some(self.boot));
         let mark = mark.map_or(0, |ack| ack.seq);
@@ -154,16 +158,16 @@ impl Streamer {
                 Some(_) => return Err(End::Broken("the monitor's first message was not Welcome".to_owned())),
                 None => return Err(End::Broken("the monitor ended the stream before Welcome".to_owned())),
             };
-            Ok((incoming, welcome))
+            Ok((client, incoming, welcome))
         };
         let late = || End::Broken("no Welcome in time".to_owned());
-        let (incoming, welcome) = timeout(WELCOME_WITHIN, opening).await.map_err(|_| late())??;
+        let (client, incoming, welcome) = timeout(WELCOME_WITHIN, opening).await.map_err(|_| late())??;
         if !PROTOCOL.contains(&welcome.protocol) {
             let why =
                 format!("the monitor chose protocol {}, which this agent does not speak", welcome.protocol);
             return Err(End::Refused(Code::FailedPrecondition, why));
         }
-        Ok(Opened { out, incoming, welcome })
+        Ok(Opened { out, incoming, welcome, client })
     }
 
     fn hello(&self) -> Hello {
@@ -239,6 +243,8 @@ struct Opened {
     out: mpsc::Sender<AgentMessage>,
     incoming: Streaming<MonitorMessage>,
     welcome: Welcome,
+    /// Keeps the connection.
+    client: FleetClient<Channel>,
 }
 
 /// What came of one attempt besides its end.

@@ -84,8 +84,16 @@ async fn start(
     monitor.run();
     let monitors = companion.monitors.clone();
     let running = companion.run(handle);
-    let reloads =
-        reload::Reloads { inputs: inputs.clone(), reloader, running, monitor: told, monitors, found };
+    let reloads = reload::Reloads {
+        inputs: inputs.clone(),
+        reloader,
+        running,
+        monitor: told,
+        monitors,
+        found,
+        at_terminal: terminal.is_interactive(),
+        handle: handle.clone(),
+    };
     let end = handle.cleaning();
     handle.spawn("reload", async move {
         end.run_until_cancelled(reloads.run(hangups, wishes)).await;

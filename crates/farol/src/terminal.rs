@@ -96,6 +96,12 @@ impl Terminal {
     }
 }
 
+/// Whether a terminal that standard output once was has hung up: its window is closed, its connection lost.
+#[must_use]
+pub fn has_hung_up() -> bool {
+    !isatty(io::stdout())
+}
+
 /// Says on standard error why the command failed, each line as the command's. Nobody is left to tell when that
 /// fails.
 pub fn complain(text: &str) {

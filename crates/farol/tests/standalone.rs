@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::Value;
 use std::fs;
 use std::io::{Read, Write};
@@ -43,6 +44,10 @@ fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 
 impl Farol {
     fn start(config: &str) -> Farol {
+        Self::start_on(config, Stdio::null())
+    }
+
+    fn start_on(config: &str, stdout: Stdio) -> Farol {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().to_owned();
         let path = |name: &str| root.join(name).to_str().unwrap().to_owned();
@@ -51,7 +56,7 @@ impl Farol {
         let any = "127.0.0.1:0";
         let child = command(&["--config", &path("farol.yaml"), "--data-dir", &path("data")])
             .args(["--ready-file", &path("ready"), "--http", any, "--agents", any, "--health", any])
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(log)
             .spawn()
             .unwrap();
@@ -196,6 +201,8 @@ fn a_reload_takes_both_halves_or_none() {
     });
     let events = farol.ask("GET /api/v1/events");
     assert!(events.contains("\"refused\"") && events.contains("monitor.listne"), "{events}");
+    let metrics = farol.ask("GET /metrics");
+    assert!(metrics.contains("farol_config_reloads_total{result=\"failure\"} 1"), "{metrics}");
     assert_eq!(farol.status().1["services"].as_array().unwrap().len(), 1, "nothing of a bad file counts");
     assert_eq!(farol.status().1["fleet"]["components"]["total"], 1);
     fs::write(farol.path("farol.yaml"), bad.replace(", listne: {}", "")).unwrap();
@@ -228,6 +235,41 @@ fn an_agents_listeners_are_opened_when_listed() {
     probe(&format!("grpc://{}", ready["agent_health"].as_str().unwrap()));
     probe(&format!("grpc://{}/host/door", ready["health"].as_str().unwrap()));
     assert_eq!(farol.end(), 0, "{}", farol.log());
+}
+
+/// Reads what a terminal shows until these words have come.
+fn shown(master: &mut fs::File, words: &str) -> String {
+    let mut text = Vec::new();
+    let mut piece = [0; 1_024];
+    while !String::from_utf8_lossy(&text).contains(words) {
+        let read = master.read(&mut piece).unwrap();
+        text.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+#[test]
+fn at_a_terminal_it_greets_and_ends_when_the_terminal_is_gone() {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let slave = ptsname(&master, Vec::new()).unwrap();
+    let slave = fs::OpenOptions::new().read(true).write(true).open(slave.to_str().unwrap()).unwrap();
+    let (_door, check) = door();
+    let mut farol = Farol::start_on(&format!("agent: {{name: web-1, checks: [{check}]}}"), slave.into());
+    let mut master = fs::File::from(master);
+    let greeting = shown(&mut master, "Ctrl-C ends it.");
+    assert!(greeting.contains("watches web-1: door") && greeting.contains(&farol.http), "{greeting}");
+    farol.signal(Signal::HUP);
+    wait_for("the reload", || Some(()).filter(|()| farol.log().contains("the configuration was read again")));
+    drop(master);
+    // The kernel signals once the last copy is closed; a child that another test forks may hold one for a moment.
+    let status = wait_for("the end", || {
+        farol.signal(Signal::HUP);
+        farol.child.try_wait().unwrap()
+    });
+    assert_eq!(status.code(), Some(0), "{}", farol.log());
+    assert!(farol.log().contains("the terminal is gone"), "{}", farol.log());
 }
 
 #[test]

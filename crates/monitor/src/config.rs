@@ -92,16 +92,18 @@ impl Config {
     pub fn read(m: &mut Map<'_>) -> Self {
         let tls = m.section("tls", read_tls);
         let ingest = m.section("agents", read_ingest);
-        let listen = m.section("listen", read_listen);
-        let open = !listen.agents.ip().is_loopback();
         let authenticated = tls.agents.as_ref().is_some_and(|t| t.client_ca.is_some());
-        if open && !authenticated && !ingest.trust.insecure {
-            m.problem(
-                "listen.agents",
-                "agents would be believed from anywhere: set `tls: {agents: {cert, key, client_ca}}`, or \
-                 `agents: {insecure: true}` if that is meant",
-            );
-        }
+        let listen = m.section("listen", |m| {
+            let listen = read_listen(m);
+            if !listen.agents.ip().is_loopback() && !authenticated && !ingest.trust.insecure {
+                m.problem(
+                    "agents",
+                    "agents would be believed from anywhere: set `tls: {agents: {cert, key, client_ca}}`, or \
+                     `agents: {insecure: true}` if that is meant",
+                );
+            }
+            listen
+        });
         let (services, groups) = read_services(m);
         Self {
             listen,
@@ -283,7 +285,11 @@ mod tests {
     #[test]
     fn an_agents_port_for_all_needs_certificates_or_an_explicit_word() {
         let open = "listen: {agents: \"[::]:8502\"}";
-        assert!(read(open).unwrap_err().contains("insecure: true"));
+        let error = read(open).unwrap_err();
+        assert!(
+            error.starts_with("monitor.yaml:1: listen.agents: ") && error.contains("insecure: true"),
+            "{error}"
+        );
         assert!(read(&format!("{open}\nagents: {{insecure: true}}")).is_ok());
         let tls = format!("{open}\ntls: {{agents: {{cert: a.pem, key: a.key, client_ca: ca.pem}}}}");
         assert!(read(&tls).is_ok());

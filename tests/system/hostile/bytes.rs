@@ -4,7 +4,7 @@ use super::Scene;
 use anyhow::{Context, Result, ensure};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, Uri};
-use farol_wire::proto::{self, AgentMessage, agent_message::Kind};
+use farol_wire::proto::AgentMessage;
 use prost::Message;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -43,7 +43,7 @@ async fn call(address: SocketAddr, body: Vec<u8>, encoding: Option<&str>) -> Res
                 trailers = found;
             }
         }
-        Ok::<_, anyhow::Error>(())
+        anyhow::Ok(())
     };
     timeout(SOON, read).await.context("the call does not end")??;
     Ok(Ended { code: text(&trailers, "grpc-status"), words: text(&trailers, "grpc-message") })
@@ -61,8 +61,7 @@ fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
 }
 
 fn hello_message() -> Vec<u8> {
-    let Kind::Hello(hello) = super::peer::hello("x") else { unreachable!("hello makes a Hello") };
-    AgentMessage { kind: Some(Kind::Hello(hello)) }.encode_to_vec()
+    AgentMessage { kind: Some(super::peer::hello("x")) }.encode_to_vec()
 }
 
 /// The bytes of a field that holds bytes.
@@ -103,10 +102,7 @@ async fn bytes_that_are_no_message_end_the_call_with_what_is_wrong() -> Result<(
 #[tokio::test]
 async fn fields_of_a_protocol_to_come_are_skipped() -> Result<()> {
     let mut scene = Scene::start().await?;
-    let mut hello = proto::Hello::decode(&field(1, b"newer")[..])?;
-    let super::peer::Kind::Hello(good) = super::peer::hello("newer") else { unreachable!("a Hello") };
-    hello.clone_from(&good);
-    let mut bytes = hello.encode_to_vec();
+    let mut bytes = super::peer::hello_of("newer").encode_to_vec();
     bytes.extend(field(15, b"what nobody knows yet"));
     let mut message = field(1, &bytes);
     message.extend(field(14, b"more"));
@@ -142,19 +138,23 @@ async fn garbage_on_any_port_ends_its_connection_and_nothing_else() -> Result<()
         b"GET / HTTP/9.9\r\n\r\n".to_vec(),
         b"GET /\xff\xfe HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec(),
         b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n".to_vec(),
-        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n".to_vec(),
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n"
+            .to_vec(),
         b"PRI * HTTP/2.0\r\n\r\nSX\r\n\r\n".to_vec(),
         b"\x80\x01\x03*\x1f\x8bHELO".to_vec(),
     ];
-    for port in ["http", "agents", "health"] {
-        let thrown = garbage.iter().map(|bytes| thrown_at(scene.monitor.address(port), bytes));
-        for answer in futures::future::join_all(thrown).await {
-            let answer = answer.context(port)?;
-            let shown = answer.escape_ascii().to_string();
-            ensure!(!shown.starts_with("HTTP/1.1 2"), "{port} takes it for a request: {shown}");
-        }
-        scene.nobody_else_noticed().await.context(port)?;
+    let ports = ["http", "agents", "health"];
+    let all = ports.iter().flat_map(|port| garbage.iter().map(move |bytes| (*port, bytes)));
+    let thrown = all.map(|(port, bytes)| {
+        let address = scene.monitor.address(port);
+        async move { (port, thrown_at(address, bytes).await) }
+    });
+    for (port, answer) in futures::future::join_all(thrown).await {
+        let shown = answer.context(port)?.escape_ascii().to_string();
+        let refused = !shown.starts_with("HTTP/1.1 2") || shown.contains("grpc-status: 12");
+        ensure!(refused, "{port} takes it for a request: {shown}");
     }
+    scene.nobody_else_noticed().await?;
     scene.is_sound()
 }
 
@@ -162,8 +162,12 @@ async fn garbage_on_any_port_ends_its_connection_and_nothing_else() -> Result<()
 async fn an_http1_request_on_a_grpc_port_is_answered() -> Result<()> {
     let mut scene = Scene::start().await?;
     for port in ["agents", "health"] {
-        for line in ["GET /", "GET /health", "POST /farol.v1.Fleet/Stream", "POST /grpc.health.v1.Health/Check"] {
-            let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+        for line in
+            ["GET /", "GET /health", "POST /farol.v1.Fleet/Stream", "POST /grpc.health.v1.Health/Check"]
+        {
+            let request = format!(
+                "{line} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
+            );
             let answer = thrown_at(scene.monitor.address(port), request.as_bytes()).await?;
             let answer = String::from_utf8_lossy(&answer).into_owned();
             ensure!(answer.starts_with("HTTP/1.1 "), "{port}, {line}: {answer:?}");

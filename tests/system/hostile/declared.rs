@@ -1,7 +1,9 @@
 //! Definitions that are not taken: refused by their ids, with a reason, and the stream lives.
 
 use super::Scene;
-use super::peer::{Kind, Peer, component, definition, healthy, key_block, report, series, source, state, with_block};
+use super::peer::{
+    Kind, Peer, component, definition, healthy, key_block, report, series, source, state, with_block,
+};
 use anyhow::{Context, Result, ensure};
 use farol_wire::proto;
 
@@ -44,8 +46,8 @@ fn bad_series() -> Vec<(&'static str, proto::Series, &'static str)> {
 #[tokio::test]
 async fn a_bad_series_is_refused_by_its_id_and_the_stream_lives() -> Result<()> {
     let mut scene = Scene::start().await?;
-    for (name, entry, word) in bad_series() {
-        let mut peer = scene.peer("x").await?;
+    for (n, (name, entry, word)) in bad_series().into_iter().enumerate() {
+        let mut peer = scene.peer(&format!("x{n}")).await?;
         peer.be_live().await.context(name)?;
         let id = entry.id;
         peer.say(one_series(entry)).await?;
@@ -74,8 +76,8 @@ async fn a_bad_component_is_refused_by_its_id_and_the_stream_lives() -> Result<(
         ("number zero", proto::Component { id: 0, ..new() }, "is not in 1 to"),
         ("another component", component(1, "other"), "shop/database already"),
     ];
-    for (name, entry, word) in cases {
-        let mut peer = scene.peer("x").await?;
+    for (n, (name, entry, word)) in cases.into_iter().enumerate() {
+        let mut peer = scene.peer(&format!("x{n}")).await?;
         peer.be_live().await.context(name)?;
         let id = entry.id;
         peer.say(one_component(entry)).await?;

@@ -46,7 +46,12 @@ fn call_headers() -> Vec<u8> {
 
 /// Connects, says what every client says, and then this again and again. True when the monitor closes the
 /// connection before all was said.
-async fn flood(address: SocketAddr, first: Vec<u8>, again: impl Fn(u32) -> Vec<u8>, times: u32) -> Result<bool> {
+async fn flood(
+    address: SocketAddr,
+    first: Vec<u8>,
+    again: impl Fn(u32) -> Vec<u8>,
+    times: u32,
+) -> Result<bool> {
     let stream = TcpStream::connect(address).await?;
     let (mut read, mut write) = stream.into_split();
     write.write_all(PREFACE).await?;
@@ -75,15 +80,11 @@ async fn flood(address: SocketAddr, first: Vec<u8>, again: impl Fn(u32) -> Vec<u
     timeout(Duration::from_secs(20), both).await.context("the monitor neither takes it nor closes")
 }
 
-async fn survives(
-    name: &str,
-    first: Vec<u8>,
-    again: impl Fn(u32) -> Vec<u8>,
-    times: u32,
-) -> Result<bool> {
+async fn survives(name: &str, first: Vec<u8>, again: impl Fn(u32) -> Vec<u8>, times: u32) -> Result<bool> {
     let mut scene = Scene::start().await?;
     let before = scene.memory()?;
-    let closed = flood(scene.monitor.address("agents"), first, again, times).await.context(name.to_owned())?;
+    let closed =
+        flood(scene.monitor.address("agents"), first, again, times).await.context(name.to_owned())?;
     let after = scene.memory()?;
     ensure!(after < before + 50, "{name}: the memory grew from {before} to {after} MiB");
     scene.nobody_else_noticed().await.context(name.to_owned())?;

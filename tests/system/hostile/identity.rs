@@ -1,15 +1,16 @@
 //! Two that speak for one agent: who is alive keeps the place, who is dead loses it.
 
 use super::Scene;
-use super::peer::{Answer, Kind, Peer, boot, define, healthy, hello_of, state};
+use super::peer::{Answer, Kind, PATIENCE, Peer, boot, define, healthy, hello_of, state};
 use anyhow::{Context, Result, bail, ensure};
 use farol_tests::process::Process;
+use farol_tests::wait::until;
 use farol_wire::proto;
 use tonic::Code;
 
 /// Another start of the same agent says Hello.
 async fn rival(scene: &Scene, agent: &str) -> Result<Peer> {
-    let mut rival = Peer::open(scene.monitor.address("agents"), agent).await?;
+    let mut rival = Peer::open(scene.monitor.address("agents")).await?;
     rival.boot = boot(2);
     rival.say(Kind::Hello(proto::Hello { boot: Some(boot(2)), ..hello_of(agent) })).await?;
     Ok(rival)
@@ -71,7 +72,7 @@ async fn a_real_agent_keeps_its_place() -> Result<()> {
         let shown = scene.monitor.json("/api/v1/agents/real").await;
         shown.is_ok_and(|agent| agent["presence"] == "here")
     };
-    farol_tests::wait::until("the agent's stream", super::peer::PATIENCE, here).await?;
+    until("the agent's stream", PATIENCE, here).await?;
     let mut rival = rival(&scene, "real").await?;
     rival.ends_with(Code::AlreadyExists, "give each its own `name`").await.with_context(|| agent.log())?;
     let shown = scene.monitor.json("/api/v1/agents/real").await?;

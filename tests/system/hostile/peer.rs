@@ -20,7 +20,6 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One stream.
 pub(super) struct Peer {
-    pub(super) agent: String,
     say: mpsc::Sender<AgentMessage>,
     hear: Streaming<MonitorMessage>,
     /// The source's state, for blocks that are right.
@@ -45,17 +44,17 @@ pub(super) type Steps = Vec<Kind>;
 
 impl Peer {
     /// A stream that has said nothing.
-    pub(super) async fn open(address: SocketAddr, agent: &str) -> Result<Self> {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
         let channel = tonic::transport::Endpoint::new(format!("http://{address}"))?.connect().await?;
         let (say, said) = mpsc::channel(64);
         let hear = FleetClient::new(channel).stream(ReceiverStream::new(said)).await?.into_inner();
         let columns = Columns::new(vec![Encoding::Integer, Encoding::Float]);
-        Ok(Self { agent: agent.to_owned(), say, hear, columns, seq: 0, boot: boot(1) })
+        Ok(Self { say, hear, columns, seq: 0, boot: boot(1) })
     }
 
     /// A stream that was welcomed.
     pub(super) async fn connect(monitor: &Process, agent: &str) -> Result<Self> {
-        let mut peer = Self::open(monitor.address("agents"), agent).await?;
+        let mut peer = Self::open(monitor.address("agents")).await?;
         peer.say(hello(agent)).await?;
         peer.welcome().await?;
         Ok(peer)
@@ -120,10 +119,10 @@ impl Peer {
         self.is_acked(seq).await
     }
 
-    /// A report without samples is acknowledged: the stream lives.
+    /// A key frame without samples is acknowledged: the stream lives.
     pub(super) async fn lives(&mut self) -> Result<()> {
         self.seq += 1;
-        self.say(Kind::Report(proto::Report { ack_now: true, ..report(self.seq) })).await?;
+        self.say(Kind::Report(proto::Report { key: true, ack_now: true, ..report(self.seq) })).await?;
         self.is_acked(self.seq).await
     }
 

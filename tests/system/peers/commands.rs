@@ -36,7 +36,11 @@ async fn healthcheck_is_0_for_what_is_up_and_1_for_all_else() {
     for url in &urls("/health", "") {
         assert_eq!(farol(&["healthcheck", url]).await.code, Some(1), "{url}");
     }
-    for wrong in [&["healthcheck", "ftp://x/"][..], &["healthcheck"], &["healthcheck", "http://x", "--timeout", "soon"]] {
+    for wrong in [
+        &["healthcheck", "ftp://x/"][..],
+        &["healthcheck"],
+        &["healthcheck", "http://x", "--timeout", "soon"],
+    ] {
         assert_eq!(farol(wrong).await.code, Some(64), "{wrong:?}");
     }
 }
@@ -47,11 +51,9 @@ async fn check_tells_by_its_exit_code_what_it_found() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("agent.yaml");
     let path = file.to_str().expect("a plain path");
-    for (up, more, code, status) in [
-        (true, "", 0, "healthy"),
-        (false, ", required: false", 1, "degraded"),
-        (false, "", 2, "unhealthy"),
-    ] {
+    for (up, more, code, status) in
+        [(true, "", 0, "healthy"), (false, ", required: false", 1, "degraded"), (false, "", 2, "unhealthy")]
+    {
         web.set(up);
         std::fs::write(&file, web.checks(more)).expect("the file can be written");
         // The check's own deadline is for a quiet machine.
@@ -69,7 +71,10 @@ async fn wrong_input(file: &Path) {
     std::fs::write(file, "checks: [{name: web, htttp: {}}]").expect("the file can be written");
     let done = farol(&["check", "--config", path, "--json"]).await;
     assert_eq!(done.code, Some(64), "{done:?}");
-    assert!(done.err.contains("agent.yaml:1") && done.err.contains("`http`") && done.out.is_empty(), "{done:?}");
+    assert!(
+        done.err.contains("agent.yaml:1") && done.err.contains("`http`") && done.out.is_empty(),
+        "{done:?}"
+    );
     assert_eq!(farol(&["check", "--config", "/nonexistent.yaml"]).await.code, Some(64));
 }
 

@@ -51,7 +51,8 @@ impl Watch {
 async fn check_knows_the_process_its_services_components_and_groups() {
     let shop = Shop::open().await;
     let health = shop.farol.address("health");
-    let names = ["", "shop", "shop/web", "shop@shop-1", "shop/web@shop-1", "group:checkout", "nobody", "group:none"];
+    let names =
+        ["", "shop", "shop/web", "shop@shop-1", "shop/web@shop-1", "group:checkout", "nobody", "group:none"];
     let expected = [
         "=SERVING",
         "shop=SERVING",

@@ -49,7 +49,12 @@ async fn the_four_routes_are_as_documented() {
     assert_eq!(head, FINE, "{body}");
     let marks = r#".timestamp |= time | .uptime |= mark("\\d{2,}:\\d{2}:\\d{2}"; "UPTIME") |
                    .version |= mark("\\d+\\.\\d+\\.\\d+"; "VERSION")"#;
-    assert_shape(&body, marks, r#"{"status":"healthy","timestamp":"TIME","uptime":"UPTIME","version":"VERSION"}"#).await;
+    assert_shape(
+        &body,
+        marks,
+        r#"{"status":"healthy","timestamp":"TIME","uptime":"UPTIME","version":"VERSION"}"#,
+    )
+    .await;
 
     let (head, body) = curl(&shop.farol, "/health/ready").await;
     assert_eq!(head, FINE, "{body}");

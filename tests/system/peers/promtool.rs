@@ -19,16 +19,23 @@ async fn assert_clean(page: &str) {
 async fn both_pages_of_a_standalone_are_clean() {
     let shop = Shop::open().await;
     let page = || async { shop.farol.get("/metrics/fleet").await.expect("it answers") };
-    until("rates of the machine", PATIENCE, || async { page().await.1.contains("system_cpu_usage_percent{") })
-        .await
-        .expect("an agent has reported twice");
+    until("rates of the machine", PATIENCE, || async {
+        page().await.1.contains("system_cpu_usage_percent{")
+    })
+    .await
+    .expect("an agent has reported twice");
     let (status, text) = page().await;
     assert_eq!(status, 200);
     assert!(text.contains("system_memory_total_bytes{") && text.contains("agent=\"shop-1\""), "{text}");
     assert_clean(&text).await;
     let (status, text) = shop.farol.get("/metrics").await.expect("it answers");
     assert_eq!(status, 200);
-    for name in ["farol_component_status{", "farol_component_stale{", "farol_service_status{", "process_cpu_seconds_total"] {
+    for name in [
+        "farol_component_status{",
+        "farol_component_stale{",
+        "farol_service_status{",
+        "process_cpu_seconds_total",
+    ] {
         assert!(text.contains(name), "{name} is missing in\n{text}");
     }
     assert_clean(&text).await;

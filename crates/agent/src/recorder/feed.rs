@@ -45,7 +45,7 @@ impl Feed<'_> {
             definitions::pieces(define, chunk).into_iter().map(agent_message::Kind::Define).collect();
         messages.push(record.state(snapshot));
         messages.extend(record.dropped(self.boot));
-        (record.live, record.restart, record.asked) = (false, true, 0);
+        (record.live, record.restart, record.asked, record.told_full) = (false, true, 0, false);
         Opening { messages, cursor: record.ring.acked() }
     }
 
@@ -70,15 +70,23 @@ impl Feed<'_> {
         Some(chunk)
     }
 
-    /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first and where the
-    /// live reports begin.
-    pub(crate) fn go_live(&self, cursor: u64) -> Option<(Vec<agent_message::Kind>, u64)> {
+    /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first (State, if reports
+    /// were made since the last one) and where the live reports begin.
+    pub(crate) fn go_live(
+        &self,
+        snapshot: &Snapshot,
+        cursor: u64,
+    ) -> Option<(Vec<agent_message::Kind>, u64)> {
         let mut record = self.recorder.record.lock();
         if record.ring.holds_after(cursor) {
             return None;
         }
         (record.live, record.restart) = (true, true);
-        Some((record.announce(), record.ring.last()))
+        let mut messages = record.announce();
+        if record.ring.last() > record.stated {
+            messages.push(record.state(snapshot));
+        }
+        Some((messages, record.ring.last()))
     }
 
     /// What follows on a live stream, preceded by what must be said before it.
@@ -158,7 +166,8 @@ impl Record {
     }
 
     /// Every component now.
-    fn state(&self, snapshot: &Snapshot) -> agent_message::Kind {
+    fn state(&mut self, snapshot: &Snapshot) -> agent_message::Kind {
+        self.stated = self.ring.last();
         let id_of = |name: &str| self.tracked.get(name).map(|tracked| tracked.ids.component);
         agent_message::Kind::State(State {
             as_of: self.ring.last(),

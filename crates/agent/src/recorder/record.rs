@@ -52,8 +52,12 @@ pub(super) struct Record {
     pub(super) restart: bool,
     /// A live stream hears of changes of the set with each segment.
     pub(super) live: bool,
+    /// The last State was taken after this report.
+    pub(super) stated: u64,
     /// Up to this report an acknowledgement was asked for.
     pub(super) asked: u64,
+    /// That the ring is full was said since the last stream began.
+    pub(super) told_full: bool,
     /// Used again for each check's figures.
     row: Row,
 }
@@ -73,7 +77,9 @@ impl Record {
             components_changed: false,
             restart: true,
             live: false,
+            stated: 0,
             asked: 0,
+            told_full: false,
             row: Row::new(),
         }
     }
@@ -212,7 +218,11 @@ impl Record {
             ack_now: made == Made::Last,
             padding: Vec::new(),
         };
-        self.ring.push(report)
+        let (lost, seq) = (self.ring.lost_total(), self.ring.push(report));
+        if self.ring.lost_total() > lost && !std::mem::replace(&mut self.told_full, true) {
+            tracing::warn!(bytes = self.ring.bytes(), "the ring is full: the oldest reports are dropped");
+        }
+        seq
     }
 
     /// Begins a segment with the set as it is.

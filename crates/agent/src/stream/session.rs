@@ -113,8 +113,8 @@ impl<'a> Session<'a> {
                 biased;
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
-                message = self.incoming.message() => Step::Heard(message),
                 () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
+                message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
                 room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
                     Some(room) => {
@@ -188,7 +188,7 @@ impl<'a> Session<'a> {
         if let Some(chunk) = self.feed.backlog(self.cursor, self.budget) {
             self.cursor = chunk.last;
             self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
-        } else if let Some((said, cursor)) = self.feed.go_live(self.cursor) {
+        } else if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
             self.queue.extend(said);
             (self.live, self.cursor) = (true, cursor);
             self.agent.link.live();

@@ -3,10 +3,12 @@
 
 use super::look_around;
 use super::settings::{Inputs, Settings, read};
+use crate::terminal::has_hung_up;
 use farol_agent::Running;
 use farol_health::Registration;
 use farol_monitor::app::{ReloadRefused, Reloaded};
 use farol_monitor::{ReloadRequest, Reloader};
+use farol_shutdown::Handle;
 use farol_shutdown::signal::Hangups;
 use tokio::sync::mpsc;
 
@@ -24,6 +26,10 @@ pub(super) struct Reloads {
     pub(super) monitors: Vec<farol_agent::Monitor>,
     /// The checks of this machine in force: what was found once is not forgotten because it does not answer now.
     pub(super) found: Vec<Registration>,
+    /// Somebody started it at a terminal: SIGHUP may mean that this is gone.
+    pub(super) at_terminal: bool,
+    /// The process, to end it then.
+    pub(super) handle: Handle,
 }
 
 impl Reloads {
@@ -34,6 +40,9 @@ impl Reloads {
                 () = hangups.recv() => None,
                 Some(wish) = wishes.recv() => Some(wish),
             };
+            if wish.is_none() && self.at_terminal && has_hung_up() {
+                return self.handle.shutdown("the terminal is gone");
+            }
             let outcome = self.reload().await;
             if outcome.is_ok() {
                 tracing::info!("the configuration was read again");

@@ -101,7 +101,8 @@ impl Open {
         outbox: &mut VecDeque<monitor_message::Kind>,
         now: Moment,
     ) -> Result<bool, Status> {
-        if report.blocks.is_empty() {
+        // Without a layout there is nothing to keep a report by, not even an empty one.
+        if report.blocks.is_empty() && self.layout.is_some() {
             return Ok(!self.must_start);
         }
         let told = self.told(now);
