@@ -92,7 +92,7 @@ async fn phase(shared: &Shared, phase: Phase, work: impl Future<Output = ()>) ->
     let began = Instant::now();
     work.await;
     let took = began.elapsed();
-    tracing::info!(phase = phase.as_str(), duration_ms = took.as_millis(), "phase ended");
+    tracing::info!(phase = phase.as_str(), duration_ms = took.as_millis() as u64, "phase ended");
     PhaseTook { phase, took }
 }
 

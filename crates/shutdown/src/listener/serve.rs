@@ -110,7 +110,7 @@ impl<S: Handler> Listener<S> {
                 Err(error) => {
                     self.stats.refuse(Refused::Resources);
                     let pause = backoff.next();
-                    tracing::warn!(listener = self.name, %error, pause_ms = pause.as_millis(), "cannot accept");
+                    tracing::warn!(listener = self.name, %error, pause_ms = pause.as_millis() as u64, "cannot accept");
                     self.pause(pause).await;
                 }
             }

@@ -29,7 +29,7 @@ pub(crate) async fn run_all(shared: &Shared, budget: Duration) {
         let within = share(next.deadline, others, end.saturating_duration_since(Instant::now()));
         let began = Instant::now();
         let failure = run_one(next.run, within).await;
-        let duration_ms = began.elapsed().as_millis();
+        let duration_ms = began.elapsed().as_millis() as u64;
         match failure {
             None => tracing::info!(cleanup = &*next.name, duration_ms, "cleanup done"),
             Some(why) => {

@@ -1,3 +1,5 @@
+//! What may be defined, and what is refused by id.
+
 use super::*;
 use farol_wire::SeriesType;
 
