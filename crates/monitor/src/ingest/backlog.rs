@@ -132,6 +132,8 @@ impl Last {
 struct Past {
     /// The time that it covers, for all components of its set: who is not named did not change.
     covers: Option<(i64, i64)>,
+    /// It leads up to State, which told the rest.
+    up_to_state: bool,
     changes: Vec<(i64, ComponentReport)>,
 }
 
@@ -145,11 +147,13 @@ impl Past {
     fn last_until(&mut self, state_ms: Option<i64>) {
         if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
             *to_ms = state_ms.max(*to_ms);
+            self.up_to_state = true;
         }
     }
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
+        let stale_after = !self.up_to_state;
         let live = open.agent.live.lock();
         let key_of = |def: &ComponentDef| ComponentKey {
             agent: Arc::clone(&open.agent.id),
@@ -169,7 +173,7 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after }).collect(),
             ..Effects::default()
         }
     }
