@@ -76,7 +76,7 @@ fn take_segment(
         open.past = Last { boot: Some(boot), seq, at_ms };
         Counters::add(&ingest.counters.reports, 1);
     }
-    past.last_until(open.state_follows(boot));
+    past.end_at(open.opened, open.past.leads_to(open.hello.boot, open.opened.as_of));
     let effects = past.effects(open, &set);
     ingest.outlet.publish(&effects);
     Ok(())
@@ -125,6 +125,20 @@ impl Last {
         let follows = self.boot == Some(boot) && self.seq.checked_add(1) == Some(seq);
         if follows { self.at_ms.min(at_ms) } else { at_ms }
     }
+
+    /// Whether nothing is missing between it and a State that was taken after this number.
+    fn leads_to(self, boot: Boot, as_of: u64) -> bool {
+        self.boot == Some(boot) && self.seq >= as_of
+    }
+}
+
+/// The first State of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Opened {
+    /// The last number given out when it was taken.
+    pub(super) as_of: u64,
+    /// When it came, on the monitor's wall clock.
+    pub(super) at_ms: i64,
 }
 
 /// What a segment tells of its components' past, reports that were known already left out.
@@ -132,8 +146,6 @@ impl Last {
 struct Past {
     /// The time that it covers, for all components of its set: who is not named did not change.
     covers: Option<(i64, i64)>,
-    /// It leads up to State, which told the rest.
-    up_to_state: bool,
     changes: Vec<(i64, ComponentReport)>,
 }
 
@@ -144,16 +156,15 @@ impl Past {
         self.changes.extend(changed.into_iter().map(|status| (at_ms, component_report(status))));
     }
 
-    fn last_until(&mut self, state_ms: Option<i64>) {
-        if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
-            *to_ms = state_ms.max(*to_ms);
-            self.up_to_state = true;
+    /// From the stream's first State on, statuses are told live. A backlog that leads up to it covers all until then.
+    fn end_at(&mut self, opened: Opened, leads_to_it: bool) {
+        if let Some((_, to_ms)) = &mut self.covers {
+            *to_ms = if leads_to_it { opened.at_ms } else { opened.at_ms.min(*to_ms) };
         }
     }
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
-        let stale_after = !self.up_to_state;
         let live = open.agent.live.lock();
         let key_of = |def: &ComponentDef| ComponentKey {
             agent: Arc::clone(&open.agent.id),
@@ -173,18 +184,13 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after }).collect(),
+            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
             ..Effects::default()
         }
     }
 }
 
 impl Open {
-    /// When State was told, if the backlog so far leads up to it: nothing changed in between.
-    fn state_follows(&self, boot: Boot) -> Option<i64> {
-        (boot == self.hello.boot && self.past.seq == self.last_seq).then_some(self.state_ms)
-    }
-
     /// The progress of a boot; the current one's is at hand.
     fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
         if boot == self.hello.boot {
