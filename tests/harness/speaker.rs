@@ -154,8 +154,7 @@ impl Speaker {
             self.columns.reset();
         }
         let report = report(&mut self.columns, seq, at_ms, values, key);
-        self.say(agent_message::Kind::Report(proto::Report { ack_now, checked: vec![1].into(), ..report }))
-            .await
+        self.say(agent_message::Kind::Report(proto::Report { ack_now, checked: vec![1], ..report })).await
     }
 
     /// Reports of before, as one segment.

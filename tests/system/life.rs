@@ -1,6 +1,8 @@
 //! The life of a monitor and its agents as real processes: what they tell while all is well, and what they say when
 //! something stops, crashes, hangs, restarts or leaves.
 
+#![allow(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
+
 mod absence;
 mod cut;
 mod outage;

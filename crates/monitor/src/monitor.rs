@@ -176,8 +176,8 @@ impl<A: Accept> Monitor<A> {
         (self.reloader.clone(), wishes)
     }
 
-    /// Starts every part under the supervisor; they end with it.
-    pub fn run(self) {
+    /// Starts every part under the supervisor; they end with it. Returns when the monitor is ready.
+    pub async fn run(self) {
         let Self { listeners, certificates, parts, handle, .. } = self;
         let Parts { app, ingest, own, writer, outlet } = parts;
         keep_journal(&handle, writer);
@@ -191,7 +191,7 @@ impl<A: Accept> Monitor<A> {
         let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
         serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");
         serve(&handle, listeners.health, health, Limits::default(), certificates.health, "health");
-        own.start();
+        own.start().await;
     }
 }
 

@@ -65,8 +65,17 @@ impl Own {
         end.run_until_cancelled(looked.wait_for(|looked| *looked)).await;
     }
 
-    /// Readiness may say yes from here on.
-    pub(crate) fn start(&self) {
+    /// Asks the store at once, and returns when the answer is known: from here on readiness may say yes.
+    pub(crate) async fn start(&self) {
+        self.checker.check_now(&["database"]);
+        let judged = async {
+            let asked = |s: &Snapshot| s.component("database").is_some_and(|c| c.checked_ms.is_some());
+            while !asked(&self.checker.snapshot()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        // A process too busy to ask its own store says so by not being ready.
+        drop(tokio::time::timeout(Duration::from_secs(2), judged).await);
         self.started.store(true, Ordering::Release);
     }
 }

@@ -121,7 +121,6 @@ async fn ends_inside_its_budget(name: &str, parts: usize) {
     assert!(answers.iter().all(|code| *code == 200), "{answers:?}");
     let phases = assert_ended_well(&ended, parts);
     assert!(phases[0].1 < 500, "nobody beyond this machine can ask: {phases:?}");
-    println!("{name} ended after {:?}: {phases:?}", ended.took);
 }
 
 #[tokio::test]

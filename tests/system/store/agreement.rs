@@ -36,7 +36,7 @@ fn random_group(dice: &mut Dice, next: &mut [[u64; 2]; 3]) -> Group {
             .agents
             .push(AgentRecord { last_seen_ms: dice.roll(90_000) as i64, ..agent(key, NAMES[key as usize]) });
     }
-    let mut name = |dice: &mut Dice| NAMES[dice.roll(4) as usize];
+    let name = |dice: &mut Dice| NAMES[dice.roll(4) as usize];
     for _ in 0..dice.roll(4) {
         let status = [None, Some(Status::Healthy), Some(Status::Unhealthy)][dice.roll(3) as usize];
         let stale = status.is_some() && dice.roll(2) == 0;

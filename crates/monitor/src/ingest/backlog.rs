@@ -76,7 +76,7 @@ fn take_segment(
         open.past = Last { boot: Some(boot), seq, at_ms };
         Counters::add(&ingest.counters.reports, 1);
     }
-    past.last_until(open.state_follows(boot));
+    past.end_at(open.opened, open.past.leads_to(open.hello.boot, open.opened.as_of));
     let effects = past.effects(open, &set);
     ingest.outlet.publish(&effects);
     Ok(())
@@ -125,6 +125,20 @@ impl Last {
         let follows = self.boot == Some(boot) && self.seq.checked_add(1) == Some(seq);
         if follows { self.at_ms.min(at_ms) } else { at_ms }
     }
+
+    /// Whether nothing is missing between it and a State that was taken after this number.
+    fn leads_to(self, boot: Boot, as_of: u64) -> bool {
+        self.boot == Some(boot) && self.seq >= as_of
+    }
+}
+
+/// The first State of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Opened {
+    /// The last number given out when it was taken.
+    pub(super) as_of: u64,
+    /// When it came, on the monitor's wall clock.
+    pub(super) at_ms: i64,
 }
 
 /// What a segment tells of its components' past, reports that were known already left out.
@@ -142,9 +156,10 @@ impl Past {
         self.changes.extend(changed.into_iter().map(|status| (at_ms, component_report(status))));
     }
 
-    fn last_until(&mut self, state_ms: Option<i64>) {
-        if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
-            *to_ms = state_ms.max(*to_ms);
+    /// From the stream's first State on, statuses are told live. A backlog that leads up to it covers all until then.
+    fn end_at(&mut self, opened: Opened, leads_to_it: bool) {
+        if let Some((_, to_ms)) = &mut self.covers {
+            *to_ms = if leads_to_it { opened.at_ms } else { opened.at_ms.min(*to_ms) };
         }
     }
 
@@ -176,11 +191,6 @@ impl Past {
 }
 
 impl Open {
-    /// When State was told, if the backlog so far leads up to it: nothing changed in between.
-    fn state_follows(&self, boot: Boot) -> Option<i64> {
-        (boot == self.hello.boot && self.past.seq == self.last_seq).then_some(self.state_ms)
-    }
-
     /// The progress of a boot; the current one's is at hand.
     fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
         if boot == self.hello.boot {
