@@ -16,6 +16,9 @@ use tower::{Service, ServiceExt};
 /// A connection that says nothing sensible is over within this.
 const SOON: Duration = Duration::from_secs(10);
 
+/// A body: what it is, its bytes, the encoding it claims, and the code and words it must end with.
+type Case = (&'static str, Vec<u8>, Option<&'static str>, &'static str, &'static str);
+
 /// How a call ended: the code and the words, wherever they stood.
 struct Ended {
     code: String,
@@ -76,7 +79,7 @@ async fn bytes_that_are_no_message_end_the_call_with_what_is_wrong() -> Result<(
     let mut scene = Scene::start().await?;
     let address = scene.monitor.address("agents");
     let (good, invalid) = (hello_message(), "3");
-    let cases: Vec<(&str, Vec<u8>, Option<&str>, &str, &str)> = vec![
+    let cases: Vec<Case> = vec![
         ("no UTF-8", framed(0, &field(1, &field(1, b"a\xff\xfe"))), None, invalid, "UTF-8"),
         ("no protobuf", framed(0, &[0xff; 64]), None, invalid, "cannot be read"),
         ("a field cut short", framed(0, &good[..good.len() - 3]), None, invalid, "cannot be read"),

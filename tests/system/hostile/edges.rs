@@ -9,12 +9,15 @@ use farol_tests::process::Process;
 use farol_wire::proto;
 
 /// Every page that shows what an agent said.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 12] = [
     "/api/v1/fleet",
     "/api/v1/agents",
     "/api/v1/services",
     "/api/v1/components",
     "/api/v1/events",
+    "/api/v1/uptime",
+    "/api/v1/uptime?from=1970-01-01T00:00:00Z",
+    "/api/v1/history?metric=metric_1",
     "/api/services",
     "/health/services/shop/detailed",
     "/metrics",

@@ -93,6 +93,47 @@ async fn a_bad_question_is_a_problem_document_that_says_what_to_do() -> Result<(
 }
 
 #[tokio::test]
+async fn a_bad_question_about_the_past_is_told_what_to_do() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let http = scene.monitor.address("http");
+    let history = "/api/v1/history?metric=metric_1&";
+    let cases = [
+        ("/api/v1/history", "missing_parameter", "metric"),
+        ("/api/v1/history?metric=", "bad_parameter", "value"),
+        (&format!("{history}from=yesterday"), "bad_parameter", "RFC 3339"),
+        (&format!("{history}to=%ff"), "not_utf8", "UTF-8"),
+        (&format!("{history}from=now"), "bad_range", "not before"),
+        (&format!("{history}from=-1h&to=-2h"), "bad_range", "not before"),
+        (&format!("{history}step=5"), "bad_parameter", "15s"),
+        (&format!("{history}step=-5s"), "bad_parameter", "15s"),
+        (&format!("{history}step=0s"), "bad_range", "step"),
+        (&format!("{history}step=99999999999999999999s"), "bad_parameter", "15s"),
+        (&format!("{history}from=0001-01-01T00:00:00Z&step=1ms"), "bad_range", "step"),
+        (&format!("{history}reduce=median"), "bad_parameter", "p95"),
+        (&format!("{history}label=x"), "bad_parameter", "name=value"),
+        (&format!("{history}label=a=b&label=a=c"), "bad_parameter", "twice"),
+        ("/api/v1/uptime?from=now", "bad_range", "not before"),
+        ("/api/v1/uptime?step=5s", "unknown_parameter", "`from`"),
+        ("/api/v1/uptime?to=soon", "bad_parameter", "RFC 3339"),
+    ];
+    for (path, code, word) in cases {
+        let answer = ask(http, &request("GET", path, &[])).await.context(path.to_owned())?;
+        answer.is_problem(400, code, word).context(path.to_owned())?;
+    }
+    for times in
+        ["from=-9223372036854775807ms", "from=-9000000000000000ms", "from=-9223372036854775807ms&to=-1h"]
+    {
+        for path in [format!("{history}{times}"), format!("/api/v1/uptime?{times}")] {
+            let answer = ask(http, &request("GET", &path, &[])).await.context(path.clone())?;
+            ensure!(answer.status < 500, "{path}: {} {}", answer.head, answer.body);
+            serde_json::from_str::<Value>(&answer.body).context(path)?;
+        }
+    }
+    scene.nobody_else_noticed().await?;
+    scene.is_sound()
+}
+
+#[tokio::test]
 async fn a_selector_that_would_cost_too_much_is_refused() -> Result<()> {
     let mut scene = Scene::start().await?;
     let http = scene.monitor.address("http");

@@ -103,13 +103,13 @@ async fn a_set_that_changes_all_the_time_does_not_fill_the_memory() -> Result<()
     let before = scene.memory()?;
     let mut peer = scene.peer("x").await?;
     peer.be_live().await?;
-    for n in 0..600u32 {
-        let id = 1_000 + n * 100;
-        let series = (id..id + 100).map(series).collect();
+    for n in 0..300u32 {
+        let id = 1_000 + n * 2_000;
+        let series = (id..id + 2_000).map(series).collect();
         peer.say(Kind::Define(proto::Define { series, ..Default::default() })).await?;
         peer.seq += 1;
         peer.say(Kind::Report(proto::Report { key: true, ..report(peer.seq) })).await?;
-        let retire = proto::Retire { series: (id..id + 100).collect(), ..Default::default() };
+        let retire = proto::Retire { series: (id..id + 2_000).collect(), ..Default::default() };
         peer.say(Kind::Retire(retire)).await?;
     }
     peer.lives().await?;

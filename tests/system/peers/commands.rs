@@ -95,13 +95,23 @@ async fn status_tells_by_its_exit_code_how_the_fleet_is() {
     let args = ["status", "--json", "--url", url.as_str()];
     let (code, value) = json(&args).await;
     assert_eq!((code, value["status"].as_str()), (Some(0), Some("healthy")), "{value}");
-    for list in ["services", "agents", "components"] {
-        assert!(value[list].as_array().is_some_and(|items| !items.is_empty()), "no {list}: {value}");
-    }
+    assert_eq!(
+        (&value["services"][0]["name"], &value["fleet"]["agents"]["total"]),
+        (&"shop".into(), &1.into()),
+        "{value}"
+    );
+    // Of components and agents it lists those that need someone.
+    assert_eq!(
+        (&value["components"], &value["agents"]),
+        (&Value::Array(vec![]), &Value::Array(vec![])),
+        "{value}"
+    );
     shop.web.set(false);
     shop.becomes("unhealthy").await;
     let (code, value) = json(&args).await;
     assert_eq!((code, value["status"].as_str()), (Some(2), Some("unhealthy")), "{value}");
+    let component = &value["components"][0];
+    assert_eq!((&component["name"], &component["status"]), (&"web".into(), &"unhealthy".into()), "{value}");
     shop.farol.kill().await.expect("it is killed");
     let done = farol(&args).await;
     assert!(done.code == Some(3) && !done.err.is_empty(), "{done:?}");

@@ -45,7 +45,7 @@ impl Cpu {
             hertz: rustix::param::clock_ticks_per_second().max(1),
             last: None,
             usage: Arc::new(Series::gauge("system_cpu_usage_percent", Unit::Percent).digits(2)),
-            count: gauge("system_cpu_count"),
+            count: gauge("system_cpus"),
             modes: MODES.map(|mode| Arc::new(seconds("system_cpu_seconds_total").label("mode", mode))),
             cores: Vec::new(),
             per_core: config.per_core,

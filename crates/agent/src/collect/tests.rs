@@ -41,7 +41,7 @@ fn this_machine_has_all_the_ordinary_series_each_once_and_well_named() {
     for name in [
         "system_cpu_usage_percent",
         "system_cpu_seconds_total",
-        "system_cpu_count",
+        "system_cpus",
         "system_load1",
         "system_load15",
         "system_threads",
@@ -123,7 +123,7 @@ fn figures_agree_with_sysinfo() {
     let load = sysinfo::System::load_average().unwrap();
     assert!(close(ours("system_load15"), load.fifteen, 0.2), "{} {}", ours("system_load15"), load.fifteen);
     let processors = std::thread::available_parallelism().unwrap().get();
-    assert!(ours("system_cpu_count") >= float(processors as u64));
+    assert!(ours("system_cpus") >= float(processors as u64));
 }
 
 #[test]

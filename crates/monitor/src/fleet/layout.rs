@@ -91,13 +91,19 @@ struct Interner {
     by_hash: HashMap<u64, Vec<Arc<Compiled>>>,
     /// Never reused.
     last_key: u32,
-    /// At so many new ones it is time to look for those that nobody uses.
+    /// What all of them take up, in definitions.
+    weight: usize,
+    /// At this weight it is time to look for those that nobody uses.
     sweep_at: usize,
     hasher: foldhash::fast::FixedState,
 }
 
-/// Layouts that may stand unused before they are looked for.
-const UNUSED_AT_MOST: usize = 1_024;
+/// Definitions that may stand unused before they are looked for: about 25 MB.
+const UNUSED_AT_MOST: usize = 100_000;
+
+fn weight(compiled: &Compiled) -> usize {
+    1 + compiled.layout.set.sources.len() + compiled.layout.set.series.len()
+}
 
 impl Interner {
     fn hash(&self, set: &Definition) -> u64 {
@@ -114,14 +120,20 @@ impl Interner {
     /// Lets go of what no agent uses, once there may be much of it: agents whose set changes all the time would fill
     /// the memory. The same set is interned anew when it comes back.
     fn sweep(&mut self) {
-        if self.count() < self.sweep_at.max(UNUSED_AT_MOST) {
+        if self.weight < self.sweep_at.max(UNUSED_AT_MOST) {
             return;
         }
         self.by_hash.retain(|_, all| {
             all.retain(|compiled| Arc::strong_count(compiled) > 1);
             !all.is_empty()
         });
-        self.sweep_at = self.count() * 2;
+        self.weight = self.by_hash.values().flatten().map(|compiled| weight(compiled)).sum();
+        self.sweep_at = self.weight * 2;
+    }
+
+    fn add(&mut self, hash: u64, compiled: Arc<Compiled>) {
+        self.weight += weight(&compiled);
+        self.by_hash.entry(hash).or_default().push(compiled);
     }
 }
 
@@ -139,7 +151,7 @@ impl Layouts {
         interner.last_key += 1;
         let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
         let compiled = Arc::new(Compiled::new(layout));
-        interner.by_hash.entry(hash).or_default().push(Arc::clone(&compiled));
+        interner.add(hash, Arc::clone(&compiled));
         (compiled, true)
     }
 
@@ -149,7 +161,7 @@ impl Layouts {
         for layout in layouts {
             interner.last_key = interner.last_key.max(layout.key.0);
             let hash = interner.hash(&layout.set);
-            interner.by_hash.entry(hash).or_default().push(Arc::new(Compiled::new(Arc::clone(layout))));
+            interner.add(hash, Arc::new(Compiled::new(Arc::clone(layout))));
         }
     }
 
@@ -175,9 +187,9 @@ mod tests {
         let layouts = Layouts::default();
         let (used, is_new) = layouts.intern(set(1));
         assert!(is_new);
-        let keys: Vec<_> = (2..10_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
+        let keys: Vec<_> = (2..200_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "keys are never reused");
-        assert!(layouts.count() <= UNUSED_AT_MOST, "{} layouts", layouts.count());
+        assert!(layouts.count() <= UNUSED_AT_MOST / 2, "{} layouts", layouts.count());
         let (again, is_new) = layouts.intern(set(1));
         assert!(!is_new && Arc::ptr_eq(&used, &again));
     }

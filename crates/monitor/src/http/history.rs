@@ -84,7 +84,7 @@ struct Measured {
     /// What it counts; may be empty.
     unit: String,
     /// One value per step: a number, `null` for a gap, `"+Inf"` or `"-Inf"`.
-    #[schema(value_type = Vec<Option<f64>>)]
+    #[schema(inline)]
     values: Values,
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::ser::SerializeSeq;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
-use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{ArrayBuilder, KnownFormat, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -62,6 +62,15 @@ impl Serialize for Values {
         list.end()
     }
 }
+
+impl PartialSchema for Values {
+    fn schema() -> RefOr<Schema> {
+        let value = SchemaType::from_iter([Type::Number, Type::String, Type::Null]);
+        ArrayBuilder::new().items(ObjectBuilder::new().schema_type(value)).into()
+    }
+}
+
+impl ToSchema for Values {}
 
 /// A list, or one page of it.
 #[derive(Debug, Serialize)]

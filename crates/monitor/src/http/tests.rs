@@ -265,3 +265,17 @@ async fn the_openapi_document_says_what_the_table_says() {
         assert!(schemas.contains_key(name), "{name} is named and not described");
     }
 }
+
+#[test]
+fn a_name_of_a_schema_stands_for_one_shape() {
+    let mut schemas = Vec::new();
+    for route in super::table() {
+        if let Some(schema) = route.gives.schema {
+            schema(&mut schemas);
+        }
+    }
+    for (name, schema) in &schemas {
+        let same = schemas.iter().filter(|(other, _)| other == name).all(|(_, other)| other == schema);
+        assert!(same, "{name} is the name of two shapes");
+    }
+}

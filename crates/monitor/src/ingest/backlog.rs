@@ -146,6 +146,8 @@ pub(super) struct Opened {
 struct Past {
     /// The time that it covers, for all components of its set: who is not named did not change.
     covers: Option<(i64, i64)>,
+    /// It leads up to State, which told the rest.
+    up_to_state: bool,
     changes: Vec<(i64, ComponentReport)>,
 }
 
@@ -158,6 +160,7 @@ impl Past {
 
     /// From the stream's first State on, statuses are told live. A backlog that leads up to it covers all until then.
     fn end_at(&mut self, opened: Opened, leads_to_it: bool) {
+        self.up_to_state = leads_to_it;
         if let Some((_, to_ms)) = &mut self.covers {
             *to_ms = if leads_to_it { opened.at_ms } else { opened.at_ms.min(*to_ms) };
         }
@@ -165,6 +168,7 @@ impl Past {
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
+        let stale_after = !self.up_to_state;
         let live = open.agent.live.lock();
         let key_of = |def: &ComponentDef| ComponentKey {
             agent: Arc::clone(&open.agent.id),
@@ -184,7 +188,7 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after }).collect(),
             ..Effects::default()
         }
     }

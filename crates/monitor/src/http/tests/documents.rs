@@ -3,6 +3,7 @@
 use super::super::scene::{Scene, local};
 use super::{FAR, from};
 use crate::app::{ReloadRefused, Reloaded};
+use crate::fleet::Farewell;
 use crate::grpc_health::FleetStatuses;
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
@@ -205,6 +206,33 @@ async fn messages_are_for_callers_on_this_machine() {
         (&json!("unhealthy"), &json!("connection_refused"))
     );
     assert!(component.get("message").is_none());
+}
+
+#[tokio::test]
+async fn the_monitors_own_version_is_for_callers_on_this_machine() {
+    let scene = Scene::new().await;
+    assert_eq!(scene.get("/health").await.json()["version"], "1.2.3");
+    let far = scene.send(from(FAR, Method::GET, "/health").body(Body::empty()).unwrap()).await;
+    assert_eq!((far.status, far.json().get("version")), (StatusCode::OK, None));
+}
+
+#[tokio::test]
+async fn a_service_that_leaves_is_asked_again_later() {
+    let scene = Scene::new().await;
+    let agent = scene.agent("a", &[("payments", "database", Healthy)]);
+    scene.app.fleet.goodbye(&agent, Farewell::Workload, 10_000, scene.app.clock.now());
+    for path in ["/health/services/payments", "/health/services/payments/ready"] {
+        let reply = scene.get(path).await;
+        assert_eq!(
+            (reply.status, &reply.json()["status"]),
+            (StatusCode::SERVICE_UNAVAILABLE, &json!("maintenance"))
+        );
+        assert_eq!(reply.headers["retry-after"], "30", "{path}");
+    }
+    let page = scene.get("/metrics").await.body;
+    assert!(page.contains("farol_service_status{service=\"payments\"} 5\n"), "{page}");
+    let component = scene.get("/api/v1/components").await.json()["items"][0].take();
+    assert_eq!((&component["status"], &component["shown_as"]), (&json!("healthy"), &json!("maintenance")));
 }
 
 #[tokio::test]
