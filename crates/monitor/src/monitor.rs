@@ -155,7 +155,6 @@ impl<A: Accept> Monitor<A> {
             handle: handle.clone(),
         });
         app.reloads.note(true, now.wall_ms);
-        own.begin().await;
         let reloader = Reloader::new(Arc::clone(&app), certificates.clone(), config);
         let parts = Parts { app, ingest, own, writer, outlet };
         Ok(Self { listeners, certificates, parts, reloader, wishes, handle: handle.clone() })
@@ -181,6 +180,7 @@ impl<A: Accept> Monitor<A> {
         let Self { listeners, certificates, parts, handle, .. } = self;
         let Parts { app, ingest, own, writer, outlet } = parts;
         keep_journal(&handle, writer);
+        own.begin();
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents = tonic::service::Routes::new(ingest.service()).into_axum_router();
         let source = Arc::clone(&app.own);

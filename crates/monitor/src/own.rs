@@ -56,26 +56,16 @@ impl Own {
         Ok(Arc::new(Self { checker, handle, started: AtomicBool::new(false), born_ms, looked }))
     }
 
-    /// Runs the checks until the cleanups, and returns after the first look at the store: whoever is told that the
-    /// monitor is ready must find it so.
-    pub(crate) async fn begin(&self) {
-        let end = self.handle.cleaning();
-        self.handle.spawn("own checks", self.checker.clone().run(end.clone()));
-        let mut looked = self.looked.subscribe();
-        end.run_until_cancelled(looked.wait_for(|looked| *looked)).await;
+    /// Runs the checks until the cleanups.
+    pub(crate) fn begin(&self) {
+        self.handle.spawn("own checks", self.checker.clone().run(self.handle.cleaning()));
     }
 
-    /// Asks the store at once, and returns when the answer is known: from here on readiness may say yes.
+    /// Returns after the first look at the store: whoever is told that the monitor is ready must find it so.
+    /// Readiness may say yes from here on.
     pub(crate) async fn start(&self) {
-        self.checker.check_now(&["database"]);
-        let judged = async {
-            let asked = |s: &Snapshot| s.component("database").is_some_and(|c| c.checked_ms.is_some());
-            while !asked(&self.checker.snapshot()) {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-        };
-        // A process too busy to ask its own store says so by not being ready.
-        drop(tokio::time::timeout(Duration::from_secs(2), judged).await);
+        let mut looked = self.looked.subscribe();
+        self.handle.cleaning().run_until_cancelled(looked.wait_for(|looked| *looked)).await;
         self.started.store(true, Ordering::Release);
     }
 }

@@ -158,6 +158,7 @@ impl Past {
 
     /// From the stream's first State on, statuses are told live. A backlog that leads up to it covers all until then.
     fn end_at(&mut self, opened: Opened, leads_to_it: bool) {
+        self.up_to_state = leads_to_it;
         if let Some((_, to_ms)) = &mut self.covers {
             *to_ms = if leads_to_it { opened.at_ms } else { opened.at_ms.min(*to_ms) };
         }
@@ -214,4 +215,42 @@ impl Open {
 
 fn invalid(why: &str) -> Status {
     Status::invalid_argument(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: Boot = Boot { number: 7, nonce: 7 };
+
+    /// What reports with these numbers and times cover, up to a State of 1 000 ms taken after report 5.
+    fn covered(mut last: Last, reports: &[(u64, i64)]) -> Option<(i64, i64)> {
+        let mut past = Past::default();
+        for (seq, at_ms) in reports {
+            past.tell(last.since(BOOT, *seq, *at_ms), *at_ms, Vec::new());
+            last = Last { boot: Some(BOOT), seq: *seq, at_ms: *at_ms };
+        }
+        past.end_at(Opened { as_of: 5, at_ms: 1_000 }, last.leads_to(BOOT, 5));
+        past.covers
+    }
+
+    #[test]
+    fn a_backlog_covers_from_the_report_before_it_to_its_last_or_to_the_state_it_leads_to() {
+        let none = Last::default();
+        let third = Last { boot: Some(BOOT), seq: 3, at_ms: 300 };
+        for (last, reports, expected) in [
+            (none, &[(2, 200), (3, 300)][..], (200, 300)),
+            (third, &[(4, 400)], (300, 400)),
+            (third, &[(4, 400), (5, 500)], (300, 1_000)),
+            // A hole, and another boot: nothing is known of the time between.
+            (third, &[(5, 500)], (500, 1_000)),
+            (Last { boot: Some(Boot { number: 6, ..BOOT }), ..third }, &[(4, 400)], (400, 400)),
+            // Made after State: told live in the meantime.
+            (third, &[(4, 400), (5, 500), (6, 1_200)], (300, 1_000)),
+            (third, &[(4, 1_100)], (300, 1_000)),
+        ] {
+            assert_eq!(covered(last, reports), Some(expected), "{last:?} {reports:?}");
+        }
+        assert_eq!(covered(third, &[]), None);
+    }
 }
