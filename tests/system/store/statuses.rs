@@ -143,6 +143,7 @@ async fn covered(place: &dyn Place) {
             key: component_key("one", &name),
             from_ms: *from_ms,
             to_ms: *to_ms,
+            stale_after: true,
         });
         let later = Group { covered: times.collect(), changes: renamed(line(told)), ..Group::default() };
         store.commit(&later).await.unwrap();

@@ -146,6 +146,8 @@ pub(super) struct Opened {
 struct Past {
     /// The time that it covers, for all components of its set: who is not named did not change.
     covers: Option<(i64, i64)>,
+    /// It leads up to State, which told the rest.
+    up_to_state: bool,
     changes: Vec<(i64, ComponentReport)>,
 }
 
@@ -166,6 +168,7 @@ impl Past {
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
+        let stale_after = !self.up_to_state;
         let live = open.agent.live.lock();
         let key_of = |def: &ComponentDef| ComponentKey {
             agent: Arc::clone(&open.agent.id),
@@ -185,7 +188,10 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            covered: covered
+                .iter()
+                .map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after })
+                .collect(),
             ..Effects::default()
         }
     }
