@@ -188,7 +188,10 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after }).collect(),
+            covered: covered
+                .iter()
+                .map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after })
+                .collect(),
             ..Effects::default()
         }
     }
