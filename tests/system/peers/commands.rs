@@ -111,7 +111,11 @@ async fn status_tells_by_its_exit_code_how_the_fleet_is() {
     let (code, value) = json(&args).await;
     assert_eq!((code, value["status"].as_str()), (Some(2), Some("unhealthy")), "{value}");
     let component = &value["components"][0];
-    assert_eq!((&component["name"], &component["status"]), (&"web".into(), &"unhealthy".into()), "{value}");
+    assert_eq!(
+        (&component["component"], &component["status"]),
+        (&"web".into(), &"unhealthy".into()),
+        "{value}"
+    );
     shop.farol.kill().await.expect("it is killed");
     let done = farol(&args).await;
     assert!(done.code == Some(3) && !done.err.is_empty(), "{done:?}");

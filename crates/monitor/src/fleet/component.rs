@@ -136,9 +136,11 @@ impl Component {
         if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
     }
 
-    /// Whether its own time to live has passed.
-    pub(crate) fn has_expired(&self, run_ms: u64) -> bool {
-        self.checked_run_ms.is_some_and(|checked| run_ms.saturating_sub(checked) > u64::from(self.ttl_ms))
+    /// Whether its own time to live has passed. A result is told with the next report only, so that much later is not
+    /// too late: a component may be checked more often than its agent reports.
+    pub(crate) fn has_expired(&self, run_ms: u64, report_interval_ms: u32) -> bool {
+        let lasts = u64::from(self.ttl_ms) + u64::from(report_interval_ms);
+        self.checked_run_ms.is_some_and(|checked| run_ms.saturating_sub(checked) > lasts)
     }
 
     pub(crate) fn part(&self, draining: bool) -> Part {

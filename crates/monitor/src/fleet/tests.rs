@@ -151,7 +151,7 @@ fn an_agent_silent_for_three_intervals_is_lost_and_its_last_statuses_stay_beneat
 #[test]
 fn a_component_that_is_not_checked_is_stale_while_its_agent_lives() {
     let (mut scene, agent, _) = Scene::online(Role::Host);
-    for _ in 0..2 {
+    for _ in 0..3 {
         scene.pass(10_000);
         let mut only_second = Bitmap::default();
         only_second.set(1);
@@ -163,6 +163,27 @@ fn a_component_that_is_not_checked_is_stale_while_its_agent_lives() {
     let back = scene.report(&agent, Vec::new());
     assert_eq!(scene.shown("payments/database"), "healthy");
     assert!(kinds(&back.events).contains(&EventKind::ComponentStatus));
+}
+
+#[test]
+fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_in_between() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    let quick = ComponentDef { ttl_ms: 800, ..def(1, "database") };
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, &[quick], now, scene.told());
+    for _ in 0..3 {
+        let events = scene.pass(10_000);
+        assert!(events.is_empty(), "{events:?}");
+        scene.report(&agent, Vec::new());
+    }
+    assert_eq!(scene.shown("payments/database"), "healthy");
+    let mut unchecked = Bitmap::default();
+    unchecked.set(1);
+    scene.pass(10_000);
+    let reported = Reported { changed: Vec::new(), checked: unchecked };
+    scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+    scene.pass(1_000);
+    assert_eq!(scene.shown("payments/database"), "unknown", "a report without it came");
 }
 
 #[test]

@@ -272,7 +272,7 @@ impl Live {
 
     /// Decides anew which components are stale; whether one changed.
     fn renew_staleness(&mut self, now: Moment) -> bool {
-        let presence = self.presence;
+        let (presence, interval_ms) = (self.presence, self.interval_ms);
         let mut changed = false;
         for component in &mut self.components {
             if component.held_until_ms.is_some_and(|until| now.run_ms >= until) {
@@ -281,7 +281,9 @@ impl Live {
             }
             let stale = match presence {
                 Presence::Lost { .. } => true,
-                Presence::Here => component.held_until_ms.is_none() && component.has_expired(now.run_ms),
+                Presence::Here => {
+                    component.held_until_ms.is_none() && component.has_expired(now.run_ms, interval_ms)
+                }
                 Presence::Held { .. } | Presence::Restored { .. } | Presence::Leaving { .. } => {
                     component.stale
                 }

@@ -83,11 +83,9 @@ pub(super) async fn write(connection: &mut SqliteConnection, group: &Group) -> R
     let names: BTreeSet<&ComponentKey> =
         group.changes.iter().map(|c| &c.key).chain(group.components.iter().map(|c| &c.key)).collect();
     let names = names.into_iter().map(|k| json!([k.agent, k.service, k.component]));
-    let covered = group
-        .covered
-        .iter()
-        .filter(|c| c.to_ms > c.from_ms)
-        .map(|c| json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms, c.stale_after as u8]));
+    let covered = group.covered.iter().filter(|c| c.to_ms > c.from_ms).map(|c| {
+        json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms, c.stale_after as u8])
+    });
     let changes = group.changes.iter().map(|c| {
         let (key, status) = (&c.key, c.status.map(|s| s as u8));
         json!([
