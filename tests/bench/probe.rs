@@ -105,7 +105,7 @@ fn head_of(head: &str) -> anyhow::Result<(u16, usize)> {
     let length = head.lines().filter_map(|line| line.split_once(':'));
     let length =
         length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, n)| n.trim());
-    Ok((status, length.last().context("no Content-Length")?.parse()?))
+    Ok((status, length.next_back().context("no Content-Length")?.parse()?))
 }
 
 #[cfg(test)]
