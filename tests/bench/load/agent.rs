@@ -104,7 +104,7 @@ impl Link {
         let (mut report, samples) = replay.next()?;
         report.ack_now = ack_now;
         let message = message(agent_message::Kind::Report(report));
-        tally.reported(samples, message.encoded_len() + PREFIX);
+        tally.reported(replay.seq() == 1, samples, message.encoded_len() + PREFIX);
         self.send.send(message).await.context("the stream is closed")
     }
 

@@ -16,6 +16,8 @@ const TOLD: usize = 3;
 pub(super) struct Tally {
     pub(super) traffic: Arc<Traffic>,
     streams: AtomicU64,
+    /// Agents that have sent a report.
+    reporting: AtomicU64,
     reports: AtomicU64,
     samples: AtomicU64,
     /// Bytes of the reports as gRPC messages.
@@ -43,7 +45,9 @@ impl Tally {
         self.streams.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn reported(&self, samples: u64, bytes: usize) {
+    /// `first`: it is the first report of its agent.
+    pub(super) fn reported(&self, first: bool, samples: u64, bytes: usize) {
+        self.reporting.fetch_add(u64::from(first), Ordering::Relaxed);
         self.reports.fetch_add(1, Ordering::Relaxed);
         self.samples.fetch_add(samples, Ordering::Relaxed);
         self.message_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -84,11 +88,11 @@ impl Tally {
         }
     }
 
-    /// Waits until `agents` have an open stream and every one of them has reported.
+    /// Waits until each of so many agents has reported: from then on nothing is a beginning.
     pub(super) async fn wait_until_all_report(&self, agents: usize, within: Duration) -> anyhow::Result<()> {
-        let open = || self.streams.load(Ordering::Relaxed);
+        let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let all = async {
-            while open() < agents as u64 || self.reports.load(Ordering::Relaxed) < agents as u64 {
+            while count(&self.reporting) < agents as u64 {
                 if self.errors() > 0 {
                     bail!("{} agents failed while they connected: {}", self.errors(), self.told().join("; "));
                 }
@@ -98,7 +102,11 @@ impl Tally {
         };
         match tokio::time::timeout(within, all).await {
             Ok(result) => result,
-            Err(_) => bail!("only {} of {agents} agents have an open stream after {within:?}", open()),
+            Err(_) => bail!(
+                "of {agents} agents only {} have an open stream, and {} have reported, after {within:?}",
+                count(&self.streams),
+                count(&self.reporting)
+            ),
         }
     }
 }
