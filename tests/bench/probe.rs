@@ -103,7 +103,7 @@ fn answer(from: &mut impl Read) -> anyhow::Result<u16> {
 fn head_of(head: &str) -> anyhow::Result<(u16, usize)> {
     let status = head.split(' ').nth(1).context("no status")?.parse()?;
     let length = head.lines().filter_map(|line| line.split_once(':'));
-    let length =
+    let mut length =
         length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length")).map(|(_, n)| n.trim());
     Ok((status, length.next_back().context("no Content-Length")?.parse()?))
 }

@@ -187,8 +187,9 @@ impl Kept {
             return;
         };
         let at_end = all.range(..=covered.to_ms).next_back().map(|(_, change)| change.clone());
-        all.retain(|at_ms, change| !(change.stale && (covered.from_ms..covered.to_ms).contains(at_ms)));
-        if let Some(stale) = at_end.filter(|change| change.stale) {
+        let end_ms = covered.to_ms + i64::from(!covered.stale_after);
+        all.retain(|at_ms, change| !(change.stale && (covered.from_ms..end_ms).contains(at_ms)));
+        if let Some(stale) = at_end.filter(|change| change.stale && covered.stale_after) {
             all.entry(covered.to_ms).or_insert(StatusChange { at_ms: covered.to_ms, ..stale });
         }
         let at_start = all.range(..=covered.from_ms).next_back();

@@ -1,5 +1,7 @@
 //! The one system-test binary.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the whole binary is tests")]
+
 mod checks;
 mod configuration;
 mod examples;

@@ -81,7 +81,7 @@ async fn start(
     let (id, checks) = (agent.identity.id.clone(), names(&agent.checks));
     let companion = Companion::bind(agent, &told, addresses.agents, &data_dir)?;
     let its = companion.addresses();
-    monitor.run();
+    monitor.run().await;
     let monitors = companion.monitors.clone();
     let running = companion.run(handle);
     let reloads = reload::Reloads {

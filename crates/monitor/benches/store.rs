@@ -192,6 +192,7 @@ async fn restarts() {
                 let reports =
                     some.map(|(n, s)| s.report(n as u32 + 1, n as u32 % layouts + 1, at_ms)).collect();
                 store.commit(&Group { reports, ..Group::default() }).await.expect("room");
+                store.tidy(1).await.expect("room");
             }
             if clean {
                 store.close().await.expect("room");

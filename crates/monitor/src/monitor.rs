@@ -155,7 +155,6 @@ impl<A: Accept> Monitor<A> {
             handle: handle.clone(),
         });
         app.reloads.note(true, now.wall_ms);
-        own.begin().await;
         let reloader = Reloader::new(Arc::clone(&app), certificates.clone(), config);
         let parts = Parts { app, ingest, own, writer, outlet };
         Ok(Self { listeners, certificates, parts, reloader, wishes, handle: handle.clone() })
@@ -176,11 +175,12 @@ impl<A: Accept> Monitor<A> {
         (self.reloader.clone(), wishes)
     }
 
-    /// Starts every part under the supervisor; they end with it.
-    pub fn run(self) {
+    /// Starts every part under the supervisor; they end with it. Returns when the monitor is ready.
+    pub async fn run(self) {
         let Self { listeners, certificates, parts, handle, .. } = self;
         let Parts { app, ingest, own, writer, outlet } = parts;
         keep_journal(&handle, writer);
+        own.begin();
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents = tonic::service::Routes::new(ingest.service()).into_axum_router();
         let source = Arc::clone(&app.own);
@@ -191,7 +191,7 @@ impl<A: Accept> Monitor<A> {
         let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
         serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");
         serve(&handle, listeners.health, health, Limits::default(), certificates.health, "health");
-        own.start();
+        own.start().await;
     }
 }
 

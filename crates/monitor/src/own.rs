@@ -56,17 +56,16 @@ impl Own {
         Ok(Arc::new(Self { checker, handle, started: AtomicBool::new(false), born_ms, looked }))
     }
 
-    /// Runs the checks until the cleanups, and returns after the first look at the store: whoever is told that the
-    /// monitor is ready must find it so.
-    pub(crate) async fn begin(&self) {
-        let end = self.handle.cleaning();
-        self.handle.spawn("own checks", self.checker.clone().run(end.clone()));
-        let mut looked = self.looked.subscribe();
-        end.run_until_cancelled(looked.wait_for(|looked| *looked)).await;
+    /// Runs the checks until the cleanups.
+    pub(crate) fn begin(&self) {
+        self.handle.spawn("own checks", self.checker.clone().run(self.handle.cleaning()));
     }
 
+    /// Returns after the first look at the store: whoever is told that the monitor is ready must find it so.
     /// Readiness may say yes from here on.
-    pub(crate) fn start(&self) {
+    pub(crate) async fn start(&self) {
+        let mut looked = self.looked.subscribe();
+        self.handle.cleaning().run_until_cancelled(looked.wait_for(|looked| *looked)).await;
         self.started.store(true, Ordering::Release);
     }
 }

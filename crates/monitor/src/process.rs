@@ -33,7 +33,7 @@ pub async fn start(
     let mut monitor = Monitor::bind(config, data_dir.path(), handle).await?;
     let addresses = monitor.addresses()?;
     let (reloader, wishes) = monitor.reloads();
-    monitor.run();
+    monitor.run().await;
     if let Some(file) = &arguments.ready_file {
         let ready = Ready {
             http: Some(addresses.http),

@@ -150,6 +150,8 @@ pub struct Covered {
     pub from_ms: i64,
     /// Until when.
     pub to_ms: i64,
+    /// Staleness that lasts over its end goes on from there. False where the agent itself told what follows.
+    pub stale_after: bool,
 }
 
 /// An agent as the store keeps it.

@@ -59,7 +59,7 @@ async fn a_killed_monitor_comes_back_with_every_status_and_every_acknowledged_re
     voice.assert_history(&stack, 30).await;
     // Each agent has been heard live: more than its first State.
     let seen = stack.history().await.unwrap().len();
-    holds("nothing happens", Duration::from_secs(2), async || stack.history().await.unwrap().len() == seen)
+    holds("nothing happens", Duration::from_secs(4), async || stack.history().await.unwrap().len() == seen)
         .await
         .unwrap();
     let all = stack.history().await.unwrap();
@@ -76,9 +76,9 @@ async fn a_killed_monitor_comes_back_with_every_status_and_every_acknowledged_re
 }
 
 fn config(stack: &Stack, target: &Target, number: usize) -> String {
-    let (agents, check) = (stack.addresses().agents, target.check("door", "crowd"));
+    let (agents, check) = (stack.addresses().agents, target.check_with("door", "crowd", "ttl: 60s"));
     format!(
-        "name: crowd-{number}\nmonitors: [\"http://{agents}\"]\ninterval: 1s\n\
+        "name: crowd-{number}\nmonitors: [\"http://{agents}\"]\ninterval: 2s\n\
          listen: {{http: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}}\nchecks:\n{check}"
     )
 }
@@ -185,7 +185,7 @@ async fn assert_every_report_once(path: &Path) {
     assert_eq!(seen.len(), AGENTS + 1, "one start of each");
     for ((agent, _), numbers) in &seen {
         let last = numbers.len() as u64;
-        assert!(last >= 8, "{agent:?} reported only {numbers:?}");
+        assert!(last >= 4, "{agent:?} reported only {numbers:?}");
         assert_eq!(*numbers, (1..=last).collect::<Vec<_>>(), "{agent:?}");
     }
     store.close().await.unwrap();

@@ -36,7 +36,7 @@ fn random_group(dice: &mut Dice, next: &mut [[u64; 2]; 3]) -> Group {
             .agents
             .push(AgentRecord { last_seen_ms: dice.roll(90_000) as i64, ..agent(key, NAMES[key as usize]) });
     }
-    let mut name = |dice: &mut Dice| NAMES[dice.roll(4) as usize];
+    let name = |dice: &mut Dice| NAMES[dice.roll(4) as usize];
     for _ in 0..dice.roll(4) {
         let status = [None, Some(Status::Healthy), Some(Status::Unhealthy)][dice.roll(3) as usize];
         let stale = status.is_some() && dice.roll(2) == 0;
@@ -45,7 +45,8 @@ fn random_group(dice: &mut Dice, next: &mut [[u64; 2]; 3]) -> Group {
     for _ in 0..dice.roll(3) {
         let from_ms = dice.roll(200) as i64;
         let to_ms = from_ms + dice.roll(60) as i64;
-        group.covered.push(Covered { key: component_key("one", name(dice)), from_ms, to_ms });
+        let stale_after = dice.roll(2) == 0;
+        group.covered.push(Covered { key: component_key("one", name(dice)), from_ms, to_ms, stale_after });
     }
     if dice.roll(3) == 0 {
         let from_ms = dice.roll(20) as i64 * 10;

@@ -105,7 +105,8 @@ fn words(changes: &[StatusChange]) -> String {
 
 async fn covered(place: &dyn Place) {
     // Before; covered times; what is told with them; after.
-    let table: &[(&str, &[(i64, i64)], &str, &str)] = &[
+    type Case = (&'static str, &'static [(i64, i64)], &'static str, &'static str);
+    let table: &[Case] = &[
         // Lost at 100, back at 300; the agent had been well all along.
         ("h10 s100 h300", &[(90, 300)], "", "h10 h300"),
         ("h10 s100 h300", &[(90, 301)], "", "h10 h300"),
@@ -142,6 +143,7 @@ async fn covered(place: &dyn Place) {
             key: component_key("one", &name),
             from_ms: *from_ms,
             to_ms: *to_ms,
+            stale_after: true,
         });
         let later = Group { covered: times.collect(), changes: renamed(line(told)), ..Group::default() };
         store.commit(&later).await.unwrap();

@@ -45,18 +45,21 @@ CREATE TABLE layouts (
   define BLOB NOT NULL
 );
 
--- One row per commit, holding all its reports. See `store/row.rs` for the three parts. The small ones come first so
--- that a search need not read the large one.
+-- One row per commit, holding all its reports. See `store/row.rs` for the three parts. The large one lies apart, so
+-- that a search reads little.
 CREATE TABLE journal (
   id           INTEGER PRIMARY KEY,
   committed_ms INTEGER NOT NULL,
   first_ms     INTEGER NOT NULL,
   last_ms      INTEGER NOT NULL,
   boots        BLOB NOT NULL,
-  directory    BLOB NOT NULL,
-  body         BLOB NOT NULL
+  directory    BLOB NOT NULL
 );
 CREATE INDEX journal_by_time ON journal (last_ms, first_ms);
+CREATE TABLE journal_bodies (
+  id   INTEGER PRIMARY KEY,
+  body BLOB NOT NULL
+);
 
 -- How far each boot is committed, up to and including the row `journal`. See `store/marks.rs`.
 CREATE TABLE marks (

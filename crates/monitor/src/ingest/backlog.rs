@@ -76,7 +76,7 @@ fn take_segment(
         open.past = Last { boot: Some(boot), seq, at_ms };
         Counters::add(&ingest.counters.reports, 1);
     }
-    past.last_until(open.state_follows(boot));
+    past.end_at(open.opened, open.past.leads_to(open.hello.boot, open.opened.as_of));
     let effects = past.effects(open, &set);
     ingest.outlet.publish(&effects);
     Ok(())
@@ -125,6 +125,20 @@ impl Last {
         let follows = self.boot == Some(boot) && self.seq.checked_add(1) == Some(seq);
         if follows { self.at_ms.min(at_ms) } else { at_ms }
     }
+
+    /// Whether nothing is missing between it and a State that was taken after this number.
+    fn leads_to(self, boot: Boot, as_of: u64) -> bool {
+        self.boot == Some(boot) && self.seq >= as_of
+    }
+}
+
+/// The first State of a stream.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Opened {
+    /// The last number given out when it was taken.
+    pub(super) as_of: u64,
+    /// When it came, on the monitor's wall clock.
+    pub(super) at_ms: i64,
 }
 
 /// What a segment tells of its components' past, reports that were known already left out.
@@ -132,6 +146,8 @@ impl Last {
 struct Past {
     /// The time that it covers, for all components of its set: who is not named did not change.
     covers: Option<(i64, i64)>,
+    /// It leads up to State, which told the rest.
+    up_to_state: bool,
     changes: Vec<(i64, ComponentReport)>,
 }
 
@@ -142,14 +158,17 @@ impl Past {
         self.changes.extend(changed.into_iter().map(|status| (at_ms, component_report(status))));
     }
 
-    fn last_until(&mut self, state_ms: Option<i64>) {
-        if let (Some((_, to_ms)), Some(state_ms)) = (&mut self.covers, state_ms) {
-            *to_ms = state_ms.max(*to_ms);
+    /// From the stream's first State on, statuses are told live. A backlog that leads up to it covers all until then.
+    fn end_at(&mut self, opened: Opened, leads_to_it: bool) {
+        self.up_to_state = leads_to_it;
+        if let Some((_, to_ms)) = &mut self.covers {
+            *to_ms = if leads_to_it { opened.at_ms } else { opened.at_ms.min(*to_ms) };
         }
     }
 
     fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
+        let stale_after = !self.up_to_state;
         let live = open.agent.live.lock();
         let key_of = |def: &ComponentDef| ComponentKey {
             agent: Arc::clone(&open.agent.id),
@@ -169,18 +188,16 @@ impl Past {
         let covered = set.components();
         Effects {
             changes: changes.collect(),
-            covered: covered.iter().map(|def| Covered { key: key_of(def), from_ms, to_ms }).collect(),
+            covered: covered
+                .iter()
+                .map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after })
+                .collect(),
             ..Effects::default()
         }
     }
 }
 
 impl Open {
-    /// When State was told, if the backlog so far leads up to it: nothing changed in between.
-    fn state_follows(&self, boot: Boot) -> Option<i64> {
-        (boot == self.hello.boot && self.past.seq == self.last_seq).then_some(self.state_ms)
-    }
-
     /// The progress of a boot; the current one's is at hand.
     fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
         if boot == self.hello.boot {
@@ -204,4 +221,42 @@ impl Open {
 
 fn invalid(why: &str) -> Status {
     Status::invalid_argument(why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: Boot = Boot { number: 7, nonce: 7 };
+
+    /// What reports with these numbers and times cover, up to a State of 1 000 ms taken after report 5.
+    fn covered(mut last: Last, reports: &[(u64, i64)]) -> Option<(i64, i64)> {
+        let mut past = Past::default();
+        for (seq, at_ms) in reports {
+            past.tell(last.since(BOOT, *seq, *at_ms), *at_ms, Vec::new());
+            last = Last { boot: Some(BOOT), seq: *seq, at_ms: *at_ms };
+        }
+        past.end_at(Opened { as_of: 5, at_ms: 1_000 }, last.leads_to(BOOT, 5));
+        past.covers
+    }
+
+    #[test]
+    fn a_backlog_covers_from_the_report_before_it_to_its_last_or_to_the_state_it_leads_to() {
+        let none = Last::default();
+        let third = Last { boot: Some(BOOT), seq: 3, at_ms: 300 };
+        for (last, reports, expected) in [
+            (none, &[(2, 200), (3, 300)][..], (200, 300)),
+            (third, &[(4, 400)], (300, 400)),
+            (third, &[(4, 400), (5, 500)], (300, 1_000)),
+            // A hole, and another boot: nothing is known of the time between.
+            (third, &[(5, 500)], (500, 1_000)),
+            (Last { boot: Some(Boot { number: 6, ..BOOT }), ..third }, &[(4, 400)], (400, 400)),
+            // Made after State: told live in the meantime.
+            (third, &[(4, 400), (5, 500), (6, 1_200)], (300, 1_000)),
+            (third, &[(4, 1_100)], (300, 1_000)),
+        ] {
+            assert_eq!(covered(last, reports), Some(expected), "{last:?} {reports:?}");
+        }
+        assert_eq!(covered(third, &[]), None);
+    }
 }

@@ -52,7 +52,7 @@ pub(super) struct Open {
     /// State has come: what follows is live.
     live: bool,
     /// The last sequence number seen.
-    pub(super) last_seq: u64,
+    last_seq: u64,
     /// The last one handed to the journal.
     pub(super) submitted: u64,
     pub(super) acks: Acks,
@@ -62,8 +62,8 @@ pub(super) struct Open {
     pub(super) backlog: BTreeMap<Boot, Arc<Follower>>,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
-    /// The monitor's wall clock when the newest State came: a backlog that leads up to it tells of the time until.
-    pub(super) state_ms: i64,
+    /// The first State: what the backlog tells of the time since, was told live.
+    pub(super) opened: backlog::Opened,
     /// The set changed: the next report must start a segment.
     must_start: bool,
     /// A key frame was asked for and has not come.

@@ -1,10 +1,14 @@
 //! `/metrics/fleet`: the page of one picture. Decides order and labels: names in order, each with all its series.
 
 use super::exposition::{Format, Kind, escaped, label, number, push};
-use super::picture::{AGENT, Picture, SERVICE, Values, exported, own_service};
+use super::picture::{AGENT, Family, Picture, SERVICE, Values, exported, own_service};
 use super::stream::{PIECE_BYTES, Page};
 use farol_wire::{SeriesDef, SeriesType};
 use std::collections::HashSet;
+
+/// Small families are written together, so many series at once: an agent's definitions are then looked at once for
+/// all of them, and not once for each name.
+const TOGETHER: usize = 8_192;
 
 /// The page, and how far it is written.
 pub(super) struct FleetPage {
@@ -12,13 +16,24 @@ pub(super) struct FleetPage {
     format: Format,
     /// Names of families that a counter without its ending must not take.
     taken: HashSet<String>,
+    /// The families before this one are written, or wait.
     family: usize,
-    member: usize,
-    agent: usize,
-    /// `name{`, and the series' own labels as they stand after the agent's.
+    /// How far a large family is written.
+    large: Option<Place>,
+    /// What is written and not sent; sent up to `sent`.
+    waiting: Vec<u8>,
+    sent: usize,
     line: Line,
 }
 
+/// A place in a family.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    member: usize,
+    agent: usize,
+}
+
+/// `name{`, and the series' own labels as they stand after the agent's.
 #[derive(Default)]
 struct Line {
     start: Vec<u8>,
@@ -67,18 +82,18 @@ impl Line {
 
 impl FleetPage {
     pub(super) fn new(picture: Picture, format: Format) -> Self {
-        let first = |family: &super::picture::Family| {
-            let (layout, slot) = *family.members.first()?;
-            Some(picture.series(layout, slot).name.clone())
-        };
         let taken = match format {
             Format::Text => HashSet::new(),
-            Format::OpenMetrics => picture.families.iter().filter_map(first).collect(),
+            Format::OpenMetrics => {
+                picture.families.iter().filter_map(|f| Some(first(&picture, f)?.name.clone())).collect()
+            }
         };
-        Self { picture, format, taken, family: 0, member: 0, agent: 0, line: Line::default() }
+        let (family, large, waiting, sent, line) = (0, None, Vec::new(), 0, Line::default());
+        Self { picture, format, taken, family, large, waiting, sent, line }
     }
 
-    fn head(&self, out: &mut Vec<u8>, series: &SeriesDef) {
+    fn head(&self, out: &mut Vec<u8>, family: &Family) {
+        let Some(series) = first(&self.picture, family) else { return };
         let unit = series.unit.as_str();
         let help = if unit.is_empty() {
             "As the agents report it.".to_owned()
@@ -95,36 +110,96 @@ impl FleetPage {
             SeriesType::Gauge => self.format.head(out, &series.name, Kind::Gauge, &help),
         }
     }
+
+    /// Writes the next small families, layout by layout.
+    fn write_together(&mut self) {
+        let rest = self.picture.families.get(self.family..).unwrap_or_default();
+        let mut series = 0;
+        let small = rest.iter().take_while(|family| {
+            series += family.shown;
+            series <= TOGETHER
+        });
+        let families = &rest[..small.count()];
+        let mut members: Vec<(u32, u32, usize)> = Vec::with_capacity(TOGETHER);
+        for (at, family) in families.iter().enumerate() {
+            members.extend(family.members.iter().map(|(layout, slot)| (*layout, *slot, at)));
+        }
+        members.sort_unstable();
+        let mut pages = vec![Vec::new(); families.len()];
+        for (page, family) in pages.iter_mut().zip(families) {
+            self.head(page, family);
+        }
+        for (layout, slot, at) in members {
+            self.line.of(self.picture.series(layout, slot));
+            for values in &self.picture.layouts[layout as usize].agents {
+                if let Some(value) = values.get(slot) {
+                    self.line.write(&mut pages[at], values, value);
+                }
+            }
+        }
+        self.family += pages.len();
+        self.waiting.clear();
+        pages.iter().for_each(|page| self.waiting.extend_from_slice(page));
+        self.sent = 0;
+    }
+
+    /// Writes more of a large family, up to a piece.
+    fn write_large(&mut self, out: &mut Vec<u8>, mut place: Place) {
+        let family = &self.picture.families[self.family];
+        while let Some((layout, slot)) = family.members.get(place.member).copied() {
+            // Also where a piece ended: what stands in the line may be another family's.
+            self.line.of(self.picture.series(layout, slot));
+            let agents = &self.picture.layouts[layout as usize].agents;
+            for values in agents.get(place.agent..).unwrap_or_default() {
+                place.agent += 1;
+                if let Some(value) = values.get(slot) {
+                    self.line.write(out, values, value);
+                }
+                if out.len() >= PIECE_BYTES {
+                    self.large = Some(place);
+                    return;
+                }
+            }
+            place = Place { member: place.member + 1, agent: 0 };
+        }
+        self.large = None;
+        self.family += 1;
+    }
+
+    /// Takes from what waits, up to a piece.
+    fn send_waiting(&mut self, out: &mut Vec<u8>) {
+        let rest = &self.waiting[self.sent..];
+        let room = PIECE_BYTES.saturating_sub(out.len()).min(rest.len());
+        out.extend_from_slice(&rest[..room]);
+        self.sent += room;
+    }
+}
+
+/// The series that gives a family its name and type.
+fn first<'a>(picture: &'a Picture, family: &Family) -> Option<&'a SeriesDef> {
+    let (layout, slot) = *family.members.first()?;
+    Some(picture.series(layout, slot))
 }
 
 impl Page for FleetPage {
     fn write(&mut self, out: &mut Vec<u8>) -> bool {
-        let Some(family) = self.picture.families.get(self.family) else {
-            self.format.end(out);
-            return false;
-        };
-        let Some((layout, slot)) = family.members.get(self.member).copied() else {
-            (self.family, self.member) = (self.family + 1, 0);
-            return true;
-        };
-        if self.agent == 0 {
-            let series = self.picture.series(layout, slot);
-            if self.member == 0 {
-                self.head(out, series);
-            }
-            self.line.of(series);
-        }
-        let agents = &self.picture.layouts[layout as usize].agents;
-        for values in agents.get(self.agent..).unwrap_or_default() {
-            self.agent += 1;
-            if let Some(value) = values.get(slot) {
-                self.line.write(out, values, value);
-            }
-            if out.len() >= PIECE_BYTES {
-                return true;
+        if self.sent < self.waiting.len() {
+            self.send_waiting(out);
+        } else if let Some(place) = self.large {
+            self.write_large(out, place);
+        } else {
+            match self.picture.families.get(self.family) {
+                Some(family) if family.shown > TOGETHER => {
+                    self.head(out, family);
+                    self.large = Some(Place::default());
+                }
+                Some(_) => self.write_together(),
+                None => {
+                    self.format.end(out);
+                    return false;
+                }
             }
         }
-        (self.member, self.agent) = (self.member + 1, 0);
         true
     }
 }

@@ -62,8 +62,10 @@ impl Values {
 /// All series of one name.
 pub(super) struct Family {
     pub(super) kind: SeriesType,
-    /// Layout and slot; the first one gives the name.
+    /// Layout and slot, rising; the first one gives the name.
     pub(super) members: Vec<(u32, u32)>,
+    /// How many series it shows.
+    pub(super) shown: usize,
 }
 
 const NONE: u32 = u32::MAX;
@@ -147,19 +149,22 @@ impl Picture {
         let mut conflicting = 0;
         for (at, layout) in (0_u32..).zip(&self.layouts) {
             for (slot, (position, _)) in (0_u32..).zip(&layout.chosen) {
-                if !layout.agents.iter().any(|values| values.get(slot).is_some()) {
+                let shown = layout.agents.iter().filter(|values| values.get(slot).is_some()).count();
+                if shown == 0 {
                     continue;
                 }
                 let series = layout.series(*position);
                 let place = *places.entry(&series.name).or_insert_with(|| {
-                    families.push((&series.name, Family { kind: series.kind, members: Vec::new() }));
+                    families
+                        .push((&series.name, Family { kind: series.kind, members: Vec::new(), shown: 0 }));
                     families.len() - 1
                 });
                 let family = &mut families[place].1;
                 if family.kind == series.kind {
                     family.members.push((at, slot));
+                    family.shown += shown;
                 } else {
-                    conflicting += layout.agents.iter().filter(|values| values.get(slot).is_some()).count();
+                    conflicting += shown;
                 }
             }
         }

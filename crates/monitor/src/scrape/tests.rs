@@ -303,6 +303,24 @@ async fn a_large_page_comes_in_pieces_and_nothing_is_lost_between_them() {
 }
 
 #[tokio::test]
+async fn a_family_too_large_to_be_written_with_others_is_whole_and_in_its_place() {
+    let scene = Scene::new().await;
+    let agents = 3;
+    for id in 0..agents {
+        let agent = scene.agent(&format!("agent-{id}"), &[]);
+        let mut all = vec![(series("a", Gauge, &[]), 1.0), (series("z", Gauge, &[]), 2.0)];
+        all.extend((0..3_000).map(|n| (series("large", Gauge, &[("n", &n.to_string())]), f64::from(n))));
+        scene.samples(&agent, &all);
+    }
+    let page = read(&scene, "/metrics/fleet").await;
+    let mut names: Vec<_> = page.samples.iter().map(|s| s.0.as_str()).collect();
+    assert_eq!(names.iter().filter(|name| **name == "large").count(), 9_000);
+    names.dedup();
+    assert_eq!(names, ["a", "large", "z"]);
+    assert_eq!(page.value("large", &[("agent", "agent-2"), ("n", "2999")]), Some(2_999.0));
+}
+
+#[tokio::test]
 async fn scrapes_have_so_many_places_and_give_them_back_when_their_reader_goes() {
     let scene = Scene::new().await;
     let mut open = Vec::new();

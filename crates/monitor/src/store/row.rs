@@ -8,7 +8,7 @@
 //!
 //! An entry (varints, see `row/varint.rs`): flags (1: the run starts with a key report, 2: it holds one, 4: the row
 //! of the key report before it is known), rows back to that row if 4, length of the run, reports − 1, first seq,
-//! last seq − first, row's end − newest time, newest − oldest time, number of layouts, the layouts; then the CRC-32
+//! last seq − first, row's end − newest time, newest − oldest time, layout, number of further layouts, those; then the CRC-32
 //! of the run, four bytes little-endian.
 //!
 //! A report: flags (1 key, 2 another layout than before, 4 a hole in the seqs), the hole, the layout, the time less
@@ -24,7 +24,6 @@ pub(crate) use directory::{Directory, Entry, KeyReport};
 pub(crate) use run::unpack;
 
 use super::ReportRecord;
-use directory::EntryWriter;
 
 /// What is wrong with bytes that come back from the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +36,7 @@ pub(crate) struct Run<'a> {
     /// The interned boot.
     pub(crate) boot: u32,
     /// At least one.
-    pub(crate) reports: Vec<&'a ReportRecord>,
+    pub(crate) reports: &'a [&'a ReportRecord],
     /// Rows back to the one with the boot's last key report; `None` when there is none.
     pub(crate) key_back: Option<u64>,
 }
@@ -52,22 +51,34 @@ pub(crate) struct Row {
     pub(crate) boots: Vec<u8>,
     pub(crate) directory: Vec<u8>,
     pub(crate) body: Vec<u8>,
+    /// What the directory says.
+    pub(crate) entries: Vec<Entry>,
 }
 
 /// Packs runs, which stand in the order of their boots.
 pub(crate) fn pack(runs: &[Run<'_>]) -> Row {
-    let times = || runs.iter().flat_map(|run| &run.reports).map(|report| report.at_ms);
-    let (first_ms, last_ms) = (times().min().unwrap_or(0), times().max().unwrap_or(0));
-    let mut row = Row { first_ms, last_ms, ..Row::default() };
-    let mut entries = EntryWriter::new(last_ms);
+    let reports = || runs.iter().flat_map(|run| run.reports);
+    let bytes = reports().flat_map(|report| &report.blocks).map(|block| block.data.len() + 12).sum::<usize>();
+    let mut row = Row { body: Vec::with_capacity(bytes + 32 * runs.len()), ..Row::default() };
     for run in runs {
         row.boots.extend_from_slice(&run.boot.to_be_bytes());
         let start = row.body.len();
-        let oldest_ms = run::pack(&run.reports, &mut row.body);
-        entries.add(run, oldest_ms, &row.body[start..]);
+        let (first_ms, last_ms) = run::pack(run.reports, &mut row.body);
+        let place = Place { start, bytes: &row.body[start..], first_ms, last_ms };
+        row.entries.push(directory::entry_of(run, &place));
     }
-    row.directory = entries.finish(first_ms, &row.boots);
+    row.first_ms = row.entries.iter().map(|entry| entry.first_ms).min().unwrap_or(0);
+    row.last_ms = row.entries.iter().map(|entry| entry.last_ms).max().unwrap_or(0);
+    row.directory = directory::write(row.first_ms, row.last_ms, &row.boots, &row.entries);
     row
+}
+
+/// Where a packed run lies, and its oldest and newest time.
+struct Place<'a> {
+    start: usize,
+    bytes: &'a [u8],
+    first_ms: i64,
+    last_ms: i64,
 }
 
 #[cfg(test)]

@@ -56,7 +56,8 @@ fn words(uptime: &Uptime) -> String {
 
 #[test]
 fn every_millisecond_of_a_component_is_counted_once() {
-    let table: &[(&str, &[(i64, i64)], &str)] = &[
+    type Line<'a> = (&'a str, &'a [(i64, i64)], &'a str);
+    let table: &[Line<'_>] = &[
         ("", &[], "x100"),
         ("h-50", &[], "h100"),
         ("h0", &[], "h100"),

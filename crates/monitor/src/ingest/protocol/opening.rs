@@ -1,5 +1,6 @@
 //! From Hello to State: who it is, what it defines, how it all stands.
 
+use super::super::backlog::Opened;
 use super::super::identify;
 use super::super::pace::{Acks, Allowance, ClockMap};
 use super::{Ingest, Open, Protocol, refusal};
@@ -70,7 +71,7 @@ impl Protocol {
             submitted: committed,
             backlog: BTreeMap::new(),
             past: Default::default(),
-            state_ms: now.wall_ms,
+            opened: Default::default(),
             must_start: true,
             asked_for_key: false,
         });
@@ -161,7 +162,10 @@ impl Open {
         let set = self.set.components();
         let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
         ingest.outlet.publish(&effects);
-        (self.last_seq, self.state_ms) = (state.as_of, now.wall_ms);
+        if !self.live {
+            self.opened = Opened { as_of: state.as_of, at_ms: now.wall_ms };
+        }
+        self.last_seq = state.as_of;
         self.live = true;
         Ok(())
     }

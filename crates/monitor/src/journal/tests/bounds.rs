@@ -95,7 +95,7 @@ async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
     assert_eq!(bench.journal.mark(AGENT, boot(0)), 5, "one that is followed stays");
     assert_eq!(bench.journal.mark(AGENT, boot(1)), 0);
     let known = bench.journal.0.state.lock().progress[&AGENT].len();
-    assert!(known <= 300 && known >= BOOTS_AT_MOST, "{known}");
+    assert!((BOOTS_AT_MOST..=300).contains(&known), "{known}");
     bench.journal.effects(&Effects { forgotten: vec![AGENT], ..Effects::default() });
     bench.pass(300).await;
     assert!(bench.journal.0.state.lock().progress.is_empty());

@@ -2,7 +2,7 @@
 //! the reports themselves.
 
 use super::varint::{Cursor, put};
-use super::{Damaged, Run};
+use super::{Damaged, Place, Run};
 use crate::store::LayoutKey;
 
 const VERSION: u8 = 1;
@@ -37,53 +37,77 @@ pub(crate) struct Entry {
     pub(crate) key: KeyReport,
     /// A key report is among them.
     pub(crate) holds_key: bool,
-    pub(crate) layouts: Vec<LayoutKey>,
+    /// The first report's layout, and the others that the run has.
+    pub(crate) layout: LayoutKey,
+    pub(crate) more_layouts: Vec<LayoutKey>,
     pub(crate) checksum: u32,
 }
 
-/// Writes entries one by one.
-pub(super) struct EntryWriter {
-    out: Vec<u8>,
-    row_last_ms: i64,
+impl Entry {
+    /// Every layout of the run.
+    pub(crate) fn layouts(&self) -> impl Iterator<Item = LayoutKey> {
+        std::iter::once(self.layout).chain(self.more_layouts.iter().copied())
+    }
 }
 
-impl EntryWriter {
-    pub(super) fn new(row_last_ms: i64) -> Self {
-        Self { out: vec![VERSION], row_last_ms }
+/// Describes a packed run.
+pub(super) fn entry_of(run: &Run<'_>, place: &Place<'_>) -> Entry {
+    let first = run.reports.first().expect("a run has a report");
+    let last = run.reports.last().expect("a run has a report");
+    let mut more_layouts = Vec::new();
+    for report in run.reports {
+        if report.layout != first.layout && !more_layouts.contains(&report.layout) {
+            more_layouts.push(report.layout);
+        }
     }
+    Entry {
+        boot: run.boot,
+        start: place.start,
+        length: place.bytes.len(),
+        reports: run.reports.len(),
+        first_seq: first.seq,
+        last_seq: last.seq,
+        first_ms: place.first_ms,
+        last_ms: place.last_ms,
+        key: match run.key_back {
+            _ if first.key => KeyReport::First,
+            Some(rows) => KeyReport::Back(rows),
+            None => KeyReport::Nowhere,
+        },
+        holds_key: run.reports.iter().any(|r| r.key),
+        layout: first.layout,
+        more_layouts,
+        checksum: crc32fast::hash(place.bytes),
+    }
+}
 
-    pub(super) fn add(&mut self, run: &Run<'_>, oldest_ms: i64, packed: &[u8]) {
-        let out = &mut self.out;
-        let [first, .., last] = [run.reports.first(), run.reports.last()];
-        let (first, last) = (first.expect("a run has a report"), last.expect("a run has a report"));
-        let back = run.key_back.filter(|_| !first.key);
-        let newest_ms = run.reports.iter().map(|r| r.at_ms).max().unwrap_or(oldest_ms);
+/// Writes the directory of a row.
+pub(super) fn write(first_ms: i64, last_ms: i64, boots: &[u8], entries: &[Entry]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(8 + entries.len() * 24);
+    out.push(VERSION);
+    for entry in entries {
         let flag = |is: bool, bit: u8| if is { bit } else { 0 };
+        let back = if let KeyReport::Back(rows) = entry.key { Some(rows) } else { None };
         out.push(
-            flag(first.key, STARTS_WITH_KEY)
-                | flag(run.reports.iter().any(|r| r.key), HOLDS_KEY)
+            flag(entry.key == KeyReport::First, STARTS_WITH_KEY)
+                | flag(entry.holds_key, HOLDS_KEY)
                 | flag(back.is_some(), KEY_IS_BACK),
         );
-        back.into_iter().for_each(|rows| put(rows, out));
-        put(packed.len() as u64, out);
-        put(run.reports.len() as u64 - 1, out);
-        put(first.seq, out);
-        put(last.seq.saturating_sub(first.seq), out);
-        put(self.row_last_ms.abs_diff(newest_ms), out);
-        put(newest_ms.abs_diff(oldest_ms), out);
-        let mut layouts: Vec<u32> = run.reports.iter().map(|r| r.layout.0).collect();
-        layouts.sort_unstable();
-        layouts.dedup();
-        put(layouts.len() as u64, out);
-        layouts.into_iter().for_each(|layout| put(u64::from(layout), out));
-        out.extend_from_slice(&crc32fast::hash(packed).to_le_bytes());
+        back.into_iter().for_each(|rows| put(rows, &mut out));
+        put(entry.length as u64, &mut out);
+        put(entry.reports as u64 - 1, &mut out);
+        put(entry.first_seq, &mut out);
+        put(entry.last_seq.saturating_sub(entry.first_seq), &mut out);
+        put(last_ms.abs_diff(entry.last_ms), &mut out);
+        put(entry.last_ms.abs_diff(entry.first_ms), &mut out);
+        put(u64::from(entry.layout.0), &mut out);
+        put(entry.more_layouts.len() as u64, &mut out);
+        entry.more_layouts.iter().for_each(|layout| put(u64::from(layout.0), &mut out));
+        out.extend_from_slice(&entry.checksum.to_le_bytes());
     }
-
-    pub(super) fn finish(mut self, first_ms: i64, boots: &[u8]) -> Vec<u8> {
-        let sum = checksum(first_ms, self.row_last_ms, boots, &self.out);
-        self.out.extend_from_slice(&sum.to_le_bytes());
-        self.out
-    }
+    let sum = checksum(first_ms, last_ms, boots, &out);
+    out.extend_from_slice(&sum.to_le_bytes());
+    out
 }
 
 fn checksum(first_ms: i64, last_ms: i64, boots: &[u8], entries: &[u8]) -> u32 {
@@ -146,8 +170,9 @@ fn entry(boot: u32, start: usize, row_last_ms: i64, cursor: &mut Cursor<'_>) -> 
     let last_seq = first_seq.saturating_add(cursor.number()?);
     let last_ms = row_last_ms.saturating_sub_unsigned(cursor.number()?);
     let first_ms = last_ms.saturating_sub_unsigned(cursor.number()?);
-    let count = cursor.small::<usize>()?.min(cursor.left());
-    let layouts = (0..count).map(|_| cursor.small().map(LayoutKey)).collect::<Result<_, _>>()?;
+    let layout = LayoutKey(cursor.small()?);
+    let more = cursor.small::<usize>()?.min(cursor.left());
+    let more_layouts = (0..more).map(|_| cursor.small().map(LayoutKey)).collect::<Result<_, _>>()?;
     let checksum = cursor.take(4)?.try_into().map_err(|_| Damaged("it ends too early"))?;
     let holds_key = flags & HOLDS_KEY != 0;
     let checksum = u32::from_le_bytes(checksum);
@@ -162,7 +187,8 @@ fn entry(boot: u32, start: usize, row_last_ms: i64, cursor: &mut Cursor<'_>) -> 
         last_ms,
         key,
         holds_key,
-        layouts,
+        layout,
+        more_layouts,
         checksum,
     })
 }

@@ -10,9 +10,10 @@ const KEY: u8 = 1;
 const OTHER_LAYOUT: u8 = 2;
 const HOLE: u8 = 4;
 
-/// Appends the reports of one boot; tells the oldest time.
-pub(super) fn pack(reports: &[&ReportRecord], out: &mut Vec<u8>) -> i64 {
+/// Appends the reports of one boot; tells the oldest and the newest time.
+pub(super) fn pack(reports: &[&ReportRecord], out: &mut Vec<u8>) -> (i64, i64) {
     let oldest_ms = reports.iter().map(|r| r.at_ms).min().unwrap_or(0);
+    let newest_ms = reports.iter().map(|r| r.at_ms).max().unwrap_or(0);
     let (mut at_ms, mut seq, mut layout) = (oldest_ms, None, None);
     for report in reports {
         let hole = seq.map_or(0, |before: u64| report.seq.wrapping_sub(before).wrapping_sub(1));
@@ -35,7 +36,7 @@ pub(super) fn pack(reports: &[&ReportRecord], out: &mut Vec<u8>) -> i64 {
         }
         (at_ms, seq, layout) = (report.at_ms, Some(report.seq), Some(report.layout));
     }
-    oldest_ms
+    (oldest_ms, newest_ms)
 }
 
 /// Reads the run of an entry; `bytes` are exactly the run. The blocks share its memory.

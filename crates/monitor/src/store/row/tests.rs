@@ -53,24 +53,23 @@ fn sample() -> Row {
         blocks: vec![BlockRecord { source: 1, before_ms: 10, data: vec![seq as u8; 9].into() }],
     };
     let (first, second) = ([one(1, true), one(2, false)], [one(7, false), one(9, true)]);
+    let (first, second): (Vec<_>, Vec<_>) = (first.iter().collect(), second.iter().collect());
     let run = |boot, reports, key_back| Run { boot, reports, key_back };
-    pack(&[
-        run(3, first.iter().collect(), Some(5)),
-        run(300, second.iter().collect(), Some(6)),
-        run(70_000, second[..1].iter().collect(), None),
-    ])
+    pack(&[run(3, &first, Some(5)), run(300, &second, Some(6)), run(70_000, &second[..1], None)])
 }
 
 proptest! {
     #[test]
     fn any_reports_come_back(all in prop::collection::vec(reports(), 1..5), back in any::<Option<u64>>()) {
-        let runs: Vec<Run<'_>> = all
+        let borrowed: Vec<Vec<&ReportRecord>> = all.iter().map(|reports| reports.iter().collect()).collect();
+        let runs: Vec<Run<'_>> = borrowed
             .iter()
             .enumerate()
-            .map(|(n, reports)| Run { boot: n as u32 * 1_000, reports: reports.iter().collect(), key_back: back })
+            .map(|(n, reports)| Run { boot: n as u32 * 1_000, reports, key_back: back })
             .collect();
         let row = pack(&runs);
         let directory = read(&row).unwrap();
+        prop_assert_eq!(&directory.entries, &row.entries);
         for (entry, reports) in directory.entries.iter().zip(&all) {
             prop_assert_eq!(&run_of(&row, entry.boot).unwrap(), reports);
             prop_assert_eq!(entry.first_seq, reports[0].seq);
@@ -108,7 +107,9 @@ proptest! {
                 let mut entry = entry.clone();
                 let bytes: Bytes = boots.clone().into();
                 (entry.length, entry.checksum) = (bytes.len(), crc32fast::hash(&bytes));
-                let _ = unpack(&entry, AGENT, BOOT, bytes);
+                if let Ok(reports) = unpack(&entry, AGENT, BOOT, bytes) {
+                    prop_assert_eq!(reports.len(), entry.reports);
+                }
             }
         }
     }
@@ -158,8 +159,9 @@ fn a_row_costs_about_thirty_bytes_more_than_its_blocks() {
             blocks: vec![BlockRecord { source: 1, before_ms: 3, data: vec![1; 170].into() }],
         })
         .collect();
-    let one = |(n, report)| Run { boot: n as u32, reports: vec![report], key_back: Some(40) };
-    let row = pack(&reports.iter().enumerate().map(one).collect::<Vec<_>>());
+    let reports: Vec<&ReportRecord> = reports.iter().collect();
+    let one = |(n, reports)| Run { boot: n as u32, reports, key_back: Some(40) };
+    let row = pack(&reports.chunks(1).enumerate().map(one).collect::<Vec<_>>());
     let bytes = row.boots.len() + row.directory.len() + row.body.len();
     assert!(bytes < 1_000 * (170 + 32), "{bytes}");
 }

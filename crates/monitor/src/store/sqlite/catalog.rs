@@ -5,7 +5,8 @@ use crate::store::marks::{Mark, Marks};
 use crate::store::row::Entry;
 use crate::store::{AgentKey, Layout, LayoutKey};
 use farol_wire::Boot;
-use std::collections::{BTreeMap, HashMap};
+use foldhash::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A boot with its mark.
@@ -59,8 +60,8 @@ impl Catalog {
                 mark.key_row = Some(row);
             }
         }
-        for layout in &entry.layouts {
-            if let Some(known) = self.layouts.get_mut(layout) {
+        for layout in entry.layouts() {
+            if let Some(known) = self.layouts.get_mut(&layout) {
                 known.used_row = known.used_row.max(row);
             }
         }

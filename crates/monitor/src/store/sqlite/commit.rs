@@ -24,7 +24,9 @@ SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)";
 const ADD_LAYOUT: &str = "INSERT OR REPLACE INTO layouts (key, define) VALUES (?1, ?2)";
 
 const ADD_ROW: &str = "
-INSERT INTO journal (id, committed_ms, first_ms, last_ms, boots, directory, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+INSERT INTO journal (id, committed_ms, first_ms, last_ms, boots, directory) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+
+const ADD_BODY: &str = "INSERT INTO journal_bodies (id, body) VALUES (?1, ?2)";
 
 const FORGET: &str = "
 UPDATE agents SET forgotten_ms = ?2 WHERE key IN (SELECT value FROM json_each(?1))";
@@ -61,7 +63,7 @@ impl SqliteStore {
             catalog.add_layout(layout, number);
         }
         if let Some(row) = &packed.row {
-            journal::count(&mut catalog, row, number);
+            row.entries.iter().for_each(|entry| catalog.advance(entry, number));
             writer.last_row = number;
         }
         writer.upkeep.wrote(bytes);
@@ -108,7 +110,9 @@ async fn write_all(
     }
     if let Some(row) = &mut packed.row {
         let add = sqlx::query(ADD_ROW).bind(number).bind(now_ms).bind(row.first_ms).bind(row.last_ms);
-        let add = add.bind(row.boots.clone()).bind(row.directory.clone()).bind(std::mem::take(&mut row.body));
+        let add = add.bind(std::mem::take(&mut row.boots)).bind(std::mem::take(&mut row.directory));
+        add.execute(&mut *connection).await?;
+        let add = sqlx::query(ADD_BODY).bind(number).bind(std::mem::take(&mut row.body));
         add.execute(&mut *connection).await?;
     }
     statuses::write(connection, group).await?;
@@ -149,9 +153,9 @@ impl Writer {
     }
 
     /// Commits, or rolls back after an error.
-    pub(super) async fn end(&mut self, result: Result<(), sqlx::Error>) -> Result<(), sqlx::Error> {
+    pub(super) async fn end<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         let result = match result {
-            Ok(()) => self.connection.execute("COMMIT").await.map(|_| ()),
+            Ok(value) => self.connection.execute("COMMIT").await.map(|_| value),
             Err(error) => Err(error),
         };
         if result.is_err() {

@@ -1,10 +1,10 @@
 //! A group's reports as one journal row. Decides which boots are new and in what order runs stand.
 
 use super::catalog::Catalog;
-use crate::store::row::{self, Directory, Row, Run};
+use crate::store::row::{self, Row, Run};
 use crate::store::{AgentKey, Group, ReportRecord};
 use farol_wire::Boot;
-use std::collections::HashMap;
+use foldhash::{HashMap, HashMapExt};
 
 /// What the reports of a group add.
 pub(super) struct Packed {
@@ -32,24 +32,17 @@ pub(super) fn pack(catalog: &Catalog, group: &Group, number: i64, last_boot: u32
     }
     keyed.sort_by_key(|(boot, report)| (*boot, report.seq));
     keyed.dedup_by_key(|(boot, report)| (*boot, report.seq));
-    let runs: Vec<Run<'_>> = keyed
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|chunk| {
-            let boot = chunk[0].0;
+    let (boots, reports): (Vec<u32>, Vec<&ReportRecord>) = keyed.into_iter().unzip();
+    let mut start = 0;
+    let runs: Vec<Run<'_>> = boots
+        .chunk_by(|a, b| a == b)
+        .map(|same| {
+            let (boot, reports) = (same[0], &reports[start..start + same.len()]);
+            start += same.len();
             let key_row = catalog.starts.get(&boot).and_then(|start| start.mark.key_row);
-            let key_back = key_row.map(|row| number.abs_diff(row));
-            Run { boot, reports: chunk.iter().map(|(_, report)| *report).collect(), key_back }
+            Run { boot, reports, key_back: key_row.map(|row| number.abs_diff(row)) }
         })
         .collect();
     let row = (!runs.is_empty()).then(|| row::pack(&runs));
     Packed { new_boots, row }
-}
-
-/// Counts a committed row in the catalog.
-pub(super) fn count(catalog: &mut Catalog, row: &Row, number: i64) {
-    let directory = Directory::read(row.first_ms, row.last_ms, &row.boots, &row.directory)
-        .expect("what was packed a moment ago can be read");
-    for entry in &directory.entries {
-        catalog.advance(entry, number);
-    }
 }

@@ -152,7 +152,7 @@ impl Loader<'_> {
             .map_err(|e| self.judge(&e))?;
         let mut used: HashMap<LayoutKey, i64> = marks.layouts.iter().copied().collect();
         for (row, entry) in tail.iter().flat_map(|(row, d)| d.entries.iter().map(move |e| (*row, e))) {
-            used.extend(entry.layouts.iter().map(|layout| (*layout, row)));
+            used.extend(entry.layouts().map(|layout| (layout, row)));
         }
         let rows: Vec<(u32, Vec<u8>)> = sqlx::query_as("SELECT key, define FROM layouts ORDER BY key")
             .fetch_all(&mut *self.connection)

@@ -7,30 +7,37 @@ use crate::store::row::{self, Directory, Entry, KeyReport};
 use crate::store::{AgentKey, KnownAgent, Layout, LayoutKey, StoreError, StoredReport, Visit};
 use bytes::Bytes;
 use farol_wire::Boot;
+use foldhash::{HashMap, HashMapExt, HashSet};
 use futures::TryStreamExt;
-use std::collections::{HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-/// `?1`: the boots as a list of hexadecimal keys, null for all. A key may seem to stand across two others: the
-/// directory tells.
+/// `?3`: look at every row; else `?4` to `?7` are boots to look for. A boot may seem to stand across two
+/// others: the directory tells.
 const FIND: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal
-WHERE last_ms >= ?2 AND first_ms <= ?3
-  AND (?1 IS NULL OR EXISTS (SELECT 1 FROM json_each(?1) b WHERE instr(boots, unhex(b.value))))
+WHERE last_ms >= ?1 AND first_ms <= ?2 AND (?3
+  OR instr(boots, ?4) OR instr(boots, ?5) OR instr(boots, ?6) OR instr(boots, ?7))
 ORDER BY id";
 
 /// So many boots are looked for by the database; of more, most rows have some.
-const FEW_BOOTS: usize = 16;
+const FEW_BOOTS: usize = 4;
 
 /// The rows of one boot between its key report's and the first one found.
 const FIND_BEFORE: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal
-WHERE id >= ?2 AND id < ?3 AND instr(boots, unhex(?1)) ORDER BY id";
+WHERE id >= ?2 AND id < ?3 AND instr(boots, ?1) ORDER BY id";
 
-const RUNS: &str = "
-SELECT j.id, substr(j.body, (r.value ->> 1) + 1, r.value ->> 2)
-FROM json_each(?1) r CROSS JOIN journal j ON j.id = r.value ->> 0";
+/// Of each row so many bytes from there.
+const BODIES: &str = "
+SELECT b.id, substr(b.body, (w.value ->> 1) + 1, w.value ->> 2)
+FROM json_each(?1) w CROSS JOIN journal_bodies b ON b.id = w.value ->> 0";
+
+/// Runs that one question may find; each is a place in memory.
+const RUNS_AT_MOST: usize = 500_000;
+/// Bytes of runs that are read at once.
+const BATCH_BYTES: usize = 16 << 20;
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM agents ORDER BY key";
 
@@ -58,15 +65,15 @@ impl SqliteStore {
             (catalog.boots_of(agents), layouts_of(&catalog))
         };
         let mut found = self.find(&boots, from_ms, to_ms).await?;
+        let mut reader = Reader { store: self, layouts, to_ms, batch: Vec::new(), bytes: 0 };
         for (agent, boot, key) in boots {
             let Some(runs) = found.remove(&key) else { continue };
             let runs = self.with_key_report(key, runs).await?;
-            let whose = Whose { agent, boot, layouts: &layouts };
-            if self.visit_runs(&whose, &runs, (from_ms, to_ms), &mut *visit).await?.is_break() {
-                break;
+            if reader.add(agent, boot, runs, &mut *visit).await?.is_break() {
+                return Ok(());
             }
         }
-        Ok(())
+        reader.show(visit).await.map(|_| ())
     }
 
     /// The runs of these boots that have a report in this time, by boot.
@@ -77,17 +84,27 @@ impl SqliteStore {
         to_ms: i64,
     ) -> Result<HashMap<u32, Vec<Found>>, StoreError> {
         let keys: HashSet<u32> = boots.iter().map(|(_, _, key)| *key).collect();
-        let few = (keys.len() <= FEW_BOOTS)
-            .then(|| serde_json::Value::from_iter(keys.iter().map(|key| format!("{key:08x}"))).to_string());
-        let mut rows =
-            sqlx::query_as::<_, DirectoryRow>(FIND).bind(few).bind(from_ms).bind(to_ms).fetch(&self.readers);
+        let all = keys.len() > FEW_BOOTS;
+        let mut few = keys.iter().filter(|_| !all).map(|key| key.to_be_bytes().to_vec());
+        let mut question = sqlx::query_as::<_, DirectoryRow>(FIND).bind(from_ms).bind(to_ms).bind(all);
+        for _ in 0..FEW_BOOTS {
+            question = question.bind(few.next());
+        }
+        let mut rows = question.fetch(&self.readers);
         let mut found: HashMap<u32, Vec<Found>> = HashMap::new();
+        let mut count = 0;
         while let Some(row) = rows.try_next().await.map_err(|e| self.judge(&e))? {
             let Some((id, directory)) = self.directory(&row) else { continue };
             for entry in directory.entries {
                 if keys.contains(&entry.boot) && entry.last_ms >= from_ms && entry.first_ms <= to_ms {
                     found.entry(entry.boot).or_default().push((id, entry));
+                    count += 1;
                 }
+            }
+            if count > RUNS_AT_MOST {
+                return Err(StoreError::TooMuch(format!(
+                    "more than {RUNS_AT_MOST} reports lie in this time; ask for a shorter one, or for one agent"
+                )));
             }
         }
         Ok(found)
@@ -112,7 +129,7 @@ impl SqliteStore {
         };
         let key_row = first_row.saturating_sub_unsigned(back);
         let rows: Vec<DirectoryRow> = sqlx::query_as(FIND_BEFORE)
-            .bind(format!("{boot:08x}"))
+            .bind(boot.to_be_bytes().to_vec())
             .bind(key_row)
             .bind(first_row)
             .fetch_all(&self.readers)
@@ -124,55 +141,114 @@ impl SqliteStore {
         all.append(&mut runs);
         Ok(all)
     }
+}
 
-    /// Reads the runs and shows their reports from a key report on.
-    async fn visit_runs(
-        &self,
-        whose: &Whose<'_>,
-        runs: &[Found],
-        time: (i64, i64),
+/// Reads runs in batches of some megabytes, so that a row with many boots is read once for all of them.
+struct Reader<'a> {
+    store: &'a SqliteStore,
+    layouts: HashMap<LayoutKey, Arc<Layout>>,
+    to_ms: i64,
+    /// Boots whose runs are to be read, in the order in which they are shown.
+    batch: Vec<Wanted>,
+    bytes: usize,
+}
+
+/// The runs of a boot.
+struct Wanted {
+    agent: AgentKey,
+    boot: Boot,
+    runs: Vec<Found>,
+}
+
+/// The bytes of the runs: by row and by place in it.
+type Read = HashMap<(i64, usize), Bytes>;
+
+impl Reader<'_> {
+    async fn add(
+        &mut self,
+        agent: AgentKey,
+        boot: Boot,
+        runs: Vec<Found>,
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        let wanted = runs.iter().map(|(row, entry)| serde_json::json!([row, entry.start, entry.length]));
-        let wanted = serde_json::Value::from_iter(wanted).to_string();
-        let mut bodies = sqlx::query_as::<_, (i64, Vec<u8>)>(RUNS).bind(wanted).fetch(&self.readers);
+        self.bytes += runs.iter().map(|(_, entry)| entry.length).sum::<usize>();
+        self.batch.push(Wanted { agent, boot, runs });
+        if self.bytes < BATCH_BYTES { Ok(ControlFlow::Continue(())) } else { self.show(visit).await }
+    }
+
+    /// Reads the batch and shows its reports.
+    async fn show(&mut self, visit: Visit<'_>) -> Result<ControlFlow<()>, StoreError> {
+        let batch = std::mem::take(&mut self.batch);
+        self.bytes = 0;
+        let read = self.read(&batch).await?;
+        for wanted in &batch {
+            if self.show_boot(wanted, &read, &mut *visit).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    async fn read(&self, batch: &[Wanted]) -> Result<Read, StoreError> {
+        let mut spans: BTreeMap<i64, Vec<(usize, usize)>> = BTreeMap::new();
+        for (row, entry) in batch.iter().flat_map(|wanted| &wanted.runs) {
+            spans.entry(*row).or_default().push((entry.start, entry.length));
+        }
+        let question = spans.iter().map(|(row, runs)| {
+            let (start, end) = span(runs);
+            serde_json::json!([row, start, end - start])
+        });
+        let question = serde_json::Value::from_iter(question).to_string();
+        let mut rows = sqlx::query_as::<_, (i64, Vec<u8>)>(BODIES).bind(question).fetch(&self.store.readers);
+        let mut read = Read::new();
+        while let Some((row, bytes)) = rows.try_next().await.map_err(|e| self.store.judge(&e))? {
+            let Some(runs) = spans.get(&row) else { continue };
+            let (first, _) = span(runs);
+            for (start, length) in runs {
+                let run = bytes.get(start - first..).and_then(|from| from.get(..*length));
+                read.insert((row, *start), run.map(Bytes::copy_from_slice).unwrap_or_default());
+            }
+        }
+        Ok(read)
+    }
+
+    /// Shows a boot's reports from a key report on.
+    fn show_boot(&self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
         let mut decodable = false;
         let mut last_seq = 0;
-        // The rows come in the order asked for; one that was deleted meanwhile is missing.
-        let mut expected = runs.iter();
-        while let Some((row, bytes)) = bodies.try_next().await.map_err(|e| self.judge(&e))? {
-            let Some((_, entry)) = expected.by_ref().find(|(id, _)| *id == row) else { break };
-            let reports = match row::unpack(entry, whose.agent, whose.boot, Bytes::from(bytes)) {
+        for (row, entry) in &wanted.runs {
+            // One that was deleted meanwhile is missing, and what came after needs a key report.
+            let Some(bytes) = read.get(&(*row, entry.start)) else {
+                decodable = false;
+                continue;
+            };
+            let reports = match row::unpack(entry, wanted.agent, wanted.boot, bytes.clone()) {
                 Ok(reports) => reports,
                 Err(why) => {
-                    tracing::error!(store.path = %self.path.display(), journal.row = row, %why, "reports are damaged");
+                    tracing::error!(store.path = %self.store.path.display(), journal.row = row, %why, "reports are damaged");
                     decodable = false;
                     continue;
                 }
             };
             for report in reports {
                 decodable |= report.key;
-                let layout = whose.layouts.get(&report.layout).filter(|_| decodable && report.seq > last_seq);
+                let layout = self.layouts.get(&report.layout).filter(|_| decodable && report.seq > last_seq);
                 last_seq = last_seq.max(report.seq);
-                let Some(layout) = layout else { continue };
-                if report.at_ms > time.1 {
-                    continue;
-                }
-                let stored = StoredReport { report, layout: Arc::clone(layout) };
-                if visit(stored).is_break() {
-                    return Ok(ControlFlow::Break(()));
+                if let Some(layout) = layout
+                    && report.at_ms <= self.to_ms
+                {
+                    visit(StoredReport { report, layout: Arc::clone(layout) })?;
                 }
             }
         }
-        Ok(ControlFlow::Continue(()))
+        ControlFlow::Continue(())
     }
 }
 
-/// Whose reports are read, and what they were made with.
-struct Whose<'a> {
-    agent: AgentKey,
-    boot: Boot,
-    layouts: &'a HashMap<LayoutKey, Arc<Layout>>,
+/// From the first run's start to the last one's end.
+fn span(runs: &[(usize, usize)]) -> (usize, usize) {
+    let start = runs.iter().map(|(start, _)| *start).min().unwrap_or(0);
+    (start, runs.iter().map(|(start, length)| start.saturating_add(*length)).max().unwrap_or(start))
 }
 
 fn layouts_of(catalog: &Catalog) -> HashMap<LayoutKey, Arc<Layout>> {

@@ -22,7 +22,7 @@ CROSS JOIN component_names n
   ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
 CROSS JOIN status_changes s ON s.name = n.key
   AND s.at_ms = (SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms <= c.value ->> 4)
-WHERE s.stale";
+WHERE s.stale AND c.value ->> 5";
 
 const DELETE_STALE: &str = "
 DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
@@ -30,7 +30,7 @@ DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
   CROSS JOIN component_names n
     ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
   CROSS JOIN status_changes s
-    ON s.name = n.key AND s.at_ms >= c.value ->> 3 AND s.at_ms < c.value ->> 4)";
+    ON s.name = n.key AND s.at_ms >= c.value ->> 3 AND s.at_ms < (c.value ->> 4) + 1 - (c.value ->> 5))";
 
 /// A covered time that begins in staleness begins with what was told last before it.
 const RESTORE_TOLD: &str = "
@@ -83,11 +83,9 @@ pub(super) async fn write(connection: &mut SqliteConnection, group: &Group) -> R
     let names: BTreeSet<&ComponentKey> =
         group.changes.iter().map(|c| &c.key).chain(group.components.iter().map(|c| &c.key)).collect();
     let names = names.into_iter().map(|k| json!([k.agent, k.service, k.component]));
-    let covered = group
-        .covered
-        .iter()
-        .filter(|c| c.to_ms > c.from_ms)
-        .map(|c| json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms]));
+    let covered = group.covered.iter().filter(|c| c.to_ms > c.from_ms).map(|c| {
+        json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms, c.stale_after as u8])
+    });
     let changes = group.changes.iter().map(|c| {
         let (key, status) = (&c.key, c.status.map(|s| s as u8));
         json!([

@@ -217,12 +217,18 @@ async fn a_damaged_file_is_told_and_what_to_do() {
             Err(other) => panic!("page {page}: {other}"),
             // A page of the journal: found when it is read.
             Ok(store) => {
-                let mut visit = |_| ControlFlow::Continue(());
-                let _ = store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await;
+                let mut seen = 0;
+                let mut visit = |stored: StoredReport| {
+                    seen += 1;
+                    assert_eq!(stored.report, report(stored.report.seq, 3_000));
+                    ControlFlow::Continue(())
+                };
+                let read = store.reports(&[AgentKey(1)], i64::MIN, i64::MAX, &mut visit).await;
+                assert!(read.is_err() || seen <= 19, "page {page}");
             }
         }
         for name in ["farol.db-wal", "farol.db-shm"] {
-            let _ = std::fs::remove_file(path.with_file_name(name));
+            std::fs::remove_file(path.with_file_name(name)).ok();
         }
     }
     assert!(told >= 10, "{told} of {pages} damaged pages were told at open");
@@ -266,7 +272,7 @@ async fn damage_in_one_run_costs_the_reports_until_the_next_key_report() {
     }
     store.close().await.unwrap();
     let mut raw = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    raw.execute("UPDATE journal SET body = zeroblob(length(body)) WHERE id = 2").await.unwrap();
+    raw.execute("UPDATE journal_bodies SET body = zeroblob(length(body)) WHERE id = 2").await.unwrap();
     raw.execute("UPDATE journal SET directory = zeroblob(length(directory)) WHERE id = 7").await.unwrap();
     raw.close().await.unwrap();
     let store = open(&path).await.unwrap();
@@ -317,6 +323,27 @@ async fn the_log_before_the_file_stays_small() {
     }
     let wal = std::fs::metadata(path.with_file_name("farol.db-wal")).unwrap().len();
     assert!(wal < 10 << 20, "{wal} bytes of log after 50 MB");
+}
+
+#[tokio::test]
+async fn what_is_larger_than_a_batch_of_reading_comes_whole_and_in_order() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..=8 {
+        // Four megabytes of each of eight agents.
+        let of = |agent: u32| ReportRecord { agent: AgentKey(agent), ..report(seq, 1 << 19) };
+        store.commit(&group((1..=8).map(of).collect())).await.unwrap();
+    }
+    let mut seen = Vec::new();
+    let mut visit = |stored: StoredReport| {
+        assert_eq!(stored.report.blocks[0].data.len(), 1 << 19);
+        seen.push((stored.report.agent.0, stored.report.seq));
+        ControlFlow::Continue(())
+    };
+    let agents: Vec<AgentKey> = (1..=8).rev().map(AgentKey).collect();
+    store.reports(&agents, 0, i64::MAX, &mut visit).await.unwrap();
+    let expected: Vec<_> = (1..=8).rev().flat_map(|agent| (1..=8).map(move |seq| (agent, seq))).collect();
+    assert_eq!(seen, expected);
 }
 
 #[test]

@@ -52,6 +52,9 @@ impl Upkeep {
 const DELETE_ROWS: &str = "
 DELETE FROM journal WHERE committed_ms < ?1 AND id < (SELECT min(id) FROM journal) + ?2";
 
+const DELETE_BODIES: &str = "
+DELETE FROM journal_bodies WHERE id < coalesce((SELECT min(id) FROM journal), 9223372036854775807)";
+
 /// Boots of which the journal holds nothing any more, current ones left out.
 const DELETE_BOOTS: &str = "
 DELETE FROM boots WHERE key IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (
@@ -110,15 +113,22 @@ impl SqliteStore {
         let (row, body) = (writer.last_row, self.catalog.read().marks().write());
         writer.begin().await?;
         let saved = sqlx::query(SAVE_MARKS).bind(row).bind(body).execute(&mut writer.connection).await;
-        writer.end(saved.map(|_| ())).await?;
+        writer.end(saved).await?;
         writer.upkeep.marked_row = row;
         Ok(())
     }
 
     /// Deletes the oldest rows, and with the last of them the boots and agents that nothing speaks of any more.
     async fn shorten_journal(&self, writer: &mut Writer, now_ms: i64) -> Result<(), sqlx::Error> {
-        let delete = sqlx::query(DELETE_ROWS).bind(now_ms - JOURNAL_KEPT_MS).bind(ROWS_A_STEP);
-        let deleted = delete.execute(&mut writer.connection).await?.rows_affected();
+        writer.begin().await?;
+        let rows = async {
+            let rows = sqlx::query(DELETE_ROWS).bind(now_ms - JOURNAL_KEPT_MS).bind(ROWS_A_STEP);
+            let deleted = rows.execute(&mut writer.connection).await?.rows_affected();
+            writer.connection.execute(DELETE_BODIES).await?;
+            Ok(deleted)
+        };
+        let rows = rows.await;
+        let deleted = writer.end(rows).await?;
         writer.upkeep.wrote(deleted as usize * 4_096);
         if deleted > 0 {
             return Ok(());
@@ -139,11 +149,8 @@ impl SqliteStore {
             writer.connection.execute(DELETE_AGENTS).await?;
             Ok(gone)
         };
-        let (gone, result) = match gone.await {
-            Ok(gone) => (gone, Ok(())),
-            Err(error) => (Vec::new(), Err(error)),
-        };
-        writer.end(result).await?;
+        let gone = gone.await;
+        let gone = writer.end(gone).await?;
         let mut catalog = self.catalog.write();
         gone.into_iter().for_each(|key| catalog.remove_boot(key));
         Ok(())
@@ -189,14 +196,9 @@ impl Writer {
                 .await?;
             Ok((changed + names.rows_affected(), last))
         };
-        let (result, last) = match result.await {
-            Ok((deleted, last)) => {
-                self.upkeep.wrote(deleted as usize * 64);
-                (Ok(()), last)
-            }
-            Err(error) => (Err(error), None),
-        };
-        self.end(result).await?;
+        let result = result.await;
+        let (deleted, last) = self.end(result).await?;
+        self.upkeep.wrote(deleted as usize * 64);
         self.upkeep.component = until;
         if last.is_none_or(|last| until >= last) {
             self.upkeep.component = 0;
