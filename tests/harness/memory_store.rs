@@ -79,7 +79,9 @@ impl Store for MemoryStore {
     fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
         async move {
             self.takes()?;
-            self.kept.lock().tidy(now_ms);
+            let mut kept = self.kept.lock();
+            kept.tidy(now_ms);
+            kept.last_commit_ms = Some(now_ms);
             Ok(false)
         }
         .boxed()
@@ -141,6 +143,7 @@ impl Store for MemoryStore {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
+            self.kept.lock().last_commit_ms = Some(jiff::Timestamp::now().as_millisecond());
             Ok(())
         }
         .boxed()

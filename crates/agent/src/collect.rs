@@ -1,7 +1,7 @@
 //! The figures of this machine, read from the kernel at every tick. Decides which figures there are and what they
 //! are called; not when they are read, nor what becomes of them.
 //!
-//! Everything here is read by hand from `/proc`, `/sys/fs/cgroup` and `statvfs`: files stay open, nothing is
+//! What may change is read by hand from `/proc`, `/sys/fs/cgroup` and `statvfs`: files stay open, nothing is
 //! allocated in a tick that is like the one before. What cannot be read is absent, never 0.
 
 mod container;
@@ -9,6 +9,7 @@ mod cpu;
 mod devices;
 mod disk;
 mod file_descriptors;
+mod info;
 mod load;
 mod memory;
 mod mounts;
@@ -90,6 +91,7 @@ impl Collectors {
     pub fn new(config: &Config) -> Self {
         Self {
             parts: vec![
+                Box::new(info::Info::new(config)),
                 Box::new(cpu::Cpu::new(config)),
                 Box::new(load::Load::new(config)),
                 Box::new(pressure::Pressure::new(config)),

@@ -294,7 +294,8 @@ pub struct Restored {
     pub marks: Vec<(AgentKey, Boot, u64)>,
     /// All layouts in use.
     pub layouts: Vec<Arc<Layout>>,
-    /// The time of the last commit, unix milliseconds; `None` for a new store.
+    /// The time of the last commit, of later upkeep or of the closing, unix milliseconds: nobody watched after it.
+    /// `None` for a new store.
     pub last_commit_ms: Option<i64>,
     /// The highest agent key ever given.
     pub last_agent_key: u32,

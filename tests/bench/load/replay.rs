@@ -192,8 +192,8 @@ mod tests {
         let mut keys = [0; 64];
         for number in 0..64 {
             let mut replay = Replay::new(&tape, number);
-            for key in &mut keys {
-                *key += usize::from(replay.next().unwrap().0.key);
+            for count in &mut keys {
+                *count += usize::from(replay.next().unwrap().0.key);
             }
         }
         assert!(keys[1..].iter().all(|n| *n <= 2), "{keys:?}");

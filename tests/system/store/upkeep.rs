@@ -12,6 +12,7 @@ pub(super) const CASES: &[Case] = &[
     ("reports go a day after their commit, with what only they needed", |place| raw_reports(place).boxed()),
     ("the last status before the limit stays", |place| statuses(place).boxed()),
     ("upkeep comes to an end", |place| ends(place).boxed()),
+    ("until when somebody watched is known without a commit", |place| watched(place).boxed()),
 ];
 
 async fn tidy(store: &dyn Store, now_ms: i64) {
@@ -92,4 +93,16 @@ async fn ends(place: &dyn Place) {
         tidy(&*store, now_ms() + seq as i64 * 1_000_000).await;
     }
     assert_eq!(seqs(&*store, 1, 0, 1).await.len(), 20);
+}
+
+async fn watched(place: &dyn Place) {
+    let store = place.open().await;
+    store.commit(&Group::default()).await.unwrap();
+    tidy(&*store, now_ms() + 3_600_000).await;
+    let found = place.open().await.restore().await.unwrap().last_commit_ms.unwrap();
+    assert!(found >= now_ms() + 3_500_000, "upkeep says it");
+    let before = now_ms();
+    store.close().await.unwrap();
+    let found = place.open().await.restore().await.unwrap().last_commit_ms.unwrap();
+    assert!((before..=now_ms()).contains(&found), "the closing says it");
 }

@@ -67,6 +67,7 @@ impl SqliteStore {
             writer.last_row = number;
         }
         writer.upkeep.wrote(bytes);
+        writer.upkeep.stamped(now_ms);
         Ok(())
     }
 

@@ -10,6 +10,8 @@ const CHECKPOINT_BYTES: usize = 4 << 20;
 const CHECKPOINT_MS: i64 = 60_000;
 /// Marks are saved so often; what came since is rebuilt from the journal at the next start.
 const MARKS_MS: i64 = 60_000;
+/// With nothing to commit the store is stamped so often: the time after the last stamp was watched by nobody.
+const STAMP_MS: i64 = 60_000;
 /// Retention looks for what is too old so often, and deletes so much in a step.
 const RETENTION_MS: i64 = 60_000;
 const ROWS_A_STEP: i64 = 32;
@@ -24,6 +26,7 @@ pub(super) struct Upkeep {
     /// Rows up to this one are in the saved marks.
     marked_row: i64,
     marks_ms: i64,
+    stamp_ms: i64,
     journal_ms: i64,
     statuses_ms: i64,
     /// Components up to this one have been looked at in this round.
@@ -32,15 +35,22 @@ pub(super) struct Upkeep {
 
 impl Upkeep {
     pub(super) fn new(marked_row: i64) -> Self {
+        let never = 0;
         Self {
             bytes: 0,
-            checkpoint_ms: 0,
+            checkpoint_ms: never,
             marked_row,
-            marks_ms: 0,
-            journal_ms: 0,
-            statuses_ms: 0,
+            marks_ms: never,
+            stamp_ms: never,
+            journal_ms: never,
+            statuses_ms: never,
             component: 0,
         }
+    }
+
+    /// A commit stamps the store too.
+    pub(super) fn stamped(&mut self, now_ms: i64) {
+        self.stamp_ms = now_ms;
     }
 
     /// Counts what was written; each commit touches a few pages besides.
@@ -98,6 +108,8 @@ impl SqliteStore {
         } else if writer.last_row > upkeep.marked_row && due(upkeep.marks_ms, MARKS_MS) {
             writer.upkeep.marks_ms = now_ms;
             self.save_marks(writer).await
+        } else if due(upkeep.stamp_ms, STAMP_MS) {
+            writer.stamp(now_ms).await
         } else if due(upkeep.journal_ms, RETENTION_MS) {
             self.shorten_journal(writer, now_ms).await
         } else if due(upkeep.statuses_ms, RETENTION_MS) {
@@ -163,6 +175,7 @@ impl SqliteStore {
         self.settle(&mut writer).await?;
         let result = async {
             self.save_marks(&mut writer).await?;
+            writer.stamp(jiff::Timestamp::now().as_millisecond()).await?;
             check::note_closed(&mut writer.connection).await?;
             writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
             Ok(())
@@ -177,6 +190,14 @@ impl Writer {
     async fn checkpoint(&mut self, pragma: &'static str) -> Result<(), sqlx::Error> {
         self.connection.execute(pragma).await?;
         self.upkeep.bytes = 0;
+        Ok(())
+    }
+
+    async fn stamp(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
+        let stamp = sqlx::query("UPDATE store SET last_commit_ms = ?1").bind(now_ms);
+        stamp.execute(&mut self.connection).await?;
+        self.upkeep.wrote(0);
+        self.upkeep.stamped(now_ms);
         Ok(())
     }
 
