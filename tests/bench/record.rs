@@ -1,5 +1,5 @@
 //! Records this machine's samples with the agent's own collectors. What names this machine is left out: mount
-//! points and devices become `mount-1`, `device-1` and so on.
+//! points, devices and versions become `mount-1`, `device-1` and so on.
 
 use crate::rows::{Recording, Series};
 use farol_agent::catalog::Row;
@@ -9,7 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Labels whose values are of this machine only.
-const OWN: [&str; 4] = ["mount", "mountpoint", "device", "interface"];
+const OWN: [&str; 6] = ["mount", "mountpoint", "device", "interface", "kernel", "os_version"];
 
 /// Writes `rows` rows to `file`, one every `every`.
 pub(crate) fn record(file: &Path, rows: usize, every: Duration) -> anyhow::Result<()> {
