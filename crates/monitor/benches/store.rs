@@ -1,5 +1,5 @@
 //! What the SQLite store costs: a commit per report, a restart, a question about the past. Prints a table; wall and
-//! processor time are of the whole process, upkeep included.
+//! processor time are of the whole process, upkeep included. Parts by name: commit, full, restart, question.
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use farol_health::Status;
@@ -21,12 +21,22 @@ const SERIES: usize = 100;
 
 #[tokio::main]
 async fn main() {
+    let asked: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let wanted = |part: &str| asked.is_empty() || asked.iter().any(|word| part.contains(word.as_str()));
     println!("{:<44} {:>12} {:>12}", "", "wall", "processor");
-    commits(Durability::Normal).await;
-    commits(Durability::Full).await;
-    restarts().await;
-    questions(1).await;
-    questions(1_000).await;
+    if wanted("commit") {
+        commits(Durability::Normal).await;
+    }
+    if wanted("full") {
+        commits(Durability::Full).await;
+    }
+    if wanted("restart") {
+        restarts().await;
+    }
+    if wanted("question") {
+        questions(1).await;
+        questions(1_000).await;
+    }
 }
 
 async fn open(dir: &Path, durability: Durability) -> SqliteStore {

@@ -2,6 +2,7 @@
 
 use super::journal::{self, Packed};
 use super::{SqliteStore, Writer, load, statuses};
+use crate::store::row::Row;
 use crate::store::{AgentRecord, Group, StoreError};
 use farol_wire::proto;
 use prost::Message;
@@ -22,6 +23,14 @@ INSERT INTO boots (key, agent, number, nonce)
 SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?1)";
 
 const ADD_LAYOUT: &str = "INSERT OR REPLACE INTO layouts (key, define) VALUES (?1, ?2)";
+
+/// A group of reports of boots that are known already, in one go: nearly all groups are such.
+const REPORTS_ONLY: &str = "
+BEGIN IMMEDIATE;
+INSERT INTO journal (id, committed_ms, first_ms, last_ms, boots, directory) VALUES (?1, ?2, ?3, ?4, ?5, ?6);
+INSERT INTO journal_bodies (id, body) VALUES (?1, ?7);
+UPDATE store SET last_commit_ms = ?2;
+COMMIT";
 
 const ADD_ROW: &str = "
 INSERT INTO journal (id, committed_ms, first_ms, last_ms, boots, directory) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -48,9 +57,17 @@ impl SqliteStore {
         let number = writer.last_row + 1;
         let mut packed = journal::pack(&self.catalog.read(), group, number, writer.last_boot);
         let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
-        writer.begin().await.map_err(|e| self.judge(&e))?;
-        let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
-        writer.end(wrote).await.map_err(|e| self.judge(&e))?;
+        let wrote = match &mut packed.row {
+            Some(row) if packed.new_boots.is_empty() && is_reports_only(group) => {
+                writer.write_reports(row, number, now_ms).await
+            }
+            _ => {
+                writer.begin().await.map_err(|e| self.judge(&e))?;
+                let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
+                writer.end(wrote).await
+            }
+        };
+        wrote.map_err(|e| self.judge(&e))?;
 
         // What was read at open is not all any more.
         self.restored.lock().take();
@@ -84,6 +101,19 @@ impl SqliteStore {
         self.restored.lock().take();
         Ok(())
     }
+}
+
+fn is_reports_only(group: &Group) -> bool {
+    let Group { agents, layouts, reports: _, components, removed, forgotten, changes, covered, blind } =
+        group;
+    agents.is_empty()
+        && layouts.is_empty()
+        && components.is_empty()
+        && removed.is_empty()
+        && forgotten.is_empty()
+        && changes.is_empty()
+        && covered.is_empty()
+        && blind.is_empty()
 }
 
 async fn write_all(
@@ -151,6 +181,19 @@ impl Writer {
     pub(super) async fn begin(&mut self) -> Result<(), sqlx::Error> {
         self.open = true;
         self.connection.execute("BEGIN IMMEDIATE").await.map(|_| ()).inspect_err(|_| self.open = false)
+    }
+
+    /// The whole transaction of a group that is nothing but reports.
+    async fn write_reports(&mut self, row: &mut Row, number: i64, now_ms: i64) -> Result<(), sqlx::Error> {
+        self.open = true;
+        let write = sqlx::query(REPORTS_ONLY).bind(number).bind(now_ms).bind(row.first_ms).bind(row.last_ms);
+        let write = write.bind(std::mem::take(&mut row.boots)).bind(std::mem::take(&mut row.directory));
+        let wrote = write.bind(std::mem::take(&mut row.body)).execute(&mut self.connection).await;
+        if wrote.is_err() {
+            self.roll_back().await;
+        }
+        self.open = false;
+        wrote.map(|_| ())
     }
 
     /// Commits, or rolls back after an error.

@@ -21,7 +21,9 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
     let path = settings.path.as_path();
     make_file(path)?;
     let options = options(&settings);
-    let mut connection = options.connect().await.map_err(|e| fault::judge(path, &e))?;
+    // What is read at open is many small rows.
+    let mut connection =
+        options.clone().row_buffer_size(4_096).connect().await.map_err(|e| fault::judge(path, &e))?;
     let version: String = sqlx::query_scalar("SELECT sqlite_version()")
         .fetch_one(&mut connection)
         .await
@@ -69,6 +71,7 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
         .pragma("journal_size_limit", "67108864")
         .pragma("temp_store", "MEMORY")
         .pragma("mmap_size", "0")
+        .row_buffer_size(128)
         .thread_name(|n| format!("farol-store-{n}"))
         .disable_statement_logging()
 }

@@ -185,6 +185,8 @@ impl Reader<'_> {
             if self.show_boot(wanted, &read, &mut *visit).is_break() {
                 return Ok(ControlFlow::Break(()));
             }
+            // Decoding many boots takes longer than others should wait.
+            tokio::task::yield_now().await;
         }
         Ok(ControlFlow::Continue(()))
     }

@@ -149,7 +149,8 @@ async fn a_commit_that_was_given_up_half_way_leaves_nothing_and_stops_nothing() 
     store.commit(&group(vec![report(1, 10)])).await.unwrap();
     let mut given_up = 0;
     for polls in 1..12 {
-        let large = group(vec![report(2, 100_000)]);
+        // Large enough that no disk takes it within one poll.
+        let large = group(vec![report(2, 16_000_000)]);
         let mut commit = store.commit(&large);
         let mut done = false;
         for _ in 0..polls {
