@@ -14,6 +14,8 @@ pub(super) const GROUP_WITHIN: Duration = Duration::from_millis(200);
 pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// With nothing to commit the store's upkeep goes on so often.
 const IDLE: Duration = Duration::from_secs(1);
+/// Upkeep that was refused is tried again after so long.
+const UPKEEP_AGAIN: Duration = Duration::from_secs(10);
 
 /// Commits what waits.
 pub struct Writer {
@@ -23,11 +25,13 @@ pub struct Writer {
     retry: Duration,
     /// More upkeep is due at once.
     more: bool,
+    /// Upkeep was refused: not before then.
+    upkeep_from: Option<Instant>,
 }
 
 impl Writer {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>) -> Self {
-        Self { store, shared, retry: RETRY.0, more: false }
+        Self { store, shared, retry: RETRY.0, more: false, upkeep_from: None }
     }
 
     /// Commits until `cleaning` is cancelled, then commits the rest and closes the store. An error means that the
@@ -95,8 +99,11 @@ impl Writer {
         }
     }
 
-    /// A step of the store's upkeep. What is refused in it is tried again with the next.
+    /// A step of the store's upkeep.
     async fn tidy(&mut self) -> Result<(), StoreError> {
+        if self.upkeep_from.is_some_and(|from| Instant::now() < from) {
+            return Ok(());
+        }
         match self.store.tidy(now_ms()).await {
             Ok(more) => self.more = more,
             Err(StoreError::Fatal(why)) => {
@@ -104,6 +111,7 @@ impl Writer {
             }
             Err(refused) => {
                 self.more = false;
+                self.upkeep_from = Some(Instant::now() + UPKEEP_AGAIN);
                 tracing::warn!(error = %refused, "the store's upkeep was refused; it is tried again");
             }
         }

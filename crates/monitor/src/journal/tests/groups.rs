@@ -147,9 +147,11 @@ async fn upkeep_goes_on_after_each_group_and_while_idle_and_at_once_when_more_is
 async fn upkeep_that_is_refused_stops_nothing_and_upkeep_that_fails_ends_it() {
     let mut bench = Bench::new([]);
     bench.store.tidied.lock().extend([Err(super::refused()), Err(StoreError::Fatal("damaged".to_owned()))]);
-    bench.pass(1_500).await;
+    bench.pass(10_500).await;
     assert_eq!(bench.journal.health().refusing, None);
+    assert_eq!(*bench.store.steps.lock(), [1_000], "it is not asked again at once");
     let ended = bench.writer.join_next().await.unwrap().unwrap();
     assert!(matches!(ended, Err(StoreError::Fatal(_))), "{ended:?}");
     assert!(bench.journal.health().failed);
+    assert_eq!(*bench.store.steps.lock(), [1_000, 11_000]);
 }
