@@ -37,8 +37,10 @@ fn start(args: Args) -> anyhow::Result<ExitCode> {
     };
     if inputs.args.dump_config {
         std::io::stdout().write_all(tree.dump().as_bytes())?;
+        return Ok(ExitCode::from(exit::OK));
     }
-    if inputs.args.check_config || inputs.args.dump_config {
+    if inputs.args.check_config {
+        writeln!(std::io::stdout(), "the configuration is sound")?;
         return Ok(ExitCode::from(exit::OK));
     }
     let logging = match farol_logging::Config::from_env(|name| std::env::var(name).ok()) {

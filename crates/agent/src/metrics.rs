@@ -72,6 +72,12 @@ fn stream(own: &Own, out: &mut String) {
             "Samples over a limit, refused or badly named",
             samples_dropped,
         ),
+        (
+            "farol_log_lines_dropped_total",
+            "counter",
+            "Lines of the log that were dropped",
+            farol_logging::dropped(),
+        ),
     ] {
         head(out, name, kind, help);
         line(out, name, &[], value);

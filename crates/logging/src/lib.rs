@@ -22,7 +22,7 @@ mod subscriber;
 mod writer;
 
 pub use config::{Config, ConfigError, Filter, Format};
-pub use subscriber::{InitError, dispatch, init};
+pub use subscriber::{InitError, dispatch, dropped, init};
 pub use writer::{Drops, Guard};
 
 #[cfg(test)]

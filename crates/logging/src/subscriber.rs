@@ -4,7 +4,7 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use tracing::span::{Attributes, Id, Record as SpanRecord};
@@ -17,7 +17,7 @@ use crate::config::{Config, Format};
 use crate::queue::{Bounds, Queue};
 use crate::record::{Fields, Record, Severity, Shown, Value};
 use crate::render::Style;
-use crate::writer::{Guard, start};
+use crate::writer::{Drops, Guard, start};
 
 /// The log could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +31,15 @@ pub enum InitError {
     Thread(#[source] std::io::Error),
 }
 
+/// What the one log of this process dropped.
+static PROCESS: OnceLock<Drops> = OnceLock::new();
+
+/// Records that the log set up by [`init`] has dropped; 0 before.
+#[must_use]
+pub fn dropped() -> u64 {
+    PROCESS.get().map_or(0, Drops::total)
+}
+
 /// Sends all of this process's events, those of the `log` crate and panics included, to standard error.
 ///
 /// # Errors
@@ -42,6 +51,8 @@ pub fn init(config: Config) -> Result<Guard, InitError> {
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let (dispatch, guard) = build(&config, colour, Bounds::default(), Box::new(stderr))?;
     dispatch.try_init().map_err(InitError::Twice)?;
+    // It cannot be set already: the line above succeeds once.
+    PROCESS.set(guard.drops()).ok();
     std::panic::set_hook(Box::new(log_panic));
     Ok(guard)
 }

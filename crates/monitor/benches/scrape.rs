@@ -92,7 +92,6 @@ async fn app(dir: &Path) -> Arc<App> {
         questions: Questions::default(),
         reload: Box::new(|| Box::pin(async { Ok(Reloaded::default()) })),
         reloads: Reloads::default(),
-        log_drops: None,
         handle,
     })
 }

@@ -45,8 +45,6 @@ pub struct App {
     pub reload: Reload,
     /// How reloads went.
     pub reloads: Reloads,
-    /// Lines of the log that were dropped.
-    pub log_drops: Option<farol_logging::Drops>,
     /// The process.
     pub handle: farol_shutdown::Handle,
 }

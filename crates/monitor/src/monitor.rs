@@ -151,7 +151,6 @@ impl<A: Accept> Monitor<A> {
             questions: Questions::default(),
             reload: reload::by_request(wish),
             reloads: Reloads::default(),
-            log_drops: None,
             handle: handle.clone(),
         });
         app.reloads.note(true, now.wall_ms);

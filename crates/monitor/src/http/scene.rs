@@ -142,7 +142,6 @@ impl Scene {
             questions: Questions::default(),
             reload,
             reloads: Reloads::default(),
-            log_drops: None,
             handle,
         });
         let router = router(Arc::clone(&app));

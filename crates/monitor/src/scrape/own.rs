@@ -170,9 +170,8 @@ fn monitor(app: &App, families: &mut Families<'_>) {
     let age = moment.heartbeat_age().as_secs_f64();
     families.one("farol_heartbeat_age_seconds", Kind::Gauge, "Age of this monitor's own heartbeat.", age);
     families.total("farol_events_total", "Events since the start.", app.events.newest());
-    if let Some(drops) = &app.log_drops {
-        families.total("farol_log_lines_dropped_total", "Lines of the log that were dropped.", drops.total());
-    }
+    let dropped = farol_logging::dropped();
+    families.total("farol_log_lines_dropped_total", "Lines of the log that were dropped.", dropped);
     let reloads = app.reloads.state();
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
     let results = [("success", reloads.succeeded as f64), ("failure", reloads.failed as f64)];

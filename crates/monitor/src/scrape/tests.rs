@@ -70,6 +70,7 @@ async fn the_monitors_own_page_is_clean_and_tells_every_status() {
     assert_eq!(page.value("farol_agents_connected", &[]), Some(1.0));
     assert_eq!(page.value("farol_config_last_reload_successful", &[]), Some(0.0));
     assert_eq!(page.value("farol_config_reloads_total", &[("result", "failure")]), Some(1.0));
+    assert_eq!(page.value("farol_log_lines_dropped_total", &[]), Some(0.0));
     assert_eq!(page.value("farol_build_info", &[("version", "1.2.3")]), Some(1.0));
     for name in ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"] {
         assert!(page.value(name, &[]).unwrap() > 0.0, "{name}");

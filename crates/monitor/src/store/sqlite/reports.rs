@@ -37,7 +37,7 @@ FROM json_each(?1) w CROSS JOIN journal_bodies b ON b.id = w.value ->> 0";
 /// Runs that one question may find; each is a place in memory.
 const RUNS_AT_MOST: usize = 500_000;
 /// Bytes of runs that are read at once.
-const BATCH_BYTES: usize = 16 << 20;
+const BATCH_BYTES: usize = 4 << 20;
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM agents ORDER BY key";
 
