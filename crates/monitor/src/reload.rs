@@ -7,6 +7,7 @@ use crate::fleet::{Effects, Event, EventKind};
 use crate::http::Access;
 use crate::monitor::Certificates;
 use arc_swap::ArcSwap;
+use farol_shutdown::listener::{Reread, Tls};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,9 +30,10 @@ impl Reloader {
 
     /// Takes over a new configuration and reads the certificates again: all of it, or nothing.
     pub fn apply(&self, new: Config) -> Result<Reloaded, ReloadRefused> {
-        let reread: Result<(), _> = self.certificates.all().try_for_each(|tls| tls.reload());
-        if let Err(error) = reread {
-            return Err(self.refused(vec![error.to_string()]));
+        let reread: Result<Vec<_>, _> = self.certificates.all().map(Tls::reread).collect();
+        match reread {
+            Ok(certificates) => certificates.into_iter().for_each(Reread::take_over),
+            Err(error) => return Err(self.refused(vec![error.to_string()])),
         }
         let restart_needed: Vec<String> =
             self.config.load().needs_restart(&new).into_iter().map(str::to_owned).collect();
