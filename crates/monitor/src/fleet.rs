@@ -64,9 +64,9 @@ impl Fleet {
         effects
     }
 
-    /// Takes in what the store knows.
-    pub fn restore(&self, restored: &Restored, now: Moment) -> Effects {
-        let mut effects = Effects::default();
+    /// Takes in what the store knows, as it was when the monitor stopped. Tells what has changed since: agents whose
+    /// last word is too old are lost.
+    pub fn restore(&self, restored: &Restored, now: Moment) -> Vec<Effects> {
         self.layouts.restore(&restored.layouts);
         self.last_key.store(restored.last_agent_key, Ordering::Relaxed);
         let mut components: HashMap<&str, Vec<_>> = HashMap::new();
@@ -77,11 +77,12 @@ impl Fleet {
         for record in &restored.agents {
             let of_agent = components.remove(&*record.id).unwrap_or_default();
             let mut live = Live::restored(record, &of_agent, now);
-            live.settle_restored(&record.id, &self.board, now, &mut effects);
+            live.settle_restored(&record.id, &self.board, now);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
             agents.insert(Arc::clone(&record.id), Arc::new(agent));
         }
-        effects
+        drop(agents);
+        self.tick(now)
     }
 
     /// Opens a stream for an agent whose identity is established. `replace` is the number of a stream that was

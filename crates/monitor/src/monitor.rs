@@ -116,8 +116,9 @@ impl<A: Accept> Monitor<A> {
         let (journal, writer) = journal::open(Arc::clone(&store), &restored);
         let events = Arc::new(Events::default());
         let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
-        fleet.restore(&restored, now);
-        fleet.declare(&config.services, &config.groups, now);
+        // Declared first: what was restored is counted by the policies in force.
+        outlet.publish(&fleet.declare(&config.services, &config.groups, now));
+        fleet.restore(&restored, now).iter().for_each(|effects| outlet.publish(effects));
         note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
         let own = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
         let ingest = Arc::new(Ingest {

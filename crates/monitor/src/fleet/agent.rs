@@ -125,15 +125,13 @@ impl Live {
         }
     }
 
-    /// An agent as a restarting monitor finds it: its statuses stand if they are young enough, until it speaks.
+    /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
+    /// young enough; if not, the next tick finds it lost.
     pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
         let age = now.wall_ms.saturating_sub(record.last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
-        let presence = if young {
-            Presence::Restored { until_ms: now.run_ms + restore_grace_ms(record.interval_ms) }
-        } else {
-            Presence::Lost { since_ms: now.run_ms }
-        };
+        let grace_ms = if young { restore_grace_ms(record.interval_ms) } else { 0 };
+        let presence = Presence::Restored { until_ms: now.run_ms + grace_ms };
         let run_ms =
             |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
         let components: Vec<Component> = components
@@ -141,7 +139,6 @@ impl Live {
             .map(|record| {
                 let mut component = Component::restored(record);
                 component.checked_run_ms = component.checked_wall_ms.map(run_ms);
-                component.stale |= !young;
                 component
             })
             .collect();
@@ -169,18 +166,12 @@ impl Live {
         }
     }
 
-    /// Counts what was restored into the services without an event for each component.
-    pub(crate) fn settle_restored(
-        &mut self,
-        id: &Arc<str>,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
+    /// Counts what was restored into the services. All of it was told before the monitor stopped: no effects.
+    pub(crate) fn settle_restored(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.shown(draining)).collect();
         self.told_lost = self.is_lost();
-        self.recount(id, self.services(), board, now, effects);
+        self.recount(id, self.services(), board, now, &mut Effects::default());
     }
 
     /// Whether its components are left out because it leaves.

@@ -4,6 +4,8 @@ use super::*;
 use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
+mod restart;
+
 /// A fleet with one agent of two components, and the clocks.
 struct Scene {
     fleet: Fleet,
@@ -313,49 +315,6 @@ fn a_declared_service_exists_from_the_start_and_a_policy_counts() {
     assert_eq!(scene.shown("group:checkout"), "healthy");
 }
 
-fn restart(scene: &Scene, agent: &Agent, asleep_ms: i64) -> Scene {
-    let live = agent.live.lock();
-    let restored = Restored {
-        agents: vec![live.record(agent.key, &agent.id)],
-        components: live.components.iter().map(|c| c.record(&agent.id)).collect(),
-        last_agent_key: agent.key.0,
-        ..Restored::default()
-    };
-    // The new process has a boot clock of its own, as after a reboot.
-    let now = Moment { run_ms: 5_000, boot_ms: 5_000, wall_ms: scene.now.wall_ms + asleep_ms };
-    let new = Scene { fleet: Fleet::default(), now, role: scene.role };
-    new.fleet.restore(&restored, now);
-    new
-}
-
-#[test]
-fn after_a_restart_of_the_monitor_young_statuses_are_served_until_the_grace_is_over() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let mut new = restart(&scene, &agent, 20_000);
-    assert_eq!(new.shown("payments"), "healthy");
-    assert!(matches!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Restored { .. }));
-    assert!(new.pass(59_000).is_empty());
-    assert!(kinds(&new.pass(2_000)).contains(&EventKind::AgentLost));
-    assert_eq!(new.shown("payments"), "unknown");
-}
-
-#[test]
-fn after_a_restart_of_the_monitor_old_statuses_are_unknown_at_once() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let new = restart(&scene, &agent, 301_000);
-    assert_eq!(new.shown("payments"), "unknown");
-}
-
-#[test]
-fn an_agent_that_returns_to_a_restarted_monitor_changes_no_status() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let new = restart(&scene, &agent, 4_000);
-    let (agent, _) = new.connect(1);
-    let effects = new.state(&agent, [Status::Healthy; 2], Some(new.now.boot_ms));
-    assert!(effects.events.iter().all(|e| e.kind != EventKind::ComponentStatus), "{:?}", effects.events);
-    assert_eq!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Here);
-}
-
 #[test]
 fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
     let (mut scene, agent, link) = Scene::online(Role::Pod);
@@ -410,24 +369,6 @@ fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
     scene.state(&again, [Status::Healthy; 2], Some(scene.now.boot_ms));
     assert_eq!(scene.shown("payments"), "healthy");
     assert_eq!(scene.fleet.agents().len(), 1);
-}
-
-#[test]
-fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_and_a_new_one_is_not() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let record = agent.live.lock().record(agent.key, &agent.id);
-    let restored = Restored { agents: vec![record], last_agent_key: 1, ..Restored::default() };
-    let mut scene = Scene { fleet: Fleet::default(), ..scene };
-    scene.fleet.restore(&restored, scene.now);
-    let events = scene.pass(61_000);
-    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
-    let (agent, _) = scene.connect(2);
-    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
-    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
-    let fresh = Scene::new(Role::Host);
-    let (agent, _) = fresh.connect(1);
-    let first = fresh.state(&agent, [Status::Healthy; 2], Some(fresh.now.boot_ms));
-    assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
 }
 
 #[test]
