@@ -141,35 +141,43 @@ impl Fleet {
         Arc::clone(agents.entry(id.into()).or_insert_with(new))
     }
 
-    /// The agent's whole set and every status.
+    /// The agent's whole set and every status. `stream` is the number of the stream that says so, here and below.
     pub fn adopt(
         &self,
         agent: &Agent,
+        stream: u64,
         set: &[ComponentDef],
         now: Vec<ComponentReport>,
         told: Told,
     ) -> Effects {
-        agent.adopt(set, now, told, &self.board)
+        agent.adopt(stream, set, now, told, &self.board)
     }
 
     /// Components added in mid-stream.
-    pub fn define(&self, agent: &Agent, components: &[ComponentDef], now: Moment) -> Effects {
-        agent.define(components, now, &self.board)
+    pub fn define(&self, agent: &Agent, stream: u64, components: &[ComponentDef], now: Moment) -> Effects {
+        agent.define(stream, components, now, &self.board)
     }
 
     /// Components taken out in mid-stream.
-    pub fn retire(&self, agent: &Agent, components: &[u32], now: Moment) -> Effects {
-        agent.retire(components, now, &self.board)
+    pub fn retire(&self, agent: &Agent, stream: u64, components: &[u32], now: Moment) -> Effects {
+        agent.retire(stream, components, now, &self.board)
     }
 
     /// A live report's statuses; `at_ms` is the report's time on the agent's clock.
-    pub fn report(&self, agent: &Agent, reported: Reported, told: Told, at_ms: u64) -> Effects {
-        agent.report(reported, told, at_ms, &self.board)
+    pub fn report(&self, agent: &Agent, stream: u64, reported: Reported, told: Told, at_ms: u64) -> Effects {
+        agent.report(stream, reported, told, at_ms, &self.board)
     }
 
     /// A planned end is announced.
-    pub fn goodbye(&self, agent: &Agent, kind: Farewell, deadline_ms: u32, now: Moment) -> Effects {
-        agent.goodbye(kind, deadline_ms, now, &self.board)
+    pub fn goodbye(
+        &self,
+        agent: &Agent,
+        stream: u64,
+        kind: Farewell,
+        deadline_ms: u32,
+        now: Moment,
+    ) -> Effects {
+        agent.goodbye(stream, kind, deadline_ms, now, &self.board)
     }
 
     /// A stream ended.

@@ -339,8 +339,13 @@ impl Live {
         self.components.iter().filter(|c| c.stale).count()
     }
 
+    /// Whether the stream with this number speaks for the agent.
     pub(crate) fn is_linked(&self, number: u64) -> bool {
-        self.stream.as_ref().is_some_and(|link| link.number == number)
+        self.link(number).is_some()
+    }
+
+    fn link(&self, number: u64) -> Option<&StreamLink> {
+        self.stream.as_deref().filter(|link| link.number == number)
     }
 }
 

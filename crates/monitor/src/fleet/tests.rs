@@ -4,6 +4,7 @@ use super::*;
 use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
+mod replaced;
 mod restart;
 
 /// A fleet with one agent of two components, and the clocks.
@@ -57,6 +58,11 @@ fn says(id: u32, hard: Status, checked_ms: Option<u64>) -> ComponentReport {
     }
 }
 
+/// The stream that speaks for the agent.
+fn stream_of(agent: &Agent) -> u64 {
+    agent.live.lock().stream.as_ref().map_or(0, |link| link.number)
+}
+
 impl Scene {
     fn new(role: Role) -> Self {
         Self { fleet: Fleet::default(), now: START, role }
@@ -88,14 +94,20 @@ impl Scene {
     fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
         let set = [def(1, "database"), def(2, "cache")];
         let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
-        self.fleet.adopt(agent, &set, now, self.told())
+        self.fleet.adopt(agent, stream_of(agent), &set, now, self.told())
     }
 
     fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
         let mut checked = Bitmap::default();
         checked.set(0);
         checked.set(1);
-        self.fleet.report(agent, Reported { changed, checked }, self.told(), self.now.boot_ms)
+        self.fleet.report(
+            agent,
+            stream_of(agent),
+            Reported { changed, checked },
+            self.told(),
+            self.now.boot_ms,
+        )
     }
 
     fn online(role: Role) -> (Self, Arc<Agent>, Arc<StreamLink>) {
@@ -158,7 +170,7 @@ fn a_component_that_is_not_checked_is_stale_while_its_agent_lives() {
         let mut only_second = Bitmap::default();
         only_second.set(1);
         let reported = Reported { changed: Vec::new(), checked: only_second };
-        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+        scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     }
     assert_eq!(scene.shown("payments/database"), "unknown");
     assert_eq!(scene.shown("payments/cache"), "healthy");
@@ -172,7 +184,7 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
     let (mut scene, agent, _) = Scene::online(Role::Host);
     let quick = ComponentDef { ttl_ms: 800, ..def(1, "database") };
     let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
-    scene.fleet.adopt(&agent, &[quick], now, scene.told());
+    scene.fleet.adopt(&agent, stream_of(&agent), &[quick], now, scene.told());
     for _ in 0..3 {
         let events = scene.pass(10_000);
         assert!(events.is_empty(), "{events:?}");
@@ -183,7 +195,7 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
     unchecked.set(1);
     scene.pass(10_000);
     let reported = Reported { changed: Vec::new(), checked: unchecked };
-    scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+    scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     scene.pass(1_000);
     assert_eq!(scene.shown("payments/database"), "unknown", "a report without it came");
 }
@@ -191,7 +203,7 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
 #[test]
 fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
     let (scene, agent, link) = Scene::online(Role::Pod);
-    scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 30_000, scene.now);
     assert_eq!(scene.shown("payments"), "maintenance");
     scene.report(&agent, Vec::new());
     assert_eq!(scene.shown("payments"), "maintenance", "its last report does not bring it back");
@@ -204,7 +216,7 @@ fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
 #[test]
 fn a_pod_that_says_goodbye_and_hangs_leaves_at_its_deadline() {
     let (mut scene, agent, _) = Scene::online(Role::Pod);
-    scene.fleet.goodbye(&agent, Farewell::Workload, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 5_000, scene.now);
     let events = scene.pass(5_250);
     assert!(kinds(&events).contains(&EventKind::AgentLeft), "{events:?}");
 }
@@ -212,7 +224,7 @@ fn a_pod_that_says_goodbye_and_hangs_leaves_at_its_deadline() {
 #[test]
 fn a_node_agent_that_restarts_within_a_minute_changes_no_status_at_all() {
     let (mut scene, agent, link) = Scene::online(Role::Node);
-    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 5_000, scene.now);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     let mut events = scene.pass(40_000);
     let (agent, _) = scene.connect(2);
@@ -230,7 +242,7 @@ fn a_node_agent_that_restarts_within_a_minute_changes_no_status_at_all() {
 #[test]
 fn a_node_agent_that_does_not_come_back_is_lost_after_the_restart_grace() {
     let (mut scene, agent, link) = Scene::online(Role::Node);
-    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 5_000, scene.now);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     assert!(scene.pass(59_500).is_empty());
     let events = scene.pass(1_000);
@@ -243,16 +255,16 @@ fn an_agent_with_optional_components_only_is_unknown_when_lost() {
     let (scene, agent, _) = Scene::online(Role::Host);
     let set = [ComponentDef { required: false, ..def(1, "disk") }];
     let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
-    scene.fleet.adopt(&agent, &set, now, scene.told());
+    scene.fleet.adopt(&agent, stream_of(&agent), &set, now, scene.told());
     assert_eq!(scene.shown("payments"), "healthy");
-    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
     assert_eq!(scene.shown("payments"), "unknown");
 }
 
 #[test]
 fn a_failing_agent_is_stale_at_once() {
     let (scene, agent, _) = Scene::online(Role::Host);
-    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
     assert_eq!(scene.shown("payments"), "unknown");
 }
 
@@ -266,7 +278,7 @@ fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_o
     for _ in 0..7 {
         scene.pass(10_000);
         let reported = Reported::default();
-        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+        scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     }
     assert_eq!(scene.shown("payments"), "starting");
 }
@@ -275,7 +287,7 @@ fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_o
 fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
     let (scene, agent, _) = Scene::online(Role::Host);
     let now = vec![says(2, Status::Healthy, Some(scene.now.boot_ms))];
-    let effects = scene.fleet.adopt(&agent, &[def(2, "cache")], now, scene.told());
+    let effects = scene.fleet.adopt(&agent, stream_of(&agent), &[def(2, "cache")], now, scene.told());
     assert!(kinds(&effects.events).contains(&EventKind::ComponentRemoved));
     assert_eq!(scene.shown("payments/database"), "none");
     assert_eq!(scene.shown("payments/cache"), "healthy");
@@ -292,7 +304,7 @@ fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_as
     assert_eq!(occupied.number, second.number);
     let taken = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, Some(second.number));
     assert!(matches!(taken, Connection::Open(..)));
-    scene.fleet.goodbye(&agent, Farewell::Agent, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
     assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
     let late = scene.fleet.disconnected(&agent, first.number, scene.now);
     assert!(late.is_empty(), "the end of a replaced stream means nothing");
@@ -335,12 +347,12 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
 #[test]
 fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
     let (scene, agent, _) = Scene::online(Role::Host);
-    scene.fleet.define(&agent, &[def(3, "database")], scene.now);
-    let effects = scene.fleet.retire(&agent, &[1], scene.now);
+    scene.fleet.define(&agent, stream_of(&agent), &[def(3, "database")], scene.now);
+    let effects = scene.fleet.retire(&agent, stream_of(&agent), &[1], scene.now);
     assert!(effects.is_empty(), "{effects:?}");
     scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
     assert_eq!(scene.shown("payments/database"), "degraded");
-    scene.fleet.retire(&agent, &[3], scene.now);
+    scene.fleet.retire(&agent, stream_of(&agent), &[3], scene.now);
     assert_eq!(scene.shown("payments/database"), "none");
     assert_eq!(scene.shown("payments/cache"), "healthy");
 }
@@ -379,7 +391,7 @@ fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
             let services = BTreeMap::from([("payments".to_owned(), Policy::default())]);
             scene.fleet.declare(&services, &BTreeMap::new(), scene.now);
         }
-        scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+        scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 30_000, scene.now);
         let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
         assert_eq!(kinds(&effects.events).contains(&EventKind::ServiceStatus), declared, "{effects:?}");
         assert_eq!(scene.shown("payments"), if declared { "unknown" } else { "none" });

@@ -197,8 +197,9 @@ impl Scene {
         agent
     }
 
-    /// An agent's whole set with every status.
+    /// An agent's whole set with every status, on its open stream.
     pub(crate) fn say(&self, agent: &Arc<Agent>, components: &[(&str, &str, Status)]) {
+        let stream = agent.live.lock().stream.as_ref().map_or(0, |link| link.number);
         let told = Told { now: self.app.clock.now(), offset_ms: 0 };
         let (mut defs, mut reports) = (Vec::new(), Vec::new());
         for (id, (service, name, status)) in (1..).zip(components) {
@@ -222,7 +223,7 @@ impl Scene {
                 maintenance: false,
             });
         }
-        let effects = self.app.fleet.adopt(agent, &defs, reports, told);
+        let effects = self.app.fleet.adopt(agent, stream, &defs, reports, told);
         self.outlet.publish(&effects);
     }
 

@@ -41,10 +41,13 @@ pub struct Reported {
     pub checked: Bitmap,
 }
 
+/// What a stream says counts only while it speaks for the agent: one that was replaced changes nothing any more, nor
+/// does one of an agent that was forgotten.
 impl Agent {
     /// The agent's whole set and the status of each: what was known and is not in it is gone.
     pub(crate) fn adopt(
         &self,
+        stream: u64,
         defs: &[ComponentDef],
         statuses: Vec<ComponentReport>,
         told: Told,
@@ -52,7 +55,7 @@ impl Agent {
     ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if live.is_forgotten {
+        if !live.is_linked(stream) {
             return effects;
         }
         let names: HashSet<_> =
@@ -71,10 +74,16 @@ impl Agent {
     }
 
     /// Components added or changed in mid-stream.
-    pub(crate) fn define(&self, defs: &[ComponentDef], now: Moment, board: &Mutex<Board>) -> Effects {
+    pub(crate) fn define(
+        &self,
+        stream: u64,
+        defs: &[ComponentDef],
+        now: Moment,
+        board: &Mutex<Board>,
+    ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if live.is_forgotten {
+        if !live.is_linked(stream) {
             return effects;
         }
         live.place(defs, now);
@@ -83,9 +92,12 @@ impl Agent {
     }
 
     /// Components taken out in mid-stream.
-    pub(crate) fn retire(&self, ids: &[u32], now: Moment, board: &Mutex<Board>) -> Effects {
+    pub(crate) fn retire(&self, stream: u64, ids: &[u32], now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
+        if !live.is_linked(stream) {
+            return effects;
+        }
         let given_up: Vec<usize> = ids.iter().filter_map(|id| live.by_id.remove(id)).collect();
         // A component whose id changed was defined under the new one first: it stays.
         let kept: HashSet<usize> = live.by_id.values().copied().collect();
@@ -101,10 +113,17 @@ impl Agent {
     }
 
     /// A live report's statuses. A report without any costs no look at the components but the renewals.
-    pub(crate) fn report(&self, reported: Reported, told: Told, at_ms: u64, board: &Mutex<Board>) -> Effects {
+    pub(crate) fn report(
+        &self,
+        stream: u64,
+        reported: Reported,
+        told: Told,
+        at_ms: u64,
+        board: &Mutex<Board>,
+    ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if live.is_forgotten {
+        if !live.is_linked(stream) {
             return effects;
         }
         let was_here = live.presence == Presence::Here;
@@ -132,6 +151,7 @@ impl Agent {
     /// A planned end is announced.
     pub(crate) fn goodbye(
         &self,
+        stream: u64,
         kind: Farewell,
         deadline_ms: u32,
         now: Moment,
@@ -139,9 +159,8 @@ impl Agent {
     ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if let Some(link) = &live.stream {
-            link.goodbye.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
+        let Some(link) = live.link(stream) else { return effects };
+        link.goodbye.store(true, std::sync::atomic::Ordering::Relaxed);
         let word = match kind {
             Farewell::Workload => "workload",
             Farewell::Agent => "agent",
@@ -163,10 +182,10 @@ impl Agent {
     }
 
     /// The stream ended. Only an agent that is leaving is gone with it.
-    pub(crate) fn disconnected(&self, number: u64, now: Moment, board: &Mutex<Board>) -> Effects {
+    pub(crate) fn disconnected(&self, stream: u64, now: Moment, board: &Mutex<Board>) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if !live.is_linked(number) {
+        if !live.is_linked(stream) {
             return effects;
         }
         live.stream = None;

@@ -145,7 +145,7 @@ impl Open {
         if self.live {
             let taken: Vec<_> =
                 components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
-            ingest.outlet.publish(&ingest.fleet.define(&self.agent, &taken, now));
+            ingest.outlet.publish(&ingest.fleet.define(&self.agent, self.link.number, &taken, now));
         }
         Ok(())
     }
@@ -160,7 +160,7 @@ impl Open {
         }
         let statuses = self.statuses(state.components)?;
         let set = self.set.components();
-        let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
+        let effects = ingest.fleet.adopt(&self.agent, self.link.number, &set, statuses, self.told(now));
         ingest.outlet.publish(&effects);
         if !self.live {
             self.opened = Opened { as_of: state.as_of, at_ms: now.wall_ms };
