@@ -11,7 +11,7 @@ pub use steps::{Reported, Told};
 
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
 use super::board::{Board, Instance};
-use super::component::Component;
+use super::component::{Component, Known};
 use super::effects::{Effects, Event, EventKind};
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
@@ -86,8 +86,8 @@ pub struct Live {
     pub connected_ms: Option<i64>,
     /// Its components, in the order in which they became known.
     pub components: Vec<Component>,
-    /// What each component showed when effects were last told.
-    told: Vec<Aggregate>,
+    /// What was last told of each component.
+    told: Vec<Known>,
     /// Whether it was lost when its services were last counted.
     told_lost: bool,
     /// Where the component with this id of the stream stands.
@@ -169,7 +169,7 @@ impl Live {
     /// Counts what was restored into the services. All of it was told before the monitor stopped: no effects.
     pub(crate) fn settle_restored(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment) {
         let draining = self.draining();
-        self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.told = self.components.iter().map(|c| c.known(draining)).collect();
         self.told_lost = self.is_lost();
         self.recount(id, self.services(), board, now, &mut Effects::default());
     }
@@ -239,26 +239,21 @@ impl Live {
         let draining = self.draining();
         let mut dirty: Vec<Arc<str>> = Vec::new();
         for (position, component) in self.components.iter_mut().enumerate() {
-            let shown = component.shown(draining);
+            let known = component.known(draining);
             let before = self.told.get(position).copied();
-            if before == Some(shown) {
+            if before == Some(known) {
                 continue;
             }
-            component.changed_wall_ms = now.wall_ms;
-            let from = before.map_or("none", Aggregate::as_str);
-            let mut event = Event::new(EventKind::ComponentStatus, now.wall_ms).agent(id);
-            (event.from, event.to) = (Some(from), Some(shown.as_str()));
-            event.service = Some(Arc::clone(&component.service));
-            event.component = Some(Arc::clone(&component.name));
-            let why: Arc<str> = if component.stale { "stale".into() } else { Arc::clone(&component.reason) };
-            event.reason = Some(why);
-            event.message = (!component.message.is_empty()).then(|| Arc::clone(&component.message));
-            effects.events.push(event);
-            effects.changes.push(component.change(id, now.wall_ms, draining));
+            let shown_before = before.map(|known| known.shown);
+            if shown_before != Some(known.shown) {
+                component.changed_wall_ms = now.wall_ms;
+                effects.events.push(component.event(id, shown_before, known.shown, now.wall_ms));
+                effects.changes.push(component.change(id, now.wall_ms, draining));
+            }
             effects.components.push(component.record(id));
             match self.told.get_mut(position) {
-                Some(told) => *told = shown,
-                None => self.told.push(shown),
+                Some(told) => *told = known,
+                None => self.told.push(known),
             }
             dirty.push(Arc::clone(&component.service));
         }

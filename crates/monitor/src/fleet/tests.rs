@@ -358,6 +358,30 @@ fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
 }
 
 #[test]
+fn a_component_that_is_defined_anew_counts_as_it_is_defined_now() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let cache = says(2, Status::Unhealthy, Some(scene.now.boot_ms));
+    scene.report(&agent, vec![cache.clone()]);
+    assert_eq!(scene.shown("payments"), "unhealthy");
+    let optional = ComponentDef { required: false, readiness: true, ttl_ms: 20_000, ..def(2, "cache") };
+    let effects = scene.fleet.define(&agent, stream_of(&agent), std::slice::from_ref(&optional), scene.now);
+    assert_eq!(scene.shown("payments"), "degraded");
+    assert_eq!(scene.fleet.service("payments").unwrap().ready.as_str(), "unhealthy");
+    assert_eq!(kinds(&effects.events), [EventKind::ServiceStatus]);
+    assert!(effects.changes.is_empty(), "what it shows itself is the same");
+    let stored: Vec<_> =
+        effects.components.iter().map(|c| (&*c.key.component, c.required, c.readiness, c.ttl_ms)).collect();
+    assert_eq!(stored, [("cache", false, true, 20_000)]);
+    let again = scene.fleet.define(&agent, stream_of(&agent), &[optional], scene.now);
+    assert!(again.is_empty(), "{again:?}");
+    // The same in a new set, with a State that tells the same statuses.
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms)), cache];
+    let set = [def(1, "database"), def(2, "cache")];
+    scene.fleet.adopt(&agent, stream_of(&agent), &set, now, scene.told());
+    assert_eq!(scene.shown("payments"), "unhealthy");
+}
+
+#[test]
 fn an_agent_that_only_said_hello_leaves_no_trace() {
     let scene = Scene::new(Role::Host);
     let (agent, link) = scene.connect(1);
