@@ -126,12 +126,17 @@ impl Live {
     }
 
     /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
-    /// young enough; if not, the next tick finds it lost.
+    /// young enough; if not, the next tick finds it lost. One that was lost then still is.
     pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
         let age = now.wall_ms.saturating_sub(record.last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
         let grace_ms = if young { restore_grace_ms(record.interval_ms) } else { 0 };
-        let presence = Presence::Restored { until_ms: now.run_ms + grace_ms };
+        let was_lost = !components.is_empty() && components.iter().all(|record| record.stale);
+        let presence = if was_lost {
+            Presence::Lost { since_ms: now.run_ms }
+        } else {
+            Presence::Restored { until_ms: now.run_ms + grace_ms }
+        };
         let run_ms =
             |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
         let components: Vec<Component> = components

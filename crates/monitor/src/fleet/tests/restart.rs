@@ -83,8 +83,26 @@ fn after_a_restart_what_was_told_before_is_not_told_again() {
         let (mut scene, agent, _) = Scene::online(Role::Host);
         scene.pass(40_000);
         let (_, effects) = restart_at(&scene, &agent, asleep_ms, 90_000_000);
-        assert!(effects.changes.is_empty() && effects.components.is_empty(), "{effects:?}");
+        assert!(effects.is_empty(), "{effects:?}");
     }
+}
+
+#[test]
+fn an_agent_with_optional_components_only_that_was_lost_before_a_restart_is_unknown_after_it() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    let set = [ComponentDef { required: false, ..def(1, "disk") }];
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, link.number, &set, now, scene.told());
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.pass(31_000);
+    assert_eq!(scene.shown("payments"), "unknown");
+    let new = restart(&scene, &agent, 20_000);
+    assert_eq!(new.shown("payments"), "unknown");
+    let (agent, link) = new.connect(1);
+    let now = vec![says(1, Status::Healthy, Some(new.now.boot_ms))];
+    let back = new.fleet.adopt(&agent, link.number, &set, now, new.told());
+    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
+    assert_eq!(new.shown("payments"), "healthy");
 }
 
 #[test]
