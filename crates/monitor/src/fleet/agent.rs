@@ -128,9 +128,10 @@ impl Live {
     /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
     /// young enough; if not, the next tick finds it lost. One that was lost then still is.
     pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
-        let age = now.wall_ms.saturating_sub(record.last_seen_ms);
+        let AgentRecord { last_seen_ms, interval_ms, .. } = *record;
+        let age = now.wall_ms.saturating_sub(last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
-        let grace_ms = if young { restore_grace_ms(record.interval_ms) } else { 0 };
+        let grace_ms = if young { restore_grace_ms(interval_ms) } else { 0 };
         let was_lost = !components.is_empty() && components.iter().all(|record| record.stale);
         let presence = if was_lost {
             Presence::Lost { since_ms: now.run_ms }
@@ -142,7 +143,7 @@ impl Live {
         let components: Vec<Component> = components
             .iter()
             .map(|record| {
-                let mut component = Component::restored(record);
+                let mut component = Component::restored(record, last_seen_ms, interval_ms);
                 component.checked_run_ms = component.checked_wall_ms.map(run_ms);
                 component
             })
@@ -152,15 +153,15 @@ impl Live {
             labels: Arc::clone(&record.labels),
             version: Arc::clone(&record.version),
             scope: "".into(),
-            interval_ms: record.interval_ms,
+            interval_ms,
             boot: record.boot,
             skew_ms: 0,
             stream: None,
             spoke: true,
             is_forgotten: false,
             presence,
-            last_message_ms: now.run_ms,
-            last_seen_ms: record.last_seen_ms,
+            last_message_ms: run_ms(last_seen_ms),
+            last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
             told_lost: false,

@@ -222,8 +222,14 @@ impl Component {
         }
     }
 
-    /// As a restarting monitor finds it.
-    pub(crate) fn restored(record: &ComponentRecord) -> Self {
+    /// As a restarting monitor finds it, whose agent was heard last at `last_seen_ms`.
+    pub(crate) fn restored(record: &ComponentRecord, last_seen_ms: i64, report_interval_ms: u32) -> Self {
+        // A record is written when a status changes, not at each check. One that was not stale when its agent was heard
+        // last had been checked shortly before: within a report, or within the check's interval where that is longer,
+        // which is a third of the time to live unless somebody decided otherwise.
+        let ago_ms = i64::from(report_interval_ms.max(record.ttl_ms / 3));
+        let is_known = !matches!(record.hard, Status::Unknown | Status::Starting);
+        let since_ms = if record.stale || !is_known { i64::MIN } else { last_seen_ms.saturating_sub(ago_ms) };
         Self {
             service: Arc::clone(&record.key.service),
             name: Arc::clone(&record.key.component),
@@ -236,7 +242,7 @@ impl Component {
             reason: Arc::clone(&record.reason),
             message: Arc::clone(&record.message),
             checked_run_ms: None,
-            checked_wall_ms: record.checked_ms,
+            checked_wall_ms: record.checked_ms.map(|at_ms| at_ms.max(since_ms)),
             changed_wall_ms: record.changed_ms,
             stale: record.stale,
             maintenance: false,

@@ -12,8 +12,12 @@ fn restart_at(scene: &Scene, agent: &Agent, asleep_ms: i64, run_ms: u64) -> (Sce
         ..Restored::default()
     };
     let now = Moment { run_ms, boot_ms: run_ms, wall_ms: scene.now.wall_ms + asleep_ms };
+    begin(scene, &restored, now)
+}
+
+fn begin(scene: &Scene, restored: &Restored, now: Moment) -> (Scene, Effects) {
     let new = Scene { fleet: Fleet::default(), now, role: scene.role };
-    let effects = merged(new.fleet.restore(&restored, now));
+    let effects = merged(new.fleet.restore(restored, now));
     (new, effects)
 }
 
@@ -121,4 +125,49 @@ fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_a
     let (agent, _) = fresh.connect(1);
     let first = fresh.state(&agent, [Status::Healthy; 2], Some(fresh.now.boot_ms));
     assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
+}
+
+/// An agent whose components were healthy for an hour, and a monitor that begins anew 20 s after. The store has each
+/// component's record as it was when its status changed last.
+fn after_a_well_hour(ttl_ms: u32) -> Scene {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    let set = [ComponentDef { ttl_ms, ..def(1, "database") }];
+    let now = vec![says(1, Status::Degraded, Some(scene.now.boot_ms))];
+    let stored = scene.fleet.adopt(&agent, link.number, &set, now, scene.told()).components;
+    for _ in 0..360 {
+        scene.pass(10_000);
+        scene.report(&agent, Vec::new());
+    }
+    let agents = vec![agent.live.lock().record(agent.key, &agent.id)];
+    let restored = Restored { agents, components: stored, last_agent_key: 1, ..Restored::default() };
+    let now = Moment { run_ms: 90_000_000, boot_ms: 90_000_000, wall_ms: scene.now.wall_ms + 20_000 };
+    begin(&scene, &restored, now).0
+}
+
+#[test]
+fn a_restored_component_was_checked_when_its_agent_was_last_heard_and_not_when_its_status_changed() {
+    // A check every 5 s is told with the next report; one every hour may have been made long before it.
+    for (ttl_ms, age_ms) in [(15_500, 30_000_u32), (3 * 1_800_000, 20_000 + 1_800_000)] {
+        let new = after_a_well_hour(ttl_ms);
+        let agent = new.fleet.agent("a").unwrap();
+        let live = agent.live.lock();
+        let component = &live.components[0];
+        assert_eq!(component.checked_wall_ms, Some(new.now.wall_ms - i64::from(age_ms)), "{ttl_ms}");
+        assert_eq!(component.checked_run_ms, Some(new.now.run_ms - u64::from(age_ms)), "{ttl_ms}");
+        assert_eq!(live.last_message_ms, new.now.run_ms - 20_000);
+    }
+}
+
+#[test]
+fn when_agent_and_monitor_restart_together_the_last_status_stands_for_the_restart_grace() {
+    let mut new = after_a_well_hour(15_500);
+    let (agent, link) = new.connect(2);
+    let starting = || vec![says(1, Status::Starting, None)];
+    new.fleet.adopt(&agent, link.number, &[def(1, "database")], starting(), new.told());
+    assert_eq!(new.shown("payments"), "degraded");
+    assert!(new.pass(25_000).is_empty());
+    new.fleet.report(&agent, link.number, Reported::default(), new.told(), new.now.boot_ms);
+    assert!(new.pass(4_750).is_empty());
+    new.pass(250);
+    assert_eq!(new.shown("payments"), "starting");
 }
