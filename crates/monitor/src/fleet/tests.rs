@@ -269,6 +269,20 @@ fn a_failing_agent_is_stale_at_once() {
 }
 
 #[test]
+fn the_last_report_of_a_failing_agent_does_not_bring_it_back_and_its_next_stream_does() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
+    let last = scene.report(&agent, vec![says(1, Status::Healthy, Some(scene.now.boot_ms))]);
+    assert!(last.is_empty(), "{last:?}");
+    assert_eq!(scene.shown("payments"), "unknown");
+    scene.pass(1_000);
+    scene.connect(2);
+    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
+    assert_eq!(scene.shown("payments"), "healthy");
+}
+
+#[test]
 fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_over() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.fleet.disconnected(&agent, link.number, scene.now);

@@ -233,14 +233,12 @@ impl Agent {
         let spoke_before = std::mem::replace(&mut live.spoke, true);
         live.last_message_ms = told.now.run_ms;
         live.last_seen_ms = told.now.wall_ms;
-        let before = std::mem::replace(&mut live.presence, Presence::Here);
-        match before {
-            Presence::Lost { .. } if spoke_before => {
+        // A Goodbye stands until the stream ends.
+        if !live.said_goodbye() {
+            let before = std::mem::replace(&mut live.presence, Presence::Here);
+            if spoke_before && matches!(before, Presence::Lost { .. }) {
                 effects.events.push(Event::new(EventKind::AgentBack, told.now.wall_ms).agent(&self.id));
             }
-            // A Goodbye stands until the stream ends.
-            Presence::Leaving { .. } | Presence::Held { .. } if live.said_goodbye() => live.presence = before,
-            _ => {}
         }
         live.connected_ms.get_or_insert(told.now.wall_ms);
     }
