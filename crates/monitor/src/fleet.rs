@@ -108,6 +108,7 @@ impl Fleet {
         let link = Arc::new(StreamLink {
             number: self.last_stream.fetch_add(1, Ordering::Relaxed) + 1,
             boot: hello.boot,
+            interval_ms: hello.interval_ms,
             replaced: Default::default(),
             ping: Default::default(),
             heard: AtomicU64::new(0),
@@ -118,7 +119,6 @@ impl Fleet {
         live.labels = Arc::new(hello.labels.clone());
         live.version = hello.version.as_str().into();
         live.scope = hello.scope.as_str().into();
-        live.interval_ms = hello.interval_ms;
         live.boot = hello.boot;
         live.skew_ms = i64::try_from(hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(now.wall_ms);
         live.samples.lose();

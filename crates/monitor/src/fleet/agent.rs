@@ -43,6 +43,8 @@ pub struct StreamLink {
     pub number: u64,
     /// The start that speaks on it.
     pub boot: Boot,
+    /// The report interval decided for it: the agent's from its first State on, since Hello renews nothing.
+    pub interval_ms: u32,
     /// Cancelled when another stream takes its place.
     pub replaced: CancellationToken,
     /// Asks the stream to make the agent say something.

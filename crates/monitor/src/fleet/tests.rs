@@ -396,6 +396,22 @@ fn a_component_that_is_defined_anew_counts_as_it_is_defined_now() {
 }
 
 #[test]
+fn hello_alone_does_not_lengthen_the_silence_after_which_an_agent_is_lost() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let slow = Hello { interval_ms: 60_000, ..hello(2, Role::Host) };
+    let Connection::Open(_, link, _) = scene.fleet.connect("a", &slow, scene.now, None) else {
+        panic!("its place is free")
+    };
+    assert!(kinds(&scene.pass(31_000)).contains(&EventKind::AgentLost));
+    let told = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert_eq!(told.agents.iter().map(|record| record.interval_ms).collect::<Vec<_>>(), [60_000]);
+    scene.report(&agent, Vec::new());
+    assert!(!kinds(&scene.pass(170_000)).contains(&EventKind::AgentLost));
+    assert!(scene.fleet.disconnected(&agent, link.number, scene.now).agents[0].interval_ms == 60_000);
+}
+
+#[test]
 fn an_agent_that_only_said_hello_leaves_no_trace() {
     let scene = Scene::new(Role::Host);
     let (agent, link) = scene.connect(1);

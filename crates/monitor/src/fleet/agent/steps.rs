@@ -55,9 +55,7 @@ impl Agent {
     ) -> Effects {
         let mut effects = Effects::default();
         let mut live = self.live.lock();
-        if !live.is_linked(stream) {
-            return effects;
-        }
+        let Some(interval_ms) = live.link(stream).map(|link| link.interval_ms) else { return effects };
         let names: HashSet<_> =
             defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
         let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
@@ -65,6 +63,10 @@ impl Agent {
         live.by_id.clear();
         live.place(defs, told.now);
         self.heard(&mut live, told, &mut effects);
+        if interval_ms != live.interval_ms {
+            live.interval_ms = interval_ms;
+            effects.agents.push(live.record(self.key, &self.id));
+        }
         for status in statuses {
             live.tell(status, told);
         }
