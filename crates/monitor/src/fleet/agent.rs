@@ -10,9 +10,10 @@ pub use samples::{SampleError, Samples};
 pub use steps::{Reported, Told};
 
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
-use super::board::{Board, Instance};
+use super::board::Instance;
 use super::component::{Component, Known};
-use super::effects::{Effects, Event, EventKind};
+use super::effects::{Event, EventKind};
+use super::step::Step;
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
@@ -174,12 +175,12 @@ impl Live {
         }
     }
 
-    /// Counts what was restored into the services. All of it was told before the monitor stopped: no effects.
-    pub(crate) fn settle_restored(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment) {
+    /// Counts what was restored into the services. All of it was told before the monitor stopped.
+    pub(crate) fn settle_restored(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| c.known(draining)).collect();
         self.told_lost = self.is_lost();
-        self.recount(id, self.services(), board, now, &mut Effects::default());
+        self.recount(id, self.services(), step);
     }
 
     /// Whether its components are left out because it leaves.
@@ -243,7 +244,8 @@ impl Live {
     }
 
     /// Tells what changed since the last call: events, rows, and the services' counts.
-    pub(crate) fn settle(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment, effects: &mut Effects) {
+    pub(crate) fn settle(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
+        let (now, effects) = (step.now, &mut step.effects);
         let draining = self.draining();
         let mut dirty: Vec<Arc<str>> = Vec::new();
         for (position, component) in self.components.iter_mut().enumerate() {
@@ -271,25 +273,13 @@ impl Live {
         }
         dirty.sort_unstable();
         dirty.dedup();
-        self.recount(id, dirty, board, now, effects);
+        self.recount(id, dirty, step);
     }
 
     /// Counts the instance of these services anew.
-    fn recount(
-        &self,
-        id: &Arc<str>,
-        services: impl IntoIterator<Item = Arc<str>>,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let instances: Vec<_> = services.into_iter().map(|s| (self.instance(&s), s)).collect();
-        if instances.is_empty() {
-            return;
-        }
-        let mut board = board.lock();
-        for (instance, service) in instances {
-            board.set(id, &service, instance, now.wall_ms, effects);
+    fn recount(&self, id: &Arc<str>, services: Vec<Arc<str>>, step: &mut Step<'_>) {
+        for service in services {
+            step.count(id, &service, self.instance(&service));
         }
     }
 
@@ -298,10 +288,9 @@ impl Live {
         &mut self,
         id: &Arc<str>,
         gone: impl Fn(&Component) -> bool,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
+        step: &mut Step<'_>,
     ) {
+        let (now, effects) = (step.now, &mut step.effects);
         let mut services = Vec::new();
         let mut moved = HashMap::new();
         let (mut kept, mut told) = (Vec::new(), Vec::new());
@@ -333,7 +322,7 @@ impl Live {
         self.order = self.by_id.values().copied().collect();
         services.sort_unstable();
         services.dedup();
-        self.recount(id, services, board, now, effects);
+        self.recount(id, services, step);
     }
 
     /// How many components show unknown because nothing was heard of them.

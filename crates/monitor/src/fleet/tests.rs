@@ -4,14 +4,33 @@ use super::*;
 use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
+mod order;
 mod replaced;
 mod restart;
 
 /// A fleet with one agent of two components, and the clocks.
 struct Scene {
     fleet: Fleet,
+    heard: Arc<Heard>,
     now: Moment,
     role: Role,
+}
+
+/// Keeps what is published until it is asked for.
+#[derive(Default)]
+struct Heard(Mutex<Effects>);
+
+impl Outlet for Heard {
+    fn publish(&self, effects: &Effects) {
+        let mut all = self.0.lock();
+        all.events.extend_from_slice(&effects.events);
+        all.changes.extend_from_slice(&effects.changes);
+        all.components.extend_from_slice(&effects.components);
+        all.removed.extend_from_slice(&effects.removed);
+        all.agents.extend_from_slice(&effects.agents);
+        all.forgotten.extend_from_slice(&effects.forgotten);
+        all.shown_changed |= effects.shown_changed;
+    }
 }
 
 const START: Moment = Moment { run_ms: 1_000_000, boot_ms: 1_000_000, wall_ms: 1_800_000_000_000 };
@@ -65,7 +84,14 @@ fn stream_of(agent: &Agent) -> u64 {
 
 impl Scene {
     fn new(role: Role) -> Self {
-        Self { fleet: Fleet::default(), now: START, role }
+        let heard = Arc::new(Heard::default());
+        let fleet = Fleet::new(Arc::clone(&heard) as Arc<dyn Outlet>);
+        Self { fleet, heard, now: START, role }
+    }
+
+    /// What came about since this was asked last.
+    fn heard(&self) -> Effects {
+        std::mem::take(&mut self.heard.0.lock())
     }
 
     /// The agent's clock is the monitor's in these tests.
@@ -74,19 +100,19 @@ impl Scene {
     }
 
     fn pass(&mut self, ms: u64) -> Vec<Event> {
-        let mut events = Vec::new();
+        self.heard();
         for _ in 0..ms / 250 {
             self.now.run_ms += 250;
             self.now.boot_ms += 250;
             self.now.wall_ms += 250;
-            events.extend(self.fleet.tick(self.now).into_iter().flat_map(|e| e.events));
+            self.fleet.tick(self.now);
         }
-        events
+        self.heard().events
     }
 
     fn connect(&self, boot: u64) -> (Arc<Agent>, Arc<StreamLink>) {
         match self.fleet.connect("a", &hello(boot, self.role), self.now, None) {
-            Connection::Open(agent, link, _) => (agent, link),
+            Connection::Open(agent, link) => (agent, link),
             Connection::Occupied(_) => panic!("the agent's place is taken"),
         }
     }
@@ -94,20 +120,19 @@ impl Scene {
     fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
         let set = [def(1, "database"), def(2, "cache")];
         let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
-        self.fleet.adopt(agent, stream_of(agent), &set, now, self.told())
+        self.heard();
+        self.fleet.adopt(agent, stream_of(agent), &set, now, self.told());
+        self.heard()
     }
 
     fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
         let mut checked = Bitmap::default();
         checked.set(0);
         checked.set(1);
-        self.fleet.report(
-            agent,
-            stream_of(agent),
-            Reported { changed, checked },
-            self.told(),
-            self.now.boot_ms,
-        )
+        self.heard();
+        let reported = Reported { changed, checked };
+        self.fleet.report(agent, stream_of(agent), reported, self.told(), self.now.boot_ms);
+        self.heard()
     }
 
     fn online(role: Role) -> (Self, Arc<Agent>, Arc<StreamLink>) {
@@ -207,7 +232,9 @@ fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
     assert_eq!(scene.shown("payments"), "maintenance");
     scene.report(&agent, Vec::new());
     assert_eq!(scene.shown("payments"), "maintenance", "its last report does not bring it back");
-    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let effects = scene.heard();
     assert!(kinds(&effects.events).contains(&EventKind::AgentLeft));
     assert!(scene.fleet.agent("a").is_none());
     assert_eq!(scene.shown("payments"), "none");
@@ -301,7 +328,9 @@ fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_o
 fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
     let (scene, agent, _) = Scene::online(Role::Host);
     let now = vec![says(2, Status::Healthy, Some(scene.now.boot_ms))];
-    let effects = scene.fleet.adopt(&agent, stream_of(&agent), &[def(2, "cache")], now, scene.told());
+    scene.heard();
+    scene.fleet.adopt(&agent, stream_of(&agent), &[def(2, "cache")], now, scene.told());
+    let effects = scene.heard();
     assert!(kinds(&effects.events).contains(&EventKind::ComponentRemoved));
     assert_eq!(scene.shown("payments/database"), "none");
     assert_eq!(scene.shown("payments/cache"), "healthy");
@@ -320,7 +349,9 @@ fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_as
     assert!(matches!(taken, Connection::Open(..)));
     scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
     assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
-    let late = scene.fleet.disconnected(&agent, first.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, first.number, scene.now);
+    let late = scene.heard();
     assert!(late.is_empty(), "the end of a replaced stream means nothing");
 }
 
@@ -362,7 +393,9 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
 fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
     let (scene, agent, _) = Scene::online(Role::Host);
     scene.fleet.define(&agent, stream_of(&agent), &[def(3, "database")], scene.now);
-    let effects = scene.fleet.retire(&agent, stream_of(&agent), &[1], scene.now);
+    scene.heard();
+    scene.fleet.retire(&agent, stream_of(&agent), &[1], scene.now);
+    let effects = scene.heard();
     assert!(effects.is_empty(), "{effects:?}");
     scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
     assert_eq!(scene.shown("payments/database"), "degraded");
@@ -378,7 +411,9 @@ fn a_component_that_is_defined_anew_counts_as_it_is_defined_now() {
     scene.report(&agent, vec![cache.clone()]);
     assert_eq!(scene.shown("payments"), "unhealthy");
     let optional = ComponentDef { required: false, readiness: true, ttl_ms: 20_000, ..def(2, "cache") };
-    let effects = scene.fleet.define(&agent, stream_of(&agent), std::slice::from_ref(&optional), scene.now);
+    scene.heard();
+    scene.fleet.define(&agent, stream_of(&agent), std::slice::from_ref(&optional), scene.now);
+    let effects = scene.heard();
     assert_eq!(scene.shown("payments"), "degraded");
     assert_eq!(scene.fleet.service("payments").unwrap().ready.as_str(), "unhealthy");
     assert_eq!(kinds(&effects.events), [EventKind::ServiceStatus]);
@@ -386,7 +421,9 @@ fn a_component_that_is_defined_anew_counts_as_it_is_defined_now() {
     let stored: Vec<_> =
         effects.components.iter().map(|c| (&*c.key.component, c.required, c.readiness, c.ttl_ms)).collect();
     assert_eq!(stored, [("cache", false, true, 20_000)]);
-    let again = scene.fleet.define(&agent, stream_of(&agent), &[optional], scene.now);
+    scene.heard();
+    scene.fleet.define(&agent, stream_of(&agent), &[optional], scene.now);
+    let again = scene.heard();
     assert!(again.is_empty(), "{again:?}");
     // The same in a new set, with a State that tells the same statuses.
     let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms)), cache];
@@ -400,7 +437,7 @@ fn hello_alone_does_not_lengthen_the_silence_after_which_an_agent_is_lost() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     let slow = Hello { interval_ms: 60_000, ..hello(2, Role::Host) };
-    let Connection::Open(_, link, _) = scene.fleet.connect("a", &slow, scene.now, None) else {
+    let Connection::Open(_, link) = scene.fleet.connect("a", &slow, scene.now, None) else {
         panic!("its place is free")
     };
     assert!(kinds(&scene.pass(31_000)).contains(&EventKind::AgentLost));
@@ -408,14 +445,17 @@ fn hello_alone_does_not_lengthen_the_silence_after_which_an_agent_is_lost() {
     assert_eq!(told.agents.iter().map(|record| record.interval_ms).collect::<Vec<_>>(), [60_000]);
     scene.report(&agent, Vec::new());
     assert!(!kinds(&scene.pass(170_000)).contains(&EventKind::AgentLost));
-    assert!(scene.fleet.disconnected(&agent, link.number, scene.now).agents[0].interval_ms == 60_000);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert_eq!(scene.heard().agents[0].interval_ms, 60_000);
 }
 
 #[test]
 fn an_agent_that_only_said_hello_leaves_no_trace() {
     let scene = Scene::new(Role::Host);
     let (agent, link) = scene.connect(1);
-    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let effects = scene.heard();
     assert_eq!(effects.forgotten, [agent.key]);
     assert!(scene.fleet.agents().is_empty());
     let (again, _) = scene.connect(2);
@@ -426,7 +466,7 @@ fn an_agent_that_only_said_hello_leaves_no_trace() {
 fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.pass(40_000);
-    assert!(scene.fleet.forget("a", scene.now).is_some());
+    assert!(scene.fleet.forget("a", scene.now));
     assert!(link.replaced.is_cancelled());
     assert!(scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms)).is_empty());
     assert_eq!(scene.shown("payments"), "none");
@@ -446,7 +486,9 @@ fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
             scene.fleet.declare(&services, &BTreeMap::new(), scene.now);
         }
         scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 30_000, scene.now);
-        let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+        scene.heard();
+        scene.fleet.disconnected(&agent, link.number, scene.now);
+        let effects = scene.heard();
         assert_eq!(kinds(&effects.events).contains(&EventKind::ServiceStatus), declared, "{effects:?}");
         assert_eq!(scene.shown("payments"), if declared { "unknown" } else { "none" });
     }

@@ -162,8 +162,7 @@ impl Protocol {
     pub(super) fn disconnected(&self) {
         if let Some(open) = &self.open {
             let now = self.ingest.clock.now();
-            let effects = self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
-            self.ingest.outlet.publish(&effects);
+            self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
         }
     }
 }
@@ -182,12 +181,7 @@ impl Open {
         self.set.retire(&retire.series, &retire.components, &retire.sources)?;
         self.must_start = true;
         if self.live {
-            ingest.outlet.publish(&ingest.fleet.retire(
-                &self.agent,
-                self.link.number,
-                &retire.components,
-                now,
-            ));
+            ingest.fleet.retire(&self.agent, self.link.number, &retire.components, now);
         }
         Ok(())
     }
@@ -218,7 +212,7 @@ impl Open {
             }
         };
         let deadline_ms = goodbye.deadline_ms.min(600_000);
-        ingest.outlet.publish(&ingest.fleet.goodbye(&self.agent, self.link.number, kind, deadline_ms, now));
+        ingest.fleet.goodbye(&self.agent, self.link.number, kind, deadline_ms, now);
         Ok(())
     }
 }

@@ -16,23 +16,16 @@ fn restart_at(scene: &Scene, agent: &Agent, asleep_ms: i64, run_ms: u64) -> (Sce
 }
 
 fn begin(scene: &Scene, restored: &Restored, now: Moment) -> (Scene, Effects) {
-    let new = Scene { fleet: Fleet::default(), now, role: scene.role };
-    let effects = merged(new.fleet.restore(restored, now));
+    let mut new = Scene::new(scene.role);
+    new.now = now;
+    new.fleet.restore(restored, now);
+    let effects = new.heard();
     (new, effects)
 }
 
 /// The new process has a boot clock of its own, as after a reboot.
 fn restart(scene: &Scene, agent: &Agent, asleep_ms: i64) -> Scene {
     restart_at(scene, agent, asleep_ms, 5_000).0
-}
-
-fn merged(all: Vec<Effects>) -> Effects {
-    all.into_iter().fold(Effects::default(), |mut sum, effects| {
-        sum.events.extend(effects.events);
-        sum.changes.extend(effects.changes);
-        sum.components.extend(effects.components);
-        sum
-    })
 }
 
 #[test]
@@ -104,7 +97,9 @@ fn an_agent_with_optional_components_only_that_was_lost_before_a_restart_is_unkn
     assert_eq!(new.shown("payments"), "unknown");
     let (agent, link) = new.connect(1);
     let now = vec![says(1, Status::Healthy, Some(new.now.boot_ms))];
-    let back = new.fleet.adopt(&agent, link.number, &set, now, new.told());
+    new.heard();
+    new.fleet.adopt(&agent, link.number, &set, now, new.told());
+    let back = new.heard();
     assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
     assert_eq!(new.shown("payments"), "healthy");
 }
@@ -114,8 +109,7 @@ fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_a
     let (scene, agent, _) = Scene::online(Role::Host);
     let record = agent.live.lock().record(agent.key, &agent.id);
     let restored = Restored { agents: vec![record], last_agent_key: 1, ..Restored::default() };
-    let mut scene = Scene { fleet: Fleet::default(), ..scene };
-    scene.fleet.restore(&restored, scene.now);
+    let (mut scene, _) = begin(&scene, &restored, scene.now);
     let events = scene.pass(61_000);
     assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
     let (agent, _) = scene.connect(2);
@@ -133,7 +127,9 @@ fn after_a_well_hour(ttl_ms: u32) -> Scene {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     let set = [ComponentDef { ttl_ms, ..def(1, "database") }];
     let now = vec![says(1, Status::Degraded, Some(scene.now.boot_ms))];
-    let stored = scene.fleet.adopt(&agent, link.number, &set, now, scene.told()).components;
+    scene.heard();
+    scene.fleet.adopt(&agent, link.number, &set, now, scene.told());
+    let stored = scene.heard().components;
     for _ in 0..360 {
         scene.pass(10_000);
         scene.report(&agent, Vec::new());

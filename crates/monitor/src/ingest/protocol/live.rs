@@ -43,10 +43,7 @@ impl Open {
         if urgent {
             self.acks.want(report.seq);
         }
-        let effects = ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
-        if !effects.is_empty() {
-            ingest.outlet.publish(&effects);
-        }
+        ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
         // What a replaced stream could not apply comes again on the one that took its place.
