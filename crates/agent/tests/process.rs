@@ -125,7 +125,7 @@ fn a_sound_configuration_is_checked_and_dumped_with_its_sources() {
     let mut check = place.command();
     check.arg("--check-config");
     let (code, stdout, stderr) = output(check);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "the configuration is sound\n", ""));
     let mut dump = place.command();
     dump.args(["--dump-config", "--data-dir", "/var/lib/farol"]).env("FAROL_AGENT__INTERVAL", "5s");
     let (code, stdout, _) = output(dump);

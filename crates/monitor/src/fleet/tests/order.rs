@@ -3,11 +3,13 @@
 use super::*;
 use crate::store::ComponentKey;
 
+/// A component, by its agent and its service, or a service.
+type Who = (Option<Arc<str>>, Option<Arc<str>>);
+
 /// What was published last, each change upon the one before.
 #[derive(Default)]
 struct LastWord {
-    /// What each component, by agent, and each service shows.
-    shown: Mutex<HashMap<(Option<Arc<str>>, Option<Arc<str>>), &'static str>>,
+    shown: Mutex<HashMap<Who, &'static str>>,
     components: Mutex<HashMap<ComponentKey, Status>>,
 }
 
