@@ -116,7 +116,7 @@ impl Feed<'_> {
     /// The monitor does not take these: they are retired, and what holds them is dropped.
     pub(crate) fn refuse(&self, series: &[u32], components: &[u32]) {
         let mut record = self.recorder.record.lock();
-        record.catalog.refuse(series);
+        record.refuse_series(series);
         record.refuse_components(components);
         record.ring.shed_where(|layout| {
             let define = layout.define();
@@ -193,7 +193,7 @@ impl Record {
         let mine = CatalogLimits::default();
         let components = mine.components.min(limits.max_components);
         let series = mine.series.min(limits.max_series);
-        let over = self.catalog.limit(CatalogLimits { series, components, sources: components, ..mine });
+        let over = self.limit(CatalogLimits { series, components, sources: components, ..mine });
         if !over.is_empty() {
             let limit = limits.max_components;
             tracing::warn!(components = over.len(), limit, "the monitor takes no more components");

@@ -5,7 +5,7 @@ use super::definitions;
 use super::ticks::Ticks;
 use super::told::Tracked;
 use super::{Counts, Now};
-use crate::catalog::{Catalog, CheckSeries, Component, Row};
+use crate::catalog::{Catalog, CheckSeries, Component, Limits, Row};
 use crate::collect;
 use crate::ring::{Layout, Ring};
 use farol_health::{Checked, Registration, Snapshot, Status};
@@ -136,6 +136,19 @@ impl Record {
         self.ticks.forget(tracked.ids.source);
         self.checked.remove(&tracked.ids.component);
         self.components_changed = true;
+    }
+
+    /// The monitor does not take these series.
+    pub(super) fn refuse_series(&mut self, ids: &[u32]) {
+        self.catalog.refuse(ids);
+        self.ticks.realign(&self.catalog);
+    }
+
+    /// Keeps the catalog to these limits. The components that are over come back; they are still defined.
+    pub(super) fn limit(&mut self, limits: Limits) -> Vec<u32> {
+        let over = self.catalog.limit(limits);
+        self.ticks.realign(&self.catalog);
+        over
     }
 
     /// The monitor does not take these components.

@@ -74,6 +74,13 @@ impl Ticks {
         Ok(())
     }
 
+    /// Series were retired outside of a tick: the waiting rows of every source follow at once, since the next tick
+    /// does not see that change.
+    pub(super) fn realign(&mut self, catalog: &Catalog) {
+        let sources: Vec<u32> = self.ids.keys().copied().collect();
+        sources.into_iter().for_each(|source| self.align(catalog, source));
+    }
+
     /// A source's columns changed: its waiting rows follow. Growth needs nothing; where a series was retired, the
     /// values of older rows move, and those of the retired one are dropped.
     fn align(&mut self, catalog: &Catalog, source: u32) {
