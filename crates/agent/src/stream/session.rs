@@ -332,10 +332,26 @@ async fn reserve(out: Option<&mpsc::Sender<AgentMessage>>) -> Option<mpsc::Permi
 /// A report that would make a tiny frame gets padding.
 fn padded(kind: agent_message::Kind) -> agent_message::Kind {
     let agent_message::Kind::Report(mut report) = kind else { return kind };
-    // The padding's own tag and length, and those of the report in its message.
-    let length = report.encoded_len() + 4;
+    // With the report's own tag and length in its message; the padding's come on top, and it is never empty.
+    let length = report.encoded_len() + 2;
     if length < LEAST_BYTES {
-        report.padding = vec![0; LEAST_BYTES - length];
+        report.padding = vec![0; (LEAST_BYTES - length).saturating_sub(2).max(1)];
     }
     agent_message::Kind::Report(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_wire::proto::Report;
+
+    #[test]
+    fn no_report_makes_a_tiny_frame_whatever_its_length() {
+        for checked in 0..100 {
+            let report = Report { seq: 1, at_ms: 1, checked: vec![0; checked], ..Report::default() };
+            let message = AgentMessage { kind: Some(padded(agent_message::Kind::Report(report))) };
+            let length = message.encoded_len();
+            assert!((LEAST_BYTES..LEAST_BYTES + 50).contains(&length), "{checked}: {length}");
+        }
+    }
 }
