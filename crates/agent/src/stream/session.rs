@@ -4,6 +4,7 @@
 use super::{End, Met, Streamer};
 use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::Next;
+use farol_shutdown::Reason;
 use farol_wire::proto::{
     AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
 };
@@ -206,9 +207,11 @@ impl<'a> Session<'a> {
 
     /// The first act of a shutdown.
     fn goodbye(&mut self) {
-        let kind = match self.agent.identity.role {
-            Role::Pod => goodbye::Kind::Workload,
-            Role::Node | Role::Host => goodbye::Kind::Agent,
+        let kind = match (self.agent.handle.reason(), self.agent.identity.role) {
+            // Nobody planned this end.
+            (Some(Reason::Task { .. }), _) => goodbye::Kind::Failing,
+            (_, Role::Pod) => goodbye::Kind::Workload,
+            (_, Role::Node | Role::Host) => goodbye::Kind::Agent,
         };
         let deadline_ms = u32::try_from(GOODBYE_DEADLINE.as_millis()).unwrap_or(u32::MAX);
         self.queue.push_front(agent_message::Kind::Goodbye(Goodbye { kind: kind.into(), deadline_ms }));

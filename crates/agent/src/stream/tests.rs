@@ -264,9 +264,26 @@ async fn goodbye_is_the_first_act_and_the_last_report_is_acknowledged() {
     stream.hear_all().await;
     let last = *stream.heard.seqs.last().unwrap();
     assert_eq!(stream.heard.ack_now.last(), Some(&last), "{}", stream.heard.order);
+    assert_eq!(stream.heard.goodbye, Some(proto::goodbye::Kind::Workload));
     stream.ack(last).await;
     let report = alive.end().await;
     assert_eq!((report.code, report.failures.len()), (0, 0), "{report:?}");
+}
+
+#[tokio::test]
+async fn an_agent_whose_part_fails_says_that_it_is_failing_whatever_its_role() {
+    for role in ["pod", "host"] {
+        let mut double = Double::start().await;
+        let mut alive = start(&[double.address], &format!("role: {role}"));
+        let mut stream = double.stream(0).await;
+        stream.until(|heard| heard.order.contains('L')).await;
+        alive.handle.spawn("broken", async { Err("a test") });
+        stream.until(|heard| heard.order.contains('G')).await;
+        assert_eq!(stream.heard.goodbye, Some(proto::goodbye::Kind::Failing), "{role}");
+        stream.hear_all().await;
+        stream.ack(*stream.heard.seqs.last().unwrap()).await;
+        assert_eq!(alive.end().await.code, farol_shutdown::exit::CUT);
+    }
 }
 
 #[tokio::test]
