@@ -173,7 +173,7 @@ impl Catalog {
         }
     }
 
-    /// Another monitor may take what one refused: what is still measured is defined anew.
+    /// What was refused may be taken now: what is still measured is defined anew.
     pub fn forget_refusals(&mut self) {
         self.sources.values_mut().for_each(Source::forget_refusals);
     }

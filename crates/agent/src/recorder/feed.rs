@@ -25,12 +25,14 @@ pub(crate) struct Feed<'r> {
 }
 
 impl Feed<'_> {
-    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. `same` when it is the one whose refusals
-    /// are remembered.
-    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits, same: bool) -> Opening {
+    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. What was refused before is offered again:
+    /// this may be another monitor, or the same one with other limits.
+    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits) -> Opening {
         let mut record = self.recorder.record.lock();
         record.ring.resume(mark);
-        record.fit(limits, same);
+        record.fit(limits);
+        record.forget_refusals();
+        record.add_wanted();
         let shed = record.ring.shed_where(|layout| !layout.fits(limits));
         if shed > 0 {
             tracing::warn!(
@@ -189,7 +191,7 @@ impl Record {
     }
 
     /// Keeps to a monitor's limits.
-    fn fit(&mut self, limits: &Limits, same: bool) {
+    fn fit(&mut self, limits: &Limits) {
         let mine = CatalogLimits::default();
         let components = mine.components.min(limits.max_components);
         let series = mine.series.min(limits.max_series);
@@ -198,9 +200,6 @@ impl Record {
             let limit = limits.max_components;
             tracing::warn!(components = over.len(), limit, "the monitor takes no more components");
             self.refuse_components(&over);
-        }
-        if !same {
-            self.forget_refusals();
         }
     }
 }

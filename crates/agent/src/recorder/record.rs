@@ -36,9 +36,9 @@ pub(super) struct Record {
     ticks: Ticks,
     /// The components that are reported, by name.
     pub(super) tracked: HashMap<String, Tracked>,
-    /// All that should be reported: what one monitor refuses another may take.
+    /// All that should be reported: what is refused once may be taken another time.
     wanted: Vec<(Component, u32)>,
-    /// Names of components that the monitor in use does not take.
+    /// Names of components that the open stream's monitor does not take.
     refused: HashSet<String>,
     /// Components with a result since the last report.
     checked: BTreeSet<u32>,
@@ -101,6 +101,7 @@ impl Record {
             .map(|(name, _)| name.clone())
             .collect();
         gone.iter().for_each(|name| self.remove(name));
+        self.forget_refusals();
         self.add_wanted();
     }
 
@@ -165,11 +166,10 @@ impl Record {
         }
     }
 
-    /// Another monitor may take what one refused.
+    /// Another stream or another set of checks: what was refused may be taken now.
     pub(super) fn forget_refusals(&mut self) {
         self.refused.clear();
         self.catalog.forget_refusals();
-        self.add_wanted();
     }
 
     pub(super) fn system(&mut self, row: &Row, at_ms: u64) {

@@ -131,7 +131,7 @@ impl Life {
     }
 
     fn open(&mut self, mark: u64) {
-        let opening = self.feed().open(&self.snapshot, mark, &WireLimits::default(), true);
+        let opening = self.feed().open(&self.snapshot, mark, &WireLimits::default());
         let before = std::mem::replace(&mut self.heard, Understanding::new());
         (self.heard.rows, self.heard.seqs, self.heard.changes) = (before.rows, before.seqs, before.changes);
         self.heard.dropped = before.dropped;
@@ -256,7 +256,7 @@ fn components_come_go_and_move_and_the_monitor_hears_of_it_before_their_statuses
 }
 
 #[test]
-fn what_a_monitor_refuses_is_retired_and_another_monitor_gets_it_again() {
+fn what_a_monitor_refuses_is_retired_and_offered_again_on_the_next_stream() {
     let mut life = Life::new(vec!["a", "b"], 1 << 20);
     life.result(0, Status::Healthy, &[(1, 1.0), (2, 1.0)]);
     life.report(Made::Tick);
@@ -274,12 +274,32 @@ fn what_a_monitor_refuses_is_retired_and_another_monitor_gets_it_again() {
     let last = life.heard.rows.last().unwrap();
     assert!(!last.2.keys().any(|(name, _)| name == "figure_1"), "{last:?}");
     assert!(last.2.keys().any(|(name, _)| name == "figure_2"));
-    let opening = life.feed().open(&life.snapshot, 0, &WireLimits::default(), false);
+    let opening = life.feed().open(&life.snapshot, 0, &WireLimits::default());
     life.heard = Understanding::new();
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     assert!(life.heard.set.component_id("b").is_some());
     let lost = life.heard.dropped.clone();
     assert_eq!(lost.len(), 1, "the segments with what was refused can never be taken: {lost:?}");
+}
+
+#[test]
+fn what_a_monitor_refused_is_offered_again_after_a_reload() {
+    let mut life = Life::new(vec!["a", "b"], 1 << 20);
+    life.result(0, Status::Healthy, &[(1, 1.0)]);
+    life.report(Made::Tick);
+    life.open(0);
+    life.flow(9, 1 << 20);
+    let component = life.heard.set.component_id("b").unwrap();
+    life.feed().refuse(&life.heard.set.series_ids("figure_1"), &[component]);
+    life.report(Made::Key);
+    life.flow(9, 1 << 20);
+    assert_eq!((life.heard.set.series_ids("figure_1"), life.heard.set.component_id("b")), (vec![], None));
+    life.set_checks(vec!["a", "b"], "shop");
+    life.result(0, Status::Healthy, &[(1, 1.0)]);
+    life.report(Made::Tick);
+    life.flow(9, 1 << 20);
+    assert_eq!(life.heard.set.series_ids("figure_1").len(), 1);
+    assert!(life.heard.statuses.contains_key("b"));
 }
 
 /// The figures of the last row heard, by number.
@@ -334,7 +354,7 @@ fn what_waits_of_a_series_over_a_monitors_limit_is_counted_as_dropped() {
     // Another series of the machine's comes last: it is over the limit, and so is its waiting value.
     life.system(&[11.0, 22.0]);
     let small = WireLimits { max_series: 5, ..WireLimits::default() };
-    let opening = life.feed().open(&life.snapshot, 1, &small, true);
+    let opening = life.feed().open(&life.snapshot, 1, &small);
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     life.cursor = opening.cursor;
     life.system(&[111.0, 222.0]);
@@ -353,7 +373,7 @@ fn a_monitor_with_smaller_limits_gets_as_much_as_it_takes() {
     }
     life.report(Made::Tick);
     let small = WireLimits { max_series: 7, max_components: 3, ..WireLimits::default() };
-    let opening = life.feed().open(&life.snapshot, 0, &small, true);
+    let opening = life.feed().open(&life.snapshot, 0, &small);
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     assert_eq!(life.heard.set.components.len(), 2, "with the collectors' source there are three");
     assert!(life.recorder.counts().series <= 7);

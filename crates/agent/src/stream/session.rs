@@ -1,7 +1,7 @@
 //! One open stream from State to its end: sends what the recorder has in the protocol's order, and does what the
 //! monitor says. One loop; nothing of it waits for anything else.
 
-use super::{End, Met, Streamer};
+use super::{End, Streamer};
 use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::Next;
 use farol_shutdown::Reason;
@@ -103,7 +103,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) async fn run(mut self, met: &mut Met) -> End {
+    pub(super) async fn run(mut self, acked: &mut bool) -> End {
         let (stopping, cleaning) = (self.agent.handle.stopping(), self.agent.handle.cleaning());
         loop {
             if let Some(end) = self.fill() {
@@ -125,17 +125,17 @@ impl<'a> Session<'a> {
                     None => Step::Closed,
                 },
             };
-            if let Some(end) = self.take(step, met) {
+            if let Some(end) = self.take(step, acked) {
                 return end;
             }
         }
     }
 
-    fn take(&mut self, step: Step, met: &mut Met) -> Option<End> {
+    fn take(&mut self, step: Step, acked: &mut bool) -> Option<End> {
         match step {
             Step::Goodbye => self.goodbye(),
             Step::Last => self.last(),
-            Step::Heard(Ok(Some(message))) => return self.heard(message, met),
+            Step::Heard(Ok(Some(message))) => return self.heard(message, acked),
             Step::Heard(Ok(None)) => return Some(self.ended(None)),
             Step::Heard(Err(status)) => return Some(self.ended(Some(status))),
             Step::Sent => {}
@@ -238,12 +238,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn heard(&mut self, message: MonitorMessage, met: &mut Met) -> Option<End> {
+    fn heard(&mut self, message: MonitorMessage, acked: &mut bool) -> Option<End> {
         use monitor_message::Kind;
         match message.kind? {
-            Kind::Ack(ack) => return self.acknowledged(ack, met),
+            Kind::Ack(ack) => return self.acknowledged(ack, acked),
             Kind::NeedKeyFrame(_) => self.key(),
-            Kind::Refused(refused) => self.refused(&refused, met),
+            Kind::Refused(refused) => self.refused(&refused),
             Kind::Reconnect(reconnect) if self.ending.is_none() => {
                 tracing::info!(reason = reconnect.reason, "the monitor asks for a new stream");
                 let within = Duration::from_millis(u64::from(reconnect.within_ms.min(600_000)));
@@ -258,7 +258,7 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn acknowledged(&mut self, ack: proto::Ack, met: &mut Met) -> Option<End> {
+    fn acknowledged(&mut self, ack: proto::Ack, acked: &mut bool) -> Option<End> {
         if ack.boot.map(Boot::from) != Some(self.feed.boot) || ack.seq > self.cursor {
             tracing::warn!(
                 seq = ack.seq,
@@ -267,7 +267,7 @@ impl<'a> Session<'a> {
             return None;
         }
         self.feed.acknowledge(ack.seq);
-        met.acked = true;
+        *acked = true;
         let done = self.ending.as_ref().is_some_and(|e| e.last.is_some_and(|last| ack.seq >= last));
         if done { self.ending.take().map(|ending| ending.why) } else { None }
     }
@@ -287,7 +287,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn refused(&mut self, refused: &proto::Refused, met: &mut Met) {
+    fn refused(&mut self, refused: &proto::Refused) {
         if !std::mem::replace(&mut self.warned_refused, true) {
             tracing::warn!(
                 series = refused.series.len(),
@@ -296,7 +296,6 @@ impl<'a> Session<'a> {
                 "the monitor does not take all series and components; those are no longer sent"
             );
         }
-        met.refused_some = true;
         self.feed.refuse(&refused.series, &refused.components);
         self.last_key = None;
         self.key();

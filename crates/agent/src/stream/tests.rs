@@ -243,13 +243,11 @@ async fn what_is_refused_is_retired_and_the_rest_goes_on() {
         source != "check.cache" && !row.keys().any(|(name, _)| name == "figure_2")
     }));
     assert!(after.iter().any(|(_, _, row)| row.keys().any(|(name, _)| name == "figure_1")));
-    // What a monitor says after such a refusal is no reason to stay away for long.
-    let since = Instant::now();
-    stream.fail(tonic::Status::invalid_argument("a block that does not decode")).await;
+    // It may have other limits by now.
+    stream.fail(tonic::Status::unavailable("a restart")).await;
     let mut stream = double.stream(0).await;
-    assert!(since.elapsed() < Duration::from_secs(5));
     stream.until(|heard| heard.order.contains('L')).await;
-    assert_eq!(stream.heard.set.component_id("cache"), None, "the same monitor is not asked again");
+    assert!(stream.heard.set.component_id("cache").is_some(), "the same monitor is asked again");
     drop(alive);
 }
 
