@@ -51,6 +51,8 @@ pub(super) struct Session<'a> {
     said_goodbye: bool,
     warned_refused: bool,
     last_key: Option<Instant>,
+    /// One was asked for too soon after the last: it is made when its time has come.
+    key_at: Option<Instant>,
     /// Series retired on this stream.
     retired: usize,
     ending: Option<Ending>,
@@ -72,6 +74,7 @@ enum Step {
     Sent,
     Closed,
     Fresh,
+    Key,
     Over,
 }
 
@@ -98,6 +101,7 @@ impl<'a> Session<'a> {
             said_goodbye: false,
             warned_refused: false,
             last_key: None,
+            key_at: None,
             retired: 0,
             ending: None,
         }
@@ -115,6 +119,7 @@ impl<'a> Session<'a> {
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
                 () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
+                () = sleep_until(self.key_at.unwrap_or_else(Instant::now)), if self.key_at.is_some() => Step::Key,
                 message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
                 room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
@@ -145,6 +150,7 @@ impl<'a> Session<'a> {
                 self.idle = false;
                 self.state_due = !self.live;
             }
+            Step::Key => self.key(),
             Step::Over => return self.ending.take().map(|ending| ending.why),
         }
         None
@@ -275,7 +281,8 @@ impl<'a> Session<'a> {
     /// The monitor wants a key frame, or a sign of life.
     fn key(&mut self) {
         let now = Instant::now();
-        if self.last_key.is_some_and(|last| now < last + KEY_EVERY) || self.ending.is_some() {
+        self.key_at = self.last_key.map(|last| last + KEY_EVERY).filter(|at| now < *at);
+        if self.key_at.is_some() || self.ending.is_some() {
             return;
         }
         self.last_key = Some(now);

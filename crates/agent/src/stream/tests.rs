@@ -225,6 +225,26 @@ async fn a_key_frame_is_made_at_once_and_tells_all() {
 }
 
 #[tokio::test]
+async fn a_key_frame_asked_for_soon_after_another_is_made_when_its_time_has_come() {
+    let mut double = Double::start().await;
+    let _alive = start(&[double.address], "");
+    let mut arrival = double.arrival().await;
+    // None is made in this time but those that are asked for.
+    arrival.welcome_with(0, "store-a", 60_000, None).await;
+    arrival.until(|heard| heard.rows.iter().any(|(source, ..)| source == "system")).await;
+    let before = arrival.heard.keys;
+    arrival.say(Kind::NeedKeyFrame(proto::NeedKeyFrame {})).await;
+    arrival.until(|heard| heard.keys > before).await;
+    let since = Instant::now();
+    for _ in 0..3 {
+        arrival.say(Kind::NeedKeyFrame(proto::NeedKeyFrame {})).await;
+    }
+    arrival.until(|heard| heard.keys > before + 1).await;
+    assert!(since.elapsed() < SOON / 2);
+    assert_eq!(arrival.heard.keys, before + 2, "one answer for all that came too soon");
+}
+
+#[tokio::test]
 async fn what_is_refused_is_retired_and_the_rest_goes_on() {
     let mut double = Double::start().await;
     let alive = start(&[double.address], "");
