@@ -1,7 +1,7 @@
 //! What a stream takes out of the record, in the order the protocol wants: the whole set and State, then the backlog,
 //! then what is live. Decides nothing about connections.
 
-use super::record::{Made, Record};
+use super::record::{MESSAGE_SPARE, Made, Record};
 use super::{Now, Recorder, definitions, told};
 use crate::catalog::Limits as CatalogLimits;
 use crate::ring::{Chunk, Next};
@@ -30,6 +30,7 @@ impl Feed<'_> {
     pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits) -> Opening {
         let mut record = self.recorder.record.lock();
         record.ring.resume(mark);
+        record.message_bytes = limits.max_message_bytes;
         record.fit(limits);
         record.forget_refusals();
         record.add_wanted();
@@ -171,10 +172,9 @@ impl Record {
     fn state(&mut self, snapshot: &Snapshot) -> agent_message::Kind {
         self.stated = self.ring.last();
         let id_of = |name: &str| self.tracked.get(name).map(|tracked| tracked.ids.component);
-        agent_message::Kind::State(State {
-            as_of: self.ring.last(),
-            components: told::reported(snapshot, id_of).collect(),
-        })
+        let mut components: Vec<_> = told::reported(snapshot, id_of).collect();
+        told::shorten(&mut components, self.message_bytes.saturating_sub(MESSAGE_SPARE));
+        agent_message::Kind::State(State { as_of: self.ring.last(), components })
     }
 
     fn dropped(&mut self, boot: Boot) -> Vec<agent_message::Kind> {
