@@ -172,6 +172,12 @@ impl Running {
         self.own.checker.snapshot()
     }
 
+    /// The service of checks that name none, until the next start.
+    #[must_use]
+    pub fn service(&self) -> String {
+        self.config.lock().identity.service.clone()
+    }
+
     /// Why there is no stream to a monitor; empty while there is one.
     #[must_use]
     pub fn problem(&self) -> String {

@@ -64,11 +64,16 @@ impl Inputs {
     /// # Errors
     /// All problems at once.
     pub fn load(&self) -> Result<(Config, Tree), Problems> {
+        self.load_for(None)
+    }
+
+    /// The same for an agent that runs already, and has this service.
+    fn load_for(&self, service: Option<String>) -> Result<(Config, Tree), Problems> {
         let variable = |name: &str| {
             let found = self.vars.iter().find(|(key, _)| key == name)?;
             found.1.to_str().map(str::to_owned)
         };
-        let surroundings = Surroundings::read(variable, self.host_name.clone());
+        let surroundings = Surroundings::read(variable, self.host_name.clone()).with_service(service);
         let data_dir = self.args.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
         let mut sources = Sources::new();
         if let Some(path) = &self.args.config {
@@ -126,7 +131,7 @@ async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Resu
 async fn reload_at(mut hangups: Hangups, inputs: Inputs, running: Running) {
     loop {
         hangups.recv().await;
-        match inputs.load() {
+        match inputs.load_for(Some(running.service())) {
             Ok((config, _)) => match running.reload(config) {
                 Ok(done) => tracing::info!(
                     added = done.checks.added.len(),

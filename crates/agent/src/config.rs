@@ -86,7 +86,8 @@ impl Config {
         let identity = Identity::read(m, surroundings);
         let details =
             [("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)];
-        let checks = farol_checks::registrations(m, &identity.service);
+        let service = surroundings.service.as_ref().unwrap_or(&identity.service);
+        let checks = farol_checks::registrations(m, service);
         verify_checks(m, &checks);
         Self {
             identity,

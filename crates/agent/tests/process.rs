@@ -125,7 +125,7 @@ fn a_sound_configuration_is_checked_and_dumped_with_its_sources() {
     let mut check = place.command();
     check.arg("--check-config");
     let (code, stdout, stderr) = output(check);
-    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "the configuration is sound\n", ""));
     let mut dump = place.command();
     dump.args(["--dump-config", "--data-dir", "/var/lib/farol"]).env("FAROL_AGENT__INTERVAL", "5s");
     let (code, stdout, _) = output(dump);
@@ -168,6 +168,26 @@ fn a_port_that_is_taken_ends_with_1() {
     let (code, _, stderr) = output(place.command());
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&address.to_string()) && stderr.contains("in use"), "{stderr}");
+}
+
+#[test]
+fn a_reload_leaves_the_checks_with_the_service_that_counts_until_the_next_start() {
+    let place = Place::new(CONFIG);
+    let agent = place.start();
+    let more = "  - {name: mem2, memory: {}, interval: 200ms, deadline: 200ms}\n";
+    place.write(&format!("service: web\n{CONFIG}{more}"));
+    agent.signal("-HUP");
+    until(|| agent.get("/metrics").contains("component=\"mem2\"").then_some(()), || place.log());
+    let warning = "these keys count only after a restart";
+    until(|| place.log().contains(warning).then_some(()), || place.log());
+    let metrics = agent.get("/metrics");
+    for name in ["mem", "mem2"] {
+        let line = format!("farol_component_status{{service=\"host\",component=\"{name}\"}}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    drop(agent);
+    let again = place.start();
+    assert!(again.get("/metrics").contains("{service=\"web\",component=\"mem2\"}"));
 }
 
 #[test]
