@@ -190,6 +190,11 @@ impl Running {
         self.own.recorder.counts()
     }
 
+    /// Notes for `/metrics` whether a configuration that was read again was taken over. Whoever reads it does so.
+    pub fn note_reload(&self, went_well: bool) {
+        self.own.reloads.note(went_well, jiff::Timestamp::now().as_millisecond());
+    }
+
     /// Takes over the checks of a new configuration; what has not changed keeps its state.
     ///
     /// # Errors

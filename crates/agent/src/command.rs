@@ -131,19 +131,19 @@ async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Resu
 async fn reload_at(mut hangups: Hangups, inputs: Inputs, running: Running) {
     loop {
         hangups.recv().await;
-        match inputs.load_for(Some(running.service())) {
-            Ok((config, _)) => match running.reload(config) {
-                Ok(done) => tracing::info!(
-                    added = done.checks.added.len(),
-                    removed = done.checks.removed.len(),
-                    changed = done.checks.changed.len(),
-                    "the configuration was read again"
-                ),
-                Err(error) => tracing::error!(%error, "the configuration is refused; the old one stays"),
-            },
-            Err(problems) => {
-                tracing::error!(error = %problems, "the configuration is refused; the old one stays");
-            }
+        let outcome = match inputs.load_for(Some(running.service())) {
+            Ok((config, _)) => running.reload(config),
+            Err(problems) => Err(problems.into()),
+        };
+        running.note_reload(outcome.is_ok());
+        match outcome {
+            Ok(done) => tracing::info!(
+                added = done.checks.added.len(),
+                removed = done.checks.removed.len(),
+                changed = done.checks.changed.len(),
+                "the configuration was read again"
+            ),
+            Err(error) => tracing::error!(%error, "the configuration is refused; the old one stays"),
         }
     }
 }

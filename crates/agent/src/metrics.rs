@@ -4,6 +4,7 @@
 use crate::link::Phase;
 use crate::probes::Own;
 use crate::recorder::Counts;
+use crate::reloads::Readings;
 use farol_health::Snapshot;
 use farol_health::clock::boot_ms;
 use farol_health::probe::Source;
@@ -18,6 +19,7 @@ pub(crate) fn text(own: &Own) -> String {
     let mut out = String::with_capacity(4 << 10);
     components(&own.snapshot(), boot_ms(), &mut out);
     stream(own, &mut out);
+    reloads(own.reloads.readings(), &mut out);
     out
 }
 
@@ -83,6 +85,21 @@ fn stream(own: &Own, out: &mut String) {
         head(out, name, kind, help);
         line(out, name, &[], value);
     }
+}
+
+/// The same families as a monitor's.
+fn reloads(readings: Readings, out: &mut String) {
+    let Readings { succeeded, failed, last_failed, last_success_ms } = readings;
+    let name = "farol_config_reloads_total";
+    head(out, name, "counter", "Readings of the configuration, the first included.");
+    line(out, name, &[("result", "success")], succeeded);
+    line(out, name, &[("result", "failure")], failed);
+    let name = "farol_config_last_reload_successful";
+    head(out, name, "gauge", "0 after a reading that was refused.");
+    line(out, name, &[], u8::from(!last_failed));
+    let name = "farol_config_last_reload_success_timestamp_seconds";
+    head(out, name, "gauge", "When the configuration was last taken over.");
+    line(out, name, &[], last_success_ms as f64 / 1e3);
 }
 
 fn head(out: &mut String, name: &str, kind: &str, help: &str) {

@@ -4,6 +4,7 @@
 use crate::link::Link;
 use crate::metrics;
 use crate::recorder::Recorder;
+use crate::reloads::Reloads;
 use axum::Router;
 use axum::extract::Request;
 use axum::http::header;
@@ -25,6 +26,8 @@ pub(crate) struct Own {
     pub(crate) checker: Checker,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) link: Arc<Link>,
+    /// For `/metrics`.
+    pub(crate) reloads: Reloads,
     stopping: CancellationToken,
     born_ms: u64,
     /// The listeners are served.
@@ -42,6 +45,7 @@ impl Own {
             checker,
             recorder,
             link,
+            reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
             stopping: handle.stopping(),
             born_ms: farol_health::clock::boot_ms(),
             started: AtomicBool::new(false),

@@ -115,6 +115,20 @@ fn output(mut command: Command) -> (Option<i32>, String, String) {
     (status.code(), text(&stdout), text(&stderr))
 }
 
+/// Readings taken over, refused, whether the last one was taken over, and when one was.
+fn reloads(metrics: &str) -> (f64, f64, f64, f64) {
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("farol_config_{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
+    };
+    (
+        value("reloads_total{result=\"success\"}"),
+        value("reloads_total{result=\"failure\"}"),
+        value("last_reload_successful"),
+        value("last_reload_success_timestamp_seconds"),
+    )
+}
+
 fn dir_of(path: &Path) -> String {
     path.display().to_string()
 }
@@ -213,10 +227,17 @@ fn it_is_ready_answers_reloads_and_ends_when_told() {
     place.write(&format!("{CONFIG}  - {{name: mem2, memory: {{}}, interval: 200ms, deadline: 200ms}}\n"));
     agent.signal("-HUP");
     until(|| agent.get("/health/detailed").contains("mem2").then_some(()), || place.log());
+    let began = until(
+        || Some(reloads(&agent.get("/metrics"))).filter(|readings| readings.0 >= 2.0),
+        || agent.get("/metrics"),
+    );
+    assert_eq!((began.0, began.1, began.2), (2.0, 0.0, 1.0), "the first reading is one");
     place.write("checks: nonsense\n");
     agent.signal("-HUP");
     until(|| place.log().contains("the old one stays").then_some(()), || place.log());
     assert!(agent.get("/health/detailed").contains("mem2"));
+    let refused = reloads(&agent.get("/metrics"));
+    assert_eq!(refused, (2.0, 1.0, 0.0, began.3));
 
     agent.signal("-TERM");
     assert_eq!(agent.code(), Some(0), "{}", place.log());

@@ -44,6 +44,8 @@ impl Reloads {
                 return self.handle.shutdown("the terminal is gone");
             }
             let outcome = self.reload().await;
+            // The monitor noted it for itself.
+            self.running.note_reload(outcome.is_ok());
             if outcome.is_ok() {
                 tracing::info!("the configuration was read again");
             }
