@@ -65,7 +65,7 @@ impl Memory {
             Of::Auto => cgroup::limit(Path::new("/sys/fs/cgroup"), Path::new("/proc/self/cgroup")),
             Of::Machine => None,
         };
-        match limited.map(|room| (room, "cgroup")).or_else(|| machine().map(|room| (room, "machine"))) {
+        match tightest(limited, machine()) {
             Some((room, of)) => judge(room, self.settings.degraded_at).with_fact("of", of),
             None => {
                 Outcome::unknown("unreadable", "/proc/meminfo cannot be read: mount /proc for this process")
@@ -83,6 +83,12 @@ impl Check for Memory {
         // The kernel answers these files from memory: nothing to wait for.
         async move { self.ask() }.boxed()
     }
+}
+
+/// What runs out first: a limit may be larger than what the machine has left.
+fn tightest(cgroup: Option<Room>, machine: Option<Room>) -> Option<(Room, &'static str)> {
+    let cgroup = cgroup.map(|room| (room, "cgroup"));
+    cgroup.into_iter().chain(machine.map(|room| (room, "machine"))).min_by_key(|(room, _)| room.available)
 }
 
 /// The machine's memory.
@@ -146,6 +152,15 @@ mod tests {
             let outcome = judge(room, 90.0);
             assert_eq!((outcome.status, outcome.reason.as_ref()), (status, reason));
         }
+    }
+
+    #[test]
+    fn what_runs_out_first_decides() {
+        let room = |available| Some(Room { used: 1, available });
+        assert_eq!(tightest(room(1), room(2)), room(1).map(|room| (room, "cgroup")));
+        assert_eq!(tightest(room(2), room(1)), room(1).map(|room| (room, "machine")));
+        assert_eq!(tightest(None, room(1)), room(1).map(|room| (room, "machine")));
+        assert_eq!(tightest(None, None), None);
     }
 
     #[tokio::test]

@@ -10,6 +10,10 @@ use std::time::Duration;
 /// The shortest and the longest interval.
 const INTERVALS: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_secs(86_400);
+/// The longest deadline; each is within its interval, too.
+const DEADLINE_MAX: Duration = Duration::from_secs(86_400);
+/// The longest time to live: a month, for what runs once a month.
+const TTL_MAX: Duration = Duration::from_secs(32 * 86_400);
 /// The longest start grace.
 const GRACE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -77,13 +81,13 @@ fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
         deadline,
         failure_threshold: m.integer("failure_threshold").within(1..=100).or(default.failure_threshold),
         success_threshold: m.integer("success_threshold").within(1..=100).or(default.success_threshold),
-        ttl: m.duration("ttl").or(Spec::default_ttl(interval, deadline)),
+        ttl: m.duration("ttl").within(Duration::ZERO..=TTL_MAX).or(Spec::default_ttl(interval, deadline)),
         start_grace: m.duration("start_grace").within(Duration::ZERO..=GRACE_MAX).or(default.start_grace),
         degraded_above: m.duration("degraded_above").optional(),
         labels: m.labels("labels"),
         dependency: kind.map_or(default.dependency, |kind| kind.dependency),
     };
-    if spec.ttl < interval + deadline {
+    if spec.ttl < interval.saturating_add(deadline) {
         m.problem(
             "ttl",
             "is shorter than interval and deadline together: each result would go stale; make it longer",
@@ -96,7 +100,8 @@ fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
 }
 
 fn deadline(m: &mut Map<'_>, interval: Duration, default: Duration) -> Duration {
-    let deadline = m.duration("deadline").or(default.min(interval));
+    let within = Duration::ZERO..=DEADLINE_MAX;
+    let deadline = m.duration("deadline").within(within).or(default.min(interval));
     if deadline > interval {
         m.problem("deadline", "is longer than the interval; make it at most as long");
     } else if deadline.is_zero() {

@@ -40,6 +40,7 @@ async fn web() -> Server {
             futures::stream::repeat_with(|| Ok::<_, std::io::Error>(Bytes::from_static(&[b'x'; 8192])));
         Body::from_stream(chunks)
     };
+    let held = || async { Body::from_stream(futures::stream::pending::<std::io::Result<Bytes>>()) };
     let token = |headers: HeaderMap| async move {
         if headers.get("x-token").is_some_and(|token| token == "s3cret") {
             StatusCode::OK
@@ -53,7 +54,8 @@ async fn web() -> Server {
         .route("/down", get(|| async { StatusCode::SERVICE_UNAVAILABLE }))
         .route("/moved", get(|| async { Redirect::temporary("/down") }))
         .route("/token", get(token))
-        .route("/endless", get(endless));
+        .route("/endless", get(endless))
+        .route("/held", get(held));
     let (listener, port) = listener().await;
     let mut task = JoinSet::new();
     task.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
@@ -101,12 +103,13 @@ async fn the_status_decides_and_redirects_are_not_followed() {
 }
 
 #[tokio::test]
-async fn headers_are_sent_and_an_endless_body_is_given_up() {
+async fn headers_are_sent_and_an_endless_body_is_not_waited_for() {
     let server = web().await;
     unhealthy(&check(&server.url("/token")), "unexpected_status").await;
     let settings = Settings::from_url(&server.url("/token")).unwrap().header("x-token", "s3cret").unwrap();
     healthy(&Http::new(settings).unwrap()).await;
     healthy(&check(&server.url("/endless"))).await;
+    healthy(&check(&server.url("/held"))).await;
 }
 
 #[tokio::test]

@@ -4,11 +4,14 @@
 use farol_health::{Figure, Outcome, Unit};
 
 /// One round trip. Our own session counts as open, being one, but neither as active nor as idle. A row whose
-/// `backend_type` is null belongs to another role and hides its state; background workers have no user.
+/// `backend_type` is null belongs to another role and hides its state; background workers have no user. Senders of the
+/// log to replicas and parallel workers have states, too, and are no sessions of clients.
 pub(super) const QUERY: &str = "\
-SELECT count(*) FILTER (WHERE state = 'active' AND pid <> pg_backend_pid()) AS active,
-       count(*) FILTER (WHERE state = 'idle') AS idle,
-       count(*) FILTER (WHERE state LIKE 'idle in transaction%') AS idle_in_transaction,
+SELECT count(*) FILTER (WHERE backend_type = 'client backend' AND state = 'active'
+                           AND pid <> pg_backend_pid()) AS active,
+       count(*) FILTER (WHERE backend_type = 'client backend' AND state = 'idle') AS idle,
+       count(*) FILTER (WHERE backend_type = 'client backend'
+                           AND state LIKE 'idle in transaction%') AS idle_in_transaction,
        count(*) FILTER (WHERE backend_type = 'client backend'
                            OR (backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL)) AS open,
        count(*) FILTER (WHERE backend_type IS NULL AND usesysid IS NOT NULL AND datid IS NOT NULL) AS hidden,

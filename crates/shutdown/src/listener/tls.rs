@@ -38,6 +38,20 @@ struct Inner {
     config: ArcSwap<ServerConfig>,
 }
 
+/// Files that were read again and found good, not yet in use: several listeners take theirs over together.
+#[must_use]
+pub struct Reread {
+    inner: Arc<Inner>,
+    config: Arc<ServerConfig>,
+}
+
+impl Reread {
+    /// New connections use them from now on; open ones stay as they are.
+    pub fn take_over(self) {
+        self.inner.config.store(self.config);
+    }
+}
+
 impl Tls {
     /// Reads certificate chain and key, and the authorities of client certificates: with those given,
     /// every client must present a certificate with exactly one URI in its subject alternative names.
@@ -56,14 +70,14 @@ impl Tls {
         })
     }
 
-    /// Reads the files again; new connections use them, open ones stay. On an error all stays as it was.
+    /// Reads the files again. Nothing changes until [`Reread::take_over`].
     ///
     /// # Errors
     /// As [`Tls::load`].
-    pub fn reload(&self) -> Result<(), TlsError> {
-        let Inner { cert, key, client_ca, config } = &*self.inner;
-        config.store(Arc::new(server_config(cert, key, client_ca.as_deref())?));
-        Ok(())
+    pub fn reread(&self) -> Result<Reread, TlsError> {
+        let Inner { cert, key, client_ca, .. } = &*self.inner;
+        let config = Arc::new(server_config(cert, key, client_ca.as_deref())?);
+        Ok(Reread { inner: Arc::clone(&self.inner), config })
     }
 
     pub(crate) async fn accept<T>(&self, io: T) -> io::Result<(TlsStream<T>, Option<TlsIdentity>)>

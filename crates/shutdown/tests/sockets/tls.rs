@@ -234,12 +234,14 @@ async fn a_reload_is_seen_by_new_connections_and_drops_no_open_one() {
     assert_eq!(get(&mut open, "/").await.unwrap(), "hello");
 
     std::fs::write(&cert, "not a certificate").unwrap();
-    let refused = tls.reload().unwrap_err();
+    let refused = tls.reread().err().unwrap();
     assert!(matches!(&refused, TlsError::Missing { path, .. } if *path == cert), "{refused}");
     assert!(connect(rig.addr, &old_ca, None).await.is_ok(), "a bad file changes nothing");
 
     next.server(dir.path(), "server");
-    tls.reload().unwrap();
+    let reread = tls.reread().unwrap();
+    assert!(connect(rig.addr, &old_ca, None).await.is_ok(), "what is not taken over changes nothing");
+    reread.take_over();
     let mut fresh = connect(rig.addr, &new_ca, None).await.unwrap();
     assert_eq!(get(&mut fresh, "/").await.unwrap(), "hello");
     assert!(connect(rig.addr, &old_ca, None).await.is_err(), "the old certificate is gone");
