@@ -20,7 +20,7 @@ Examples:
 
 Signals:
   SIGTERM, SIGINT  say goodbye, send the last report, end; a second one ends at once
-  SIGHUP           read the configuration again and take over its checks
+  SIGHUP           read the configuration again and take over its checks and access
 
 Exit codes:
   0 ended as asked   1 a port or directory cannot be had   64 configuration

@@ -75,8 +75,12 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> String {
+        self.get_as("localhost", path)
+    }
+
+    fn get_as(&self, host: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -202,6 +206,20 @@ fn a_reload_leaves_the_checks_with_the_service_that_counts_until_the_next_start(
     drop(agent);
     let again = place.start();
     assert!(again.get("/metrics").contains("{service=\"web\",component=\"mem2\"}"));
+}
+
+#[test]
+fn metrics_are_read_under_the_names_that_the_configuration_says_now() {
+    let place = Place::new(CONFIG);
+    let agent = place.start();
+    let answer = agent.get_as("web-1.example", "/metrics");
+    assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("unknown_host"), "{answer}");
+    place.write(&format!("access: {{hosts: [web-1.example]}}\n{CONFIG}"));
+    agent.signal("-HUP");
+    until(
+        || agent.get_as("web-1.example", "/metrics").contains("farol_agent_").then_some(()),
+        || place.log(),
+    );
 }
 
 #[test]

@@ -426,7 +426,7 @@ async fn a_reload_tells_the_monitor_of_its_new_components() {
     let alive = start(&[double.address], "");
     let mut stream = double.stream(0).await;
     stream.until(|heard| heard.order.contains('L')).await;
-    let mut new = config(&[double.address], "labels: {cluster: us}");
+    let mut new = config(&[double.address], "labels: {cluster: us}\naccess: {read: any}");
     new.checks = vec![alive.said.check("cache", 1), alive.said.check("queue", 1)];
     let done = alive.running.reload(new).unwrap();
     assert_eq!((done.checks.added, done.checks.removed), (vec!["queue".into()], vec!["database".into()]));
