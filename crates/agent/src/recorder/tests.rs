@@ -284,6 +284,20 @@ fn a_full_ring_asks_once_for_its_acknowledgement() {
 }
 
 #[test]
+fn a_row_that_waits_while_its_series_gets_more_digits_is_not_lost() {
+    let mut life = Life::new(vec![], 1 << 20);
+    // The first needs 53 bits as it is; with the digits of the second it would need more.
+    for value in [-2_820_768_261_798_756.0, 0.01, 7.0] {
+        life.now_ms += 1;
+        life.system(&[value]);
+    }
+    life.report(Made::Tick);
+    life.open(0);
+    life.flow(9, 1 << 20);
+    assert_eq!((life.heard.rows, life.recorder.counts().samples_dropped), (life.truth, 0));
+}
+
+#[test]
 fn too_many_rows_are_counted_and_never_kept() {
     let life = Life::new(vec![], 1 << 20);
     let mut row = Row::new();

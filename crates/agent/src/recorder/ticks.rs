@@ -69,6 +69,9 @@ impl Ticks {
         let (len, changed) = (tick.values.len(), tick.changed);
         if changed {
             self.align(catalog, source);
+            for row in self.rows.iter().filter(|row| row.source == source) {
+                catalog.hold(source, &self.values[row.start..row.start + row.len]);
+            }
         }
         self.rows.push(Row { source, at_ms, start, len });
         Ok(())
