@@ -12,7 +12,7 @@ mod session;
 pub use identify::{AgentId, Trust, identify};
 
 use crate::clock::Clock;
-use crate::fleet::{Effects, Fleet};
+use crate::fleet::{Fleet, Outlet};
 use crate::journal::Journal;
 use arc_swap::ArcSwap;
 use farol_shutdown::listener::Peer;
@@ -26,12 +26,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-
-/// Where the effects of ingest go: events, rows, and those who watch statuses.
-pub trait Outlet: Send + Sync + 'static {
-    /// Takes what came about.
-    fn publish(&self, effects: &Effects);
-}
 
 /// What ingest may and must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +79,7 @@ pub struct Ingest {
     pub journal: Journal,
     /// The clocks.
     pub clock: Arc<Clock>,
-    /// Events and watchers.
+    /// Where goes what ingest has to say itself; what the fleet brings about goes there by itself.
     pub outlet: Arc<dyn Outlet>,
     /// The rules, as the configuration has them now.
     pub policy: ArcSwap<Policy>,

@@ -9,7 +9,7 @@ use super::defined::DefinedSet;
 use super::pace::{Acks, Allowance, ClockMap};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
-use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, StreamLink, Told};
+use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
 use crate::journal::Follower;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
@@ -17,6 +17,7 @@ use farol_wire::{Boot, Hello, Refused};
 use link::Link;
 pub(super) use link::NextAck;
 pub(super) use live::blocks;
+use parking_lot::MutexGuard;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -161,8 +162,7 @@ impl Protocol {
     pub(super) fn disconnected(&self) {
         if let Some(open) = &self.open {
             let now = self.ingest.clock.now();
-            let effects = self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
-            self.ingest.outlet.publish(&effects);
+            self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
         }
     }
 }
@@ -181,7 +181,7 @@ impl Open {
         self.set.retire(&retire.series, &retire.components, &retire.sources)?;
         self.must_start = true;
         if self.live {
-            ingest.outlet.publish(&ingest.fleet.retire(&self.agent, &retire.components, now));
+            ingest.fleet.retire(&self.agent, self.link.number, &retire.components, now);
         }
         Ok(())
     }
@@ -212,9 +212,20 @@ impl Open {
             }
         };
         let deadline_ms = goodbye.deadline_ms.min(600_000);
-        ingest.outlet.publish(&ingest.fleet.goodbye(&self.agent, kind, deadline_ms, now));
+        ingest.fleet.goodbye(&self.agent, self.link.number, kind, deadline_ms, now);
         Ok(())
     }
+}
+
+/// The agent's live state, as long as this stream speaks for it.
+fn speaking<'a>(agent: &'a Agent, link: &StreamLink) -> Result<MutexGuard<'a, Live>, Status> {
+    let live = agent.live.lock();
+    if live.is_linked(link.number) { Ok(live) } else { Err(replaced()) }
+}
+
+/// The end of a stream whose place was taken.
+pub(super) fn replaced() -> Status {
+    Status::aborted("another stream of this agent took its place, or the agent was forgotten")
 }
 
 /// The answer for entries that are not taken; counted and logged here.
@@ -242,3 +253,6 @@ fn refusal(ingest: &Ingest, agent: &str, refused: Vec<Refused>) -> Option<monito
     );
     Some(monitor_message::Kind::Refused(answer))
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use super::super::Counters;
 use super::super::defined::DefinedSet;
-use super::{Ingest, Open};
+use super::{Ingest, Open, speaking};
 use crate::clock::Moment;
 use crate::fleet::{Effects, Event, EventKind, Reported, SampleError};
 use crate::journal::Submitted;
@@ -33,7 +33,7 @@ impl Open {
         self.last_seq = report.seq;
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
-        let new_layout = if report.key { self.start_segment(ingest) } else { None };
+        let new_layout = if report.key { self.start_segment(ingest)? } else { None };
         let decodable = self.apply_blocks(&report, outbox, now)?;
         let reported = Reported {
             changed: self.statuses(std::mem::take(&mut report.changed))?,
@@ -43,12 +43,11 @@ impl Open {
         if urgent {
             self.acks.want(report.seq);
         }
-        let effects = ingest.fleet.report(&self.agent, reported, told, report.at_ms);
-        if !effects.is_empty() {
-            ingest.outlet.publish(&effects);
-        }
+        ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
+        // What a replaced stream could not apply comes again on the one that took its place.
+        drop(speaking(&self.agent, &self.link)?);
         if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
             self.submit(ingest, record, new_layout, urgent);
         }
@@ -80,7 +79,7 @@ impl Open {
     }
 
     /// A key frame: the blocks from here on are made with the set as it is now.
-    fn start_segment(&mut self, ingest: &Ingest) -> Option<Arc<Layout>> {
+    fn start_segment(&mut self, ingest: &Ingest) -> Result<Option<Arc<Layout>>, Status> {
         let mut new = None;
         if self.must_start || self.layout.is_none() {
             let (compiled, is_new) = ingest.fleet.layouts.intern(self.set.layout());
@@ -88,10 +87,10 @@ impl Open {
             self.layout = Some(compiled);
         }
         if let Some(layout) = &self.layout {
-            self.agent.live.lock().samples.start(Arc::clone(layout));
+            speaking(&self.agent, &self.link)?.samples.start(Arc::clone(layout));
         }
         (self.must_start, self.asked_for_key) = (false, false);
-        new
+        Ok(new)
     }
 
     /// Applies the blocks; false when they must wait for a key frame, which is asked for once.
@@ -106,7 +105,7 @@ impl Open {
             return Ok(!self.must_start);
         }
         let told = self.told(now);
-        let mut live = self.agent.live.lock();
+        let mut live = speaking(&self.agent, &self.link)?;
         let mut need_key = self.must_start;
         for block in report.blocks.iter().filter(|block| !self.set.is_muted(block.source)) {
             if need_key {

@@ -96,10 +96,7 @@ async fn connect(ingest: &Ingest, id: &str, hello: &Hello) -> Result<(Arc<Agent>
     let mut dead = None;
     loop {
         match ingest.fleet.connect(id, hello, ingest.clock.now(), dead) {
-            Connection::Open(agent, link, effects) => {
-                ingest.outlet.publish(&effects);
-                return Ok((agent, link));
-            }
+            Connection::Open(agent, link) => return Ok((agent, link)),
             Connection::Occupied(other) => {
                 let before = other.heard.load(Ordering::Relaxed);
                 other.ping.notify_one();
@@ -145,7 +142,7 @@ impl Open {
         if self.live {
             let taken: Vec<_> =
                 components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
-            ingest.outlet.publish(&ingest.fleet.define(&self.agent, &taken, now));
+            ingest.fleet.define(&self.agent, self.link.number, &taken, now);
         }
         Ok(())
     }
@@ -160,8 +157,7 @@ impl Open {
         }
         let statuses = self.statuses(state.components)?;
         let set = self.set.components();
-        let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
-        ingest.outlet.publish(&effects);
+        ingest.fleet.adopt(&self.agent, self.link.number, &set, statuses, self.told(now));
         if !self.live {
             self.opened = Opened { as_of: state.as_of, at_ms: now.wall_ms };
         }
