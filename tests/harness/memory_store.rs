@@ -140,6 +140,10 @@ impl Store for MemoryStore {
         .boxed()
     }
 
+    fn undecodable(&self) -> u64 {
+        0
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
@@ -224,6 +228,7 @@ impl Kept {
             layouts: self.layouts.values().cloned().collect(),
             last_commit_ms: self.last_commit_ms,
             last_agent_key: self.last_agent_key,
+            last_layout_key: self.layouts.keys().next_back().map_or(0, |key| key.0),
         }
     }
 

@@ -136,7 +136,7 @@ fn fill(app: &App, shared: bool) {
         let Connection::Open(agent, _, _) = app.fleet.connect(&id, &hello, now, None) else {
             panic!("ids differ");
         };
-        let (compiled, _) = app.fleet.layouts.intern(definition((!shared).then_some(number)));
+        let compiled = app.fleet.layouts.intern(definition((!shared).then_some(number)), |_| {});
         let value = |at: u32| match at % 2 {
             0 => f64::from(at * 1_000_003 + number),
             _ => f64::from(at * 7 + number) / 3.0,

@@ -67,7 +67,7 @@ impl Fleet {
     /// Takes in what the store knows.
     pub fn restore(&self, restored: &Restored, now: Moment) -> Effects {
         let mut effects = Effects::default();
-        self.layouts.restore(&restored.layouts);
+        self.layouts.restore(&restored.layouts, restored.last_layout_key);
         self.last_key.store(restored.last_agent_key, Ordering::Relaxed);
         let mut components: HashMap<&str, Vec<_>> = HashMap::new();
         for record in &restored.components {

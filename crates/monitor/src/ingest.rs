@@ -12,13 +12,13 @@ mod session;
 pub use identify::{AgentId, Trust, identify};
 
 use crate::clock::Clock;
-use crate::fleet::{Effects, Fleet};
+use crate::fleet::{Compiled, Effects, Fleet};
 use crate::journal::Journal;
 use arc_swap::ArcSwap;
 use farol_shutdown::listener::Peer;
-use farol_wire::Limits;
 use farol_wire::proto::fleet_server::{self, FleetServer};
 use farol_wire::proto::{AgentMessage, MonitorMessage};
+use farol_wire::{Definition, Limits};
 use futures::stream::BoxStream;
 use session::Session;
 use std::sync::Arc;
@@ -98,6 +98,11 @@ pub struct Ingest {
 }
 
 impl Ingest {
+    /// The layout of a set. A new one is in the journal before any report that is made with it, whoever sends that.
+    fn layout(&self, set: Definition) -> Arc<Compiled> {
+        self.fleet.layouts.intern(set, |layout| self.journal.layout(layout))
+    }
+
     /// The gRPC service.
     #[must_use]
     pub fn service(self: &Arc<Self>) -> FleetServer<Streams> {

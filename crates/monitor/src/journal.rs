@@ -134,20 +134,17 @@ impl Journal {
         Follower::new(Arc::clone(self.0.state.lock().progress(agent, boot)))
     }
 
+    /// Hands in a new layout: before every report that is made with it, and before anybody else may make one.
+    pub fn layout(&self, layout: &Arc<Layout>) {
+        self.0.state.lock().queue.add_layout(Arc::clone(layout));
+        self.0.waiting.notify_one();
+    }
+
     /// Hands in a report. `urgent` closes the group at once.
-    pub fn report(
-        &self,
-        follower: &Follower,
-        record: ReportRecord,
-        new_layout: Option<Arc<Layout>>,
-        urgent: bool,
-    ) -> Submitted {
+    pub fn report(&self, follower: &Follower, record: ReportRecord, urgent: bool) -> Submitted {
         let mut guard = self.0.state.lock();
         let state: &mut State = &mut guard;
         let (seq, progress) = (record.seq, follower.progress());
-        if let Some(layout) = new_layout {
-            state.queue.add_layout(layout);
-        }
         if follower.is_broken() {
             state.health.dropped_reports += 1;
             return Submitted::Dropped;

@@ -58,6 +58,9 @@ pub trait Store: Send + Sync + 'static {
     /// Times in which no monitor watched, in order.
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>>;
 
+    /// Reports that were asked for since the start and could not be shown, because their definitions are gone.
+    fn undecodable(&self) -> u64;
+
     /// Makes everything durable and lets go of the database. Afterwards everything is refused.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
@@ -299,4 +302,6 @@ pub struct Restored {
     pub last_commit_ms: Option<i64>,
     /// The highest agent key ever given.
     pub last_agent_key: u32,
+    /// The highest layout key that anything kept names, also one whose layout is gone.
+    pub last_layout_key: u32,
 }

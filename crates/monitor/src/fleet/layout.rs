@@ -138,26 +138,29 @@ impl Interner {
 }
 
 impl Layouts {
-    /// The layout with these sources and series (components don't count); whether it is new.
-    pub fn intern(&self, set: Definition) -> (Arc<Compiled>, bool) {
+    /// The layout with these sources and series (components don't count). A new one is handed to `keep` before
+    /// anybody else can get it, so that whatever is made with it is kept after it.
+    pub fn intern(&self, set: Definition, keep: impl FnOnce(&Arc<Layout>)) -> Arc<Compiled> {
         let set = Definition { components: Vec::new(), ..set };
         let mut interner = self.0.lock();
         let hash = interner.hash(&set);
         let same = |c: &&Arc<Compiled>| c.layout.set == set;
         if let Some(known) = interner.by_hash.get(&hash).and_then(|all| all.iter().find(same)) {
-            return (Arc::clone(known), false);
+            return Arc::clone(known);
         }
         interner.sweep();
         interner.last_key += 1;
         let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
+        keep(&layout);
         let compiled = Arc::new(Compiled::new(layout));
         interner.add(hash, Arc::clone(&compiled));
-        (compiled, true)
+        compiled
     }
 
-    /// Takes in what the store has.
-    pub fn restore(&self, layouts: &[Arc<Layout>]) {
+    /// Takes in what the store has. Keys up to `last_key` were given already.
+    pub fn restore(&self, layouts: &[Arc<Layout>], last_key: u32) {
         let mut interner = self.0.lock();
+        interner.last_key = interner.last_key.max(last_key);
         for layout in layouts {
             interner.last_key = interner.last_key.max(layout.key.0);
             let hash = interner.hash(&layout.set);
@@ -185,12 +188,21 @@ mod tests {
     #[test]
     fn the_same_set_is_one_layout_and_those_nobody_uses_are_let_go_of() {
         let layouts = Layouts::default();
-        let (used, is_new) = layouts.intern(set(1));
-        assert!(is_new);
-        let keys: Vec<_> = (2..200_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
+        let mut kept = 0;
+        let used = layouts.intern(set(1), |_| kept += 1);
+        assert_eq!(kept, 1, "it is new");
+        let keys: Vec<_> = (2..200_000).map(|id| layouts.intern(set(id), |_| {}).layout.key).collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "keys are never reused");
         assert!(layouts.count() <= UNUSED_AT_MOST / 2, "{} layouts", layouts.count());
-        let (again, is_new) = layouts.intern(set(1));
-        assert!(!is_new && Arc::ptr_eq(&used, &again));
+        let again = layouts.intern(set(1), |_| kept += 1);
+        assert!(kept == 1 && Arc::ptr_eq(&used, &again));
+    }
+
+    #[test]
+    fn no_key_is_given_that_was_given_before_a_restart_not_even_one_whose_layout_is_gone() {
+        let layouts = Layouts::default();
+        layouts.restore(&[Arc::new(Layout { key: LayoutKey(3), set: set(1) })], 7);
+        assert_eq!(layouts.intern(set(1), |_| {}).layout.key, LayoutKey(3));
+        assert_eq!(layouts.intern(set(2), |_| {}).layout.key, LayoutKey(8));
     }
 }

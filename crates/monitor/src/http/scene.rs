@@ -240,7 +240,7 @@ impl Scene {
             series: numbered.collect(),
             components: Vec::new(),
         };
-        let (compiled, _) = self.app.fleet.layouts.intern(set);
+        let compiled = self.app.fleet.layouts.intern(set, |_| {});
         let mut columns = Columns::new(vec![Encoding::Float; series.len()]);
         let row: Vec<_> = series.iter().map(|(_, value)| Some(*value)).collect();
         let mut block = Vec::new();

@@ -42,8 +42,7 @@ fn take_segment(
     let mut set = DefinedSet::default();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
-    let (layout, is_new) = ingest.fleet.layouts.intern(set.layout());
-    let mut new_layout = is_new.then(|| Arc::clone(&layout.layout));
+    let layout = ingest.layout(set.layout());
     check_blocks(&layout, &set, &segment.reports)?;
     let follower = open.follower_of(ingest, boot);
     let mut past = Past::default();
@@ -63,7 +62,7 @@ fn take_segment(
         if ack_now && boot == open.hello.boot {
             open.acks.want(seq);
         }
-        match ingest.journal.report(&follower, record, new_layout.take(), ack_now) {
+        match ingest.journal.report(&follower, record, ack_now) {
             Submitted::Taken => {
                 if boot == open.hello.boot {
                     open.submitted = open.submitted.max(seq);

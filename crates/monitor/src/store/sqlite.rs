@@ -24,6 +24,7 @@ use parking_lot::RwLock;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tidy::Upkeep;
 use tokio::sync::Mutex;
@@ -61,6 +62,8 @@ pub struct SqliteStore {
     restored: parking_lot::Mutex<Option<Restored>>,
     /// Why it will take nothing any more.
     failed: OnceLock<StoreError>,
+    /// Reports without definitions that readers met.
+    undecodable: AtomicU64,
 }
 
 /// The connection that writes, and what belongs to it.
@@ -165,6 +168,10 @@ impl Store for SqliteStore {
 
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
         Box::pin(self.read_blind(from_ms, to_ms))
+    }
+
+    fn undecodable(&self) -> u64 {
+        self.undecodable.load(Ordering::Relaxed)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -6,7 +6,7 @@ use super::{Ingest, Open};
 use crate::clock::Moment;
 use crate::fleet::{Effects, Event, EventKind, Reported, SampleError};
 use crate::journal::Submitted;
-use crate::store::{BlockRecord, Layout, ReportRecord};
+use crate::store::{BlockRecord, ReportRecord};
 use farol_wire::Bitmap;
 use farol_wire::proto::{self, monitor_message};
 use std::collections::VecDeque;
@@ -33,7 +33,9 @@ impl Open {
         self.last_seq = report.seq;
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
-        let new_layout = if report.key { self.start_segment(ingest) } else { None };
+        if report.key {
+            self.start_segment(ingest);
+        }
         let decodable = self.apply_blocks(&report, outbox, now)?;
         let reported = Reported {
             changed: self.statuses(std::mem::take(&mut report.changed))?,
@@ -50,7 +52,7 @@ impl Open {
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
         if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
-            self.submit(ingest, record, new_layout, urgent);
+            self.submit(ingest, record, urgent);
         }
         Ok(())
     }
@@ -80,18 +82,14 @@ impl Open {
     }
 
     /// A key frame: the blocks from here on are made with the set as it is now.
-    fn start_segment(&mut self, ingest: &Ingest) -> Option<Arc<Layout>> {
-        let mut new = None;
+    fn start_segment(&mut self, ingest: &Ingest) {
         if self.must_start || self.layout.is_none() {
-            let (compiled, is_new) = ingest.fleet.layouts.intern(self.set.layout());
-            new = is_new.then(|| Arc::clone(&compiled.layout));
-            self.layout = Some(compiled);
+            self.layout = Some(ingest.layout(self.set.layout()));
         }
         if let Some(layout) = &self.layout {
             self.agent.live.lock().samples.start(Arc::clone(layout));
         }
         (self.must_start, self.asked_for_key) = (false, false);
-        new
     }
 
     /// Applies the blocks; false when they must wait for a key frame, which is asked for once.
@@ -145,9 +143,9 @@ impl Open {
         })
     }
 
-    fn submit(&mut self, ingest: &Ingest, record: ReportRecord, new: Option<Arc<Layout>>, urgent: bool) {
+    fn submit(&mut self, ingest: &Ingest, record: ReportRecord, urgent: bool) {
         let seq = record.seq;
-        match ingest.journal.report(&self.follower, record, new, urgent) {
+        match ingest.journal.report(&self.follower, record, urgent) {
             Submitted::Taken => self.submitted = self.submitted.max(seq),
             Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
             Submitted::Dropped => {}

@@ -14,13 +14,13 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     *bench.store.takes.lock() = Duration::from_secs(5);
     let recovered = bench.journal.recovered();
     let (small, large) = (bench.follow(), bench.journal.follow(AgentKey(2), super::BOOT));
-    bench.journal.report(&small, report(1, 10), None, true);
+    bench.journal.report(&small, report(1, 10), true);
     bench.pass(10).await;
     // The store is slow: what comes now waits.
     let of_large = |seq| crate::store::ReportRecord { agent: AgentKey(2), ..report(seq, 1 << 20) };
     let room = (REPORT_BYTES_AT_MOST >> 20) as u64;
     let mut seq = 1;
-    while bench.journal.report(&large, of_large(seq), None, false) == Submitted::Taken {
+    while bench.journal.report(&large, of_large(seq), false) == Submitted::Taken {
         seq += 1;
         assert!(seq <= room, "no bound");
     }
@@ -33,7 +33,7 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     assert!(recovered.has_changed().unwrap(), "the broken stream is told that there is room again");
     assert_eq!(large.committed(), room - 1);
     let again = bench.journal.follow(AgentKey(2), super::BOOT);
-    assert_eq!(bench.journal.report(&again, of_large(seq), None, false), Submitted::Taken);
+    assert_eq!(bench.journal.report(&again, of_large(seq), false), Submitted::Taken);
 }
 
 #[tokio::test(start_paused = true)]

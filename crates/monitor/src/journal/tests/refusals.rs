@@ -11,7 +11,8 @@ async fn a_refused_group_is_dropped_its_streams_break_and_its_effects_stay() {
     let bench = Bench::new([refused(), refused()]);
     let recovered = bench.journal.recovered();
     let follower = bench.follow();
-    bench.journal.report(&follower, report(1, 10), Some(layout(1)), false);
+    bench.journal.layout(&layout(1));
+    bench.journal.report(&follower, report(1, 10), false);
     bench
         .journal
         .effects(&Effects { components: vec![component("a", 1), component("b", 1)], ..changed("a", 1) });
@@ -115,7 +116,7 @@ async fn reports_that_come_while_a_group_is_refused_are_dropped_with_it() {
     bench.pass(400).await;
     assert_eq!(bench.send(&one, 2), Submitted::Taken);
     let of_two = crate::store::ReportRecord { agent: AgentKey(2), ..report(1, 10) };
-    assert_eq!(bench.journal.report(&two, of_two, None, false), Submitted::Taken);
+    assert_eq!(bench.journal.report(&two, of_two, false), Submitted::Taken);
     bench.pass(3_000).await;
     assert!(one.is_broken() && two.is_broken());
     assert_eq!(bench.journal.health().dropped_reports, 3);

@@ -23,14 +23,10 @@ pub(super) struct Catalog {
     /// By the interned key: in its order marks are saved.
     pub(super) starts: BTreeMap<u32, Start>,
     pub(super) keys: HashMap<(AgentKey, Boot), u32>,
-    pub(super) layouts: HashMap<LayoutKey, KnownLayout>,
-}
-
-/// A layout and the last journal row that used it: once that row is deleted, nothing needs it.
-#[derive(Clone, Debug)]
-pub(super) struct KnownLayout {
-    pub(super) layout: Arc<Layout>,
-    pub(super) used_row: i64,
+    pub(super) layouts: HashMap<LayoutKey, Arc<Layout>>,
+    /// The last journal row that used each layout, one that is gone included: once that row is deleted, nothing needs
+    /// it.
+    pub(super) used: HashMap<LayoutKey, i64>,
 }
 
 impl Catalog {
@@ -46,7 +42,8 @@ impl Catalog {
     }
 
     pub(super) fn add_layout(&mut self, layout: &Arc<Layout>, used_row: i64) {
-        self.layouts.insert(layout.key, KnownLayout { layout: Arc::clone(layout), used_row });
+        self.layouts.insert(layout.key, Arc::clone(layout));
+        self.used.insert(layout.key, used_row);
     }
 
     /// Counts a run of the row `row` as committed.
@@ -61,9 +58,8 @@ impl Catalog {
             }
         }
         for layout in entry.layouts() {
-            if let Some(known) = self.layouts.get_mut(&layout) {
-                known.used_row = known.used_row.max(row);
-            }
+            let used_row = self.used.entry(layout).or_insert(row);
+            *used_row = (*used_row).max(row);
         }
     }
 
@@ -79,7 +75,7 @@ impl Catalog {
 
     /// All marks, for saving.
     pub(super) fn marks(&self) -> Marks {
-        let mut layouts: Vec<_> = self.layouts.iter().map(|(key, known)| (*key, known.used_row)).collect();
+        let mut layouts: Vec<_> = self.used.iter().map(|(key, used_row)| (*key, *used_row)).collect();
         layouts.sort_unstable();
         Marks { boots: self.starts.iter().map(|(key, start)| (*key, start.mark)).collect(), layouts }
     }

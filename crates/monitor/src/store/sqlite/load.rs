@@ -75,7 +75,7 @@ impl Loader<'_> {
         let (marked_row, marks) = self.marks().await?;
         let tail = self.tail(marked_row).await?;
         let last_row = tail.last().map_or(marked_row, |(row, _)| *row);
-        self.layouts(&mut catalog, &marks, &tail, last_row + 1).await?;
+        let last_layout_key = self.layouts(&mut catalog, &marks, &tail, last_row + 1).await?;
         self.boots(&mut catalog, marks).await?;
         for (row, directory) in &tail {
             directory.entries.iter().for_each(|entry| catalog.advance(entry, *row));
@@ -92,7 +92,7 @@ impl Loader<'_> {
                 heard.get(&agent.key).map_or(agent.last_seen_ms, |ms| agent.last_seen_ms.max(*ms));
         }
         let with_mark = catalog.starts.values().filter(|start| start.mark.seq > 0);
-        let mut layouts: Vec<_> = catalog.layouts.values().map(|known| Arc::clone(&known.layout)).collect();
+        let mut layouts: Vec<_> = catalog.layouts.values().cloned().collect();
         layouts.sort_unstable_by_key(|layout| layout.key);
         let restored = Restored {
             agents,
@@ -101,6 +101,7 @@ impl Loader<'_> {
             layouts,
             last_commit_ms,
             last_agent_key,
+            last_layout_key,
         };
         Ok(Loaded { id: id.into(), catalog, restored, last_row, last_boot, marked_row })
     }
@@ -138,14 +139,15 @@ impl Loader<'_> {
         Ok(tail)
     }
 
-    /// Layouts that nothing kept was made with are deleted: here, because nobody knows them yet.
+    /// Layouts that nothing kept was made with are deleted: here, because nobody knows them yet. Gives the highest key
+    /// that is named anywhere.
     async fn layouts(
         &mut self,
         catalog: &mut Catalog,
         marks: &Marks,
         tail: &[(i64, Directory)],
         next_row: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u32, StoreError> {
         let oldest_row: Option<i64> = sqlx::query_scalar("SELECT min(id) FROM journal")
             .fetch_one(&mut *self.connection)
             .await
@@ -158,11 +160,14 @@ impl Loader<'_> {
             .fetch_all(&mut *self.connection)
             .await
             .map_err(|e| self.judge(&e))?;
+        let named = used.keys().map(|key| key.0).chain(rows.iter().map(|(key, _)| *key)).max();
+        let kept = |used_row: i64| oldest_row.is_some_and(|oldest| used_row >= oldest);
+        catalog.used.extend(used.iter().filter(|(_, used_row)| kept(**used_row)));
         for (key, define) in rows {
             let key = LayoutKey(key);
             // One that is in no marks came after them, without a report: it is kept until the next time.
             let used_row = used.get(&key).copied().unwrap_or(next_row);
-            if self.prune && oldest_row.is_none_or(|oldest| used_row < oldest) {
+            if self.prune && !kept(used_row) {
                 let delete = sqlx::query("DELETE FROM layouts WHERE key = ?1").bind(i64::from(key.0));
                 delete.execute(&mut *self.connection).await.map_err(|e| self.judge(&e))?;
                 continue;
@@ -175,7 +180,7 @@ impl Loader<'_> {
             }
             catalog.add_layout(&Arc::new(Layout { key, set }), used_row);
         }
-        Ok(())
+        Ok(named.unwrap_or(0))
     }
 
     async fn boots(&mut self, catalog: &mut Catalog, marks: Marks) -> Result<(), StoreError> {

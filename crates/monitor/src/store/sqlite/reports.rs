@@ -4,7 +4,7 @@
 use super::SqliteStore;
 use super::catalog::Catalog;
 use crate::store::row::{self, Directory, Entry, KeyReport};
-use crate::store::{AgentKey, KnownAgent, Layout, LayoutKey, StoreError, StoredReport, Visit};
+use crate::store::{AgentKey, KnownAgent, Layout, LayoutKey, ReportRecord, StoreError, StoredReport, Visit};
 use bytes::Bytes;
 use farol_wire::Boot;
 use foldhash::{HashMap, HashMapExt, HashSet};
@@ -12,6 +12,7 @@ use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `?3`: look at every row; else `?4` to `?7` are boots to look for. A boot may seem to stand across two
 /// others: the directory tells.
@@ -65,7 +66,7 @@ impl SqliteStore {
             (catalog.boots_of(agents), layouts_of(&catalog))
         };
         let mut found = self.find(&boots, from_ms, to_ms).await?;
-        let mut reader = Reader { store: self, layouts, to_ms, batch: Vec::new(), bytes: 0 };
+        let mut reader = Reader { store: self, layouts, to_ms, batch: Vec::new(), bytes: 0, told: false };
         for (agent, boot, key) in boots {
             let Some(runs) = found.remove(&key) else { continue };
             let runs = self.with_key_report(key, runs).await?;
@@ -151,6 +152,8 @@ struct Reader<'a> {
     /// Boots whose runs are to be read, in the order in which they are shown.
     batch: Vec<Wanted>,
     bytes: usize,
+    /// That definitions are gone was told: once a question is enough.
+    told: bool,
 }
 
 /// The runs of a boot.
@@ -215,7 +218,7 @@ impl Reader<'_> {
     }
 
     /// Shows a boot's reports from a key report on.
-    fn show_boot(&self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
+    fn show_boot(&mut self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
         let mut decodable = false;
         let mut last_seq = 0;
         for (row, entry) in &wanted.runs {
@@ -234,16 +237,33 @@ impl Reader<'_> {
             };
             for report in reports {
                 decodable |= report.key;
-                let layout = self.layouts.get(&report.layout).filter(|_| decodable && report.seq > last_seq);
+                let is_new = report.seq > last_seq;
                 last_seq = last_seq.max(report.seq);
-                if let Some(layout) = layout
-                    && report.at_ms <= self.to_ms
-                {
-                    visit(StoredReport { report, layout: Arc::clone(layout) })?;
+                if !decodable || !is_new || report.at_ms > self.to_ms {
+                    continue;
+                }
+                match self.layouts.get(&report.layout).cloned() {
+                    Some(layout) => visit(StoredReport { report, layout })?,
+                    None => self.tell_undecodable(*row, &report),
                 }
             }
         }
         ControlFlow::Continue(())
+    }
+}
+
+impl Reader<'_> {
+    /// The definitions of a report are gone: a gap, which somebody should know of.
+    fn tell_undecodable(&mut self, row: i64, report: &ReportRecord) {
+        self.store.undecodable.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::error!(
+                store.path = %self.store.path.display(),
+                journal.row = row,
+                layout = report.layout.0,
+                "the definitions of reports are gone; history has a gap there"
+            );
+        }
     }
 }
 
@@ -254,5 +274,5 @@ fn span(runs: &[(usize, usize)]) -> (usize, usize) {
 }
 
 fn layouts_of(catalog: &Catalog) -> HashMap<LayoutKey, Arc<Layout>> {
-    catalog.layouts.iter().map(|(key, known)| (*key, Arc::clone(&known.layout))).collect()
+    catalog.layouts.iter().map(|(key, layout)| (*key, Arc::clone(layout))).collect()
 }
