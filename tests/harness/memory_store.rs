@@ -27,6 +27,8 @@ struct Kept {
     agents: BTreeMap<AgentKey, (AgentRecord, bool)>,
     last_agent_key: u32,
     layouts: BTreeMap<LayoutKey, Arc<Layout>>,
+    /// Layouts that nobody uses any more.
+    unused: BTreeSet<LayoutKey>,
     /// In the order of agent, boot, seq; with when each was committed.
     reports: BTreeMap<(AgentKey, Boot, u64), (i64, ReportRecord)>,
     components: BTreeMap<ComponentKey, ComponentRecord>,
@@ -163,6 +165,7 @@ impl Kept {
             self.agents.insert(record.key, (record.clone(), false));
         }
         self.layouts.extend(group.layouts.iter().map(|layout| (layout.key, Arc::clone(layout))));
+        self.unused.extend(&group.unused);
         for report in &group.reports {
             let key = (report.agent, report.boot, report.seq);
             self.reports.entry(key).or_insert_with(|| (now_ms, report.clone()));
@@ -279,6 +282,8 @@ impl Kept {
         }
         self.changes.retain(|_, all| !all.is_empty());
         self.blind.retain(|_, to_ms| *to_ms >= oldest_ms);
+        let used: BTreeSet<LayoutKey> = self.reports.values().map(|(_, report)| report.layout).collect();
+        self.layouts.retain(|key, _| used.contains(key) || !self.unused.contains(key));
         let speaking: BTreeSet<AgentKey> = self.reports.keys().map(|(agent, ..)| *agent).collect();
         self.agents.retain(|key, (_, forgotten)| !*forgotten || speaking.contains(key));
     }

@@ -17,7 +17,7 @@ pub use agent::{
 pub use board::{GroupView, ServiceView};
 pub use component::Component;
 pub use effects::{Effects, Event, EventKind};
-pub use layout::{Compiled, CompiledSource, Layouts};
+pub use layout::{Compiled, CompiledSource, Interned, Layouts};
 
 use crate::clock::Moment;
 use crate::store::{AgentKey, Restored};

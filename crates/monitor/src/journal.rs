@@ -10,7 +10,7 @@ pub use follower::Follower;
 pub use writer::Writer;
 
 use crate::fleet::Effects;
-use crate::store::{AgentKey, Layout, ReportRecord, Restored, Store};
+use crate::store::{AgentKey, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
@@ -134,10 +134,31 @@ impl Journal {
         Follower::new(Arc::clone(self.0.state.lock().progress(agent, boot)))
     }
 
-    /// Hands in a new layout: before every report that is made with it, and before anybody else may make one.
-    pub fn layout(&self, layout: &Arc<Layout>) {
-        self.0.state.lock().queue.add_layout(Arc::clone(layout));
+    /// Hands in a new layout: before every report that is made with it, and before anybody else may make one. False
+    /// when there is no room for it: then none may be made.
+    #[must_use]
+    pub fn layout(&self, layout: &Arc<Layout>) -> bool {
+        let mut state = self.0.state.lock();
+        let taken = state.queue.push_layout(Arc::clone(layout));
+        state.queue.urgent |= state.queue.is_large();
+        drop(state);
         self.0.waiting.notify_one();
+        taken
+    }
+
+    /// Nobody uses these layouts any more: all reports made with them were handed in.
+    pub fn let_go(&self, layouts: Vec<LayoutKey>) {
+        if !layouts.is_empty() {
+            self.0.state.lock().queue.unused.extend(layouts);
+        }
+    }
+
+    /// A report of this stream cannot be handed in: nothing later on it may be committed, until it comes again.
+    pub fn give_up(&self, follower: &Follower) {
+        let mut state = self.0.state.lock();
+        follower.progress().break_off();
+        state.broke = true;
+        state.health.dropped_reports += 1;
     }
 
     /// Hands in a report. `urgent` closes the group at once.

@@ -42,9 +42,12 @@ fn take_segment(
     let mut set = DefinedSet::default();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
-    let layout = ingest.layout(set.layout());
-    check_blocks(&layout, &set, &segment.reports)?;
     let follower = open.follower_of(ingest, boot);
+    let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
+        ingest.journal.give_up(&follower);
+        return Ok(());
+    };
+    check_blocks(&layout, &set, &segment.reports)?;
     let mut past = Past::default();
     for mut report in segment.reports {
         let at_ms = open.backlog_time(boot, report.at_ms, segment.wall_offset_ms, now);

@@ -58,6 +58,8 @@ pub(super) struct Open {
     pub(super) acks: Acks,
     clock: ClockMap,
     allowance: Allowance,
+    /// Sets that nobody had before.
+    pub(super) new_sets: Allowance,
     /// Followers of other boots, for their backlog.
     pub(super) backlog: BTreeMap<Boot, Arc<Follower>>,
     /// The last report of the backlog: the next one tells of the time since.

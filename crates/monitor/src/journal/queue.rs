@@ -3,15 +3,16 @@
 use super::follower::Progress;
 use crate::fleet::Effects;
 use crate::store::{
-    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, ReportRecord, StatusChange,
+    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, LayoutKey, ReportRecord,
+    StatusChange,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Bytes of reports that may wait; over it reports are dropped unacknowledged.
+/// Bytes of reports and layouts that may wait; over it reports are dropped unacknowledged, and no layout is taken.
 pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
-/// Bytes of reports that close a group at once.
+/// Bytes of reports and layouts that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
 /// Status changes that may wait while the store refuses; over it the oldest are dropped and counted.
 pub(super) const CHANGES_AT_MOST: usize = 100_000;
@@ -23,9 +24,12 @@ pub(super) struct Queue {
     reports: Vec<ReportRecord>,
     /// Who waits for the reports: told when they are committed or dropped.
     waiters: Vec<(Arc<Progress>, u64)>,
+    /// Of reports and layouts.
     report_bytes: usize,
     /// Layouts stay until they are committed: reports of other streams may use them.
     layouts: Vec<Arc<Layout>>,
+    /// Layouts that nobody uses any more; they go with the next group, whenever that comes.
+    pub(super) unused: Vec<LayoutKey>,
     changes: VecDeque<StatusChange>,
     covered: Vec<Covered>,
     components: HashMap<ComponentKey, ComponentRecord>,
@@ -106,9 +110,18 @@ impl Queue {
         }
     }
 
-    /// Adds a layout that reports of this or of other streams use.
-    pub(super) fn add_layout(&mut self, layout: Arc<Layout>) {
+    /// Adds a layout that reports of this or of other streams use; false when there is no room.
+    pub(super) fn push_layout(&mut self, layout: Arc<Layout>) -> bool {
+        let has_room = self.report_bytes + layout.weight() <= REPORT_BYTES_AT_MOST;
+        if has_room {
+            self.add_layout(layout);
+        }
+        has_room
+    }
+
+    fn add_layout(&mut self, layout: Arc<Layout>) {
         self.since.get_or_insert_with(Instant::now);
+        self.report_bytes += layout.weight();
         self.layouts.push(layout);
     }
 
@@ -138,6 +151,7 @@ impl Queue {
         let group = Group {
             agents: taken.agents.into_values().collect(),
             layouts: taken.layouts,
+            unused: taken.unused,
             reports: taken.reports,
             components: taken.components.into_values().collect(),
             removed: taken.removed.into_iter().collect(),
@@ -158,6 +172,7 @@ impl Queue {
         let mut lost = Lost { reports: (batch.group.reports.len() + newer.reports.len()) as u64, changes: 0 };
         for group in [batch.group, newer] {
             group.layouts.into_iter().for_each(|layout| self.add_layout(layout));
+            self.unused.extend(group.unused);
             group.blind.into_iter().for_each(|(from_ms, to_ms)| self.add_blind(from_ms, to_ms));
             lost.changes += self.add(&Effects {
                 changes: group.changes,

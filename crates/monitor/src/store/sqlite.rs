@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod fault;
 mod journal;
+mod layouts;
 mod load;
 mod migrate;
 mod open;
@@ -17,7 +18,9 @@ mod reports;
 mod statuses;
 mod tidy;
 
-use super::{AgentKey, ComponentFilter, Group, KnownAgent, Restored, StatusChange, Store, StoreError, Visit};
+use super::{
+    AgentKey, ComponentFilter, Group, KnownAgent, LayoutKey, Restored, StatusChange, Store, StoreError, Visit,
+};
 use catalog::Catalog;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
@@ -76,6 +79,8 @@ struct Writer {
     last_row: i64,
     /// The last number given to a boot.
     last_boot: u32,
+    /// Layouts that nobody uses any more: they go with the last row that was made with them.
+    unused: Vec<LayoutKey>,
     upkeep: Upkeep,
 }
 

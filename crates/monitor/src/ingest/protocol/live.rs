@@ -34,7 +34,7 @@ impl Open {
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
         if report.key {
-            self.start_segment(ingest);
+            self.start_segment(ingest, now)?;
         }
         let decodable = self.apply_blocks(&report, outbox, now)?;
         let reported = Reported {
@@ -81,15 +81,22 @@ impl Open {
         ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
     }
 
-    /// A key frame: the blocks from here on are made with the set as it is now.
-    fn start_segment(&mut self, ingest: &Ingest) {
+    /// A key frame: the blocks from here on are made with the set as it is now. While the journal has no room for the
+    /// set, they go nowhere; the agent is asked to connect anew when it has.
+    fn start_segment(&mut self, ingest: &Ingest, now: Moment) -> Result<(), Status> {
         if self.must_start || self.layout.is_none() {
-            self.layout = Some(ingest.layout(self.set.layout()));
+            let Some(layout) = ingest.layout(self.set.layout(), &mut self.new_sets, now)? else {
+                ingest.journal.give_up(&self.follower);
+                (self.must_start, self.asked_for_key) = (true, true);
+                return Ok(());
+            };
+            self.layout = Some(layout);
         }
         if let Some(layout) = &self.layout {
             self.agent.live.lock().samples.start(Arc::clone(layout));
         }
         (self.must_start, self.asked_for_key) = (false, false);
+        Ok(())
     }
 
     /// Applies the blocks; false when they must wait for a key frame, which is asked for once.

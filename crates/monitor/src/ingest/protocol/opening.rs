@@ -58,7 +58,8 @@ impl Protocol {
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
             acks: Acks::new(committed, now.boot_ms),
-            allowance: Allowance::new(now.boot_ms),
+            allowance: Allowance::of_messages(now.boot_ms),
+            new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
             follower,

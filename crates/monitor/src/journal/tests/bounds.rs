@@ -4,8 +4,9 @@ use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
 use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
 use crate::journal::{BOOTS_AT_MOST, Submitted};
-use crate::store::{AgentKey, Restored};
-use farol_wire::Boot;
+use crate::store::{AgentKey, Layout, LayoutKey, Restored};
+use farol_wire::{Boot, Definition, SourceDef};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -34,6 +35,29 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     assert_eq!(large.committed(), room - 1);
     let again = bench.journal.follow(AgentKey(2), super::BOOT);
     assert_eq!(bench.journal.report(&again, of_large(seq), false), Submitted::Taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn layouts_count_too_and_one_without_room_is_not_taken() {
+    let bench = Bench::new([refused(), refused()]);
+    bench.journal.effects(&changed("a", 1));
+    bench.pass(10).await;
+    let large = |key| {
+        let source = SourceDef { id: 1, name: "s".repeat(1 << 20), interval_ms: 1_000 };
+        let set = Definition { sources: vec![source], ..Definition::default() };
+        Arc::new(Layout { key: LayoutKey(key), set })
+    };
+    let room = (REPORT_BYTES_AT_MOST >> 20) as u32 - 1;
+    for key in 1..=room {
+        assert!(bench.journal.layout(&large(key)), "{key}");
+    }
+    assert!(!bench.journal.layout(&large(room + 1)));
+    bench.journal.let_go(vec![LayoutKey(3), LayoutKey(4)]);
+    bench.pass(5_000).await;
+    let last = bench.store.last();
+    assert_eq!(last.layouts.len(), room as usize, "what was taken is kept through refusals");
+    assert_eq!(last.unused, [LayoutKey(3), LayoutKey(4)]);
+    assert!(bench.journal.layout(&large(room + 1)), "there is room again");
 }
 
 #[tokio::test(start_paused = true)]

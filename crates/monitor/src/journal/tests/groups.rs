@@ -98,12 +98,12 @@ async fn marks_of_the_store_are_where_a_stream_goes_on() {
 async fn a_layout_goes_with_the_reports_that_need_it_and_without_them() {
     let bench = Bench::new([]);
     let follower = bench.follow();
-    bench.journal.layout(&layout(1));
+    assert!(bench.journal.layout(&layout(1)));
     bench.journal.report(&follower, report(1, 10), true);
     bench.pass(10).await;
     assert_eq!(bench.store.last().layouts, [layout(1)]);
     // Without one too: reports of other streams may use it.
-    bench.journal.layout(&layout(2));
+    assert!(bench.journal.layout(&layout(2)));
     bench.pass(300).await;
     assert_eq!(bench.store.last().layouts, [layout(2)]);
 }

@@ -11,7 +11,7 @@ async fn a_refused_group_is_dropped_its_streams_break_and_its_effects_stay() {
     let bench = Bench::new([refused(), refused()]);
     let recovered = bench.journal.recovered();
     let follower = bench.follow();
-    bench.journal.layout(&layout(1));
+    assert!(bench.journal.layout(&layout(1)));
     bench.journal.report(&follower, report(1, 10), false);
     bench
         .journal

@@ -1,13 +1,13 @@
 //! What the store keeps in memory: interned boots, how far each is committed, layouts. Decides nothing that is not in
 //! the database too; it changes only after a commit.
 
+use super::layouts::KnownLayout;
 use crate::store::marks::{Mark, Marks};
 use crate::store::row::Entry;
-use crate::store::{AgentKey, Layout, LayoutKey};
+use crate::store::{AgentKey, LayoutKey};
 use farol_wire::Boot;
 use foldhash::HashMap;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A boot with its mark.
 #[derive(Clone, Copy, Debug)]
@@ -23,10 +23,8 @@ pub(super) struct Catalog {
     /// By the interned key: in its order marks are saved.
     pub(super) starts: BTreeMap<u32, Start>,
     pub(super) keys: HashMap<(AgentKey, Boot), u32>,
-    pub(super) layouts: HashMap<LayoutKey, Arc<Layout>>,
-    /// The last journal row that used each layout, one that is gone included: once that row is deleted, nothing needs
-    /// it.
-    pub(super) used: HashMap<LayoutKey, i64>,
+    /// Those that the journal names and that are gone included.
+    pub(super) layouts: HashMap<LayoutKey, KnownLayout>,
 }
 
 impl Catalog {
@@ -41,11 +39,6 @@ impl Catalog {
         }
     }
 
-    pub(super) fn add_layout(&mut self, layout: &Arc<Layout>, used_row: i64) {
-        self.layouts.insert(layout.key, Arc::clone(layout));
-        self.used.insert(layout.key, used_row);
-    }
-
     /// Counts a run of the row `row` as committed.
     pub(super) fn advance(&mut self, entry: &Entry, row: i64) {
         if let Some(start) = self.starts.get_mut(&entry.boot) {
@@ -58,8 +51,8 @@ impl Catalog {
             }
         }
         for layout in entry.layouts() {
-            let used_row = self.used.entry(layout).or_insert(row);
-            *used_row = (*used_row).max(row);
+            let known = self.layouts.entry(layout).or_insert(KnownLayout { used_row: row, bytes: 0 });
+            known.used_row = known.used_row.max(row);
         }
     }
 
@@ -75,7 +68,7 @@ impl Catalog {
 
     /// All marks, for saving.
     pub(super) fn marks(&self) -> Marks {
-        let mut layouts: Vec<_> = self.used.iter().map(|(key, used_row)| (*key, *used_row)).collect();
+        let mut layouts: Vec<_> = self.layouts.iter().map(|(key, known)| (*key, known.used_row)).collect();
         layouts.sort_unstable();
         Marks { boots: self.starts.iter().map(|(key, start)| (*key, start.mark)).collect(), layouts }
     }

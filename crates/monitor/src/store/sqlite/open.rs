@@ -43,6 +43,7 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         open: false,
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
+        unused: loaded.unused,
         upkeep: super::Upkeep::new(loaded.marked_row),
     };
     Ok(SqliteStore {
