@@ -16,6 +16,7 @@ use follower::Progress;
 use parking_lot::Mutex;
 use queue::Queue;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
 use tokio::sync::{Notify, watch};
 
@@ -29,6 +30,15 @@ pub enum Submitted {
     /// The store refuses or the queue is full: it is dropped unacknowledged, and so is all that follows on its
     /// stream, until the agent connects anew.
     Dropped,
+}
+
+/// What became of a segment's reports, by their places in it: those before `taken` are duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// These wait for their commit.
+    pub taken: Range<usize>,
+    /// What comes after them was dropped.
+    pub dropped: bool,
 }
 
 /// How the store does, for probes and metrics.
@@ -90,6 +100,34 @@ impl State {
             }
         }
         boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
+    }
+
+    fn submit(&mut self, follower: &Follower, record: ReportRecord) -> Submitted {
+        let (seq, progress) = (record.seq, follower.progress());
+        if follower.is_broken() {
+            self.health.dropped_reports += 1;
+            return Submitted::Dropped;
+        }
+        if progress.is_queued(seq) {
+            return Submitted::Duplicate;
+        }
+        let refuses = self.health.refusing.is_some() || self.health.failed;
+        if refuses || !self.queue.push(record, progress) {
+            progress.break_off();
+            self.broke = true;
+            self.health.dropped_reports += 1;
+            return Submitted::Dropped;
+        }
+        progress.queue(seq);
+        Submitted::Taken
+    }
+
+    /// Closes the group at once when it is urgent or large. Whether the writer must hear of the `new` reports.
+    fn close_if(&mut self, urgent: bool, new: usize) -> bool {
+        let closes = urgent || self.queue.is_large();
+        let wake = closes && !self.queue.urgent;
+        self.queue.urgent |= closes;
+        wake || self.queue.reports_len() == new
     }
 
     /// Lets go of agents that are gone: one that comes again does so under another key.
@@ -163,33 +201,43 @@ impl Journal {
 
     /// Hands in a report. `urgent` closes the group at once.
     pub fn report(&self, follower: &Follower, record: ReportRecord, urgent: bool) -> Submitted {
-        let mut guard = self.0.state.lock();
-        let state: &mut State = &mut guard;
-        let (seq, progress) = (record.seq, follower.progress());
-        if follower.is_broken() {
-            state.health.dropped_reports += 1;
-            return Submitted::Dropped;
-        }
-        if progress.is_queued(seq) {
-            return Submitted::Duplicate;
-        }
-        let refuses = state.health.refusing.is_some() || state.health.failed;
-        if refuses || !state.queue.push(record, progress) {
-            progress.break_off();
-            state.broke = true;
-            state.health.dropped_reports += 1;
-            return Submitted::Dropped;
-        }
-        progress.queue(seq);
-        let closes = urgent || state.queue.is_large();
-        let wake = closes && !state.queue.urgent;
-        state.queue.urgent |= closes;
-        let first = state.queue.reports_len() == 1;
-        drop(guard);
-        if wake || first {
+        let mut state = self.0.state.lock();
+        let submitted = state.submit(follower, record);
+        let wake = submitted == Submitted::Taken && state.close_if(urgent, 1);
+        drop(state);
+        if wake {
             self.0.waiting.notify_one();
         }
-        Submitted::Taken
+        submitted
+    }
+
+    /// Hands in reports of one boot, in order and without holes, together with what those of them that are taken
+    /// bring about: no group has the ones without the other. `effects` is told which are taken.
+    pub fn segment(
+        &self,
+        follower: &Follower,
+        records: Vec<ReportRecord>,
+        urgent: bool,
+        effects: impl FnOnce(Range<usize>) -> Effects,
+    ) -> Handed {
+        let mut handed = Handed { taken: 0..0, dropped: false };
+        let mut state = self.0.state.lock();
+        for record in records {
+            match state.submit(follower, record) {
+                Submitted::Taken => handed.taken.end += 1,
+                Submitted::Duplicate => handed.taken = handed.taken.end + 1..handed.taken.end + 1,
+                Submitted::Dropped => {
+                    handed.dropped = true;
+                    break;
+                }
+            }
+        }
+        let dropped = state.queue.add(&effects(handed.taken.clone()));
+        state.health.dropped_changes += dropped;
+        state.close_if(urgent && !handed.taken.is_empty(), handed.taken.len());
+        drop(state);
+        self.0.waiting.notify_one();
+        handed
     }
 
     /// Hands in what the fleet brought about. Never waits; over its bound the oldest status changes are dropped and

@@ -3,7 +3,7 @@
 use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
 use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
-use crate::journal::{BOOTS_AT_MOST, Submitted};
+use crate::journal::{BOOTS_AT_MOST, Handed, Submitted};
 use crate::store::{AgentKey, Layout, LayoutKey, Restored};
 use farol_wire::{Boot, Definition, SourceDef};
 use std::sync::Arc;
@@ -35,6 +35,36 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     assert_eq!(large.committed(), room - 1);
     let again = bench.journal.follow(AgentKey(2), super::BOOT);
     assert_eq!(bench.journal.report(&again, of_large(seq), false), Submitted::Taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_that_meets_the_bound_keeps_the_changes_of_what_was_taken_in_the_same_group() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.send(&follower, 2);
+    bench.pass(300).await;
+    let room = (REPORT_BYTES_AT_MOST >> 20) as u64 - 1;
+    let records = (2..room + 10).map(|seq| report(seq, 1 << 20)).collect();
+    let mut told = None;
+    let handed = bench.journal.segment(&follower, records, false, |taken| {
+        told = Some(taken);
+        changed("of the segment", 7)
+    });
+    assert_eq!(handed, Handed { taken: 1..room as usize + 1, dropped: true });
+    assert_eq!(told, Some(handed.taken));
+    assert!(follower.is_broken());
+    bench.pass(20_000).await;
+    let last = bench.store.last();
+    assert_eq!((last.reports.len(), last.changes.len()), (room as usize, 1));
+    assert_eq!(follower.committed(), room + 2, "what was taken is acknowledged");
+    let again = bench.follow();
+    let handed = bench.journal.segment(&again, vec![report(1, 10), report(2, 10)], true, |taken| {
+        assert!(taken.is_empty());
+        Effects::default()
+    });
+    assert_eq!(handed, Handed { taken: 2..2, dropped: false });
 }
 
 #[tokio::test(start_paused = true)]
