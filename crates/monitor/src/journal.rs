@@ -18,7 +18,9 @@ use queue::Queue;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +50,10 @@ pub struct StoreHealth {
     pub refusing: Option<(i64, String)>,
     /// It will not take anything any more.
     pub failed: bool,
+    /// The store is at one commit, or one step of its upkeep, since so long.
+    pub busy: Option<Duration>,
+    /// Reports were dropped since the last commit.
+    pub dropping: bool,
     /// Reports committed since the start.
     pub committed_reports: u64,
     /// Groups committed since the start.
@@ -83,6 +89,8 @@ struct State {
     /// Each boot's progress, oldest boot first: its mark, and who waits for it.
     progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>>,
     health: StoreHealth,
+    /// The store was given something to do then, and has not answered: one that hangs never refuses.
+    busy_since: Option<Instant>,
     /// A report was dropped since the last commit: streams that are broken by it must be told when it goes on.
     broke: bool,
 }
@@ -145,7 +153,7 @@ pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
-    let state = State { queue: Queue::default(), progress, health, broke: false };
+    let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         waiting: Notify::new(),
@@ -269,7 +277,12 @@ impl Journal {
     #[must_use]
     pub fn health(&self) -> StoreHealth {
         let state = self.0.state.lock();
-        StoreHealth { queued_reports: state.queue.reports_len(), ..state.health.clone() }
+        StoreHealth {
+            queued_reports: state.queue.reports_len(),
+            busy: state.busy_since.map(|since| since.elapsed()),
+            dropping: state.broke,
+            ..state.health.clone()
+        }
     }
 
     /// Rises each time a store that refused takes again: agents then connect anew and send what was dropped.

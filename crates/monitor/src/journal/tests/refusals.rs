@@ -152,3 +152,22 @@ async fn the_end_does_not_wait_for_a_store_that_refuses() {
     assert!(*store.closed.lock());
     assert_eq!(follower.committed(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_does_not_end_is_seen_by_its_age() {
+    let bench = Bench::new([]);
+    assert_eq!(bench.journal.health().busy, None);
+    *bench.store.takes.lock() = Duration::from_secs(60);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(12_200).await;
+    let health = bench.journal.health();
+    assert!(health.busy.is_some_and(|busy| busy >= Duration::from_secs(12)), "{health:?}");
+    assert!(!health.dropping && health.refusing.is_none());
+    let large = (2..100).map(|seq| bench.journal.report(&follower, report(seq, 1 << 20), false));
+    assert_eq!(large.last(), Some(Submitted::Dropped));
+    assert!(bench.journal.health().dropping, "it is said while it goes on");
+    bench.pass(120_000).await;
+    let health = bench.journal.health();
+    assert!(health.busy.is_none() && !health.dropping, "{health:?}");
+}
