@@ -14,8 +14,12 @@ use tokio::time::Instant;
 pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
 /// Bytes of reports and layouts that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
-/// Status changes that may wait while the store refuses; over it the oldest are dropped and counted.
-pub(super) const CHANGES_AT_MOST: usize = 100_000;
+/// Bytes of status changes that may wait, and as many of covered times; over it the oldest are dropped and counted. A
+/// million at once is what an outage of 100 000 agents with ten components each brings about.
+const CHANGE_BYTES_AT_MOST: usize = 128 << 20;
+/// What a change or a covered time takes up. Names are the components' own; reasons are short codes.
+const CHANGE_BYTES: usize = size_of::<StatusChange>() + 32;
+pub(super) const CHANGES_AT_MOST: usize = CHANGE_BYTES_AT_MOST / CHANGE_BYTES;
 /// Blind times that may wait; over it two neighbours become one.
 const BLIND_AT_MOST: usize = 1_000;
 
@@ -31,7 +35,7 @@ pub(super) struct Queue {
     /// Layouts that nobody uses any more; they go with the next group, whenever that comes.
     pub(super) unused: Vec<LayoutKey>,
     changes: VecDeque<StatusChange>,
-    covered: Vec<Covered>,
+    covered: VecDeque<Covered>,
     components: HashMap<ComponentKey, ComponentRecord>,
     removed: HashSet<ComponentKey>,
     agents: HashMap<AgentKey, AgentRecord>,
@@ -71,7 +75,7 @@ impl Queue {
         true
     }
 
-    /// Adds what the fleet brought about; tells how many status changes were dropped for it.
+    /// Adds what the fleet brought about; tells how many status changes and covered times were dropped for it.
     pub(super) fn add(&mut self, effects: &Effects) -> u64 {
         self.since.get_or_insert_with(Instant::now);
         self.urgent |= !effects.changes.is_empty();
@@ -97,7 +101,7 @@ impl Queue {
             self.agents.remove(key);
             self.forgotten.insert(*key);
         }
-        over as u64
+        (over + covered_over) as u64
     }
 
     /// Adds a time in which no monitor watched.
@@ -157,7 +161,7 @@ impl Queue {
             removed: taken.removed.into_iter().collect(),
             forgotten: taken.forgotten.into_iter().collect(),
             changes: taken.changes.into(),
-            covered: taken.covered,
+            covered: taken.covered.into(),
             blind: taken.blind,
         };
         Batch { group, waiters: taken.waiters }

@@ -4,7 +4,7 @@ use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
 use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
 use crate::journal::{BOOTS_AT_MOST, Handed, Submitted};
-use crate::store::{AgentKey, Layout, LayoutKey, Restored};
+use crate::store::{AgentKey, Covered, Layout, LayoutKey, Restored};
 use farol_wire::{Boot, Definition, SourceDef};
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,14 +91,35 @@ async fn layouts_count_too_and_one_without_room_is_not_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_agents_lost_at_once_lose_no_status_change() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    bench.journal.effects(&changed("first", -1));
+    bench.pass(10).await;
+    let one = changed("a", 1).changes.remove(0);
+    let covered = Covered { key: key("a"), from_ms: 1, to_ms: 2, stale_after: false };
+    let of_agent = Effects { changes: vec![one; 10], covered: vec![covered; 10], ..Effects::default() };
+    for _ in 0..100_000 {
+        bench.journal.effects(&of_agent);
+    }
+    bench.pass(20_000).await;
+    let last = bench.store.last();
+    assert_eq!((last.changes.len(), last.covered.len()), (1_000_000, 1_000_000));
+    assert_eq!(bench.journal.health().dropped_changes, 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn of_too_many_changes_the_oldest_go_and_the_last_word_on_each_component_stays() {
     let bench = Bench::new([refused(), refused()]);
     bench.journal.effects(&changed("first", -1));
     bench.pass(10).await;
     let over = 10;
-    for n in 0..(CHANGES_AT_MOST + over) as i64 {
-        let name = ["a", "b", "c"][n as usize % 3];
-        bench.journal.effects(&Effects { components: vec![component(name, n)], ..changed(name, n) });
+    let all: Vec<i64> = (0..(CHANGES_AT_MOST + over) as i64).collect();
+    for some in all.chunks(1_000) {
+        let name = |n: i64| ["a", "b", "c"][n as usize % 3];
+        let changes = some.iter().flat_map(|n| changed(name(*n), *n).changes).collect();
+        let components = some.iter().rev().take(3).rev().map(|n| component(name(*n), *n)).collect();
+        bench.journal.effects(&Effects { changes, components, ..Effects::default() });
     }
     bench.journal.effects(&Effects { removed: vec![key("c")], ..Effects::default() });
     bench.pass(5_000).await;
