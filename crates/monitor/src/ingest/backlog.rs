@@ -5,7 +5,6 @@ use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
 use crate::clock::Moment;
 use crate::fleet::{Compiled, Effects};
-use crate::journal::Follower;
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
 use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
@@ -43,7 +42,7 @@ fn take_segment(
     let mut set = DefinedSet::default();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
-    let follower = open.follower_of(ingest, boot);
+    let follower = Arc::clone(&open.course_of(ingest, boot, now).follower);
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
         return Ok(());
@@ -55,8 +54,8 @@ fn take_segment(
     let mut urgent = false;
     for mut report in segment.reports {
         let at_ms = open.backlog_time(boot, report.at_ms, segment.wall_offset_ms, now);
-        if report.ack_now && boot == open.hello.boot {
-            open.acks.want(report.seq);
+        if report.ack_now {
+            open.course_of(ingest, boot, now).acks.want(report.seq);
         }
         urgent |= report.ack_now;
         told.push((report.seq, at_ms, std::mem::take(&mut report.changed)));
@@ -83,8 +82,9 @@ fn take_segment(
         past.end_at(opened, last.leads_to(current, opened.as_of));
         past.effects(&keys)
     });
-    if boot == current && !handed.taken.is_empty() {
-        open.submitted = open.submitted.max(open.past.seq);
+    if !handed.taken.is_empty() {
+        let seq = open.past.seq;
+        open.course_of(ingest, boot, now).took(seq);
     }
     Counters::add(&ingest.counters.reports, handed.taken.end);
     Counters::add(&ingest.counters.duplicates, handed.taken.start);
@@ -209,15 +209,6 @@ impl Past {
 }
 
 impl Open {
-    /// The progress of a boot; the current one's is at hand.
-    fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
-        if boot == self.hello.boot {
-            return Arc::clone(&self.follower);
-        }
-        let key = self.agent.key;
-        Arc::clone(self.backlog.entry(boot).or_insert_with(|| Arc::new(ingest.journal.follow(key, boot))))
-    }
-
     /// When a report of the past was made. Times of an earlier boot lean on the agent's wall clock, less its skew.
     fn backlog_time(&self, boot: Boot, at_ms: u64, wall_offset_ms: i64, now: Moment) -> i64 {
         if boot == self.hello.boot {

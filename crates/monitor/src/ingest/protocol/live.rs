@@ -43,7 +43,7 @@ impl Open {
         };
         let urgent = report.ack_now;
         if urgent {
-            self.acks.want(report.seq);
+            self.course.acks.want(report.seq);
         }
         let effects = ingest.fleet.report(&self.agent, reported, told, report.at_ms);
         if !effects.is_empty() {
@@ -86,7 +86,7 @@ impl Open {
     fn start_segment(&mut self, ingest: &Ingest, now: Moment) -> Result<(), Status> {
         if self.must_start || self.layout.is_none() {
             let Some(layout) = ingest.layout(self.set.layout(), &mut self.new_sets, now)? else {
-                ingest.journal.give_up(&self.follower);
+                ingest.journal.give_up(&self.course.follower);
                 (self.must_start, self.asked_for_key) = (true, true);
                 return Ok(());
             };
@@ -152,8 +152,8 @@ impl Open {
 
     fn submit(&mut self, ingest: &Ingest, record: ReportRecord, urgent: bool) {
         let seq = record.seq;
-        match ingest.journal.report(&self.follower, record, urgent) {
-            Submitted::Taken => self.submitted = self.submitted.max(seq),
+        match ingest.journal.report(&self.course.follower, record, urgent) {
+            Submitted::Taken => self.course.took(seq),
             Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
             Submitted::Dropped => {}
         }
