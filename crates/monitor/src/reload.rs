@@ -4,10 +4,8 @@
 use crate::app::{App, Reload, ReloadRefused, Reloaded};
 use crate::config::Config;
 use crate::fleet::{Effects, Event, EventKind};
-use crate::http::Access;
 use crate::monitor::Certificates;
-use arc_swap::ArcSwap;
-use farol_shutdown::listener::{Reread, Tls};
+use farol_shutdown::listener::{Access, Reread, Tls};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,13 +17,13 @@ pub type ReloadRequest = oneshot::Sender<Result<Reloaded, ReloadRefused>>;
 pub struct Reloader {
     app: Arc<App>,
     certificates: Certificates,
-    /// The configuration in force.
-    config: Arc<ArcSwap<Config>>,
+    /// The configuration of the start: what only a restart takes over is compared with it.
+    started: Arc<Config>,
 }
 
 impl Reloader {
     pub(crate) fn new(app: Arc<App>, certificates: Certificates, config: Config) -> Self {
-        Self { app, certificates, config: Arc::new(ArcSwap::from_pointee(config)) }
+        Self { app, certificates, started: Arc::new(config) }
     }
 
     /// Takes over a new configuration and reads the certificates again: all of it, or nothing.
@@ -36,7 +34,7 @@ impl Reloader {
             Err(error) => return Err(self.refused(vec![error.to_string()])),
         }
         let restart_needed: Vec<String> =
-            self.config.load().needs_restart(&new).into_iter().map(str::to_owned).collect();
+            self.started.needs_restart(&new).into_iter().map(str::to_owned).collect();
         let now = self.app.clock.now();
         self.app.ingest.policy.store(Arc::new(new.ingest.clone()));
         self.app.scrapes.set_max_series(new.scrape_max_series);
@@ -47,7 +45,6 @@ impl Reloader {
         };
         self.app.access.store(Arc::new(access));
         self.app.ingest.outlet.publish(&self.app.fleet.declare(&new.services, &new.groups, now));
-        self.config.store(Arc::new(new));
         let mut event = Event::new(EventKind::Reload, now.wall_ms);
         if !restart_needed.is_empty() {
             tracing::warn!(
