@@ -24,6 +24,7 @@ use farol_shutdown::{Budgets, Supervisor};
 use farol_wire::{Boot, Definition, Hello, Role, SeriesDef, SeriesType, SourceDef};
 use futures::StreamExt;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -137,7 +138,9 @@ fn fill(app: &App, shared: bool) {
         let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, None) else {
             panic!("ids differ");
         };
-        let (compiled, _) = app.fleet.layouts.intern(definition((!shared).then_some(number)));
+        let set = definition((!shared).then_some(number));
+        let Ok(interned) = app.fleet.layouts.intern(set, |_| Ok::<_, Infallible>(()));
+        let compiled = interned.compiled;
         let value = |at: u32| match at % 2 {
             0 => f64::from(at * 1_000_003 + number),
             _ => f64::from(at * 7 + number) / 3.0,

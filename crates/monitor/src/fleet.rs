@@ -18,7 +18,7 @@ pub use agent::{
 pub use board::{GroupView, ServiceView};
 pub use component::Component;
 pub use effects::{Effects, Event, EventKind};
-pub use layout::{Compiled, CompiledSource, Layouts};
+pub use layout::{Compiled, CompiledSource, Interned, Layouts};
 pub use step::Outlet;
 
 use crate::clock::Moment;
@@ -85,7 +85,7 @@ impl Fleet {
     /// Takes in what the store knows, as it was when the monitor stopped. What has changed since is a step as any
     /// other: agents whose last word is too old are lost.
     pub fn restore(&self, restored: &Restored, now: Moment) {
-        self.layouts.restore(&restored.layouts);
+        self.layouts.restore(&restored.layouts, restored.last_layout_key);
         self.last_key.store(restored.last_agent_key, Ordering::Relaxed);
         let mut components: HashMap<&str, Vec<_>> = HashMap::new();
         for record in &restored.components {

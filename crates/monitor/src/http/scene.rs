@@ -27,6 +27,7 @@ use farol_wire::{
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -239,13 +240,13 @@ impl Scene {
             series: numbered.collect(),
             components: Vec::new(),
         };
-        let (compiled, _) = self.app.fleet.layouts.intern(set);
+        let Ok(interned) = self.app.fleet.layouts.intern(set, |_| Ok::<_, Infallible>(()));
         let mut columns = Columns::new(vec![Encoding::Float; series.len()]);
         let row: Vec<_> = series.iter().map(|(_, value)| Some(*value)).collect();
         let mut block = Vec::new();
         columns.encode(&row, &mut block).unwrap();
         let mut live = agent.live.lock();
-        live.samples.start(compiled);
+        live.samples.start(interned.compiled);
         live.samples.apply(1, &block, ticked).unwrap();
     }
 

@@ -100,7 +100,7 @@ impl Session {
     }
 
     fn acknowledge(&mut self) {
-        if let Some(ack) = self.protocol.ack_due() {
+        for ack in self.protocol.acks_due() {
             self.outbox.push_back(monitor_message::Kind::Ack(ack));
         }
     }
@@ -108,9 +108,8 @@ impl Session {
     /// The agent closed its half: it gets its last acknowledgement.
     async fn closed(&mut self) {
         let last = tokio::time::timeout(LAST_ACK_WITHIN, self.protocol.all_committed());
-        if let Ok(Some(ack)) = last.await {
-            self.outbox.push_back(monitor_message::Kind::Ack(ack));
-        }
+        let acks = last.await.unwrap_or_default();
+        self.outbox.extend(acks.into_iter().map(monitor_message::Kind::Ack));
         self.end = Some(Ok(()));
     }
 

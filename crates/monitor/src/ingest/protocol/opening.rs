@@ -2,7 +2,8 @@
 
 use super::super::backlog::Opened;
 use super::super::identify;
-use super::super::pace::{Acks, Allowance, ClockMap};
+use super::super::pace::{Allowance, ClockMap};
+use super::course::Course;
 use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
@@ -52,23 +53,21 @@ impl Protocol {
             limits: Some(policy.limits.into()),
             interval_ms: hello.interval_ms,
         }));
-        let follower = Arc::new(ingest.journal.follow(agent.key, hello.boot));
-        let committed = follower.committed();
+        let follower = ingest.journal.follow(agent.key, hello.boot);
         tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
-            acks: Acks::new(committed, now.boot_ms),
-            allowance: Allowance::new(now.boot_ms),
+            allowance: Allowance::of_messages(now.boot_ms),
+            new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
-            follower,
+            course: Course::new(hello.boot, follower, now.boot_ms),
             hello,
             hello_wall_ms: now.wall_ms,
             set: Default::default(),
             layout: None,
             live: false,
             last_seq: 0,
-            submitted: committed,
             backlog: BTreeMap::new(),
             past: Default::default(),
             opened: Default::default(),

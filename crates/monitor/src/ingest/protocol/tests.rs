@@ -1,5 +1,7 @@
 //! Streams message by message, without sockets.
 
+mod boots;
+
 use super::*;
 use crate::http::scene::Scene;
 use farol_series::{Columns, Encoding};
