@@ -16,6 +16,7 @@ mod probes;
 mod recorder;
 mod reporter;
 mod ring;
+mod strangers;
 mod stream;
 #[cfg(test)]
 mod understanding;

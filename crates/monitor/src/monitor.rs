@@ -14,7 +14,6 @@ use crate::outlet::Publisher;
 use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
-
 use crate::store::{Settings, SqliteStore, Store, StoreError};
 use crate::{http, ticker};
 use anyhow::Context;
@@ -34,6 +33,13 @@ use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
 const AGENTS_PER_ADDRESS: usize = 8_192;
+
+/// What is said at the agents' port to who does not speak gRPC.
+const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
+                           gRPC health to `listen.health`";
+/// And at the port of gRPC health.
+const HEALTH_PORT: &str = "this port speaks grpc.health.v1 only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
+                           probes by HTTP go to the monitor's HTTP port (`listen.http`)";
 
 /// A monitor that has its store and its sockets, and does nothing yet.
 pub struct Monitor<A: Accept> {
@@ -181,11 +187,12 @@ impl<A: Accept> Monitor<A> {
         keep_journal(&handle, writer);
         own.begin();
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
-        let agents = tonic::service::Routes::new(ingest.service()).into_axum_router();
+        let agents =
+            grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT);
         let source = Arc::clone(&app.own);
         let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app.fleet), source, outlet.generation()));
         let health = grpc::server(statuses, handle.draining(), grpc::Limits::default());
-        let health = tonic::service::Routes::new(health).into_axum_router();
+        let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT);
         serve(&handle, listeners.http, http::router(app), Limits::default(), certificates.http, "http");
         let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
         serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");
