@@ -57,15 +57,23 @@ Exit codes:
 /// `farol status --help`.
 pub(super) const STATUS: &str = "\
 Examples:
-  farol status                                 services, instances, and what is not healthy and why
+  farol status                                 services, groups, and what is not healthy and why
   farol status --url http://monitor:8501       of another machine
   farol status --watch                         as it changes
   farol status --json | jq '.services[] | select(.status != \"healthy\").name'
 
+What an agent IS:
+  silent 16s  its stream is gone; after three of its report intervals without a word it is lost
+  held        it said that it restarts: its last statuses stand for a minute
+  restored    the monitor restarted and has not heard it since: what it said before is shown, unconfirmed
+  leaving     it ends with its workload: its components are under maintenance, then gone
+  lost        nothing was heard for too long: its components are unknown
+
 JSON (keys may be added, none is renamed or removed):
   {\"status\", \"timestamp\": RFC 3339, \"fleet\": {counts}, \"services\": [all],
-   \"components\": [those not healthy], \"agents\": [those not here]},
-  each as under /api/v1/fleet, /services, /components and /agents of the monitor.
+   \"groups\": [all], \"components\": [those not healthy],
+   \"agents\": [those not here or without a stream]},
+  each as under /api/v1/fleet, /services, /groups, /components and /agents of the monitor.
   With --watch one such object a line, whenever something changes.
 
 Exit codes (the worst service: unhealthy, unknown, starting, degraded, healthy):

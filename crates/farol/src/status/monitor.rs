@@ -21,6 +21,11 @@ const NOT_HEALTHY: [&str; 5] = ["unhealthy", "unknown", "degraded", "starting", 
 /// What an agent is when it is not simply here, the worst first.
 const AWAY: [&str; 4] = ["lost", "restored", "held", "leaving"];
 
+/// What a list is asked for: names and values of its query.
+type Filter<'a> = Vec<(&'a str, &'a str)>;
+/// All of it.
+const ALL: &[Filter<'_>] = &[Vec::new()];
+
 /// How much is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Much {
@@ -75,31 +80,36 @@ impl Monitor {
     pub(super) async fn picture(&self, much: Much) -> Result<Picture, Error> {
         let raw: Value = self.get("fleet", &[]).await?;
         let fleet = self.read::<Fleet>(&raw)?;
-        let services = self.many("services", &[("", "")], Much::All).await?;
-        let some = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).is_some_and(|n| *n > 0);
-        let not_healthy = NOT_HEALTHY.into_iter().filter(|word| some(&fleet.components, word));
-        let not_healthy: Vec<_> = not_healthy.map(|word| ("shown_as", word)).collect();
+        let count = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).copied().unwrap_or(0);
+        let services = self.many("services", ALL, Much::All).await?;
+        let groups = if count(&fleet.groups, "total") > 0 { ALL } else { &[] };
+        let groups = self.many("groups", groups, Much::All).await?;
+        let not_healthy = NOT_HEALTHY.into_iter().filter(|word| count(&fleet.components, word) > 0);
+        let not_healthy: Vec<Filter<'_>> = not_healthy.map(|word| vec![("shown_as", word)]).collect();
         let components = self.many("components", &not_healthy, much).await?;
-        let away = AWAY.into_iter().filter(|word| some(&fleet.agents, word));
-        let away: Vec<_> = away.map(|word| ("presence", word)).collect();
+        let away = AWAY.into_iter().filter(|word| count(&fleet.agents, word) > 0);
+        let mut away: Vec<Filter<'_>> = away.map(|word| vec![("presence", word)]).collect();
+        if count(&fleet.agents, "connected") < count(&fleet.agents, "total") {
+            away.push(vec![("presence", "here"), ("connected", "false")]);
+        }
         let agents = self.many("agents", &away, much).await?;
-        Ok(Picture { fleet, raw, services, components, agents })
+        Ok(Picture { fleet, raw, services, groups, components, agents })
     }
 
     /// A list, for one filter after the other.
-    async fn many<T>(&self, list: &str, filters: &[(&str, &str)], much: Much) -> Result<Many<T>, Error>
+    async fn many<T>(&self, list: &str, filters: &[Filter<'_>], much: Much) -> Result<Many<T>, Error>
     where
         T: for<'de> Deserialize<'de>,
     {
         let most = if much == Much::All { usize::MAX } else { PAGE };
         let mut raw = Vec::new();
         let mut more = false;
-        for (name, value) in filters {
+        for filter in filters {
             let mut after: Option<String> = None;
             loop {
                 let limit = most.saturating_sub(raw.len()).clamp(1, AT_ONCE).to_string();
                 let mut query = vec![("limit", limit.as_str())];
-                query.extend((!name.is_empty()).then_some((*name, *value)));
+                query.extend(filter);
                 query.extend(after.as_deref().map(|after| ("after", after)));
                 let page: Page = self.get(list, &query).await?;
                 raw.extend(page.items);

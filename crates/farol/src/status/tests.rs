@@ -49,14 +49,14 @@ fn fleet(target: &str) -> (u16, String) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let body = match path {
         "/api/v1/fleet" => {
-            r#"{"agents":{"total":1,"lost":0},"components":{"total":2,"healthy":1,"degraded":1},"store":{"takes":true,"reason":null}}"#.to_owned()
+            r#"{"agents":{"total":1,"connected":1,"lost":0},"components":{"total":2,"healthy":1,"degraded":1},"store":{"takes":true,"reason":null}}"#.to_owned()
         }
         "/api/v1/services" if query.contains("after=host") => {
             format!(r#"{{"items":[{}],"next":null}}"#, service("shop", "degraded"))
         }
         "/api/v1/services" => format!(r#"{{"items":[{}],"next":"host"}}"#, service("host", "healthy")),
         "/api/v1/components" if query.contains("shown_as=degraded") => {
-            r#"{"items":[{"agent":"a","service":"shop","component":"cache","status":"degraded","shown_as":"degraded","message":"slow","age_ms":1,"changed_at":"2026-01-15T10:00:00Z","stale":false,"required":true}],"next":null}"#.to_owned()
+            r#"{"items":[{"agent":"a","service":"shop","component":"cache","status":"degraded","last_status":"degraded","message":"slow","age_ms":1,"changed_at":"2026-01-15T10:00:00Z","stale":false,"required":true}],"next":null}"#.to_owned()
         }
         _ => return (404, "{}".to_owned()),
     };
