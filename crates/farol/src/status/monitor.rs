@@ -52,14 +52,13 @@ struct Page {
 /// A problem document.
 #[derive(Deserialize)]
 struct Problem {
+    #[serde(default)]
+    code: String,
     detail: String,
 }
 
 impl Monitor {
     pub(super) fn at(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(Error::Usage("--url: write for instance `http://127.0.0.1:8501`".into()));
-        }
         let mut base = url.clone();
         base.set_query(None);
         base.set_fragment(None);
@@ -137,11 +136,16 @@ impl Monitor {
         url.path_segments_mut().expect("it has a host").pop_if_empty().extend(["api", "v1", what]);
         let answer = self.client.get(url).query(query).send().await.map_err(|e| self.silence(&e))?;
         let status = answer.status();
+        if farol_checks::http::is_grpc(&answer) {
+            return Err(self.stranger("it is a gRPC port"));
+        }
         let body = answer.bytes().await.map_err(|e| self.silence(&e))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| self.stranger(&error.to_string()));
         }
         Err(match serde_json::from_slice::<Problem>(&body) {
+            // An agent, or whoever else words its errors so.
+            Ok(problem) if problem.code == "no_such_path" => self.stranger(&problem.detail),
             Ok(problem) => Error::Failed(format!(
                 "the monitor at {} refuses: {}",
                 self.shown(),
@@ -154,19 +158,28 @@ impl Monitor {
     fn silence(&self, error: &reqwest::Error) -> Error {
         let url = self.shown();
         Error::Failed(if error.is_timeout() {
-            format!("{url} gives no answer within {:?}", self.timeout)
+            format!(
+                "{url} gives no answer within {:?}; look at its load and at the network, or raise --timeout",
+                self.timeout
+            )
+        } else if farol_checks::http::speaks_no_tls(error) {
+            format!("what answers at {url} speaks no TLS; if it speaks plain HTTP, write `http://`")
         } else if error.is_connect() {
             let why = root(error);
             format!("nothing answers at {url} ({why}); start one with `farol`, or name it with --url")
         } else {
-            format!("the answer of {url} breaks off: {}", root(error))
+            let why = root(error);
+            format!(
+                "what answers at {url} does not answer as a monitor does ({why}); if it speaks TLS, write `https://`"
+            )
         })
     }
 
     fn stranger(&self, why: &str) -> Error {
         let url = self.shown();
         Error::Failed(format!(
-            "what answers at {url} is no Farol monitor ({}); name it with --url",
+            "what answers at {url} is no Farol monitor ({}); name the monitor's HTTP port (`listen.http`) with --url, \
+             for instance `http://127.0.0.1:8501`",
             one_line(why)
         ))
     }

@@ -91,12 +91,20 @@ async fn who_is_no_monitor_does_not_answer_or_refuses_is_told_apart() {
     let closed =
         server(|_| (403, r#"{"code":"loopback_only","detail":"only callers here"}"#.to_owned()), &mut tasks)
             .await;
+    let agent = server(
+        |_| (404, r#"{"code":"no_such_path","detail":"an agent has nothing at `/api`"}"#.to_owned()),
+        &mut tasks,
+    );
+    let agent = agent.await;
+    let other_protocol = server(|_| (101, "SSH-2.0".to_owned()), &mut tasks).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for (address, words) in [
         (web, "is no Farol monitor (404"),
         (other, "is no Farol monitor (missing field"),
+        (agent, "is no Farol monitor (an agent has nothing at `/api`); name the monitor's HTTP port"),
+        (other_protocol, "--url"),
         (closed, "refuses: only callers here"),
         (silent_address, "gives no answer within 500ms"),
         (gone, "start one with `farol`, or name it with --url"),
