@@ -18,7 +18,7 @@ pub type Variable = (OsString, OsString);
 pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Config, String), Problems> {
     let tree = arguments.sources(env).load()?;
     let config = tree.read(Config::read)?;
-    Ok((config, tree.dump()))
+    Ok((config, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
 /// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.

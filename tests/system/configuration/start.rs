@@ -167,9 +167,9 @@ async fn certificates_that_are_none_are_told() -> Result<()> {
     let mut args = vec!["--config", "c.yaml"];
     args.extend(flags.iter().map(String::as_str));
     let said = run("farol-monitor", &args, &[], folder.path()).await?;
-    said.refuses(1, &["tls.http", "cert.pem"])?;
+    said.refuses(64, &["c.yaml:1: tls.http.cert: ", "cert.pem", "c.yaml:1: tls.http.key: ", "key.pem"])?;
     std::fs::write(folder.path().join("cert.pem"), "no certificate")?;
     std::fs::write(folder.path().join("key.pem"), "no key")?;
     let said = run("farol-monitor", &args, &[], folder.path()).await?;
-    said.refuses(1, &["tls.http", "cert.pem"])
+    said.refuses(64, &["tls.http.cert", "cert.pem", "tls.http.key", "no unencrypted private key"])
 }

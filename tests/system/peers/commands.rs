@@ -36,7 +36,9 @@ async fn healthcheck_is_0_for_what_is_up_and_1_for_all_else() {
         let done = farol(&["healthcheck", &url]).await;
         assert!(done.code == Some(1) && done.out.contains(&words), "{url}: {done:?}");
     }
-    for (url, words) in [(format!("http://{health}"), "it is a gRPC port"), (format!("https://{http}"), "`http://`")] {
+    for (url, words) in
+        [(format!("http://{health}"), "it is a gRPC port"), (format!("https://{http}"), "`http://`")]
+    {
         let done = farol(&["status", "--url", &url]).await;
         assert!(done.code == Some(3) && done.err.contains(words), "{url}: {done:?}");
     }

@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub node_name: Option<String>,
     /// The machine's own name.
     pub host_name: Option<String>,
+    /// The agent itself runs elsewhere, or as somebody else: its certificates need not be here.
+    pub elsewhere: bool,
 }
 
 impl Surroundings {
@@ -30,6 +32,7 @@ impl Surroundings {
             pod_namespace: set("POD_NAMESPACE"),
             node_name: set("NODE_NAME"),
             host_name: host_name.filter(|name| !name.is_empty()),
+            elsewhere: false,
         }
     }
 
