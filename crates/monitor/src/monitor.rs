@@ -115,6 +115,7 @@ impl<A: Accept> Monitor<A> {
         listeners: Listeners<A>,
     ) -> anyhow::Result<Self> {
         let certificates = Certificates::load(&config)?;
+        warn_of_strangers(&config, listeners.agents.local_addr()?);
         let clock = Arc::new(Clock::start());
         let now = clock.now();
         let fleet = Arc::new(Fleet::default());
@@ -210,6 +211,18 @@ fn serve<A: Accept>(
     name: &'static str,
 ) {
     handle.spawn(name, listener::serve(accept, router, limits, tls, handle, name));
+}
+
+/// Says so where anybody may speak for any agent.
+fn warn_of_strangers(config: &Config, agents: SocketAddr) {
+    let asks_for_certificates = config.tls.agents.as_ref().is_some_and(|files| files.client_ca.is_some());
+    if config.ingest.trust.insecure && !asks_for_certificates && !agents.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            listen.agents = %agents,
+            "`agents.insecure` is set: whoever reaches this address may speak for any agent; set `tls.agents` with \
+             `client_ca` to ask for certificates"
+        );
+    }
 }
 
 /// The journal's writer commits until the cleanups, and its last group is one of them.

@@ -96,7 +96,7 @@ impl Rule {
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown_host",
                 format!(
-                    "`{:.100}` is not a name of this monitor; add it to `hosts:` in the configuration, or ask by \
+                    "`{:.100}` is not a name of this monitor; add it to `access.hosts` in the configuration, or ask by \
                      its address",
                     authority
                 ),
