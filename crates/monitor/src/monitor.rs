@@ -34,6 +34,9 @@ use tokio_util::sync::CancellationToken;
 /// So many agents may come from one address: a node's NAT, a load balancer.
 const AGENTS_PER_ADDRESS: usize = 8_192;
 
+/// A store cannot be opened with less than this free on its disk: its pages, log and shared memory.
+const LEAST_ROOM: u64 = 128 * 1_024;
+
 /// What is said at the agents' port to who does not speak gRPC.
 const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
                            gRPC health to `listen.health`";
@@ -100,7 +103,13 @@ impl Monitor<TcpListener> {
         };
         let path = config.store.file(data_dir);
         let settings = Settings { path: path.clone(), durability: config.store.durability };
-        let store = SqliteStore::open(settings).await.with_context(|| format!("store {}", path.display()))?;
+        let store = match SqliteStore::open(settings).await {
+            Err(error) if disk_is_full(&path) => {
+                Err(anyhow::Error::new(error).context("its disk is full; free some space"))
+            }
+            opened => opened.map_err(anyhow::Error::new),
+        };
+        let store = store.with_context(|| format!("store {}", path.display()))?;
         Self::with(config, data_dir, handle, Arc::new(store), listeners).await
     }
 }
@@ -223,6 +232,12 @@ fn warn_of_strangers(config: &Config, agents: SocketAddr) {
              `client_ca` to ask for certificates"
         );
     }
+}
+
+/// Whether nothing can be written beside this file: SQLite names the failed call then, not the reason.
+fn disk_is_full(path: &Path) -> bool {
+    let disk = path.parent().and_then(|directory| rustix::fs::statvfs(directory).ok());
+    disk.is_some_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
 }
 
 /// The journal's writer commits until the cleanups, and its last group is one of them.

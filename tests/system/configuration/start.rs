@@ -48,10 +48,14 @@ async fn a_data_directory_that_cannot_be_written_is_named_with_what_to_do() -> R
     let file = folder.path().join("file");
     for binary in BINARIES {
         // Nobody, not even root, makes a directory there.
-        for data in [file.as_path(), &file.join("below"), Path::new("/proc/farol")] {
+        for (data, words) in [
+            (file.as_path(), "is a file, not a directory"),
+            (&file.join("below"), "is a file, not a directory"),
+            (Path::new("/proc/farol"), "let this user write to it"),
+        ] {
             let said = start(binary, data).await?;
             let name = data.to_string_lossy();
-            said.refuses(1, &[&name, "let this user write to it"]).context(binary)?;
+            said.refuses(1, &[&name, words]).context(binary)?;
         }
     }
     ensure!(std::fs::read_to_string(&file)? == "not a directory", "the file is as it was");
