@@ -138,6 +138,7 @@ impl Agent {
         }
         own.start();
         tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
             agent.id = config.identity.id,
             role = config.identity.role.as_str(),
             checks = config.checks.len(),

@@ -6,7 +6,7 @@ pub(super) const ROOT_SHORT: &str = "`farol --help` shows examples and exit code
 /// `farol --help`.
 pub(super) const ROOT: &str = "\
 Examples:
-  farol                                        watch this machine; the first lines say where to look
+  farol                                        watch this machine; on a terminal it says where to look
   farol --config farol.yaml                    watch what the file says
   farol --config farol.yaml --check-config     say what is wrong with the file
   farol --config farol.yaml --dump-config      show each value and where it comes from
@@ -23,7 +23,7 @@ farol.yaml:
       - {name: database, service: shop, postgres: {url: \"postgres://app@127.0.0.1/app\"}}
   Without `agent.checks` the checks of this machine are run. Each key may be set by the environment:
   FAROL_MONITOR__LISTEN__HTTP, FAROL_AGENT__NAME; a flag wins over it, and it over the file.
-  LOG_LEVEL and LOG_FORMAT (json, text) say what is logged.
+  LOG_LEVEL (debug, info, …) and LOG_FORMAT (structured|json|text) say what is logged.
 
 Exit codes:
   0        ended as asked; clients that were cut are normal
