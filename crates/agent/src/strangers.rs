@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use farol_health::grpc;
 
 /// What is said at the gRPC port to who does not speak it.
-const HEALTH_PORT: &str = "this port speaks grpc.health.v1 only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
+const HEALTH_PORT: &str = "this port speaks gRPC (grpc.health.v1) only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
                            probes by HTTP go to the agent's HTTP port (`listen.http`)";
 
 /// The agent's HTTP, with a problem document (RFC 9457) for every path and method that it does not have.

@@ -41,7 +41,7 @@ const LEAST_ROOM: u64 = 128 * 1_024;
 const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
                            gRPC health to `listen.health`";
 /// And at the port of gRPC health.
-const HEALTH_PORT: &str = "this port speaks grpc.health.v1 only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
+const HEALTH_PORT: &str = "this port speaks gRPC (grpc.health.v1) only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
                            probes by HTTP go to the monitor's HTTP port (`listen.http`)";
 
 /// A monitor that has its store and its sockets, and does nothing yet.
@@ -104,7 +104,8 @@ impl Monitor<TcpListener> {
         let path = config.store.file(data_dir);
         let settings = Settings { path: path.clone(), durability: config.store.durability };
         let store = match SqliteStore::open(settings).await {
-            Err(error) if disk_is_full(&path) => {
+            // The store itself says so where SQLite has told it.
+            Err(error) if disk_is_full(&path) && !error.to_string().contains("is full") => {
                 Err(anyhow::Error::new(error).context("its disk is full; free some space"))
             }
             opened => opened.map_err(anyhow::Error::new),

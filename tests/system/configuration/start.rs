@@ -177,3 +177,22 @@ async fn certificates_that_are_none_are_told() -> Result<()> {
     let said = run("farol-monitor", &args, &[], folder.path()).await?;
     said.refuses(64, &["tls.http.cert", "cert.pem", "tls.http.key", "no unencrypted private key"])
 }
+
+#[tokio::test]
+async fn an_agents_port_that_believes_strangers_is_warned_of() -> Result<()> {
+    for (agents, warned) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let folder = folder_with("monitor.yaml", "agents: {insecure: true}\n")?;
+        let config = folder.path().join("monitor.yaml").to_string_lossy().into_owned();
+        let args =
+            ["--config", &config, "--http", "127.0.0.1:0", "--agents", agents, "--health", "127.0.0.1:0"];
+        let monitor = Process::start("farol-monitor", &args, folder.path()).await?;
+        let ended = monitor.stop().await?;
+        let log = &ended.log;
+        ensure!(log.contains("whoever reaches this address") == warned, "{agents}: {log}");
+        let start = log.lines().find(|line| line.contains("the monitor is ready"));
+        let named =
+            start.is_some_and(|line| line.contains(&config) && line.contains(env!("CARGO_PKG_VERSION")));
+        ensure!(named, "the start names version and file: {log}");
+    }
+    Ok(())
+}

@@ -141,7 +141,7 @@ async fn a_hanging_agent_is_lost_by_its_silence_though_its_stream_stays_open() {
     let stopped = Instant::now();
     let told = stack.shows("alpha", "door", "unknown", SOON).await.unwrap();
     assert!(stopped.elapsed() <= SEEN_WITHIN, "seen after {:?}", stopped.elapsed());
-    assert_eq!(told["status"], "healthy");
+    assert_eq!(told["last_status"], "healthy");
     assert_eq!(stack.json("/api/v1/agents/alpha").await.unwrap()["connected"], true);
     agent.signal(Signal::CONT).unwrap();
     healthy(&stack, "alpha", "door", "shop").await;
