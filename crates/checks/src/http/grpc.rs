@@ -20,9 +20,12 @@ pub fn answers(response: &Response) -> bool {
 mod tests {
     use super::*;
 
+    /// Names and values.
+    type Headers = [(&'static str, &'static str)];
+
     #[test]
     fn a_grpc_port_is_known_by_its_headers() {
-        let table: [(u16, &[(&str, &str)], bool); 6] = [
+        let table: [(u16, &Headers, bool); 6] = [
             (200, &[("content-type", "application/grpc"), ("grpc-status", "12")], true),
             (200, &[("content-type", "application/grpc+proto"), ("grpc-status", "12")], true),
             (200, &[("content-type", "application/grpc")], false),
