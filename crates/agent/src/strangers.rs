@@ -1,5 +1,5 @@
-//! What an agent's ports say to who asks for something they do not have. Text only; what they do have is in
-//! `probes.rs`.
+//! What an agent's ports say to who asks for something they do not have, or may not have. Text only; what there is, and
+//! for whom, is in `probes.rs`.
 
 use axum::Router;
 use axum::http::{StatusCode, Uri, header};
@@ -34,7 +34,8 @@ async fn no_such_method() -> Response {
     problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
-fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
+/// As a monitor answers: RFC 9457.
+pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
     let document = serde_json::json!({
         "type": "about:blank",
         "title": status.canonical_reason(),

@@ -21,6 +21,8 @@ pub struct Surroundings {
     pub host_name: Option<String>,
     /// The agent itself runs elsewhere, or as somebody else: its certificates need not be here.
     pub elsewhere: bool,
+    /// The service that an agent has which runs already: its checks stay with it until the next start.
+    pub service: Option<String>,
 }
 
 impl Surroundings {
@@ -33,7 +35,14 @@ impl Surroundings {
             node_name: set("NODE_NAME"),
             host_name: host_name.filter(|name| !name.is_empty()),
             elsewhere: false,
+            service: None,
         }
+    }
+
+    /// Those of an agent that runs already, with this service.
+    #[must_use]
+    pub fn with_service(self, service: Option<String>) -> Self {
+        Self { service, ..self }
     }
 
     /// `namespace:pod`.

@@ -45,6 +45,12 @@ fn said(m: &mut Map<'_>, surroundings: &Surroundings) -> Said {
 /// A check needs neither an agent's name (where the file gives none, any will do) nor its certificates.
 fn anybody() -> Surroundings {
     let name = || Some("check".to_owned());
-    let (pod_name, pod_namespace) = (name(), name());
-    Surroundings { pod_name, pod_namespace, node_name: name(), host_name: name(), elsewhere: true }
+    Surroundings {
+        pod_name: name(),
+        pod_namespace: name(),
+        node_name: name(),
+        host_name: name(),
+        elsewhere: true,
+        service: None,
+    }
 }
