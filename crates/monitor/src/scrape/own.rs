@@ -235,7 +235,7 @@ fn ingest(app: &App, families: &mut Families<'_>) {
     families.one(
         "farol_ingest_insecure",
         Kind::Gauge,
-        "1 where agents are believed without certificates.",
+        "1 where agents beyond loopback are believed without certificates; those on loopback always are.",
         insecure,
     );
     for (name, help, counter) in [
