@@ -5,10 +5,10 @@ use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::Events;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Outlet};
 use crate::grpc_health::FleetStatuses;
 use crate::http::{OperatorToken, Questions};
-use crate::ingest::{Counters, Ingest, Outlet};
+use crate::ingest::{Counters, Ingest};
 use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
 use crate::own::Own;
@@ -128,13 +128,14 @@ impl<A: Accept> Monitor<A> {
         warn_of_strangers(&config, listeners.agents.local_addr()?);
         let clock = Arc::new(Clock::start());
         let now = clock.now();
-        let fleet = Arc::new(Fleet::default());
         let restored = store.restore().await.context("reading the store")?;
         let (journal, writer) = journal::open(Arc::clone(&store), &restored);
         let events = Arc::new(Events::default());
         let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
-        fleet.restore(&restored, now);
+        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet) as Arc<dyn Outlet>));
+        // Declared first: what was restored is counted by the policies in force.
         fleet.declare(&config.services, &config.groups, now);
+        fleet.restore(&restored, now);
         note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
         let own = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
         let ingest = Arc::new(Ingest {

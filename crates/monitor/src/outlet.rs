@@ -2,8 +2,7 @@
 //! statuses. Decides only how loud a line of the log is.
 
 use crate::events::Events;
-use crate::fleet::{Effects, Event, EventKind};
-use crate::ingest::Outlet;
+use crate::fleet::{Effects, Event, EventKind, Outlet};
 use crate::journal::Journal;
 use std::sync::Arc;
 use tokio::sync::watch;

@@ -44,7 +44,7 @@ impl Reloader {
             ..Access::clone(&self.app.access.load())
         };
         self.app.access.store(Arc::new(access));
-        self.app.ingest.outlet.publish(&self.app.fleet.declare(&new.services, &new.groups, now));
+        self.app.fleet.declare(&new.services, &new.groups, now);
         let mut event = Event::new(EventKind::Reload, now.wall_ms);
         if !restart_needed.is_empty() {
             event =

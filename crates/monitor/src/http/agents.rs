@@ -113,11 +113,10 @@ pub(super) async fn one(State(app): State<Arc<App>>, Named(id): Named) -> Result
 
 pub(super) async fn forget(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
     let agent = app.fleet.agent(&id).ok_or_else(|| unknown(&id))?;
-    let Some(effects) = app.fleet.forget(&id, app.clock.now()) else {
+    if !app.fleet.forget(&id, app.clock.now()) {
         let presence = agent.live.lock().presence;
         return Err(Problem::new(StatusCode::CONFLICT, "agent_not_lost", not_lost(&id, presence)));
-    };
-    app.ingest.outlet.publish(&effects);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

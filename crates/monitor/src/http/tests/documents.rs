@@ -224,7 +224,8 @@ async fn the_monitors_own_version_is_for_callers_on_this_machine() {
 async fn a_service_that_leaves_is_asked_again_later() {
     let scene = Scene::new().await;
     let agent = scene.agent("a", &[("payments", "database", Healthy)]);
-    scene.app.fleet.goodbye(&agent, Farewell::Workload, 10_000, scene.app.clock.now());
+    let stream = agent.live.lock().stream.as_ref().map_or(0, |link| link.number);
+    scene.app.fleet.goodbye(&agent, stream, Farewell::Workload, 10_000, scene.app.clock.now());
     for path in ["/health/services/payments", "/health/services/payments/ready"] {
         let reply = scene.get(path).await;
         assert_eq!(
