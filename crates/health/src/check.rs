@@ -187,6 +187,9 @@ impl Figure {
 pub enum Dependency {
     /// `connected` and `disconnected`.
     Database,
+    /// The store of this process: `connected` and, as soon as it is degraded, which says that it refuses,
+    /// `disconnected`.
+    Store,
     /// `available` and `unavailable`.
     Other,
 }

@@ -201,9 +201,11 @@ pub fn live(moment: &Moment<'_>) -> Answer {
 fn word(component: &ComponentView, now_ms: u64) -> &'static str {
     match (shown(component, now_ms), component.dependency) {
         (Aggregate::Maintenance, _) => "maintenance",
-        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database) => "connected",
+        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database)
+        | (Aggregate::Status(Status::Healthy), Dependency::Store) => "connected",
         (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Other) => "available",
-        (Aggregate::Status(Status::Unhealthy), Dependency::Database) => "disconnected",
+        (Aggregate::Status(Status::Unhealthy), Dependency::Database)
+        | (Aggregate::Status(Status::Degraded | Status::Unhealthy), Dependency::Store) => "disconnected",
         (Aggregate::Status(Status::Unhealthy), Dependency::Other) => "unavailable",
         (Aggregate::Status(status @ (Status::Starting | Status::Unknown)), _) => status.as_str(),
     }

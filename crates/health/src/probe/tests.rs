@@ -220,7 +220,12 @@ fn what_a_shown_status_hides_stays_visible_beneath_it() {
 #[test]
 fn ready_has_a_word_for_each_status_of_a_dependency() {
     use Status::{Degraded, Healthy, Starting, Unhealthy, Unknown};
+    let store = |status| ComponentView { dependency: Dependency::Store, ..database(status) };
     let cases = [
+        (store(Healthy), "connected", true),
+        (store(Degraded), "disconnected", true),
+        (store(Unhealthy), "disconnected", false),
+        (store(Starting), "starting", false),
         (database(Healthy), "connected", true),
         (database(Degraded), "connected", true),
         (database(Unhealthy), "disconnected", false),
