@@ -28,12 +28,20 @@ pub(crate) struct Prober {
     request: Vec<u8>,
     /// Kept open between probes; made anew after an error.
     connection: Option<TcpStream>,
+    /// Whether it is kept at all.
+    keeps: bool,
 }
 
 impl Prober {
     pub(crate) fn new(address: SocketAddr, path: &str) -> Self {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
-        Self { address, request, connection: None }
+        Self { address, request, connection: None, keeps: true }
+    }
+
+    /// Makes a connection of its own for each probe.
+    pub(crate) fn connecting_anew(mut self) -> Self {
+        self.keeps = false;
+        self
     }
 
     /// Asks `rate` times a second for this long. Blocks.
@@ -63,7 +71,7 @@ impl Prober {
         };
         connection.write_all(&self.request)?;
         let status = answer(&mut connection)?;
-        self.connection = Some(connection);
+        self.connection = self.keeps.then_some(connection);
         Ok(status)
     }
 
@@ -77,7 +85,7 @@ impl Prober {
 }
 
 /// The smallest value that is not exceeded by this share of them.
-fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
+pub(crate) fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

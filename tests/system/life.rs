@@ -12,6 +12,7 @@ mod restart;
 mod shutdown;
 mod spine;
 mod start;
+mod starved;
 
 use farol_tests::stack::{SOON, Stack};
 use farol_tests::wait::until;

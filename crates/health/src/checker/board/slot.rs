@@ -148,6 +148,9 @@ impl Slot {
             self.log_soft(before.soft);
         }
         self.log_slow(took, now_ms);
+        if skipped {
+            tracing::debug!(component.name = &*self.view.name, "run was skipped: this process was starved");
+        }
         Checked {
             at_ms: now_ms,
             soft: self.view.soft,
