@@ -54,7 +54,7 @@ async fn an_agent_that_stood_still_calls_nothing_unhealthy() {
         {
             config += &format!(
                 "  - {{name: {kind}-{number}, service: shop, {kind}: {{{address}}}, interval: 400ms, \
-                 deadline: 400ms, failure_threshold: 1, success_threshold: 1}}\n"
+                 deadline: 400ms, ttl: 30s, failure_threshold: 1, success_threshold: 1}}\n"
             );
         }
     }
