@@ -6,7 +6,7 @@ use crate::{clock, process};
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Seconds between two runs of a check.
     #[arg(long, default_value_t = 1.0)]
     every: f64,
+    /// A monitor's address for agents, to which the agent streams meanwhile.
+    #[arg(long)]
+    monitor: Option<SocketAddr>,
     /// Seconds to measure.
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
@@ -120,7 +123,9 @@ async fn accept(listener: TcpListener, number: usize, note: mpsc::Sender<(usize,
 
 fn start(options: &Options, folder: &tempfile::TempDir, checks: &str) -> anyhow::Result<Agent> {
     let config = folder.path().join("agent.yaml");
-    let text = format!("name: many-checks\nmonitors: []\nlisten: {{http: \"127.0.0.1:0\"}}\n{checks}");
+    let monitors = options.monitor.map_or(String::new(), |address| format!("\"http://{address}\""));
+    let text =
+        format!("name: many-checks\nmonitors: [{monitors}]\nlisten: {{http: \"127.0.0.1:0\"}}\n{checks}");
     std::fs::write(&config, text)?;
     let mut command = Command::new(&options.binary);
     command.arg("--config").arg(&config).arg("--data-dir").arg(folder.path().join("data"));

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpSocket;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// A connection that is open for longer stays open.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,6 +28,9 @@ pub(crate) struct Options {
     /// Silent connections.
     #[arg(long, default_value_t = 5_000)]
     sockets: usize,
+    /// Seconds in which the silent ones come, evenly.
+    #[arg(long, default_value_t = 2.0)]
+    within: f64,
     /// Questions a second of the honest.
     #[arg(long, default_value_t = 200)]
     rate: u32,
@@ -71,10 +74,11 @@ fn one(options: &Options, port: &Port) -> anyhow::Result<Value> {
     let before = honest().run(options.rate, time);
     let (rate, prober) = (options.rate, honest());
     let asking = thread::spawn(move || prober.run(rate, time));
-    let closed = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(silent(port.address, options.sockets))?;
+    let closed = tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(silent(
+        port.address,
+        options.sockets,
+        Duration::from_secs_f64(options.within),
+    ))?;
     let during = asking.join().map_err(|_| anyhow!("the honest client broke"))?;
     let open = options.sockets - closed.len();
     let longest = closed.iter().max().copied().unwrap_or_default();
@@ -82,6 +86,7 @@ fn one(options: &Options, port: &Port) -> anyhow::Result<Value> {
         "bench": "silent",
         "port": port.name,
         "sockets": options.sockets,
+        "come_within_s": options.within,
         "left_open": open,
         "longest_open_s": round(longest.as_secs_f64()),
         "before_p50_ms": round(before.p50_ms),
@@ -94,10 +99,12 @@ fn one(options: &Options, port: &Port) -> anyhow::Result<Value> {
     }))
 }
 
-/// Opens the connections and says how long each was open, of those that were closed.
-async fn silent(to: SocketAddr, sockets: usize) -> anyhow::Result<Vec<Duration>> {
+/// Opens the connections, evenly in this time, and says how long each was open, of those that were closed.
+async fn silent(to: SocketAddr, sockets: usize, within: Duration) -> anyhow::Result<Vec<Duration>> {
     let mut open = JoinSet::new();
+    let (began, step) = (Instant::now(), within.div_f64(sockets.max(1) as f64));
     for number in 0..sockets {
+        sleep_until(began + step.mul_f64(number as f64)).await;
         let group = u8::try_from(number / PER_ADDRESS % 250).unwrap_or(0);
         let socket = TcpSocket::new_v4()?;
         socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 2, group + 1), 0)))?;
@@ -137,6 +144,6 @@ mod tests {
         let to = listener.local_addr().unwrap();
         let mut closing = JoinSet::new();
         closing.spawn(async move { while listener.accept().await.is_ok() {} });
-        assert_eq!(silent(to, 300).await.unwrap().len(), 300);
+        assert_eq!(silent(to, 300, Duration::from_millis(50)).await.unwrap().len(), 300);
     }
 }
