@@ -18,7 +18,7 @@ pub(crate) struct Latency {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) max_ms: f64,
-    /// Answers that did not come or were not 200.
+    /// Answers that did not come or were not as expected.
     pub(crate) errors: usize,
 }
 
@@ -30,17 +30,25 @@ pub(crate) struct Prober {
     connection: Option<TcpStream>,
     /// Whether it is kept at all.
     keeps: bool,
+    /// The status that is no error.
+    good: u16,
 }
 
 impl Prober {
     pub(crate) fn new(address: SocketAddr, path: &str) -> Self {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
-        Self { address, request, connection: None, keeps: true }
+        Self { address, request, connection: None, keeps: true, good: 200 }
     }
 
     /// Makes a connection of its own for each probe.
     pub(crate) fn connecting_anew(mut self) -> Self {
         self.keeps = false;
+        self
+    }
+
+    /// Takes this status for the right answer.
+    pub(crate) fn expecting(mut self, status: u16) -> Self {
+        self.good = status;
         self
     }
 
@@ -54,7 +62,7 @@ impl Prober {
             let due = first + number * period;
             sleep_until(due);
             match self.ask() {
-                Ok(200) => took.push(now_ns() - due),
+                Ok(status) if status == self.good => took.push(now_ns() - due),
                 Ok(_) | Err(_) => errors += 1,
             }
         }

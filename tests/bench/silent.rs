@@ -22,7 +22,8 @@ const PER_ADDRESS: usize = 250;
 /// Which ports, and how many connections.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// What a port is called in the result, where it is, and what its honest clients ask for: `NAME,ADDRESS,PATH`.
+    /// What a port is called in the result, where it is, and what its honest clients ask for and are
+    /// told (a port that speaks gRPC refuses plain requests with 415): `NAME,ADDRESS,STATUS,PATH`.
     #[arg(long = "port", required = true, value_parser = port)]
     ports: Vec<Port>,
     /// Silent connections.
@@ -43,17 +44,21 @@ pub(crate) struct Options {
 struct Port {
     name: String,
     address: SocketAddr,
+    status: u16,
     path: String,
 }
 
 fn port(text: &str) -> Result<Port, String> {
-    let wrong =
-        || format!("`{text}` is not NAME,ADDRESS,PATH; write for instance `http,127.0.0.1:8501,/health`");
-    let mut parts = text.splitn(3, ',');
+    let wrong = || {
+        format!(
+            "`{text}` is not NAME,ADDRESS,STATUS,PATH; write for instance `http,127.0.0.1:8501,200,/health`"
+        )
+    };
+    let mut parts = text.splitn(4, ',');
     let mut next = || parts.next().ok_or_else(wrong);
-    let (name, address, path) = (next()?, next()?, next()?);
-    let address = address.parse().map_err(|_| wrong())?;
-    Ok(Port { name: name.to_owned(), address, path: path.to_owned() })
+    let (name, address, status, path) = (next()?, next()?, next()?, next()?);
+    let (address, status) = (address.parse().map_err(|_| wrong())?, status.parse().map_err(|_| wrong())?);
+    Ok(Port { name: name.to_owned(), address, status, path: path.to_owned() })
 }
 
 pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Value>> {
@@ -70,7 +75,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<Vec<Value>> {
 
 fn one(options: &Options, port: &Port) -> anyhow::Result<Value> {
     let time = Duration::from_secs_f64(options.seconds);
-    let honest = || Prober::new(port.address, &port.path).connecting_anew();
+    let honest = || Prober::new(port.address, &port.path).connecting_anew().expecting(port.status);
     let before = honest().run(options.rate, time);
     let (rate, prober) = (options.rate, honest());
     let asking = thread::spawn(move || prober.run(rate, time));
@@ -131,10 +136,15 @@ mod tests {
 
     #[test]
     fn a_port_has_a_name_an_address_and_a_path() {
-        let good = Port { name: "http".into(), address: ([127, 0, 0, 1], 80).into(), path: "/a,b".into() };
-        assert_eq!(port("http,127.0.0.1:80,/a,b"), Ok(good));
-        for wrong in ["http", "http,127.0.0.1:80", "http,nowhere,/"] {
-            assert!(port(wrong).unwrap_err().contains("NAME,ADDRESS,PATH"), "{wrong}");
+        let good = Port {
+            name: "http".into(),
+            address: ([127, 0, 0, 1], 80).into(),
+            status: 415,
+            path: "/a,b".into(),
+        };
+        assert_eq!(port("http,127.0.0.1:80,415,/a,b"), Ok(good));
+        for wrong in ["http", "http,127.0.0.1:80,200", "http,nowhere,200,/", "http,127.0.0.1:80,x,/"] {
+            assert!(port(wrong).unwrap_err().contains("NAME,ADDRESS,STATUS,PATH"), "{wrong}");
         }
     }
 
