@@ -272,3 +272,9 @@ impl Registration {
         Self { spec, check: Arc::new(check), fingerprint: 0 }
     }
 }
+
+/// What may name a check, a service or a group.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
+}

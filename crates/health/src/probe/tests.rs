@@ -51,7 +51,7 @@ fn optional(view: ComponentView) -> ComponentView {
 fn moment(components: Vec<ComponentView>) -> Moment<'static> {
     let components = components.into_iter().map(Arc::new).collect();
     Moment {
-        snapshot: Arc::new(Snapshot { components, draining: false }),
+        snapshot: Arc::new(Snapshot { components, ..Snapshot::default() }),
         now_ms: NOW_MS,
         now: now(),
         born_ms: NOW_MS - 261_015_999,
