@@ -3,6 +3,7 @@
 
 mod discover;
 mod http;
+mod mysql;
 mod postgres;
 mod redis;
 
