@@ -5,6 +5,7 @@ use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -156,6 +157,12 @@ impl Redis {
     #[must_use]
     pub fn url(&self, login: &str) -> String {
         format!("redis://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// A path inside its directory, where it saves its data.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Its port on 127.0.0.1, the same after each restart.
