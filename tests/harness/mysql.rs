@@ -146,8 +146,7 @@ impl Mysql {
     /// # Errors
     /// It does not run.
     pub fn hang(&self, still: bool) -> Result<()> {
-        let signal = if still { Signal::STOP } else { Signal::CONT };
-        self.running.as_ref().context("it does not run")?.signal(signal)
+        self.running.as_ref().context("it does not run")?.hang(still)
     }
 
     /// Runs SQL as root and gives what it prints, columns parted by tabs.

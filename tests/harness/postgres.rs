@@ -202,8 +202,7 @@ impl Postgres {
     /// # Errors
     /// It does not run.
     pub fn hang(&self, still: bool) -> Result<()> {
-        let signal = if still { Signal::STOP } else { Signal::CONT };
-        self.running.as_ref().context("it does not run")?.signal(signal)
+        self.running.as_ref().context("it does not run")?.hang(still)
     }
 
     async fn end(&mut self, signal: Signal) -> Result<()> {
