@@ -91,10 +91,10 @@ impl Failure {
     }
 }
 
-/// What the other side said, fit for a message: its first line, at most so long.
+/// What the other side said, fit for a message: its first line, at most so long, without the full stop.
 pub(crate) fn said(text: &str) -> String {
     const MAX: usize = 200;
-    let line = text.trim().lines().next().unwrap_or_default();
+    let line = text.trim().lines().next().unwrap_or_default().trim_end_matches('.');
     let mut said: String = line.chars().take(MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
     if line.chars().nth(MAX).is_some() {
         said.push('…');
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn what_the_other_side_says_is_one_short_line() {
-        assert_eq!(said(" sorry\u{7}, no\r\nmore"), "sorry , no");
+        assert_eq!(said(" sorry\u{7}, no.\r\nmore"), "sorry , no");
         assert_eq!(said(&"ä".repeat(1_000)).chars().count(), 201);
     }
 

@@ -203,6 +203,10 @@ impl Check for Mysql {
         "mysql"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.address.to_string())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             if !self.settings.stranger {

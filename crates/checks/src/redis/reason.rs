@@ -128,7 +128,11 @@ mod tests {
         for (code, said, reason) in table {
             let failure = code_of(code, said, "cache:6379");
             assert_eq!(failure.reason, reason, "{code} {said}");
-            assert!(failure.message.contains(said) && failure.message.contains("cache:6379"));
+            assert!(!failure.message.contains(".;"), "{}", failure.message);
+            assert!(
+                failure.message.contains(said.trim_end_matches('.'))
+                    && failure.message.contains("cache:6379")
+            );
             let writes_only = ["persistence_failed", "read_only", "too_few_replicas", "memory_full"];
             assert_eq!(failure.status == Status::Degraded, writes_only.contains(&reason));
         }
