@@ -2,6 +2,7 @@
 //! `farol-health`'s.
 
 mod address;
+pub mod command;
 pub mod discover;
 pub mod disk;
 mod failure;

@@ -19,7 +19,8 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: mail, tcp: {address: 'mail:25'}}\n\
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
          - {name: memory, memory: {of: machine}}\n\
-         - {name: system, system: }\n",
+         - {name: system, system: }\n\
+         - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -34,6 +35,7 @@ fn every_kind_is_read_with_its_defaults() {
         ("disk", "disk", "host", false),
         ("memory", "memory", "host", false),
         ("system", "system", "host", false),
+        ("command", "load", "host", true),
     ];
     assert_eq!(seen, expected);
     assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
@@ -120,6 +122,10 @@ fn each_mistake_is_named_with_its_key() {
         (check("disk: {paths: [data]}"), "checks[0].disk.paths: `data` does not begin with `/`"),
         (check("memory: {of: me}"), "checks[0].memory.of: `me` is none of"),
         (check("system: {cpu: 1}"), "unknown key `cpu`"),
+        (check("command: {}"), "checks[0].command.argv: names no program"),
+        (check("command: {argv: [bin/x]}"), "checks[0].command.argv: names its program by half a path"),
+        (check("command: {argv: [check_disk -w 5]}"), "checks[0].command.argv: is one word with spaces"),
+        (check("command: {argv: [x], env: {'a=b': c}}"), "checks[0].command.env: has a name with `=`"),
         (format!("checks:\n- {{{tcp}}}\n"), "checks[0].name: is required"),
         (
             format!("checks:\n- {{name: a, {tcp}}}\n- {{name: a, {tcp}}}\n"),
@@ -158,9 +164,10 @@ fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
 fn secrets_do_not_show_in_a_dump() {
     let text = "checks:\n- {name: a, postgres: {url: 'postgres://app:s3cret@h/app'}}\n\
                 - {name: b, redis: {url: 'redis://h', password: s3cret}}\n\
-                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n";
+                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n\
+                - {name: d, command: {argv: [x], env: {TOKEN: s3cret}}}\n";
     let tree = Sources::new().text("agent.yaml", text).load().unwrap();
-    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 3));
+    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 4));
     let dump = tree.dump();
     assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
 }
