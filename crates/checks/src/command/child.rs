@@ -2,13 +2,13 @@
 //! what it prints. Decides that nothing of the group outlives the run, whether it ends or is dropped at its deadline.
 
 use super::{PATH, Settings};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
-use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::timeout;
 
 /// So much of what it prints is kept; the rest is read and forgotten, so that it never waits for a reader.
@@ -91,9 +91,11 @@ impl Group {
 
     /// Waits for the leader's end without reaping it: as long as it is not reaped, the group's number is no other's.
     async fn leader_ended(&self) -> io::Result<()> {
-        let fd = pidfd_open(self.id, PidfdFlags::empty())?;
-        let fd = AsyncFd::register_with_interest(fd, tokio::io::Interest::READABLE)?;
-        fd.readable().await?.retain_ready();
+        let mut changes = signal(SignalKind::child())?;
+        let how = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        while waitid(WaitId::Pid(self.id), how)?.is_none() {
+            changes.recv().await;
+        }
         Ok(())
     }
 
