@@ -20,7 +20,9 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
          - {name: memory, memory: {of: machine}}\n\
          - {name: system, system: }\n\
-         - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n",
+         - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n\
+         - {name: nightly, heartbeat: {ttl: 25h}}\n\
+         - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -36,6 +38,8 @@ fn every_kind_is_read_with_its_defaults() {
         ("memory", "memory", "host", false),
         ("system", "system", "host", false),
         ("command", "load", "host", true),
+        ("heartbeat", "nightly", "host", true),
+        ("push", "queue", "host", true),
     ];
     assert_eq!(seen, expected);
     assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
@@ -122,6 +126,9 @@ fn each_mistake_is_named_with_its_key() {
         (check("disk: {paths: [data]}"), "checks[0].disk.paths: `data` does not begin with `/`"),
         (check("memory: {of: me}"), "checks[0].memory.of: `me` is none of"),
         (check("system: {cpu: 1}"), "unknown key `cpu`"),
+        (check("heartbeat: {}"), "checks[0].heartbeat.ttl: is required; write for instance `ttl: 1h`"),
+        (check("push: {ttl: 1s}, interval: 1s"), "checks[0].interval: means nothing here"),
+        (check("push: {ttl: 1ms}"), "checks[0].push.ttl: `1ms` is out of range"),
         (check("command: {}"), "checks[0].command.argv: names no program"),
         (check("command: {argv: [bin/x]}"), "checks[0].command.argv: names its program by half a path"),
         (check("command: {argv: [check_disk -w 5]}"), "checks[0].command.argv: is one word with spaces"),
@@ -137,6 +144,20 @@ fn each_mistake_is_named_with_its_key() {
         assert!(problems.contains(expected), "{text} gave {problems}, not {expected}");
         assert!(!problems.contains("mysql://x"), "{problems}");
     }
+}
+
+#[test]
+fn what_is_told_counts_at_once_and_expires_after_its_ttl() {
+    let read =
+        read("checks: [{name: a, heartbeat: {ttl: 1h}}, {name: b, push: {ttl: 2m}, failure_threshold: 3}]")
+            .unwrap();
+    let hour = Duration::from_secs(3_600);
+    let spec = &read[0].spec;
+    assert_eq!((spec.told, spec.interval, spec.start_grace), (true, hour, Duration::ZERO));
+    assert_eq!((spec.failure_threshold, spec.success_threshold), (1, 1));
+    assert!(spec.ttl > 3 * hour, "what the silence means is said in time to stay fresh");
+    assert_eq!((read[1].spec.failure_threshold, read[1].spec.success_threshold), (3, 1));
+    assert_ne!(read[0].fingerprint, read[1].fingerprint);
 }
 
 #[test]
