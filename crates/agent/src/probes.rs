@@ -3,6 +3,7 @@
 
 use crate::link::Link;
 use crate::metrics;
+use crate::problem::Problem;
 use crate::recorder::Recorder;
 use crate::reloads::Reloads;
 use arc_swap::ArcSwap;
@@ -16,7 +17,7 @@ use farol_health::grpc::{self, ProcessStatuses};
 use farol_health::probe::Source;
 use farol_health::{Checker, Details, PeerIsLoopback, Snapshot};
 use farol_shutdown::Handle;
-use farol_shutdown::listener::{Access, Denied, Peer};
+use farol_shutdown::listener::{Access, Peer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
@@ -123,22 +124,8 @@ async fn only_readers(State(own): State<Arc<Own>>, request: Request, next: Next)
     let named = access.check_name(request.uri(), request.headers());
     match named.and_then(|()| access.check_reader(request.extensions())) {
         Ok(()) => next.run(request).await,
-        Err(denied) => problem(&denied),
+        Err(denied) => Problem::from(denied).into_response(),
     }
-}
-
-/// As a monitor answers: RFC 9457.
-fn problem(denied: &Denied) -> Response {
-    let status = denied.status();
-    let document = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "code": denied.code(),
-        "detail": denied.to_string(),
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, document.to_string()).into_response()
 }
 
 async fn say_where_the_peer_is(mut request: Request, next: Next) -> Response {
@@ -148,7 +135,7 @@ async fn say_where_the_peer_is(mut request: Request, next: Next) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
     use farol_health::{Outcome, Registration, Spec, check_fn};
@@ -162,8 +149,16 @@ mod tests {
 
     fn own(read_any: bool) -> Arc<Own> {
         let check = check_fn("test", || std::future::ready(Outcome::healthy()));
-        let checks = [Registration::new(Spec::new("database", "shop"), check)];
-        let checker = Checker::new(checks.to_vec(), Arc::new(())).unwrap();
+        own_of(vec![Registration::new(Spec::new("database", "shop"), check)], read_any)
+    }
+
+    /// What an agent with these checks reads; the checks do not run.
+    pub(crate) fn own_with(checks: Vec<Registration>) -> Arc<Own> {
+        own_of(checks, false)
+    }
+
+    fn own_of(checks: Vec<Registration>, read_any: bool) -> Arc<Own> {
+        let checker = Checker::new(checks.clone(), Arc::new(())).unwrap();
         let boot = Boot { number: 1, nonce: 1 };
         let recorder = Arc::new(Recorder::idle(boot, 1 << 20, Duration::from_secs(10), &checks));
         let bound = vec!["127.0.0.1:8511".parse().unwrap()];
