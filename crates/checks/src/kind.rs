@@ -1,7 +1,7 @@
 //! The kinds of checks that a configuration may name, and what is common to them. What a kind's own keys mean
 //! stands in its file.
 
-use crate::{command, disk, heartbeat, http, memory, postgres, push, redis, system, tcp};
+use crate::{command, disk, heartbeat, http, memory, postgres, process, push, redis, system, tcp};
 use farol_config::Map;
 use farol_health::{Check, Dependency};
 use std::sync::Arc;
@@ -19,6 +19,7 @@ pub const KINDS: &[Kind] = &[
     command::KIND,
     heartbeat::KIND,
     push::KIND,
+    process::KIND,
 ];
 
 /// A kind of check.

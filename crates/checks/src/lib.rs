@@ -12,6 +12,7 @@ mod kept;
 mod kind;
 pub mod memory;
 pub mod postgres;
+pub mod process;
 pub mod push;
 pub mod redis;
 mod registrations;

@@ -22,7 +22,8 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: system, system: }\n\
          - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n\
          - {name: nightly, heartbeat: {ttl: 25h}}\n\
-         - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n",
+         - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n\
+         - {name: proxy, process: {name: nginx, at_least: 2, at_most: 9}}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -40,6 +41,7 @@ fn every_kind_is_read_with_its_defaults() {
         ("command", "load", "host", true),
         ("heartbeat", "nightly", "host", true),
         ("push", "queue", "host", true),
+        ("process", "proxy", "host", true),
     ];
     assert_eq!(seen, expected);
     assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
@@ -129,6 +131,10 @@ fn each_mistake_is_named_with_its_key() {
         (check("heartbeat: {}"), "checks[0].heartbeat.ttl: is required; write for instance `ttl: 1h`"),
         (check("push: {ttl: 1s}, interval: 1s"), "checks[0].interval: means nothing here"),
         (check("push: {ttl: 1ms}"), "checks[0].push.ttl: `1ms` is out of range"),
+        (check("process: {}"), "checks[0].process: says not which process"),
+        (check("process: {name: a, pattern: b}"), "checks[0].process.pattern: is given as well as `name`"),
+        (check("process: {pattern: '('}"), "checks[0].process.pattern: `(` is not a regular expression"),
+        (check("process: {name: a, at_least: 3, at_most: 2}"), "checks[0].process.at_most: is less than"),
         (check("command: {}"), "checks[0].command.argv: names no program"),
         (check("command: {argv: [bin/x]}"), "checks[0].command.argv: names its program by half a path"),
         (check("command: {argv: [check_disk -w 5]}"), "checks[0].command.argv: is one word with spaces"),
