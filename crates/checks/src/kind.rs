@@ -1,7 +1,10 @@
 //! The kinds of checks that a configuration may name, and what is common to them. What a kind's own keys mean
 //! stands in its file.
 
-use crate::{command, disk, heartbeat, http, memory, postgres, process, push, redis, system, tcp};
+use crate::{
+    command, cpu, disk, file_descriptors, heartbeat, http, memory, postgres, process, push, redis, system,
+    tcp,
+};
 use farol_config::Map;
 use farol_health::{Check, Dependency};
 use std::sync::Arc;
@@ -20,6 +23,8 @@ pub const KINDS: &[Kind] = &[
     heartbeat::KIND,
     push::KIND,
     process::KIND,
+    cpu::KIND,
+    file_descriptors::KIND,
 ];
 
 /// A kind of check.

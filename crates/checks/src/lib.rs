@@ -2,10 +2,13 @@
 //! `farol-health`'s.
 
 mod address;
+mod cgroup;
 pub mod command;
+pub mod cpu;
 pub mod discover;
 pub mod disk;
 mod failure;
+pub mod file_descriptors;
 pub mod heartbeat;
 pub mod http;
 mod kept;

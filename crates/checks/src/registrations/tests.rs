@@ -23,7 +23,10 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n\
          - {name: nightly, heartbeat: {ttl: 25h}}\n\
          - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n\
-         - {name: proxy, process: {name: nginx, at_least: 2, at_most: 9}}\n",
+         - {name: proxy, process: {name: nginx, at_least: 2, at_most: 9}}\n\
+         - {name: cpu, cpu: {of: machine, window: 5m}}\n\
+         - {name: files, file_descriptors: }\n\
+         - {name: files-of-proxy, file_descriptors: {name: nginx, degraded_at: 70%}}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -42,9 +45,13 @@ fn every_kind_is_read_with_its_defaults() {
         ("heartbeat", "nightly", "host", true),
         ("push", "queue", "host", true),
         ("process", "proxy", "host", true),
+        ("cpu", "cpu", "host", false),
+        ("file_descriptors", "files", "host", false),
+        ("file_descriptors", "files-of-proxy", "host", false),
     ];
     assert_eq!(seen, expected);
-    assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
+    let kinds: std::collections::BTreeSet<_> = seen.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(KINDS.len(), kinds.len(), "a new kind belongs into this test");
     assert_eq!(read[0].spec.dependency, Dependency::Database);
     assert_eq!(read[1].spec.dependency, Dependency::Other);
     let default = Spec::new("mail", "host");
@@ -135,6 +142,11 @@ fn each_mistake_is_named_with_its_key() {
         (check("process: {name: a, pattern: b}"), "checks[0].process.pattern: is given as well as `name`"),
         (check("process: {pattern: '('}"), "checks[0].process.pattern: `(` is not a regular expression"),
         (check("process: {name: a, at_least: 3, at_most: 2}"), "checks[0].process.at_most: is less than"),
+        (check("cpu: {window: 2h}"), "checks[0].cpu.window: `2h` is out of range"),
+        (
+            check("file_descriptors: {name: a, pid_file: /b}"),
+            "checks[0].file_descriptors.name: is given as well as `pid_file`",
+        ),
         (check("command: {}"), "checks[0].command.argv: names no program"),
         (check("command: {argv: [bin/x]}"), "checks[0].command.argv: names its program by half a path"),
         (check("command: {argv: [check_disk -w 5]}"), "checks[0].command.argv: is one word with spaces"),
