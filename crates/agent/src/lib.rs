@@ -19,6 +19,7 @@ mod recorder;
 mod reloads;
 mod reporter;
 mod ring;
+mod strangers;
 mod stream;
 #[cfg(test)]
 mod understanding;

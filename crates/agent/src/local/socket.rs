@@ -50,13 +50,10 @@ impl UnixSocket {
     fn open(path: &Path) -> anyhow::Result<Self> {
         remove_stale(path)?;
         let listener = UnixListener::bind(path).with_context(|| {
-            format!(
-                "`listen.local`: {} cannot be made; its folder must exist and be writable",
-                path.display()
-            )
+            format!("{} cannot be made; its folder must exist and be writable", path.display())
         })?;
         set_permissions(path, Permissions::from_mode(MODE))
-            .with_context(|| format!("`listen.local`: {} cannot be given to its group", path.display()))?;
+            .with_context(|| format!("{} cannot be given to its group", path.display()))?;
         let inode = symlink_metadata(path).ok().map(|file| file.ino());
         Ok(Self { listener, path: path.to_owned(), inode })
     }
@@ -67,14 +64,14 @@ fn remove_stale(path: &Path) -> anyhow::Result<()> {
     let Ok(file) = symlink_metadata(path) else { return Ok(()) };
     let shown = path.display();
     if !file.file_type().is_socket() {
-        bail!("`listen.local`: {shown} is there and is no socket; remove it, or choose another path");
+        bail!("{shown} is there and is no socket; remove it, or choose another path");
     }
     match std::os::unix::net::UnixStream::connect(path) {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            remove_file(path).with_context(|| format!("`listen.local`: {shown} is left over; remove it"))
+            remove_file(path).with_context(|| format!("{shown} is left over; remove it"))
         }
-        Ok(_) => bail!("`listen.local`: another process listens on {shown}; stop it, or choose another path"),
-        Err(error) => Err(error).with_context(|| format!("`listen.local`: {shown} is there; remove it")),
+        Ok(_) => bail!("another process listens on {shown}; stop it, or choose another path"),
+        Err(error) => Err(error).with_context(|| format!("{shown} is there; remove it")),
     }
 }
 

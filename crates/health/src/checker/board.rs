@@ -298,7 +298,7 @@ impl Board {
 
     fn judge(&mut self, place: usize, end: End, since: Instant, moment: Moment<'_>) {
         let slot = &self.slots[place];
-        let verdict = Verdict::of(end, &slot.spec, (moment.starved_since)(since));
+        let verdict = Verdict::of(end, &slot.spec, &*slot.check, (moment.starved_since)(since));
         self.count(place, verdict, moment.now, moment.now_ms);
     }
 
