@@ -34,7 +34,9 @@ struct Application {
 
 impl Application {
     fn at(address: SocketAddr) -> Self {
-        let client = Client::builder().timeout(Duration::from_secs(5)).build().unwrap();
+        // A server closes after a body that it refused to read; each request has a connection of its own.
+        let client = Client::builder().timeout(Duration::from_secs(5)).pool_max_idle_per_host(0);
+        let client = client.build().unwrap();
         Self { client, base: format!("http://{address}") }
     }
 
