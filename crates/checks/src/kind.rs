@@ -2,8 +2,8 @@
 //! stands in its file.
 
 use crate::{
-    command, cpu, disk, file_descriptors, heartbeat, http, memory, postgres, process, push, redis, system,
-    tcp,
+    command, cpu, disk, file_descriptors, heartbeat, http, memory, mysql, postgres, process, push, redis,
+    system, tcp,
 };
 use farol_config::Map;
 use farol_health::{Check, Dependency};
@@ -13,6 +13,7 @@ use std::time::Duration;
 /// Every kind, one line each.
 pub const KINDS: &[Kind] = &[
     postgres::KIND,
+    mysql::KIND,
     redis::KIND,
     http::KIND,
     tcp::KIND,
