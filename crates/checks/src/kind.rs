@@ -1,14 +1,27 @@
 //! The kinds of checks that a configuration may name, and what is common to them. What a kind's own keys mean
 //! stands in its file.
 
-use crate::{disk, http, memory, postgres, redis, system, tcp};
+use crate::{
+    disk, dns, grpc_health, http, memory, postgres, prometheus, redis, system, tcp, tls_certificate,
+};
 use farol_config::Map;
 use farol_health::{Check, Dependency};
 use std::sync::Arc;
 
 /// Every kind, one line each.
-pub const KINDS: &[Kind] =
-    &[postgres::KIND, redis::KIND, http::KIND, tcp::KIND, disk::KIND, memory::KIND, system::KIND];
+pub const KINDS: &[Kind] = &[
+    postgres::KIND,
+    redis::KIND,
+    http::KIND,
+    tcp::KIND,
+    disk::KIND,
+    memory::KIND,
+    system::KIND,
+    grpc_health::KIND,
+    tls_certificate::KIND,
+    prometheus::KIND,
+    dns::KIND,
+];
 
 /// A kind of check.
 #[derive(Clone, Copy, Debug)]

@@ -2,22 +2,33 @@
 //! `farol-health`'s.
 
 mod address;
+mod certificate;
 pub mod discover;
 pub mod disk;
+pub mod dns;
 mod failure;
+pub mod grpc_health;
 pub mod http;
 mod kept;
 mod kind;
 pub mod memory;
+mod pattern;
 pub mod postgres;
+pub mod prometheus;
 pub mod redis;
 mod registrations;
 mod room;
 pub mod system;
 mod target;
 pub mod tcp;
+pub mod tls_certificate;
+mod trust;
+mod web;
 
 pub use address::Address;
+pub use certificate::Lifetime;
 pub use discover::discover;
 pub use kind::{KINDS, Kind};
+pub use pattern::{Bound, Pattern};
 pub use registrations::registrations;
+pub use trust::Trust;

@@ -19,7 +19,11 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: mail, tcp: {address: 'mail:25'}}\n\
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
          - {name: memory, memory: {of: machine}}\n\
-         - {name: system, system: }\n",
+         - {name: system, system: }\n\
+         - {name: search, grpc_health: {url: 'http://search:50051', service: a.B, mode: watch, metadata: {x: y}}}\n\
+         - {name: names, dns: {names: [db.example], type: MX, server: '10.0.0.1:53', expect: [10 a.example]}}\n\
+         - {name: door, tls_certificate: {address: 'api:443', name: api.example, warn_below: 30d}}\n\
+         - {name: jobs, prometheus: {url: 'http://h/m', metric: 'a{b=\"c\"}', degraded: '> 80', several: sum}}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -34,6 +38,10 @@ fn every_kind_is_read_with_its_defaults() {
         ("disk", "disk", "host", false),
         ("memory", "memory", "host", false),
         ("system", "system", "host", false),
+        ("grpc_health", "search", "host", true),
+        ("dns", "names", "host", true),
+        ("tls_certificate", "door", "host", true),
+        ("prometheus", "jobs", "host", true),
     ];
     assert_eq!(seen, expected);
     assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
@@ -117,6 +125,60 @@ fn each_mistake_is_named_with_its_key() {
             check("http: {url: 'http://h/', headers: {'a b': c}}"),
             "checks[0].http.headers: `a b` is not a header",
         ),
+        (check("http: {url: 'http://h/', method: get}"), "checks[0].http.method: `get` is not a method"),
+        (check("http: {url: 'http://h/', redirects: 21}"), "checks[0].http.redirects: `21` is out of range"),
+        (
+            check("http: {url: 'http://h/', ca: gone.pem}"),
+            "checks[0].http.ca: the file `gone.pem` cannot be opened",
+        ),
+        (check("http: {url: 'http://h/', cert: gone.pem}"), "checks[0].http.cert: has no `key`"),
+        (
+            check("http: {url: 'http://h/', expect: {json: {status: ok}}}"),
+            "checks[0].http.expect.json: `status` is not a JSON pointer; write for instance `/status`",
+        ),
+        (
+            check("http: {url: 'http://h/', expect: {body_matches: ['(']}}"),
+            "checks[0].http.expect.body_matches: `(` is not a regular expression",
+        ),
+        (
+            check("http: {url: 'http://h/', expect: {headers: {'a b': c}}}"),
+            "checks[0].http.expect.headers: `a b` is not a header",
+        ),
+        (
+            check(
+                "http: {url: 'http://h/', expect: {certificate_warn_below: 1d, certificate_critical_below: 2d}}",
+            ),
+            "checks[0].http.expect.certificate_critical_below: is longer than `certificate_warn_below`",
+        ),
+        (
+            check("grpc_health: {url: 'grpc://h:1'}"),
+            "checks[0].grpc_health.url: it is not a server's address",
+        ),
+        (
+            check("grpc_health: {url: 'http://h:1', metadata: {x-bin: y}}"),
+            "checks[0].grpc_health.metadata: `x-bin` is not a name",
+        ),
+        (check("dns: {expect: [10.0.0.1]}"), "checks[0].dns.names: is missing or empty"),
+        (check("dns: {names: [a..b]}"), "checks[0].dns.names: `a..b` is no name of the DNS"),
+        (check("dns: {names: [a], expect: ['::1']}"), "checks[0].dns.expect: `::1` is no A record"),
+        (check("dns: {names: [a], exact: true}"), "checks[0].dns.exact: expects nothing at all"),
+        (
+            check("tls_certificate: {address: 'h:1', name: 'a b'}"),
+            "checks[0].tls_certificate.name: `a b` is no name",
+        ),
+        (
+            check("tls_certificate: {address: 'h:1', critical_below: 30d}"),
+            "checks[0].tls_certificate.critical_below: is longer than `warn_below`",
+        ),
+        (check("prometheus: {url: 'http://h/'}"), "checks[0].prometheus.metric: is required"),
+        (
+            check("prometheus: {url: 'http://h/', metric: 'sum(a)'}"),
+            "checks[0].prometheus.metric: `sum(a)` names no series",
+        ),
+        (
+            check("prometheus: {url: 'http://h/', metric: a, degraded: 80}"),
+            "checks[0].prometheus.degraded: `80` is not a limit",
+        ),
         (check("disk: {paths: [data]}"), "checks[0].disk.paths: `data` does not begin with `/`"),
         (check("memory: {of: me}"), "checks[0].memory.of: `me` is none of"),
         (check("system: {cpu: 1}"), "unknown key `cpu`"),
@@ -158,9 +220,11 @@ fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
 fn secrets_do_not_show_in_a_dump() {
     let text = "checks:\n- {name: a, postgres: {url: 'postgres://app:s3cret@h/app'}}\n\
                 - {name: b, redis: {url: 'redis://h', password: s3cret}}\n\
-                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n";
+                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}, body: s3cret}}\n\
+                - {name: d, grpc_health: {url: 'http://h:1', metadata: {authorization: s3cret}}}\n\
+                - {name: e, prometheus: {url: 'http://u:s3cret@h/', metric: a, headers: {x-a: s3cret}}}\n";
     let tree = Sources::new().text("agent.yaml", text).load().unwrap();
-    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 3));
+    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 5));
     let dump = tree.dump();
     assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
 }

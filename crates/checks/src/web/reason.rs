@@ -7,7 +7,7 @@ use std::io;
 /// Names an error met while asking `target`.
 pub(super) fn of(error: &reqwest::Error, target: &str) -> Failure {
     if let Some(tls) = find::<rustls::Error>(error) {
-        return Failure::tls(tls, target);
+        return Failure::handshake(tls, target);
     }
     if let Some(error) = find::<io::Error>(error) {
         return Failure::io(error, target, "its server");
