@@ -2,9 +2,15 @@
 //! with its server.
 
 mod discover;
+mod dns;
+mod doubles;
+mod grpc_health;
 mod http;
+mod http_conditions;
 mod postgres;
+mod prometheus;
 mod redis;
+mod tls_certificate;
 
 use farol_health::{Check, Outcome, Status};
 use farol_tests::wait::until;
@@ -52,6 +58,11 @@ fn shown(outcome: &Outcome, key: &str) -> Option<f64> {
 
 fn figure(outcome: &Outcome, name: &str) -> Option<f64> {
     outcome.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+}
+
+/// How many series of this name there are.
+fn figures(outcome: &Outcome, name: &str) -> usize {
+    outcome.figures.iter().filter(|figure| figure.name == name).count()
 }
 
 fn fact<'o>(outcome: &'o Outcome, key: &str) -> Option<&'o str> {
