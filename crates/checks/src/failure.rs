@@ -47,6 +47,10 @@ impl Failure {
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::tls(tls, target);
         }
+        // HTTP/2 keeps the words of an error and not its type.
+        if error.kind() == ErrorKind::InvalidData && target.starts_with("https:") {
+            return Self::tls(error, target);
+        }
         if error.to_string().contains("failed to lookup address information") {
             let message = format!("the name in {target} does not resolve: correct it, or look at the DNS");
             return Self::theirs("dns_failure", message);
@@ -112,6 +116,11 @@ pub(crate) fn certificate(wrong: &CertificateError, target: &str) -> Failure {
         CertificateError::UnknownIssuer => {
             let advice = "is signed by nobody trusted here: name its authority under `ca`, \
                           or let the server send its intermediate certificates";
+            ("untrusted", advice.into())
+        }
+        CertificateError::BadSignature => {
+            let advice = "is not signed by the key that should have signed it: look whether its authority was made \
+                          anew under the same name, and give the new one as `ca`";
             ("untrusted", advice.into())
         }
         CertificateError::Revoked => ("certificate_revoked", "is revoked: replace it".into()),
@@ -203,7 +212,8 @@ mod tests {
             (CertificateError::NotValidForName, "name_mismatch"),
             (CertificateError::UnknownIssuer, "untrusted"),
             (CertificateError::Revoked, "certificate_revoked"),
-            (CertificateError::BadSignature, "certificate_invalid"),
+            (CertificateError::BadSignature, "untrusted"),
+            (CertificateError::InvalidPurpose, "certificate_invalid"),
         ] {
             let error = rustls::Error::InvalidCertificate(error);
             let failure = Failure::handshake(&error, "api:443");

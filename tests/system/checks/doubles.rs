@@ -46,6 +46,9 @@ pub(super) async fn saying(words: &'static [u8]) -> Server {
             let mut request = [0; 1024];
             if stream.read(&mut request).await.is_ok() {
                 drop(stream.write_all(words).await);
+                drop(stream.shutdown().await);
+                // Closing on words that nobody read would take ours back.
+                while stream.read(&mut request).await.is_ok_and(|length| length > 0) {}
             }
         }
     });

@@ -62,9 +62,11 @@ pub(super) fn unreached(error: &(dyn Error + 'static), target: &str) -> Failure 
 }
 
 fn of_call(status: &Status, target: &str) -> Failure {
-    // What breaks below gRPC stands in the source.
+    // What breaks below gRPC stands in the source; what a server says has none.
     if let Some(source) = status.source()
-        && (find::<io::Error>(source).is_some() || find::<rustls::Error>(source).is_some())
+        && (find::<io::Error>(source).is_some()
+            || find::<rustls::Error>(source).is_some()
+            || matches!(status.code(), Code::Internal | Code::Unknown))
     {
         return unreached(source, target);
     }
