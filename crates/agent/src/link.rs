@@ -3,7 +3,7 @@
 
 use crate::stream::Code;
 use farol_health::clock::boot_ms;
-use farol_health::{Outcome, Registration, Spec, check_fn};
+use farol_health::{Outcome, Registration, Spec, Status, check_fn};
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -132,10 +132,20 @@ impl Link {
                 format!("monitors with two stores, {before} and {store}; let all of them share one store");
             return Outcome::degraded("second_store", message);
         }
-        if state.phase == Phase::Down && now_ms.saturating_sub(state.last_open_ms) > PATIENCE_MS {
-            return Outcome::degraded("disconnected", format!("no monitor is reached: {}", state.problem));
+        if state.phase != Phase::Down {
+            return Outcome::healthy();
         }
-        Outcome::healthy()
+        let message = match state.problem.as_str() {
+            "" => "no monitor is reached yet".to_owned(),
+            problem => format!("no monitor is reached: {problem}"),
+        };
+        if now_ms.saturating_sub(state.last_open_ms) > PATIENCE_MS {
+            Outcome::degraded("disconnected", message)
+        } else if state.store.is_none() {
+            Outcome::new(Status::Starting, "connecting", message)
+        } else {
+            Outcome::new(Status::Healthy, "reconnecting", message)
+        }
     }
 }
 
@@ -149,6 +159,7 @@ pub(crate) fn registration(link: &Arc<Link>, service: &str) -> Registration {
         ttl: Spec::default_ttl(interval, Duration::from_millis(500)),
         failure_threshold: 1,
         success_threshold: 1,
+        start_grace: Duration::from_millis(PATIENCE_MS),
         ..Spec::new(COMPONENT, service)
     };
     let ask = move || std::future::ready(link.outcome(boot_ms()));
@@ -158,23 +169,31 @@ pub(crate) fn registration(link: &Arc<Link>, service: &str) -> Registration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use farol_health::Status;
-
     #[test]
     fn what_makes_the_agent_degraded_and_what_does_not() {
         let link = Link::new();
         let now = boot_ms();
         let reason = |at_ms| link.outcome(at_ms).reason.to_string();
-        assert_eq!(reason(now), "ok", "a start has time to connect");
+        assert_eq!(link.outcome(now).status, Status::Starting, "a start has time to connect");
         assert!(link.down("connection refused"));
         assert!(!link.down("connection refused"), "told once");
-        assert_eq!(reason(now), "ok");
+        assert_eq!(reason(now), "connecting", "what was never reached is not healthy");
+        assert!(link.outcome(now).message.contains("connection refused"));
         assert_eq!(reason(now + PATIENCE_MS + 1_000), "disconnected");
         assert!(link.refused(Code::AlreadyExists, "two processes"));
         assert_eq!(reason(now), "identity_conflict");
         assert!(!link.welcomed("store-a"));
         assert_eq!(reason(now + PATIENCE_MS + 1_000), "ok");
         link.live();
+        link.down("broken pipe");
+        let lost = link.outcome(boot_ms());
+        assert_eq!(
+            (lost.status, lost.reason.as_ref()),
+            (Status::Healthy, "reconnecting"),
+            "restarts are short"
+        );
+        assert!(lost.message.contains("broken pipe"));
+        assert_eq!(reason(boot_ms() + PATIENCE_MS + 1_000), "disconnected");
         assert!(!link.welcomed("store-a"));
         assert!(link.welcomed("store-b"));
         assert_eq!(reason(boot_ms()), "second_store");

@@ -74,12 +74,13 @@ pub struct Part {
 
 /// The status of an instance, from its components.
 ///
-/// An instance all of whose components are drained is under maintenance. One without any component has nothing
+/// An instance all of whose components are drained is under maintenance. One of which nothing has begun is starting,
+/// though none of it be required. One without any component has nothing
 /// to complain of and is healthy, which is right for a process that answers for itself; a monitor knows no
 /// instance without components.
 #[must_use]
 pub fn instance(parts: impl IntoIterator<Item = Part>) -> Aggregate {
-    let (mut counted, mut drained) = (false, false);
+    let (mut counted, mut drained, mut begun) = (false, false, false);
     let mut required = [false; Status::ALL.len()];
     let mut optional = [false; Status::ALL.len()];
     for part in parts {
@@ -88,6 +89,7 @@ pub fn instance(parts: impl IntoIterator<Item = Part>) -> Aggregate {
             continue;
         }
         counted = true;
+        begun |= part.status != Status::Starting;
         let seen = if part.required { &mut required } else { &mut optional };
         seen[part.status as usize] = true;
     }
@@ -100,7 +102,7 @@ pub fn instance(parts: impl IntoIterator<Item = Part>) -> Aggregate {
         Status::Unhealthy
     } else if required(Status::Unknown) {
         Status::Unknown
-    } else if required(Status::Starting) {
+    } else if required(Status::Starting) || (counted && !begun) {
         Status::Starting
     } else if required(Status::Degraded)
         || optional(Status::Degraded)

@@ -39,6 +39,7 @@ fn an_instance_is_as_bad_as_what_it_requires() {
         ("an optional unhealthy", "healthy, optional unhealthy", "degraded"),
         ("an optional unknown", "healthy, optional unknown", "degraded"),
         ("an optional starting says nothing", "healthy, optional starting", "healthy"),
+        ("nothing has begun", "optional starting, optional starting", "starting"),
         ("optional ones only", "optional unhealthy, optional unknown", "degraded"),
         ("drained ones are left out", "healthy, drained unhealthy, drained unknown", "healthy"),
         ("drained optional ones too", "healthy, optional drained unhealthy", "healthy"),
