@@ -2,6 +2,7 @@
 //! every key that the readers know.
 
 use crate::peers::{Done, run};
+use farol_tests::certificates::{Authority, Days};
 use farol_tests::process::command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -53,9 +54,20 @@ async fn dump(binary: &str, file: Option<&Path>) -> String {
     done.out.lines().map(|line| format!("{}\n", line.split("  # from ").next().unwrap_or_default())).collect()
 }
 
+/// A folder with the certificates that the examples name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new().expect("an authority");
+    let own = authority.sign(&["farol.example"], Days::default()).expect("a certificate");
+    for (name, text) in [("ca.pem", authority.pem()), ("own.pem", own.pem), ("own.key", own.key)] {
+        std::fs::write(folder.path().join(name), text).expect("the file can be written");
+    }
+    folder
+}
+
 #[tokio::test]
 async fn every_example_is_sound_as_it_is_and_with_all_its_keys() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder();
     for (binary, file) in EXAMPLES {
         let all = folder.path().join(file);
         std::fs::write(&all, whole(file)).expect("the file can be written");
@@ -81,7 +93,7 @@ async fn what_stands_free_is_the_default() {
 
 #[tokio::test]
 async fn every_key_that_the_readers_know_is_there() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
+    let folder = folder();
     for (binary, file) in EXAMPLES {
         let path = folder.path().join(file);
         std::fs::write(&path, with_strangers(&whole(file))).expect("the file can be written");

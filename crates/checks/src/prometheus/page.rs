@@ -69,7 +69,7 @@ impl<'s> Page<'s> {
         if self.read > MAX_PAGE {
             return Err(Fault::TooLarge);
         }
-        while let Some(end) = part.iter().position(|byte| *byte == b'\n') {
+        while let Some(end) = memchr::memchr(b'\n', part) {
             let (line, rest) = part.split_at(end);
             part = &rest[1..];
             if self.begun.is_empty() {
