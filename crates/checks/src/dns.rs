@@ -62,7 +62,7 @@ impl Settings {
     pub fn name(mut self, name: &str) -> Result<Self, String> {
         Question::new(name, self.records)?;
         if self.names.len() >= MAX_NAMES {
-            return Err(format!("names more than {MAX_NAMES} names; make it several checks"));
+            return Err(format!("names more than {MAX_NAMES}; make it several checks"));
         }
         self.names.push(name.to_owned());
         Ok(self)
