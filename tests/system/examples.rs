@@ -2,7 +2,6 @@
 //! every key that the readers know.
 
 use crate::peers::{Done, run};
-use farol_tests::certificates::{Authority, Days};
 use farol_tests::process::command;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -54,28 +53,28 @@ async fn dump(binary: &str, file: Option<&Path>) -> String {
     done.out.lines().map(|line| format!("{}\n", line.split("  # from ").next().unwrap_or_default())).collect()
 }
 
-/// A folder with the certificates that the examples name.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let authority = Authority::new().expect("an authority");
-    let own = authority.sign(&["farol.example"], Days::default()).expect("a certificate");
-    for (name, text) in [("ca.pem", authority.pem()), ("own.pem", own.pem), ("own.key", own.key)] {
-        std::fs::write(folder.path().join(name), text).expect("the file can be written");
-    }
-    folder
-}
-
 #[tokio::test]
 async fn every_example_is_sound_as_it_is_and_with_all_its_keys() {
-    let folder = folder();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     for (binary, file) in EXAMPLES {
         let all = folder.path().join(file);
         std::fs::write(&all, whole(file)).expect("the file can be written");
+        for name in pem_files(&whole(file)) {
+            let pem = if name.ends_with(".key") { made.signing_key.serialize_pem() } else { made.cert.pem() };
+            std::fs::write(folder.path().join(name), pem).expect("the file can be written");
+        }
         for path in [example(file), all] {
             let done = ask(binary, "--check-config", Some(&path)).await;
             assert!(done.code == Some(0) && done.err.is_empty(), "{}: {done:?}", path.display());
         }
     }
+}
+
+/// The certificates and keys that a text names.
+fn pem_files(text: &str) -> impl Iterator<Item = &str> {
+    let values = text.lines().filter_map(|line| line.split_once(": ")?.1.split_whitespace().next());
+    values.filter(|value| value.ends_with(".pem") || value.ends_with(".key"))
 }
 
 #[tokio::test]
@@ -93,7 +92,7 @@ async fn what_stands_free_is_the_default() {
 
 #[tokio::test]
 async fn every_key_that_the_readers_know_is_there() {
-    let folder = folder();
+    let folder = tempfile::tempdir().expect("a temporary folder");
     for (binary, file) in EXAMPLES {
         let path = folder.path().join(file);
         std::fs::write(&path, with_strangers(&whole(file))).expect("the file can be written");

@@ -208,6 +208,11 @@ impl Check for Dns {
         "dns"
     }
 
+    fn target(&self) -> Option<String> {
+        let server = self.settings.server.as_ref();
+        Some(server.map_or_else(|| format!("the servers in {SYSTEM}"), Address::to_string))
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         self.ask().map(|asked| asked.unwrap_or_else(Failure::outcome)).boxed()
     }

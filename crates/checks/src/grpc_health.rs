@@ -234,6 +234,10 @@ impl Check for GrpcHealth {
         "grpc_health"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.target.clone())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             let asked = match self.settings.mode {

@@ -4,11 +4,13 @@
 
 mod condition;
 mod expect;
+mod grpc;
 mod read;
 
 use crate::certificate;
 use crate::failure::Failure;
 use crate::trust::Trust;
+pub use crate::web::speaks_no_tls;
 use crate::web::{Request, Web};
 use bytes::Bytes;
 pub use condition::{Condition, Text};
@@ -17,6 +19,7 @@ pub use expect::Expect;
 use farol_health::{Check, Figure, Outcome, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+pub use grpc::answers as is_grpc;
 pub(crate) use read::KIND;
 use reqwest::Response;
 use reqwest::tls::TlsInfo;
@@ -103,9 +106,10 @@ impl Http {
         let seconds = before.elapsed().as_secs_f64();
         let expires = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
         let expires = expires.and_then(certificate::Facts::of).map(|facts| facts.not_after);
+        let is_grpc = grpc::answers(&response);
         let (body, whole) = self.body(&mut response).await?;
         let status = response.status().as_u16();
-        let answer = Answer { status, headers: response.headers(), body: &body, whole, expires };
+        let answer = Answer { status, is_grpc, headers: response.headers(), body: &body, whole, expires };
         let now = jiff::Timestamp::now();
         let outcome = self.expect.judge(&answer, self.web.target(), now);
         let outcome = outcome
@@ -151,6 +155,10 @@ impl Http {
 impl Check for Http {
     fn kind(&self) -> &'static str {
         "http"
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(self.web.target().to_owned())
     }
 
     fn run(&self) -> BoxFuture<'_, Outcome> {

@@ -144,6 +144,10 @@ impl Check for Prometheus {
         "prometheus"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.web.target().to_owned())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         self.ask().map(|asked| asked.unwrap_or_else(Failure::outcome)).boxed()
     }

@@ -152,6 +152,10 @@ impl Check for TlsCertificate {
         "tls_certificate"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.address.to_string())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         self.ask().map(|asked| asked.unwrap_or_else(Failure::outcome)).boxed()
     }

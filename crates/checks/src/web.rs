@@ -15,6 +15,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, Method, Response, Url};
 
 pub(crate) use read::read;
+pub use reason::speaks_no_tls;
 
 /// The most redirects that may be asked for.
 pub(crate) const MAX_REDIRECTS: u8 = 20;

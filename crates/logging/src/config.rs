@@ -51,6 +51,9 @@ pub enum ConfigError {
     /// `LOG_FORMAT` cannot be understood.
     #[error("LOG_FORMAT: `{0}` is not a format; write `structured`, `json` or `text`")]
     Format(String),
+    /// Neither can be understood.
+    #[error("{0}\n{1}")]
+    Both(Box<ConfigError>, Box<ConfigError>),
 }
 
 impl Config {
@@ -58,13 +61,16 @@ impl Config {
     /// else JSON.
     ///
     /// # Errors
-    /// Names the variable that cannot be understood and what to write instead.
+    /// Names each variable that cannot be understood and what to write instead.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        Ok(Self {
-            format: given("LOG_FORMAT").map_or_else(|| Ok(Format::fitting()), |value| value.parse())?,
-            level: given("LOG_LEVEL").map_or_else(|| Ok(Filter::default()), |value| value.parse())?,
-        })
+        let format = given("LOG_FORMAT").map_or_else(|| Ok(Format::fitting()), |value| value.parse());
+        let level = given("LOG_LEVEL").map_or_else(|| Ok(Filter::default()), |value| value.parse());
+        match (format, level) {
+            (Ok(format), Ok(level)) => Ok(Self { format, level }),
+            (Err(format), Err(level)) => Err(ConfigError::Both(level.into(), format.into())),
+            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        }
     }
 }
 
@@ -203,6 +209,11 @@ mod tests {
         assert_eq!(read("", "text").unwrap(), Config { format: Format::Text, level: Filter::default() });
         assert_eq!(read("info", "gelf").unwrap_err(), ConfigError::Format("gelf".to_owned()));
         assert!(read("loud", "text").unwrap_err().to_string().contains("LOG_LEVEL: `loud`"));
+        let both = read("loud", "gelf").unwrap_err().to_string();
+        assert!(
+            both.lines().count() == 2 && both.contains("LOG_LEVEL") && both.contains("LOG_FORMAT"),
+            "{both}"
+        );
         assert_eq!(Config::from_env(|_| None).unwrap(), Config::default());
     }
 }

@@ -183,7 +183,7 @@ async fn tls_is_spoken_with_an_authority_and_a_certificate_of_our_own() {
 async fn what_is_no_such_server_is_told_as_such() {
     let to = |port| Settings::from_url(&format!("http://127.0.0.1:{port}")).unwrap();
     let other = serving(Router::new().route("/", get(|| async { "web" }))).await;
-    unhealthy(&check(to(other.port)), "unimplemented").await;
+    unhealthy(&check(to(other.port)), "not_grpc").await;
     unhealthy(&check(to(other.port).mode(Mode::Watch)), "unimplemented").await;
     let web = saying(b"HTTP/1.1 400 Bad Request\r\n\r\n").await;
     unhealthy(&check(to(web.port)), "protocol_error").await;

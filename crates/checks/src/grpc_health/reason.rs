@@ -33,6 +33,11 @@ pub(super) fn of_check(error: &CheckError, target: &str) -> Failure {
     match error {
         CheckError::UnknownService(service) => unknown_service(service, target),
         CheckError::Unimplemented => unimplemented(target),
+        CheckError::NotGrpc => {
+            let message =
+                format!("{target} speaks HTTP, but no gRPC: correct the port, or check it by `http`");
+            Failure::theirs("not_grpc", message)
+        }
         CheckError::Deadline(_) => Failure::io(&io::ErrorKind::TimedOut.into(), target, THING),
         CheckError::Call(status) => of_call(status, target),
         other => Failure::theirs("protocol_error", format!("{target} gave an answer nobody knows: {other}")),

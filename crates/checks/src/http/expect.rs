@@ -43,6 +43,8 @@ impl Default for Expect {
 pub(super) struct Answer<'a> {
     /// The HTTP status.
     pub(super) status: u16,
+    /// A gRPC server gave it.
+    pub(super) is_grpc: bool,
     pub(super) headers: &'a HeaderMap,
     /// As much as was read.
     pub(super) body: &'a [u8],
@@ -76,7 +78,8 @@ impl Expect {
 
     /// Healthy, or the first condition that is not met.
     pub(super) fn judge(&self, answer: &Answer<'_>, target: &str, now: Timestamp) -> Outcome {
-        self.status(answer, target)
+        grpc_port(answer, target)
+            .or_else(|| self.status(answer, target))
             .or_else(|| self.headers(answer, target))
             .or_else(|| self.body(answer, target))
             .or_else(|| self.json(answer, target))
@@ -144,6 +147,12 @@ impl Expect {
         );
         Outcome::unhealthy("body_too_large", message)
     }
+}
+
+fn grpc_port(answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+    let message =
+        format!("{target} is a gRPC port, where every path answers 200: check it with `grpc_health`");
+    answer.is_grpc.then(|| Outcome::unhealthy("grpc_port", message))
 }
 
 fn ranges(ranges: &[RangeInclusive<u16>]) -> String {

@@ -1,6 +1,7 @@
 //! The one line of each request: route, method, status, time and peer. Queries are left out: they may hold
 //! secrets.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::{Method, Request, StatusCode, Uri};
@@ -8,6 +9,9 @@ use tokio::time::Instant;
 use tracing::Level;
 
 use super::Settings;
+
+/// So much of a path is shown.
+const PATH_CHARS: usize = 256;
 
 /// Logs when it is answered, or when it is dropped without: the caller has gone, or the handler panicked.
 pub(super) struct Access {
@@ -59,6 +63,14 @@ impl Drop for Access {
     }
 }
 
+/// A path of a stranger, within bounds: what is longer ends in a mark.
+fn cut(path: &str) -> Cow<'_, str> {
+    match path.char_indices().nth(PATH_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &path[..end])),
+        None => Cow::Borrowed(path),
+    }
+}
+
 impl Told {
     fn line(&self, status: Option<StatusCode>, took: Duration) {
         let message = match status {
@@ -67,7 +79,7 @@ impl Told {
         };
         let status = status.map(|status| status.as_u16());
         let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        let (method, path) = (self.method.as_str(), self.uri.path());
+        let (method, path) = (self.method.as_str(), &*cut(self.uri.path()));
         let (route, peer) = (self.route.as_deref(), self.peer.as_deref());
         if self.quiet {
             tracing::debug!(target: "access", method, path, route, status, duration_ms, peer, "{message}");

@@ -12,7 +12,8 @@ fn judge(expect: &Expect, answer: &Answer<'_>) -> Outcome {
 }
 
 fn said(expect: &Expect, headers: &HeaderMap, body: &str) -> String {
-    let answer = Answer { status: 200, headers, body: body.as_bytes(), whole: true, expires: None };
+    let answer =
+        Answer { status: 200, headers, body: body.as_bytes(), whole: true, expires: None, is_grpc: false };
     judge(expect, &answer).reason.into_owned()
 }
 
@@ -21,7 +22,10 @@ fn an_answer_outside_the_expected_status_is_a_failure() {
     let own = Expect { status: vec![200..=200, 404..=404], ..Expect::default() };
     let headers = HeaderMap::new();
     let judge = |expect: &Expect, status| {
-        judge(expect, &Answer { status, headers: &headers, body: b"", whole: true, expires: None })
+        judge(
+            expect,
+            &Answer { status, headers: &headers, body: b"", whole: true, expires: None, is_grpc: false },
+        )
     };
     let table = [
         (&Expect::default(), 200, true),
@@ -39,6 +43,18 @@ fn an_answer_outside_the_expected_status_is_a_failure() {
         (outcome.reason.as_ref(), outcome.message.as_str()),
         ("unexpected_status", "http://api answers 503, not 200, 404")
     );
+}
+
+#[test]
+fn a_grpc_port_is_no_web_server_whatever_status_it_gives() {
+    let headers = HeaderMap::new();
+    for status in [200, 415] {
+        let answer =
+            Answer { status, headers: &headers, body: b"", whole: true, expires: None, is_grpc: true };
+        let outcome = judge(&Expect::default(), &answer);
+        assert_eq!(outcome.reason, "grpc_port");
+        assert!(outcome.message.contains("http://api") && outcome.message.contains("grpc_health"));
+    }
 }
 
 #[test]
@@ -99,8 +115,14 @@ fn body_and_json_are_judged_only_when_they_came_whole() {
         (&text, "is", "body_too_large"),
         (&json("/status", "ok"), r#"{"status":"ok"}"#, "body_too_large"),
     ] {
-        let answer =
-            Answer { status: 200, headers: &none, body: body.as_bytes(), whole: false, expires: None };
+        let answer = Answer {
+            status: 200,
+            headers: &none,
+            body: body.as_bytes(),
+            whole: false,
+            expires: None,
+            is_grpc: false,
+        };
         assert_eq!(judge(expect, &answer).reason, reason, "{body}");
     }
 }
@@ -115,8 +137,14 @@ fn no_message_repeats_what_came() {
     let mut headers = HeaderMap::new();
     let mut message = |header: &str, body: &str| {
         headers.insert("x-a", header.parse().unwrap());
-        let answer =
-            Answer { status: 200, headers: &headers, body: body.as_bytes(), whole: true, expires: None };
+        let answer = Answer {
+            status: 200,
+            headers: &headers,
+            body: body.as_bytes(),
+            whole: true,
+            expires: None,
+            is_grpc: false,
+        };
         judge(&expect, &answer).message
     };
     assert_eq!(message("7", ""), message("8", ""));
@@ -137,7 +165,10 @@ fn a_certificate_near_its_end_is_told_after_everything_else() {
         (500, Some(6), (Status::Unhealthy, "unexpected_status")),
     ] {
         let expires = left.map(|left: i64| NOW + left * 86_400);
-        let outcome = judge(&expect, &Answer { status, headers: &none, body: b"", whole: true, expires });
+        let outcome = judge(
+            &expect,
+            &Answer { status, headers: &none, body: b"", whole: true, expires, is_grpc: false },
+        );
         assert_eq!((outcome.status, outcome.reason.as_ref()), wanted, "{status} {left:?}");
     }
 }
