@@ -1,12 +1,14 @@
 //! The built-in checks against real servers: what each state of a server is called, and that a check recovers
 //! with its server.
 
+mod detailed;
 mod discover;
 mod dns;
 mod doubles;
 mod grpc_health;
 mod http;
 mod http_conditions;
+mod mysql;
 mod postgres;
 mod prometheus;
 mod redis;

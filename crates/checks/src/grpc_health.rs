@@ -6,7 +6,7 @@ mod read;
 mod reason;
 
 use crate::failure::Failure;
-use crate::kept::{Kept, Opened};
+use crate::kept::{Kept, Server};
 use crate::trust::Trust;
 use farol_health::grpc::client::{self, Retry, Watched};
 use farol_health::{Check, Figure, Outcome, Unit};
@@ -167,65 +167,82 @@ impl GrpcHealth {
         let settings = Settings { endpoint, ..settings };
         Ok(Self { settings, kept: Kept::new(), watched: Kept::new() })
     }
+}
+
+impl Settings {
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let connected = self.endpoint.connect().await;
+        let channel = connected.map_err(|error| reason::unreached(&error, &self.target))?;
+        Ok(InterceptedService::new(channel, self.metadata.clone()))
+    }
+}
+
+/// Asks by one call a run.
+struct Calling<'s>(&'s Settings);
+
+impl Server for Calling<'_> {
+    type Connection = Connection;
+    type Error = Failure;
 
     async fn connect(&self) -> Result<Connection, Failure> {
-        let connected = self.settings.endpoint.connect().await;
-        let channel = connected.map_err(|error| reason::unreached(&error, &self.settings.target))?;
-        Ok(InterceptedService::new(channel, self.settings.metadata.clone()))
+        self.0.connect().await
     }
 
-    async fn check(&self) -> Result<Outcome, Failure> {
-        if let Some(opened) = self.kept.take(Instant::now())
-            && let Ok(outcome) = self.call(opened).await
-        {
-            return Ok(outcome);
-        }
-        // None kept, or the kept one broke (the server restarted between two runs): a new one decides.
-        let opened = Opened::new(self.connect().await?, Instant::now());
-        self.call(opened).await
-    }
-
-    async fn call(&self, opened: Opened<Connection>) -> Result<Outcome, Failure> {
-        let Settings { service, target, .. } = &self.settings;
+    async fn ask(&self, connection: &mut Connection) -> Result<Outcome, Failure> {
+        let Settings { service, target, .. } = self.0;
         let before = Instant::now();
-        let status = client::check(opened.connection.clone(), service, PATIENCE).await;
+        let status = client::check(connection.clone(), service, PATIENCE).await;
         let status = status.map_err(|error| reason::of_check(&error, target))?;
         let seconds = before.elapsed().as_secs_f64();
-        self.kept.put(opened);
         let outcome = reason::of_status(status, service, target);
         Ok(outcome.with(Figure::gauge("grpc_response_seconds", seconds, Unit::Seconds)))
     }
 
-    async fn watch(&self) -> Result<Outcome, Failure> {
-        if let Some(opened) = self.watched.take(Instant::now())
-            && let Ok(outcome) = self.hear(opened)
-        {
-            return Ok(outcome);
-        }
-        let connection = self.connect().await?;
-        let service = self.settings.service.clone();
-        let mut changes = client::watch(connection, service, Retry::default()).boxed();
+    fn failure(&self, error: &Failure) -> Outcome {
+        error.clone().outcome()
+    }
+
+    async fn leave(&self, connection: Connection) {
+        drop(connection);
+    }
+}
+
+/// Reads what has come over a call that stays open.
+struct Watching<'s>(&'s Settings);
+
+impl Server for Watching<'_> {
+    type Connection = Watch;
+    type Error = Failure;
+
+    async fn connect(&self) -> Result<Watch, Failure> {
+        let connection = self.0.connect().await?;
+        let mut changes = client::watch(connection, self.0.service.clone(), Retry::default()).boxed();
         // The stream ends only after it has said why.
-        let first = changes.next().await.unwrap_or(Watched::Unimplemented);
-        self.hear(Opened::new(Watch { changes, last: first }, Instant::now()))
+        let last = changes.next().await.unwrap_or(Watched::Unimplemented);
+        Ok(Watch { changes, last })
     }
 
     /// What it says now. A lost one is not kept.
-    fn hear(&self, mut opened: Opened<Watch>) -> Result<Outcome, Failure> {
-        let Settings { service, target, .. } = &self.settings;
-        let watch = &mut opened.connection;
+    async fn ask(&self, watch: &mut Watch) -> Result<Outcome, Failure> {
+        let Settings { service, target, .. } = self.0;
         for _ in 0..MAX_CHANGES {
             match watch.changes.next().now_or_never() {
                 Some(Some(change)) => watch.last = change,
                 Some(None) | None => break,
             }
         }
-        let outcome = match &watch.last {
-            Watched::Status(status) => reason::of_status(*status, service, target),
-            other => return Err(reason::of_watch(other, service, target)),
-        };
-        self.watched.put(opened);
-        Ok(outcome)
+        match &watch.last {
+            Watched::Status(status) => Ok(reason::of_status(*status, service, target)),
+            other => Err(reason::of_watch(other, service, target)),
+        }
+    }
+
+    fn failure(&self, error: &Failure) -> Outcome {
+        error.clone().outcome()
+    }
+
+    async fn leave(&self, watch: Watch) {
+        drop(watch);
     }
 }
 
@@ -240,11 +257,10 @@ impl Check for GrpcHealth {
 
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
-            let asked = match self.settings.mode {
-                Mode::Check => self.check().await,
-                Mode::Watch => self.watch().await,
-            };
-            asked.unwrap_or_else(Failure::outcome)
+            match self.settings.mode {
+                Mode::Check => self.kept.ask(&Calling(&self.settings)).await,
+                Mode::Watch => self.watched.ask(&Watching(&self.settings)).await,
+            }
         }
         .boxed()
     }

@@ -2,7 +2,7 @@
 //! stands in its file.
 
 use crate::{
-    disk, dns, grpc_health, http, memory, postgres, prometheus, redis, system, tcp, tls_certificate,
+    disk, dns, grpc_health, http, memory, mysql, postgres, prometheus, redis, system, tcp, tls_certificate,
 };
 use farol_config::Map;
 use farol_health::{Check, Dependency};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 /// Every kind, one line each.
 pub const KINDS: &[Kind] = &[
     postgres::KIND,
+    mysql::KIND,
     redis::KIND,
     http::KIND,
     tcp::KIND,
