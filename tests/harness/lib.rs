@@ -1,6 +1,8 @@
 //! The harness: starts real processes and libraries for the system tests.
 
+pub mod certificates;
 pub mod crowd;
+pub mod dns;
 pub mod memory_store;
 pub mod mysql;
 pub mod postgres;

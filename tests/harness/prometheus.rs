@@ -54,7 +54,7 @@ impl Prometheus {
 
     /// Waits until it answers (`true`) or has ended (`false`): another process took its port.
     async fn becomes_ready(&mut self) -> Result<bool> {
-        let url = format!("http://127.0.0.1:{}/-/ready", self.port);
+        let url = self.url("/-/ready");
         let (running, client) = (&mut self.running, &self.client);
         let mut ended = false;
         until("Prometheus's readiness", READY, || {
@@ -66,12 +66,18 @@ impl Prometheus {
         Ok(!running.has_ended())
     }
 
+    /// The URL of one of its pages.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
     /// `data` of an answer of its API.
     ///
     /// # Errors
     /// It does not answer, or with an error.
     pub async fn api(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
-        let url = format!("http://127.0.0.1:{}/api/v1/{path}", self.port);
+        let url = self.url(&format!("/api/v1/{path}"));
         let mut answer: Value = self.client.get(url).query(query).send().await?.json().await?;
         ensure!(answer["status"] == "success", "{path} {query:?}: {answer}");
         Ok(answer["data"].take())

@@ -3,10 +3,16 @@
 
 mod detailed;
 mod discover;
+mod dns;
+mod doubles;
+mod grpc_health;
 mod http;
+mod http_conditions;
 mod mysql;
 mod postgres;
+mod prometheus;
 mod redis;
+mod tls_certificate;
 
 use farol_health::{Check, Outcome, Status};
 use farol_tests::wait::until;
@@ -54,6 +60,11 @@ fn shown(outcome: &Outcome, key: &str) -> Option<f64> {
 
 fn figure(outcome: &Outcome, name: &str) -> Option<f64> {
     outcome.figures.iter().find(|figure| figure.name == name).map(|figure| figure.value)
+}
+
+/// How many series of this name there are.
+fn figures(outcome: &Outcome, name: &str) -> usize {
+    outcome.figures.iter().filter(|figure| figure.name == name).count()
 }
 
 fn fact<'o>(outcome: &'o Outcome, key: &str) -> Option<&'o str> {

@@ -2,6 +2,7 @@
 //! errors of the operating system and of TLS are named; what a protocol's own errors mean is each kind's.
 
 use farol_health::{Outcome, Status};
+use rustls::CertificateError;
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -53,6 +54,10 @@ impl Failure {
         if let Some(tls) = find::<rustls::Error>(error) {
             return Self::tls(tls, target);
         }
+        // HTTP/2 keeps the words of an error and not its type.
+        if error.kind() == ErrorKind::InvalidData && target.starts_with("https:") {
+            return Self::tls(error, target);
+        }
         if error.to_string().contains("failed to lookup address information") {
             let message = format!("the name in {target} does not resolve: correct it, or look at the DNS");
             return Self::theirs("dns_failure", message);
@@ -85,10 +90,55 @@ impl Failure {
     }
 
     /// Names a failure of TLS.
-    pub(crate) fn tls(error: &dyn Error, target: &str) -> Self {
-        let message = format!("no trusted TLS with {target} ({error}): check certificate, name and CA");
+    pub(crate) fn tls(error: &(dyn Error + 'static), target: &str) -> Self {
+        let message = match find::<rustls::Error>(error) {
+            // Its own words hold the time.
+            Some(rustls::Error::InvalidCertificate(wrong)) => certificate(wrong, target).message,
+            _ => format!("no trusted TLS with {target} ({error}): check certificate, name and CA"),
+        };
         Self::theirs("tls_failed", message)
     }
+
+    /// Names a failure of TLS, with a code of its own for each fault of a certificate.
+    pub(crate) fn handshake(error: &rustls::Error, target: &str) -> Self {
+        match error {
+            rustls::Error::InvalidCertificate(wrong) => certificate(wrong, target),
+            other => Self::tls(other, target),
+        }
+    }
+}
+
+/// Names what is wrong with a server's certificate.
+pub(crate) fn certificate(wrong: &CertificateError, target: &str) -> Failure {
+    let (reason, advice): (&'static str, Cow<'static, str>) = match wrong {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            ("certificate_expired", "has expired: renew it, and let the server read it".into())
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            ("certificate_not_yet_valid", "is not valid yet: compare the clocks of both machines".into())
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            ("name_mismatch", "is for other names: ask by a name it holds, or add this one to it".into())
+        }
+        CertificateError::UnknownIssuer => {
+            let advice = "is signed by nobody trusted here: name its authority under `ca`, \
+                          or let the server send its intermediate certificates";
+            ("untrusted", advice.into())
+        }
+        CertificateError::BadSignature => {
+            let advice = "is not signed by the key that should have signed it: look whether its authority was made \
+                          anew under the same name, and give the new one as `ca`";
+            ("untrusted", advice.into())
+        }
+        CertificateError::Revoked => ("certificate_revoked", "is revoked: replace it".into()),
+        other => ("certificate_invalid", format!("cannot be used ({}): issue it anew", word(other)).into()),
+    };
+    Failure::theirs(reason, format!("the certificate of {target} {advice}"))
+}
+
+/// The name of the error alone: what stands behind it may hold the time.
+fn word(error: &CertificateError) -> String {
+    format!("{error:?}").chars().take_while(char::is_ascii_alphanumeric).collect()
 }
 
 /// What the other side said, fit for a message: its first line, at most so long, without the full stop.
@@ -169,5 +219,34 @@ mod tests {
         let alert = rustls::Error::InvalidCertificate(rustls::CertificateError::Expired);
         let wrapped = io::Error::new(ErrorKind::InvalidData, alert);
         assert_eq!(Failure::io(&wrapped, "db:5432", "PostgreSQL").reason, "tls_failed");
+    }
+
+    #[test]
+    fn each_fault_of_a_certificate_has_its_code_and_no_message_holds_the_time() {
+        let at =
+            |seconds| rustls::pki_types::UnixTime::since_unix_epoch(std::time::Duration::from_secs(seconds));
+        let expired =
+            CertificateError::ExpiredContext { time: at(1_700_000_000), not_after: at(1_600_000_000) };
+        let early =
+            CertificateError::NotValidYetContext { time: at(1_600_000_000), not_before: at(1_700_000_000) };
+        for (error, reason) in [
+            (CertificateError::Expired, "certificate_expired"),
+            (expired, "certificate_expired"),
+            (early, "certificate_not_yet_valid"),
+            (CertificateError::NotValidForName, "name_mismatch"),
+            (CertificateError::UnknownIssuer, "untrusted"),
+            (CertificateError::Revoked, "certificate_revoked"),
+            (CertificateError::BadSignature, "untrusted"),
+            (CertificateError::InvalidPurpose, "certificate_invalid"),
+        ] {
+            let error = rustls::Error::InvalidCertificate(error);
+            let failure = Failure::handshake(&error, "api:443");
+            assert_eq!(failure.reason, reason);
+            let tls = Failure::tls(&error, "api:443");
+            assert_eq!((tls.reason.as_ref(), &tls.message), ("tls_failed", &failure.message));
+            assert!(!failure.message.contains("00000"), "{}", failure.message);
+        }
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::CertificateRequired);
+        assert_eq!(Failure::handshake(&alert, "api:443").reason, "tls_failed");
     }
 }

@@ -1,11 +1,19 @@
-//! Kind `http`: GET, and is the answer as expected? Each run connects anew, follows no redirect, uses no proxy
-//! and reads no more than the first part of the body, and nothing of one that may have no end. What is expected is judged in `expect.rs`.
+//! Kind `http`: one request, and is the answer as expected? Reads no more than the first part of the body, and
+//! nothing of one that may have no end unless a condition looks at it. How the request is made stands in `web.rs`,
+//! what is expected is judged in `expect.rs`.
 
+mod condition;
 mod expect;
 mod grpc;
 mod read;
-mod reason;
 
+use crate::certificate;
+use crate::failure::Failure;
+use crate::trust::Trust;
+pub use crate::web::speaks_no_tls;
+use crate::web::{Request, Web};
+use bytes::Bytes;
+pub use condition::{Condition, Text};
 use expect::Answer;
 pub use expect::Expect;
 use farol_health::{Check, Figure, Outcome, Unit};
@@ -13,65 +21,74 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 pub use grpc::answers as is_grpc;
 pub(crate) use read::KIND;
-pub use reason::speaks_no_tls;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Response;
+use reqwest::tls::TlsInfo;
 use tokio::time::Instant;
 
-/// No more of a body than this is read; the rest is given up with the connection.
+/// Without a condition on the body no more of it than this is read; the rest is given up with the connection.
 const MAX_BODY: u64 = 64 * 1024;
 
 /// What an `http` check asks, and what it expects.
 #[derive(Clone)]
 pub struct Settings {
-    url: Url,
-    headers: HeaderMap,
+    request: Request,
     expect: Expect,
 }
 
 impl Settings {
-    /// Asks this URL and expects the default, 200 to 399.
+    /// Asks this URL by GET and expects the default, 200 to 399.
     ///
     /// # Errors
     /// Says what a right URL looks like, without repeating it: it may hold a password.
     pub fn from_url(url: &str) -> Result<Self, String> {
-        let wrong = "it is not a web address; write for instance `http://127.0.0.1:8080/health`";
-        let url = Url::parse(url).map_err(|_| wrong)?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(wrong.into());
-        }
-        Ok(Self { url, headers: HeaderMap::new(), expect: Expect::default() })
+        Ok(Self { request: Request::to(url)?, expect: Expect::default() })
     }
 
     /// Sends this header, too.
     ///
     /// # Errors
     /// Says what is wrong with it, without its value.
-    pub fn header(mut self, name: &str, value: &str) -> Result<Self, String> {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| format!("`{name}` is not a header's name"))?;
-        let mut value = HeaderValue::from_str(value)
-            .map_err(|_| format!("the value of `{name}` holds characters that no header may hold"))?;
-        value.set_sensitive(true);
-        self.headers.insert(name, value);
-        Ok(self)
+    pub fn header(self, name: &str, value: &str) -> Result<Self, String> {
+        Ok(Self { request: self.request.header(name, value)?, ..self })
+    }
+
+    /// Asks by this method.
+    ///
+    /// # Errors
+    /// It is not a method.
+    pub fn method(self, method: &str) -> Result<Self, String> {
+        Ok(Self { request: self.request.method(method)?, ..self })
+    }
+
+    /// Sends this body.
+    #[must_use]
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { request: self.request.body(body), ..self }
+    }
+
+    /// Trusts and presents these certificates.
+    #[must_use]
+    pub fn trust(self, trust: Trust) -> Self {
+        Self { request: self.request.trust(trust), ..self }
+    }
+
+    /// Follows so many redirects, at most 20.
+    #[must_use]
+    pub fn redirects(self, redirects: u8) -> Self {
+        Self { request: self.request.redirects(redirects), ..self }
     }
 
     /// Expects this instead.
     #[must_use]
-    pub fn expect(mut self, expect: Expect) -> Self {
-        self.expect = expect;
-        self
+    pub fn expect(self, expect: Expect) -> Self {
+        Self { expect, ..self }
     }
 }
 
 /// The check.
 pub struct Http {
-    settings: Settings,
-    client: Client,
-    /// The address without user, password and query, for messages.
-    target: String,
+    web: Web,
+    expect: Expect,
 }
 
 impl Http {
@@ -80,64 +97,59 @@ impl Http {
     /// # Errors
     /// The TLS library could not be set up (no trusted certificates on this machine).
     pub fn new(settings: Settings) -> Result<Self, String> {
-        let mut client = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .user_agent(concat!("farol/", env!("CARGO_PKG_VERSION")));
-        if settings.url.scheme() == "http" {
-            // Without redirects TLS is never spoken: the machine's certificates need neither exist nor be read,
-            // which takes longer than everything else here.
-            client = client.tls_certs_only([]);
-        }
-        let client = client
-            .build()
-            .map_err(|error| format!("no HTTP client can be made: {}", reason::root(&error)))?;
-        let target = target(&settings.url);
-        Ok(Self { settings, client, target })
+        Ok(Self { web: Web::new(settings.request)?, expect: settings.expect })
     }
 
-    async fn ask(&self) -> Outcome {
+    async fn ask(&self) -> Result<Outcome, Failure> {
         let before = Instant::now();
-        let request = self.client.get(self.settings.url.clone()).headers(self.settings.headers.clone());
-        let mut response = match request.send().await {
-            Ok(response) => response,
-            Err(error) => return reason::of(&error, &self.target).outcome(),
-        };
+        let mut response = self.web.send().await?;
         let seconds = before.elapsed().as_secs_f64();
-        let status = response.status().as_u16();
+        let expires = response.extensions().get::<TlsInfo>().and_then(TlsInfo::peer_certificate);
+        let expires = expires.and_then(certificate::Facts::of).map(|facts| facts.not_after);
         let is_grpc = grpc::answers(&response);
-        // A body whose length is told must come; one without may be a stream that stays open.
-        let mut awaited = response.content_length().map_or(0, |told| told.min(MAX_BODY));
-        while awaited > 0 {
+        let (body, whole) = self.body(&mut response).await?;
+        let status = response.status().as_u16();
+        let answer = Answer { status, is_grpc, headers: response.headers(), body: &body, whole, expires };
+        let now = jiff::Timestamp::now();
+        let outcome = self.expect.judge(&answer, self.web.target(), now);
+        let outcome = outcome
+            .with(Figure::gauge("http_response_seconds", seconds, Unit::Seconds))
+            .with(Figure::gauge("http_response_status", f64::from(status), Unit::None));
+        Ok(match expires {
+            Some(expires) => outcome.with(certificate::figure(expires, now)),
+            None => outcome,
+        })
+    }
+
+    /// The body as far as a condition wants it, and whether that is all of it.
+    async fn body(&self, response: &mut Response) -> Result<(Vec<u8>, bool), Failure> {
+        let wanted = self.expect.wants_body();
+        let mut left = if wanted {
+            self.expect.body_limit
+        } else {
+            // A body whose length is told must come; one without may be a stream that stays open.
+            response.content_length().map_or(0, |told| told.min(MAX_BODY))
+        };
+        let mut body = Vec::new();
+        while left > 0 {
             match response.chunk().await {
-                Ok(Some(chunk)) => awaited = awaited.saturating_sub(chunk.len() as u64),
-                Ok(None) => break,
-                Err(error) => return reason::of(&error, &self.target).outcome(),
+                Ok(Some(chunk)) => {
+                    let taken = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+                    left -= taken as u64;
+                    if wanted {
+                        body.extend_from_slice(&chunk[..taken]);
+                    }
+                    if taken < chunk.len() {
+                        break;
+                    }
+                }
+                Ok(None) => return Ok((body, true)),
+                Err(error) => return Err(self.web.failure(&error)),
             }
         }
-        let outcome = match self.settings.expect.judge(&Answer { status, is_grpc }, &self.target) {
-            Ok(()) => Outcome::healthy(),
-            Err(failure) => failure.outcome(),
-        };
-        outcome.with(Figure::gauge("http_response_seconds", seconds, Unit::Seconds)).with(Figure::gauge(
-            "http_response_status",
-            f64::from(status),
-            Unit::None,
-        ))
+        // Exactly at the limit it may just have ended; nobody waits to learn that.
+        Ok((body, false))
     }
-}
-
-/// Scheme, host, port and path.
-fn target(url: &Url) -> String {
-    let mut bare = url.clone();
-    bare.set_query(None);
-    bare.set_fragment(None);
-    // Both can fail only for addresses without a host, which `from_url` refuses.
-    if bare.set_username("").is_err() || bare.set_password(None).is_err() {
-        return url.host_str().unwrap_or_default().to_owned();
-    }
-    bare.into()
 }
 
 impl Check for Http {
@@ -146,31 +158,10 @@ impl Check for Http {
     }
 
     fn target(&self) -> Option<String> {
-        Some(self.target.clone())
+        Some(self.web.target().to_owned())
     }
 
     fn run(&self) -> BoxFuture<'_, Outcome> {
-        self.ask().boxed()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_never_hold_what_may_be_secret() {
-        let url = Url::parse("https://user:s3cret@api.test:8443/health?token=s3cret#s3cret").unwrap();
-        assert_eq!(target(&url), "https://api.test:8443/health");
-        let settings = Settings::from_url("http://api.test").unwrap();
-        let message = settings.header("authorization", "s3cret\n").err().unwrap();
-        assert!(!message.contains("s3cret") && message.contains("authorization"));
-    }
-
-    #[test]
-    fn only_web_addresses_are_taken() {
-        for url in ["ftp://host/", "host:80", "http://", "/health"] {
-            assert!(Settings::from_url(url).is_err(), "{url}");
-        }
+        self.ask().map(|asked| asked.unwrap_or_else(Failure::outcome)).boxed()
     }
 }

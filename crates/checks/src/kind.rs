@@ -2,8 +2,8 @@
 //! stands in its file.
 
 use crate::{
-    command, cpu, disk, file_descriptors, heartbeat, http, memory, mysql, postgres, process, push, redis,
-    system, tcp,
+    command, cpu, disk, dns, file_descriptors, grpc_health, heartbeat, http, memory, mysql, postgres,
+    process, prometheus, push, redis, system, tcp, tls_certificate,
 };
 use farol_config::Map;
 use farol_health::{Check, Dependency};
@@ -26,6 +26,10 @@ pub const KINDS: &[Kind] = &[
     process::KIND,
     cpu::KIND,
     file_descriptors::KIND,
+    grpc_health::KIND,
+    tls_certificate::KIND,
+    prometheus::KIND,
+    dns::KIND,
 ];
 
 /// A kind of check.

@@ -1,5 +1,6 @@
 //! Kinds `http` and `tcp` against servers in this process.
 
+use super::doubles::{Server, listener, saying, serving, tls_saying};
 use super::{figure, healthy, is_cut_at, unhealthy};
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -10,29 +11,8 @@ use farol_checks::Address;
 use farol_checks::http::{Expect, Http, Settings};
 use farol_checks::tcp::{Settings as TcpSettings, Tcp};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
-use tokio::task::JoinSet;
 
 const DEADLINE: Duration = Duration::from_millis(200);
-
-/// A server that lives as long as this does.
-struct Server {
-    port: u16,
-    _task: JoinSet<()>,
-}
-
-impl Server {
-    fn url(&self, path: &str) -> String {
-        format!("http://127.0.0.1:{}{path}", self.port)
-    }
-}
-
-async fn listener() -> (TcpListener, u16) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let port = listener.local_addr().expect("it is bound").port();
-    (listener, port)
-}
 
 async fn web() -> Server {
     let endless = || async {
@@ -56,25 +36,7 @@ async fn web() -> Server {
         .route("/token", get(token))
         .route("/endless", get(endless))
         .route("/held", get(held));
-    let (listener, port) = listener().await;
-    let mut task = JoinSet::new();
-    task.spawn(async move { axum::serve(listener, app).await.expect("it serves") });
-    Server { port, _task: task }
-}
-
-/// Says this to everyone who has said something, then closes.
-async fn saying(words: &'static [u8]) -> Server {
-    let (listener, port) = listener().await;
-    let mut task = JoinSet::new();
-    task.spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut request = [0; 1024];
-            if stream.read(&mut request).await.is_ok() {
-                drop(stream.write_all(words).await);
-            }
-        }
-    });
-    Server { port, _task: task }
+    serving(app).await
 }
 
 fn check(url: &str) -> Http {
@@ -96,7 +58,7 @@ async fn the_status_decides_and_redirects_are_not_followed() {
     let outcome = unhealthy(&check(&server.url("/down")), "unexpected_status").await;
     assert_eq!(figure(&outcome, "http_response_status"), Some(503.0));
     unhealthy(&check(&server.url("/missing?token=s3cret")), "unexpected_status").await;
-    let only = Expect { status: vec![204..=204] };
+    let only = Expect { status: vec![204..=204], ..Expect::default() };
     let settings = |path| Settings::from_url(&server.url(path)).unwrap().expect(only.clone());
     healthy(&Http::new(settings("/empty")).unwrap()).await;
     unhealthy(&Http::new(settings("/ok")).unwrap(), "unexpected_status").await;
@@ -136,24 +98,9 @@ async fn each_way_not_to_answer_has_its_reason() {
 
 #[tokio::test]
 async fn a_certificate_nobody_vouches_for_is_refused() {
-    let (listener, port) = listener().await;
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
-    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key.into())
-        .unwrap();
-    let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
-    let mut task = JoinSet::new();
-    task.spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            drop(acceptor.accept(stream).await);
-        }
-    });
-    let outcome = unhealthy(&check(&format!("https://localhost:{port}/")), "tls_failed").await;
+    let own = farol_tests::certificates::self_signed(&["localhost"]).unwrap();
+    let server = tls_saying(own.server(None, &[]).unwrap(), b"").await;
+    let outcome = unhealthy(&check(&server.tls_url("/")), "untrusted").await;
     assert!(outcome.message.contains("certificate"), "{}", outcome.message);
 }
 

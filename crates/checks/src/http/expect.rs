@@ -1,28 +1,57 @@
-//! Which answers count as good. Each further condition (on headers, body, JSON) is a field of [`Expect`], what
-//! it looks at a field of [`Answer`], and its judgement one line in [`Expect::judge`]. Pure.
+//! Which answers count as good. Each condition is a field of [`Expect`], what it looks at a field of [`Answer`],
+//! and its judgement one line in [`Expect::judge`]. Pure.
 
-use crate::failure::Failure;
+use super::condition::{Condition, Text};
+use crate::certificate::Lifetime;
+use farol_health::Outcome;
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
 use std::ops::RangeInclusive;
 
 /// The conditions an answer must meet, all of them.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Expect {
     /// The status is in one of these ranges.
     pub status: Vec<RangeInclusive<u16>>,
+    /// Each header is there, and one of its values is so.
+    pub headers: Vec<(String, Text)>,
+    /// The body is so.
+    pub body: Vec<Text>,
+    /// The body is JSON, and what each pointer (RFC 6901) points at is so.
+    pub json: Vec<(String, Condition)>,
+    /// No more of the body than this many bytes is looked at.
+    pub body_limit: u64,
+    /// How long the server's certificate should still be valid.
+    pub certificate: Lifetime,
 }
 
 impl Default for Expect {
     fn default() -> Self {
-        Self { status: vec![200..=399] }
+        Self {
+            status: vec![200..=399],
+            headers: Vec::new(),
+            body: Vec::new(),
+            json: Vec::new(),
+            body_limit: 1 << 20,
+            certificate: Lifetime::default(),
+        }
     }
 }
 
 /// What came back.
-pub(super) struct Answer {
+pub(super) struct Answer<'a> {
     /// The HTTP status.
     pub(super) status: u16,
     /// A gRPC server gave it.
     pub(super) is_grpc: bool,
+    pub(super) headers: &'a HeaderMap,
+    /// As much as was read.
+    pub(super) body: &'a [u8],
+    /// The body is all of it.
+    pub(super) whole: bool,
+    /// When the server's certificate ends, unix time; `None` without TLS.
+    pub(super) expires: Option<i64>,
 }
 
 impl Expect {
@@ -42,19 +71,88 @@ impl Expect {
         }
     }
 
-    /// The first condition that is not met.
-    pub(super) fn judge(&self, answer: &Answer, target: &str) -> Result<(), Failure> {
-        if answer.is_grpc {
-            let message =
-                format!("{target} is a gRPC port, where every path answers 200: check it with `grpc_health`");
-            return Err(Failure::theirs("grpc_port", message));
-        }
-        if !self.status.iter().any(|range| range.contains(&answer.status)) {
-            let message = format!("{target} answers {}, not {}", answer.status, ranges(&self.status));
-            return Err(Failure::theirs("unexpected_status", message));
-        }
-        Ok(())
+    /// Whether any condition looks at the body.
+    pub(super) fn wants_body(&self) -> bool {
+        !self.body.is_empty() || !self.json.is_empty()
     }
+
+    /// Healthy, or the first condition that is not met.
+    pub(super) fn judge(&self, answer: &Answer<'_>, target: &str, now: Timestamp) -> Outcome {
+        grpc_port(answer, target)
+            .or_else(|| self.status(answer, target))
+            .or_else(|| self.headers(answer, target))
+            .or_else(|| self.body(answer, target))
+            .or_else(|| self.json(answer, target))
+            .or_else(|| self.certificate.judge(answer.expires?, now, target))
+            .unwrap_or_else(Outcome::healthy)
+    }
+
+    fn status(&self, answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+        if self.status.iter().any(|range| range.contains(&answer.status)) {
+            return None;
+        }
+        let message = format!("{target} answers {}, not {}", answer.status, ranges(&self.status));
+        Some(Outcome::unhealthy("unexpected_status", message))
+    }
+
+    fn headers(&self, answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+        let met = |(name, text): &(String, Text)| {
+            answer.headers.get_all(name).iter().any(|value| text.holds(value.as_bytes()))
+        };
+        let (name, text) = self.headers.iter().find(|header| !met(header))?;
+        let message =
+            format!("{target} does not answer with {text} in its header `{name}`: look at what serves it");
+        Some(Outcome::unhealthy("unexpected_header", message))
+    }
+
+    fn body(&self, answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+        let text = self.body.iter().find(|text| !text.holds(answer.body))?;
+        if !answer.whole {
+            return Some(self.too_large(target));
+        }
+        let message = format!("{target} does not answer with {text}: look at what it says instead");
+        Some(Outcome::unhealthy("unexpected_body", message))
+    }
+
+    fn json(&self, answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+        if self.json.is_empty() {
+            return None;
+        }
+        if !answer.whole {
+            return Some(self.too_large(target));
+        }
+        let Ok(document) = serde_json::from_slice::<Value>(answer.body) else {
+            let message = format!("{target} does not answer with JSON: look at what it says instead");
+            return Some(Outcome::unhealthy("not_json", message));
+        };
+        self.json.iter().find_map(|(pointer, condition)| match document.pointer(pointer) {
+            None => {
+                let message = format!("the JSON of {target} has nothing at `{pointer}`: correct the pointer");
+                Some(Outcome::unhealthy("json_missing", message))
+            }
+            Some(value) if condition.holds(value) => None,
+            Some(_) => {
+                let message =
+                    format!("the JSON of {target} is not {condition} at `{pointer}`: look at what it says");
+                Some(Outcome::unhealthy("unexpected_json", message))
+            }
+        })
+    }
+
+    fn too_large(&self, target: &str) -> Outcome {
+        let limit = self.body_limit;
+        let message = format!(
+            "what is expected of {target} does not stand in the first {limit} bytes of its body, and no more is \
+             read: ask a smaller page, or raise `body_limit`"
+        );
+        Outcome::unhealthy("body_too_large", message)
+    }
+}
+
+fn grpc_port(answer: &Answer<'_>, target: &str) -> Option<Outcome> {
+    let message =
+        format!("{target} is a gRPC port, where every path answers 200: check it with `grpc_health`");
+    answer.is_grpc.then(|| Outcome::unhealthy("grpc_port", message))
 }
 
 fn ranges(ranges: &[RangeInclusive<u16>]) -> String {
@@ -66,54 +164,4 @@ fn ranges(ranges: &[RangeInclusive<u16>]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_outside_the_expected_status_is_a_failure() {
-        let own = Expect { status: vec![200..=200, 404..=404] };
-        let table = [
-            (&Expect::default(), 200, true),
-            (&Expect::default(), 399, true),
-            (&Expect::default(), 400, false),
-            (&Expect::default(), 503, false),
-            (&own, 404, true),
-            (&own, 204, false),
-        ];
-        for (expect, status, good) in table {
-            assert_eq!(
-                expect.judge(&Answer { status, is_grpc: false }, "http://api").is_ok(),
-                good,
-                "{status}"
-            );
-        }
-        let failure = own.judge(&Answer { status: 503, is_grpc: false }, "http://api").unwrap_err();
-        assert_eq!(failure.message, "http://api answers 503, not 200, 404");
-    }
-
-    #[test]
-    fn a_grpc_port_is_no_web_server_whatever_status_it_gives() {
-        for status in [200, 415] {
-            let failure =
-                Expect::default().judge(&Answer { status, is_grpc: true }, "http://api").unwrap_err();
-            assert_eq!(failure.reason, "grpc_port");
-            assert!(failure.message.contains("http://api") && failure.message.contains("grpc_health"));
-        }
-    }
-
-    #[test]
-    fn a_status_is_one_code_or_a_range() {
-        let table = [
-            ("204", Some(204..=204)),
-            ("200-299", Some(200..=299)),
-            ("2xx", None),
-            ("99", None),
-            ("600", None),
-            ("299-200", None),
-            ("", None),
-        ];
-        for (text, expected) in table {
-            assert_eq!(Expect::parse_status(text).ok(), expected, "{text}");
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! What a `checks:` list becomes, and what is said of a wrong one.
 
 mod machine;
+mod network;
 
 use super::*;
 use farol_config::Sources;
@@ -23,6 +24,10 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
          - {name: memory, memory: {of: machine}}\n\
          - {name: system, system: }\n\
+         - {name: search, grpc_health: {url: 'http://search:50051', service: a.B, mode: watch, metadata: {x: y}}}\n\
+         - {name: names, dns: {names: [db.example], type: MX, server: '10.0.0.1:53', expect: [10 a.example]}}\n\
+         - {name: door, tls_certificate: {address: 'api:443', name: api.example, warn_below: 30d}}\n\
+         - {name: jobs, prometheus: {url: 'http://h/m', metric: 'a{b=\"c\"}', degraded: '> 80', several: sum}}\n\
          - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n\
          - {name: nightly, heartbeat: {ttl: 25h}}\n\
          - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n\
@@ -45,6 +50,10 @@ fn every_kind_is_read_with_its_defaults() {
         ("disk", "disk", "host", false),
         ("memory", "memory", "host", false),
         ("system", "system", "host", false),
+        ("grpc_health", "search", "host", true),
+        ("dns", "names", "host", true),
+        ("tls_certificate", "door", "host", true),
+        ("prometheus", "jobs", "host", true),
         ("command", "load", "host", true),
         ("heartbeat", "nightly", "host", true),
         ("push", "queue", "host", true),
@@ -153,10 +162,14 @@ fn each_mistake_is_named_with_its_key() {
         ),
     ];
     for (text, expected) in table {
-        let problems = read(&text).err().unwrap_or_default();
-        assert!(problems.contains(expected), "{text} gave {problems}, not {expected}");
-        assert!(!problems.contains("mysql://x"), "{problems}");
+        assert_refused(&text, expected);
     }
+}
+
+fn assert_refused(text: &str, expected: &str) {
+    let problems = read(text).err().unwrap_or_default();
+    assert!(problems.contains(expected), "{text} gave {problems}, not {expected}");
+    assert!(!problems.contains("mysql://x"), "{problems}");
 }
 
 #[test]
@@ -199,10 +212,12 @@ fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
 fn secrets_do_not_show_in_a_dump() {
     let text = "checks:\n- {name: a, postgres: {url: 'postgres://app:s3cret@h/app'}}\n\
                 - {name: b, redis: {url: 'redis://h', password: s3cret}}\n\
-                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n\
-                - {name: d, command: {argv: [x], env: {TOKEN: s3cret}}}\n";
+                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}, body: s3cret}}\n\
+                - {name: d, grpc_health: {url: 'http://h:1', metadata: {authorization: s3cret}}}\n\
+                - {name: e, prometheus: {url: 'http://u:s3cret@h/', metric: a, headers: {x-a: s3cret}}}\n\
+                - {name: f, command: {argv: [x], env: {TOKEN: s3cret}}}\n";
     let tree = Sources::new().text("agent.yaml", text).load().unwrap();
-    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 4));
+    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 6));
     let dump = tree.dump();
     assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
 }

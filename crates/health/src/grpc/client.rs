@@ -1,5 +1,6 @@
 //! The client's side of `grpc.health.v1`. It keeps the public rules: Check has a deadline; Watch comes again
-//! with back-off after any end, except that a server without the protocol is not asked twice.
+//! with back-off after any end, except that a server without the protocol is not asked twice. How the server is
+//! reached (TLS, and through an interceptor metadata) is decided by the channel that is given.
 
 use super::pb::health_client::HealthClient;
 use super::{ServingStatus, from_wire, pb};
@@ -7,7 +8,9 @@ use futures::stream::{self, Stream};
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 use tokio::time::Instant;
-use tonic::transport::Channel;
+use tonic::body::Body;
+use tonic::client::GrpcService;
+use tonic::codegen::{Body as HttpBody, Bytes, StdError};
 use tonic::{Code, Request, Status, Streaming};
 
 /// An answer is never larger than this.
@@ -41,7 +44,11 @@ pub enum CheckError {
 ///
 /// # Errors
 /// When there is no status to be had within `deadline`.
-pub async fn check(channel: Channel, service: &str, deadline: Duration) -> Result<ServingStatus, CheckError> {
+pub async fn check<T>(channel: T, service: &str, deadline: Duration) -> Result<ServingStatus, CheckError>
+where
+    T: GrpcService<Body, Error: Into<StdError>>,
+    T::ResponseBody: HttpBody<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+{
     let mut request = Request::new(pb::HealthCheckRequest { service: service.to_owned() });
     request.set_timeout(deadline);
     let mut client = HealthClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES);
@@ -107,11 +114,15 @@ pub enum Watched {
 }
 
 /// Watches a service until the stream is dropped.
-pub fn watch(
-    channel: Channel,
+pub fn watch<T>(
+    channel: T,
     service: impl Into<String>,
     retry: Retry,
-) -> impl Stream<Item = Watched> + Send + 'static {
+) -> impl Stream<Item = Watched> + Send + 'static
+where
+    T: GrpcService<Body, Error: Into<StdError>, Future: Send> + Send + 'static,
+    T::ResponseBody: HttpBody<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+{
     let watching = Watching {
         client: HealthClient::new(channel).max_decoding_message_size(MAX_ANSWER_BYTES),
         service: service.into(),
@@ -127,8 +138,8 @@ pub fn watch(
     })
 }
 
-struct Watching {
-    client: HealthClient<Channel>,
+struct Watching<T> {
+    client: HealthClient<T>,
     service: String,
     retry: Retry,
     /// Failures since the last message: they lengthen the wait.
@@ -141,7 +152,11 @@ struct Watching {
     ended: bool,
 }
 
-impl Watching {
+impl<T> Watching<T>
+where
+    T: GrpcService<Body, Error: Into<StdError>>,
+    T::ResponseBody: HttpBody<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static,
+{
     async fn next(&mut self) -> Option<Watched> {
         if self.ended {
             return None;

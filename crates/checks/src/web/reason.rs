@@ -11,7 +11,7 @@ pub(super) fn of(error: &reqwest::Error, target: &str) -> Failure {
         return Failure::theirs("tls_failed", message);
     }
     if let Some(tls) = find::<rustls::Error>(error) {
-        return Failure::tls(tls, target);
+        return Failure::handshake(tls, target);
     }
     if let Some(error) = find::<io::Error>(error) {
         return Failure::io(error, target, "its server");
