@@ -20,6 +20,9 @@ pub use id::CorrelationId;
 /// The target of the span `request`; every filter keeps it, because it carries the correlation id.
 pub(crate) const SPAN_TARGET: &str = "farol::correlation";
 
+/// The target of access lines.
+pub(crate) const ACCESS_TARGET: &str = "access";
+
 /// Finds what a server has put into a request's extensions.
 type Find = fn(&Extensions) -> Option<String>;
 

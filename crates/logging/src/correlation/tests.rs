@@ -70,7 +70,7 @@ struct Answer {
 /// One request, its body read to the end, and all that was logged meanwhile.
 async fn ask(router: Router, level: &str, request: Request<Body>) -> Answer {
     let memory = Memory::default();
-    let config = Config { format: Format::Json, level: level.parse().unwrap() };
+    let config = Config { format: Format::Json, level: level.parse().unwrap(), ..Config::default() };
     let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
     let (status, id) = async {
         let response = router.oneshot(request).await.unwrap();
@@ -158,7 +158,7 @@ async fn a_forged_id_is_replaced_and_an_unknown_path_has_no_route() {
 #[tokio::test]
 async fn a_request_whose_caller_goes_away_is_told_too() {
     let memory = Memory::default();
-    let config = Config { format: Format::Json, level: "info".parse().unwrap() };
+    let config = Config { format: Format::Json, level: "info".parse().unwrap(), ..Config::default() };
     let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
     let router = Router::new().route("/", get(std::future::pending::<()>)).layer(layer());
     let asked = async {
