@@ -1,0 +1,3 @@
+//! What the processes write: formats, where lines go, and what must never be in them.
+
+mod gelf;
