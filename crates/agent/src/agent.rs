@@ -10,7 +10,7 @@ use crate::stream::{Connect, Streamer};
 use crate::{boot, collect};
 use anyhow::Context;
 use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
-use farol_shutdown::listener::{Limits, bind, serve};
+use farol_shutdown::listener::{Access, Limits, bind, serve};
 use farol_shutdown::{DataDir, Handle};
 use parking_lot::Mutex;
 use std::net::SocketAddr;
@@ -56,6 +56,8 @@ impl Agent {
         let Listen { http, health, local } = config.listen;
         let http = http.map(bind).transpose()?;
         let health = health.map(bind).transpose()?;
+        let bound = http.as_ref().map(TcpListener::local_addr).transpose()?;
+        let access = Access { bound: bound.into_iter().collect(), ..config.access.clone() };
         if local.is_some() {
             tracing::warn!("`listen.local` is set, but this version has no local API; nothing listens there");
         }
@@ -70,7 +72,7 @@ impl Agent {
         let (interval, decided) = watch::channel(config.interval);
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
         Ok(Self {
-            own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), handle),
+            own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle),
             streamer: Streamer {
                 identity: config.identity.clone(),
                 boot,
@@ -172,6 +174,12 @@ impl Running {
         self.own.checker.snapshot()
     }
 
+    /// The service of checks that name none, until the next start.
+    #[must_use]
+    pub fn service(&self) -> String {
+        self.config.lock().identity.service.clone()
+    }
+
     /// Why there is no stream to a monitor; empty while there is one.
     #[must_use]
     pub fn problem(&self) -> String {
@@ -184,7 +192,12 @@ impl Running {
         self.own.recorder.counts()
     }
 
-    /// Takes over the checks of a new configuration; what has not changed keeps its state.
+    /// Notes for `/metrics` whether a configuration that was read again was taken over. Whoever reads it does so.
+    pub fn note_reload(&self, went_well: bool) {
+        self.own.reloads.note(went_well, jiff::Timestamp::now().as_millisecond());
+    }
+
+    /// Takes over the checks and the access of a new configuration; what has not changed keeps its state.
     ///
     /// # Errors
     /// The checks cannot stand together; nothing is changed then.
@@ -200,6 +213,8 @@ impl Running {
             self.own.recorder.set_checks(&config.checks);
         }
         let checks = replaced?;
+        let bound = self.own.access.load().bound.clone();
+        self.own.access.store(Arc::new(Access { bound, ..new.access }));
         self.own.recorder.look();
         if !needs_restart.is_empty() {
             tracing::warn!(keys = needs_restart.join(", "), "these keys count only after a restart");

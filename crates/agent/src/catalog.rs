@@ -151,6 +151,14 @@ impl Catalog {
         Ok(Tick { values, changed: self.books.generation() != before })
     }
 
+    /// Widens a source's series until they hold these values too. An encoding with more digits does not hold every
+    /// value that the one before held, so rows that still wait are asked again when the set changes.
+    pub fn hold(&mut self, source: u32, values: &[Option<f64>]) {
+        if let Some(source) = self.sources.get_mut(&source) {
+            source.hold(values, &mut self.books);
+        }
+    }
+
     /// Keeps to other limits: the newest series that are over are refused. The components that are over come back,
     /// the newest first; they are still defined.
     pub fn limit(&mut self, limits: Limits) -> Vec<u32> {
@@ -173,7 +181,7 @@ impl Catalog {
         }
     }
 
-    /// Another monitor may take what one refused: what is still measured is defined anew.
+    /// What was refused may be taken now: what is still measured is defined anew.
     pub fn forget_refusals(&mut self) {
         self.sources.values_mut().for_each(Source::forget_refusals);
     }

@@ -20,7 +20,7 @@ Examples:
 
 Signals:
   SIGTERM, SIGINT  say goodbye, send the last report, end; a second one ends at once
-  SIGHUP           read the configuration again and take over its checks
+  SIGHUP           read the configuration again and take over its checks and access
 
 Exit codes:
   0 ended as asked   1 a port or directory cannot be had   64 configuration
@@ -64,11 +64,16 @@ impl Inputs {
     /// # Errors
     /// All problems at once.
     pub fn load(&self) -> Result<(Config, Tree), Problems> {
+        self.load_for(None)
+    }
+
+    /// The same for an agent that runs already, and has this service.
+    fn load_for(&self, service: Option<String>) -> Result<(Config, Tree), Problems> {
         let variable = |name: &str| {
             let found = self.vars.iter().find(|(key, _)| key == name)?;
             found.1.to_str().map(str::to_owned)
         };
-        let surroundings = Surroundings::read(variable, self.host_name.clone());
+        let surroundings = Surroundings::read(variable, self.host_name.clone()).with_service(service);
         let data_dir = self.args.data_dir.as_ref().map(|path| path.to_string_lossy().into_owned());
         let mut sources = Sources::new();
         if let Some(path) = &self.args.config {
@@ -126,19 +131,19 @@ async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Resu
 async fn reload_at(mut hangups: Hangups, inputs: Inputs, running: Running) {
     loop {
         hangups.recv().await;
-        match inputs.load() {
-            Ok((config, _)) => match running.reload(config) {
-                Ok(done) => tracing::info!(
-                    added = done.checks.added.len(),
-                    removed = done.checks.removed.len(),
-                    changed = done.checks.changed.len(),
-                    "the configuration was read again"
-                ),
-                Err(error) => tracing::error!(%error, "the configuration is refused; the old one stays"),
-            },
-            Err(problems) => {
-                tracing::error!(error = %problems, "the configuration is refused; the old one stays");
-            }
+        let outcome = match inputs.load_for(Some(running.service())) {
+            Ok((config, _)) => running.reload(config),
+            Err(problems) => Err(problems.into()),
+        };
+        running.note_reload(outcome.is_ok());
+        match outcome {
+            Ok(done) => tracing::info!(
+                added = done.checks.added.len(),
+                removed = done.checks.removed.len(),
+                changed = done.checks.changed.len(),
+                "the configuration was read again"
+            ),
+            Err(error) => tracing::error!(%error, "the configuration is refused; the old one stays"),
         }
     }
 }

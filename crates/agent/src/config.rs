@@ -11,6 +11,7 @@ pub use monitor::{Monitor, TlsFiles};
 use crate::link::COMPONENT;
 use farol_config::Map;
 use farol_health::{Details, Registration};
+use farol_shutdown::listener::Access;
 use farol_wire::limits::{LABEL_NAME_BYTES, LABEL_VALUE_BYTES, LABELS};
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -39,6 +40,8 @@ pub struct Config {
     pub interval: Duration,
     /// What it checks.
     pub checks: Vec<Registration>,
+    /// Who may read its metrics; where it is bound is known later.
+    pub access: Access,
     /// Who sees details of its health.
     pub details: Details,
     /// Bytes of reports that are kept until they are acknowledged.
@@ -86,7 +89,8 @@ impl Config {
         let identity = Identity::read(m, surroundings);
         let details =
             [("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)];
-        let checks = farol_checks::registrations(m, &identity.service);
+        let service = surroundings.service.as_ref().unwrap_or(&identity.service);
+        let checks = farol_checks::registrations(m, service);
         verify_checks(m, &checks);
         Self {
             identity,
@@ -95,6 +99,11 @@ impl Config {
             listen: m.section("listen", |m| read_listen(m, default)),
             interval: m.duration("interval").within(INTERVALS).or(Duration::from_secs(10)),
             checks,
+            access: m.section("access", |m| Access {
+                read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
+                hosts: m.texts("hosts"),
+                bound: Vec::new(),
+            }),
             details: m.one_of("details", &details).or(Details::Loopback),
             ring_bytes: usize::try_from(m.bytes("ring").within(RING).or(RING_DEFAULT)).unwrap_or(usize::MAX),
             host_root: m.path("host_root").optional(),

@@ -14,6 +14,7 @@ mod link;
 mod metrics;
 mod probes;
 mod recorder;
+mod reloads;
 mod reporter;
 mod ring;
 mod stream;

@@ -4,8 +4,10 @@
 use crate::link::Link;
 use crate::metrics;
 use crate::recorder::Recorder;
+use crate::reloads::Reloads;
+use arc_swap::ArcSwap;
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{Request, State};
 use axum::http::header;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -14,7 +16,7 @@ use farol_health::grpc::{self, ProcessStatuses};
 use farol_health::probe::Source;
 use farol_health::{Checker, Details, PeerIsLoopback, Snapshot};
 use farol_shutdown::Handle;
-use farol_shutdown::listener::Peer;
+use farol_shutdown::listener::{Access, Denied, Peer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
@@ -25,6 +27,10 @@ pub(crate) struct Own {
     pub(crate) checker: Checker,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) link: Arc<Link>,
+    /// Who may read `/metrics`.
+    pub(crate) access: ArcSwap<Access>,
+    /// For `/metrics`.
+    pub(crate) reloads: Reloads,
     stopping: CancellationToken,
     born_ms: u64,
     /// The listeners are served.
@@ -36,12 +42,15 @@ impl Own {
         checker: Checker,
         recorder: Arc<Recorder>,
         link: Arc<Link>,
+        access: Access,
         handle: &Handle,
     ) -> Arc<Self> {
         Arc::new(Self {
             checker,
             recorder,
             link,
+            access: ArcSwap::from_pointee(access),
+            reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
             stopping: handle.stopping(),
             born_ms: farol_health::clock::boot_ms(),
             started: AtomicBool::new(false),
@@ -92,6 +101,7 @@ pub(crate) fn router(own: &Arc<Own>, details: Details) -> Router {
         let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE), (header::CACHE_CONTROL, "no-store")];
         (headers, metrics::text(&told)).into_response()
     });
+    let metrics = metrics.layer(middleware::from_fn_with_state(Arc::clone(own), only_readers));
     let source: Arc<dyn Source> = Arc::clone(own) as Arc<dyn Source>;
     farol_health::router(source, details)
         .route("/metrics", metrics)
@@ -106,8 +116,98 @@ pub(crate) fn health(own: &Arc<Own>, draining: CancellationToken) -> Router {
     tonic::service::Routes::new(server).prepare().into_axum_router()
 }
 
+/// Metrics are read from this machine, under its names, and by no page of another's, unless the configuration says
+/// otherwise. Probes are open.
+async fn only_readers(State(own): State<Arc<Own>>, request: Request, next: Next) -> Response {
+    let access = own.access.load_full();
+    let named = access.check_name(request.uri(), request.headers());
+    match named.and_then(|()| access.check_reader(request.extensions())) {
+        Ok(()) => next.run(request).await,
+        Err(denied) => problem(&denied),
+    }
+}
+
+/// As a monitor answers: RFC 9457.
+fn problem(denied: &Denied) -> Response {
+    let status = denied.status();
+    let document = serde_json::json!({
+        "type": "about:blank",
+        "title": status.canonical_reason(),
+        "status": status.as_u16(),
+        "code": denied.code(),
+        "detail": denied.to_string(),
+    });
+    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
+    (status, headers, document.to_string()).into_response()
+}
+
 async fn say_where_the_peer_is(mut request: Request, next: Next) -> Response {
     let local = request.extensions().get::<Peer>().is_some_and(Peer::is_loopback);
     request.extensions_mut().insert(PeerIsLoopback(local));
     next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::body::{Body, to_bytes};
+    use farol_health::{Outcome, Registration, Spec, check_fn};
+    use farol_shutdown::{Budgets, Supervisor};
+    use farol_wire::Boot;
+    use std::time::Duration;
+    use tower::ServiceExt;
+
+    const HERE: &str = "127.0.0.1:40000";
+    const FAR: &str = "10.0.0.7:40000";
+
+    fn own(read_any: bool) -> Arc<Own> {
+        let check = check_fn("test", || std::future::ready(Outcome::healthy()));
+        let checks = [Registration::new(Spec::new("database", "shop"), check)];
+        let checker = Checker::new(checks.to_vec(), Arc::new(())).unwrap();
+        let boot = Boot { number: 1, nonce: 1 };
+        let recorder = Arc::new(Recorder::idle(boot, 1 << 20, Duration::from_secs(10), &checks));
+        let bound = vec!["127.0.0.1:8511".parse().unwrap()];
+        let access = Access { read_any, hosts: vec!["web-1".to_owned()], bound };
+        Own::new(checker, recorder, Link::new(), access, &Supervisor::new(Budgets::default()).handle())
+    }
+
+    async fn answer(own: &Arc<Own>, peer: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {
+        let mut request = Request::builder().uri(path);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let peer = Peer { addr: peer.parse().unwrap(), tls_identity: None };
+        let request = request.extension(peer).body(Body::empty()).unwrap();
+        let response = router(own, Details::Loopback).oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = to_bytes(response.into_body(), 1 << 20).await.unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn metrics_are_for_this_machine_and_its_names_and_probes_for_all() {
+        let (closed, open) = (own(false), own(true));
+        let host = [("host", "localhost:8511")];
+        for (own, peer, headers, expected) in [
+            (&closed, HERE, &host[..], "farol_component_status{"),
+            (&closed, HERE, &[("host", "web-1:8511")], "farol_component_status{"),
+            (&closed, FAR, &host, "403 loopback_only"),
+            (&open, FAR, &host, "farol_component_status{"),
+            (&open, FAR, &[("host", "evil.example")], "421 unknown_host"),
+            (&closed, HERE, &[("host", "evil.example")], "421 unknown_host"),
+            (&closed, HERE, &[], "400 bad_host"),
+            (&closed, HERE, &[host[0], ("origin", "http://evil.example")], "403 foreign_origin"),
+            (&closed, HERE, &[host[0], ("origin", "http://localhost:8511")], "farol_component_status{"),
+        ] {
+            let (status, body) = answer(own, peer, "/metrics", headers).await;
+            match expected.split_once(' ') {
+                None => assert!(status == 200 && body.contains(expected), "{headers:?}: {status} {body}"),
+                Some((number, code)) => {
+                    assert_eq!(status.to_string(), number, "{headers:?}: {body}");
+                    assert!(body.contains(&format!("\"code\":\"{code}\"")), "{headers:?}: {body}");
+                }
+            }
+            assert_eq!(answer(own, peer, "/health/live", headers).await.0, 200, "probes are open");
+        }
+    }
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 /// The first report does not wait for its turn: by then every check has run once.
@@ -40,8 +40,11 @@ impl Reporter {
         let mut ticked = false;
         let mut urgent: Option<Instant> = None;
         let mut last_urgent: Option<Instant> = None;
+        // While the collectors are out for a tick: until when it waits for them.
+        let mut gathering: Option<Instant> = None;
         loop {
             let urgent_at = urgent.unwrap_or(tick);
+            let tick_at = gathering.unwrap_or(tick);
             tokio::select! {
                 biased;
                 () = end.cancelled() => return,
@@ -49,11 +52,19 @@ impl Reporter {
                     self.recorder.report_news(&self.checker.snapshot(), Now::read());
                     (urgent, last_urgent) = (None, Some(Instant::now()));
                 }
-                () = sleep_until(tick) => {
-                    self.gatherer.gather(&self.recorder).await;
-                    self.recorder.report(&self.checker.snapshot(), Now::read(), Made::Tick);
-                    tick = Instant::now() + until_tick(boot_ms(), interval, self.offset);
-                    ticked = true;
+                () = self.gatherer.gathered(&self.recorder), if gathering.is_some() => {
+                    tick = self.tick(interval);
+                    (gathering, ticked) = (None, true);
+                }
+                () = sleep_until(tick_at) => {
+                    if gathering.take().is_some() {
+                        self.gatherer.is_late();
+                        tick = self.tick(interval);
+                        ticked = true;
+                    } else {
+                        self.gatherer.begin();
+                        gathering = Some(Instant::now() + COLLECT_WITHIN);
+                    }
                 }
                 () = self.recorder.due.notified(), if urgent.is_none() => {
                     let now = Instant::now();
@@ -68,6 +79,12 @@ impl Reporter {
                 }
             }
         }
+    }
+
+    /// Makes the tick's report and says when the next one is due.
+    fn tick(&self, interval: Duration) -> Instant {
+        self.recorder.report(&self.checker.snapshot(), Now::read(), Made::Tick);
+        Instant::now() + until_tick(boot_ms(), interval, self.offset)
     }
 }
 
@@ -101,30 +118,36 @@ impl Gatherer {
         Self { idle: Some((Collectors::new(&config), Row::new())), config, out: JoinSet::new(), late: false }
     }
 
-    /// Measures once. Those that hang are waited for at the next tick, and nothing is made up meanwhile.
-    async fn gather(&mut self, recorder: &Recorder) {
+    /// Begins to measure once. Those that hang are waited for at the next tick, and nothing is made up meanwhile.
+    fn begin(&mut self) {
         if let Some((mut collectors, mut row)) = self.idle.take() {
             self.out.spawn_blocking(move || {
                 collectors.collect(&mut row);
                 (collectors, row, boot_ms())
             });
         }
-        match timeout(COLLECT_WITHIN, self.out.join_next()).await {
-            Ok(Some(Ok((collectors, row, at_ms)))) => {
+    }
+
+    /// Waits for the figures and records them. Nothing is lost when it is dropped before.
+    async fn gathered(&mut self, recorder: &Recorder) {
+        match self.out.join_next().await {
+            Some(Ok((collectors, row, at_ms))) => {
                 recorder.system(&row, at_ms);
                 self.idle = Some((collectors, row));
                 self.late = false;
             }
-            Ok(Some(Err(error))) => {
+            Some(Err(error)) => {
                 tracing::error!(%error, "the collectors failed; they begin anew");
                 self.idle = Some((Collectors::new(&self.config), Row::new()));
             }
-            Ok(None) => self.idle = Some((Collectors::new(&self.config), Row::new())),
-            Err(_) => {
-                if !std::mem::replace(&mut self.late, true) {
-                    tracing::warn!("this machine's figures take long; does a disk or a mount hang?");
-                }
-            }
+            None => self.idle = Some((Collectors::new(&self.config), Row::new())),
+        }
+    }
+
+    /// They did not come in time.
+    fn is_late(&mut self) {
+        if !std::mem::replace(&mut self.late, true) {
+            tracing::warn!("this machine's figures take long; does a disk or a mount hang?");
         }
     }
 }
@@ -158,9 +181,40 @@ mod tests {
         let boot = farol_wire::Boot { number: 1, nonce: 1 };
         let recorder = Recorder::new(boot, 1 << 20, Duration::from_secs(10), &[]);
         let mut gatherer = Gatherer::new(collect::Config::default());
-        gatherer.gather(&recorder).await;
-        gatherer.gather(&recorder).await;
+        for _ in 0..2 {
+            gatherer.begin();
+            gatherer.gathered(&recorder).await;
+        }
         assert!(gatherer.idle.is_some());
         assert!(recorder.counts().series > 20, "{:?}", recorder.counts());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_status_change_goes_out_at_once_while_a_collector_hangs_and_the_tick_comes_without_its_figures()
+    {
+        let ask = || std::future::ready(farol_health::Outcome::healthy());
+        let check = farol_health::check_fn("test", ask);
+        let checks = [farol_health::Registration::new(farol_health::Spec::new("database", "shop"), check)];
+        let boot = farol_wire::Boot { number: 1, nonce: 1 };
+        let recorder = Arc::new(Recorder::new(boot, 1 << 20, Duration::from_secs(10), &checks));
+        let mut gatherer = Gatherer { idle: None, ..Gatherer::new(collect::Config::default()) };
+        gatherer.out.spawn(std::future::pending());
+        let (_decided, interval) = watch::channel(Duration::from_secs(10));
+        let reporter = Reporter {
+            recorder: Arc::clone(&recorder),
+            checker: Checker::new(checks.to_vec(), Arc::new(())).unwrap(),
+            gatherer,
+            interval,
+            offset: 0,
+        };
+        let mut running = JoinSet::new();
+        running.spawn(reporter.run(CancellationToken::new()));
+        tokio::time::sleep(FIRST + COLLECT_WITHIN / 4).await;
+        assert_eq!(recorder.counts().reports, 0, "the tick waits for the collectors");
+        recorder.look();
+        tokio::time::sleep(COLLECT_WITHIN / 4).await;
+        assert_eq!(recorder.counts().reports, 1, "what is urgent does not");
+        tokio::time::sleep(COLLECT_WITHIN).await;
+        assert_eq!(recorder.counts().reports, 2, "the tick goes without what hangs");
     }
 }

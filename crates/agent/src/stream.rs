@@ -88,20 +88,16 @@ impl Streamer {
         let mut backoff = Backoff::default();
         // Agents begin at different monitors and take them in turn.
         let mut turn = crate::reporter::offset_of(&self.identity.id) as usize;
-        let mut refused_by: Option<usize> = None;
         while !cleaning.is_cancelled() {
             let at = turn % self.monitors.len().max(1);
             turn = turn.wrapping_add(1);
             let Some(monitor) = self.monitors.get(at) else { return cleaning.cancelled().await };
-            let mut met = Met { same: refused_by == Some(at), acked: false, refused_some: false };
-            let end = self.attempt(monitor, &mut met).await;
-            if met.refused_some {
-                refused_by = Some(at);
-            }
-            if met.acked {
+            let mut acked = false;
+            let end = self.attempt(monitor, &mut acked).await;
+            if acked {
                 backoff.reset();
             }
-            let Some(wait) = self.after(end, monitor, &mut backoff, &met) else { return };
+            let Some(wait) = self.after(end, monitor, &mut backoff) else { return };
             if cleaning.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 break;
             }
@@ -112,8 +108,8 @@ impl Streamer {
         }
     }
 
-    /// One connection and its stream.
-    async fn attempt(&self, monitor: &Monitor, met: &mut Met) -> End {
+    /// One connection and its stream; `acked` when the monitor acknowledged something.
+    async fn attempt(&self, monitor: &Monitor, acked: &mut bool) -> End {
         let cleaning = self.handle.cleaning();
         let opened = match cleaning.run_until_cancelled(self.open(monitor)).await {
             None => return End::Finished,
@@ -133,8 +129,8 @@ impl Streamer {
         );
         self.look_at_link();
         let feed = Feed { recorder: &self.recorder, boot: self.boot };
-        let opening = feed.open(&self.checker.snapshot(), mark, &limits, met.same);
-        let end = Session::new(self, feed, out, incoming, opening, &limits).run(met).await;
+        let opening = feed.open(&self.checker.snapshot(), mark, &limits);
+        let end = Session::new(self, feed, out, incoming, opening, &limits).run(acked).await;
         Feed { recorder: &self.recorder, boot: self.boot }.close();
         end
     }
@@ -199,12 +195,10 @@ impl Streamer {
     }
 
     /// Tells how a stream ended, once, and how long to wait. `None` at the agent's end.
-    fn after(&self, end: End, monitor: &Monitor, backoff: &mut Backoff, met: &Met) -> Option<Duration> {
+    fn after(&self, end: End, monitor: &Monitor, backoff: &mut Backoff) -> Option<Duration> {
         let chance = random() as f64 / u64::MAX as f64;
         let wait = match &end {
             End::Finished => return None,
-            // What it did not take is retired now: the next stream is another one.
-            End::Refused(_, why) if met.refused_some => self.broken(why, monitor, backoff, chance),
             End::Refused(code, why) => {
                 let wait = backoff.after_refusal(chance);
                 if self.link.refused(*code, why) {
@@ -245,17 +239,6 @@ struct Opened {
     welcome: Welcome,
     /// Keeps the connection.
     client: FleetClient<Channel>,
-}
-
-/// What came of one attempt besides its end.
-#[derive(Debug)]
-struct Met {
-    /// It is the monitor whose refusals are remembered.
-    same: bool,
-    /// It acknowledged something.
-    acked: bool,
-    /// It did not take all definitions.
-    refused_some: bool,
 }
 
 fn limits_of(welcome: &Welcome) -> Limits {

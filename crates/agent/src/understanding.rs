@@ -45,6 +45,7 @@ pub(crate) struct Understanding {
     pub(crate) renewed: BTreeSet<String>,
     pub(crate) dropped: Vec<(u64, u64)>,
     pub(crate) keys: usize,
+    pub(crate) goodbye: Option<proto::goodbye::Kind>,
 }
 
 impl Understanding {
@@ -80,7 +81,10 @@ impl Understanding {
                 self.order.push('X');
                 self.dropped.push((dropped.first, dropped.last));
             }
-            Kind::Goodbye(_) => self.order.push('G'),
+            Kind::Goodbye(goodbye) => {
+                self.order.push('G');
+                self.goodbye = Some(goodbye.kind());
+            }
         }
     }
 

@@ -75,8 +75,12 @@ impl Running {
     }
 
     fn get(&self, path: &str) -> String {
+        self.get_as("localhost", path)
+    }
+
+    fn get_as(&self, host: &str, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.http).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();
         stream.read_to_string(&mut text).unwrap();
         text
@@ -113,6 +117,20 @@ fn text(bytes: &[u8]) -> String {
 fn output(mut command: Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().unwrap();
     (status.code(), text(&stdout), text(&stderr))
+}
+
+/// Readings taken over, refused, whether the last one was taken over, and when one was.
+fn reloads(metrics: &str) -> (f64, f64, f64, f64) {
+    let value = |name: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("farol_config_{name} ")));
+        line.unwrap_or_else(|| panic!("{name} is not in {metrics}")).parse().unwrap()
+    };
+    (
+        value("reloads_total{result=\"success\"}"),
+        value("reloads_total{result=\"failure\"}"),
+        value("last_reload_successful"),
+        value("last_reload_success_timestamp_seconds"),
+    )
 }
 
 fn dir_of(path: &Path) -> String {
@@ -171,6 +189,40 @@ fn a_port_that_is_taken_ends_with_1() {
 }
 
 #[test]
+fn a_reload_leaves_the_checks_with_the_service_that_counts_until_the_next_start() {
+    let place = Place::new(CONFIG);
+    let agent = place.start();
+    let more = "  - {name: mem2, memory: {}, interval: 200ms, deadline: 200ms}\n";
+    place.write(&format!("service: web\n{CONFIG}{more}"));
+    agent.signal("-HUP");
+    until(|| agent.get("/metrics").contains("component=\"mem2\"").then_some(()), || place.log());
+    let warning = "these keys count only after a restart";
+    until(|| place.log().contains(warning).then_some(()), || place.log());
+    let metrics = agent.get("/metrics");
+    for name in ["mem", "mem2"] {
+        let line = format!("farol_component_status{{service=\"host\",component=\"{name}\"}}");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+    drop(agent);
+    let again = place.start();
+    assert!(again.get("/metrics").contains("{service=\"web\",component=\"mem2\"}"));
+}
+
+#[test]
+fn metrics_are_read_under_the_names_that_the_configuration_says_now() {
+    let place = Place::new(CONFIG);
+    let agent = place.start();
+    let answer = agent.get_as("web-1.example", "/metrics");
+    assert!(answer.starts_with("HTTP/1.1 421 ") && answer.contains("unknown_host"), "{answer}");
+    place.write(&format!("access: {{hosts: [web-1.example]}}\n{CONFIG}"));
+    agent.signal("-HUP");
+    until(
+        || agent.get_as("web-1.example", "/metrics").contains("farol_agent_").then_some(()),
+        || place.log(),
+    );
+}
+
+#[test]
 fn it_is_ready_answers_reloads_and_ends_when_told() {
     let place = Place::new(CONFIG);
     let mut agent = place.start();
@@ -193,10 +245,17 @@ fn it_is_ready_answers_reloads_and_ends_when_told() {
     place.write(&format!("{CONFIG}  - {{name: mem2, memory: {{}}, interval: 200ms, deadline: 200ms}}\n"));
     agent.signal("-HUP");
     until(|| agent.get("/health/detailed").contains("mem2").then_some(()), || place.log());
+    let began = until(
+        || Some(reloads(&agent.get("/metrics"))).filter(|readings| readings.0 >= 2.0),
+        || agent.get("/metrics"),
+    );
+    assert_eq!((began.0, began.1, began.2), (2.0, 0.0, 1.0), "the first reading is one");
     place.write("checks: nonsense\n");
     agent.signal("-HUP");
     until(|| place.log().contains("the old one stays").then_some(()), || place.log());
     assert!(agent.get("/health/detailed").contains("mem2"));
+    let refused = reloads(&agent.get("/metrics"));
+    assert_eq!(refused, (2.0, 1.0, 0.0, began.3));
 
     agent.signal("-TERM");
     assert_eq!(agent.code(), Some(0), "{}", place.log());

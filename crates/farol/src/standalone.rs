@@ -26,7 +26,7 @@ use std::io;
 /// # Errors
 /// Everything that is wrong with it, at once.
 pub fn prepare(inputs: &Inputs, terminal: &mut Terminal) -> Result<Option<Settings>, Error> {
-    let (settings, dump) = read(inputs)?;
+    let (settings, dump) = read(inputs, None)?;
     if inputs.args.dump_config {
         terminal.print(&dump)?;
     } else if inputs.args.check_config {
@@ -73,8 +73,9 @@ async fn start(
     let data_dir = DataDir::lock(&inputs.args.data_dir, "farol")?;
     let Settings { monitor: told, mut agent, of_machine, .. } = settings;
     let https = told.tls.http.is_some();
+    let service = agent.identity.service.clone();
     let bind = Monitor::bind(told.clone(), data_dir.path(), handle);
-    let (found, monitor) = tokio::join!(look_around(&mut agent, of_machine, &[]), bind);
+    let (found, monitor) = tokio::join!(look_around(&mut agent, &service, of_machine, &[]), bind);
     let mut monitor = monitor?;
     let addresses = monitor.addresses()?;
     let (reloader, wishes) = monitor.reloads();
@@ -126,13 +127,14 @@ async fn start(
 /// Gives an agent without a list the checks of this machine, and returns them.
 async fn look_around(
     agent: &mut farol_agent::Config,
+    service: &str,
     of_machine: bool,
     before: &[Registration],
 ) -> Vec<Registration> {
     if !of_machine {
         return Vec::new();
     }
-    agent.checks = machine::checks(&agent.identity.service, before).await;
+    agent.checks = machine::checks(service, before).await;
     agent.checks.clone()
 }
 

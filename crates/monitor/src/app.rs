@@ -3,7 +3,7 @@
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::fleet::Fleet;
-use crate::http::{Access, OperatorToken, Questions};
+use crate::http::{OperatorToken, Questions};
 use crate::ingest::Ingest;
 use crate::journal::Journal;
 use crate::scrape::Scrapes;
@@ -34,7 +34,7 @@ pub struct App {
     /// Who sees messages and figures in probes.
     pub details: Details,
     /// Who may read, and under which names; replaced by a reload.
-    pub access: ArcSwap<Access>,
+    pub access: ArcSwap<farol_shutdown::listener::Access>,
     /// What an operator must show.
     pub token: OperatorToken,
     /// How much a scrape may take, and what was left out.

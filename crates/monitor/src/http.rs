@@ -1,7 +1,6 @@
 //! The HTTP surface: one table, a line for each route. Who may ask is in its line; how a route is kept is the guard's
 //! business, and what is answered its handler's.
 
-mod access;
 mod agents;
 mod asked;
 mod components;
@@ -24,7 +23,6 @@ mod services;
 mod token;
 mod uptime;
 
-pub use access::Access;
 pub use range::Questions;
 pub use token::OperatorToken;
 

@@ -4,9 +4,8 @@
 use crate::app::{App, Reload, ReloadRefused, Reloaded};
 use crate::config::Config;
 use crate::fleet::{Effects, Event, EventKind};
-use crate::http::Access;
 use crate::monitor::Certificates;
-use farol_shutdown::listener::{Reread, Tls};
+use farol_shutdown::listener::{Access, Reread, Tls};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 

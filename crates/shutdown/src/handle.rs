@@ -52,8 +52,13 @@ impl Handle {
     }
 
     /// Asks for the shutdown. The first reason stands.
-    pub fn shutdown(&self, reason: impl Into<String>) {
-        self.shared.begin(Reason::Requested(reason.into()));
+    pub fn shutdown(&self, reason: impl Into<Reason>) {
+        self.shared.begin(reason.into());
+    }
+
+    /// Why the shutdown was asked for; `None` before it is. There is one as soon as `stopping` is cancelled.
+    pub fn reason(&self) -> Option<Reason> {
+        self.shared.course.lock().reason.clone()
     }
 
     /// Races a step of the start-up against a stop: `None` when the process was told to stop first.

@@ -2,6 +2,7 @@
 //! a peer identity, counts by reason, and an end inside the drain budget. Knows no route and no message.
 
 mod accept;
+mod access;
 mod admission;
 mod bind;
 mod connection;
@@ -17,6 +18,7 @@ mod tls;
 mod watched;
 
 pub use accept::Accept;
+pub use access::{Access, Denied};
 pub use bind::{BindError, bind};
 pub use handler::{BoxError, Handler};
 pub use limits::Limits;

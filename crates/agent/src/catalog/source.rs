@@ -71,6 +71,13 @@ impl Hash for Identity {
 }
 
 impl Column {
+    fn hold(&mut self, value: f64, books: &mut Books) {
+        if !self.encoding.holds(value) {
+            self.encoding = self.encoding.widen(value);
+            books.define_series(self.id);
+        }
+    }
+
     /// The id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -156,12 +163,15 @@ impl Source {
     }
 
     fn put(&mut self, place: usize, value: f64, books: &mut Books) {
-        let column = &mut self.columns[place];
-        if !column.encoding.holds(value) {
-            column.encoding = column.encoding.widen(value);
-            books.define_series(column.id);
-        }
+        self.columns[place].hold(value, books);
         self.values[place] = Some(value);
+    }
+
+    /// Widens series until they hold these values of theirs too.
+    pub(super) fn hold(&mut self, values: &[Option<f64>], books: &mut Books) {
+        for (column, value) in self.columns.iter_mut().zip(values) {
+            value.iter().for_each(|value| column.hold(*value, books));
+        }
     }
 
     /// Where a sample goes, `None` when it is dropped. Remembers it for the next tick.

@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub node_name: Option<String>,
     /// The machine's own name.
     pub host_name: Option<String>,
+    /// The service that an agent has which runs already: its checks stay with it until the next start.
+    pub service: Option<String>,
 }
 
 impl Surroundings {
@@ -30,7 +32,14 @@ impl Surroundings {
             pod_namespace: set("POD_NAMESPACE"),
             node_name: set("NODE_NAME"),
             host_name: host_name.filter(|name| !name.is_empty()),
+            service: None,
         }
+    }
+
+    /// Those of an agent that runs already, with this service.
+    #[must_use]
+    pub fn with_service(self, service: Option<String>) -> Self {
+        Self { service, ..self }
     }
 
     /// `namespace:pod`.

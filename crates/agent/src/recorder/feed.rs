@@ -1,7 +1,7 @@
 //! What a stream takes out of the record, in the order the protocol wants: the whole set and State, then the backlog,
 //! then what is live. Decides nothing about connections.
 
-use super::record::{Made, Record};
+use super::record::{MESSAGE_SPARE, Made, Record};
 use super::{Now, Recorder, definitions, told};
 use crate::catalog::Limits as CatalogLimits;
 use crate::ring::{Chunk, Next};
@@ -25,12 +25,15 @@ pub(crate) struct Feed<'r> {
 }
 
 impl Feed<'_> {
-    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. `same` when it is the one whose refusals
-    /// are remembered.
-    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits, same: bool) -> Opening {
+    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. What was refused before is offered again:
+    /// this may be another monitor, or the same one with other limits.
+    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits) -> Opening {
         let mut record = self.recorder.record.lock();
         record.ring.resume(mark);
-        record.fit(limits, same);
+        record.message_bytes = limits.max_message_bytes;
+        record.fit(limits);
+        record.forget_refusals();
+        record.add_wanted();
         let shed = record.ring.shed_where(|layout| !layout.fits(limits));
         if shed > 0 {
             tracing::warn!(
@@ -116,7 +119,7 @@ impl Feed<'_> {
     /// The monitor does not take these: they are retired, and what holds them is dropped.
     pub(crate) fn refuse(&self, series: &[u32], components: &[u32]) {
         let mut record = self.recorder.record.lock();
-        record.catalog.refuse(series);
+        record.refuse_series(series);
         record.refuse_components(components);
         record.ring.shed_where(|layout| {
             let define = layout.define();
@@ -169,10 +172,9 @@ impl Record {
     fn state(&mut self, snapshot: &Snapshot) -> agent_message::Kind {
         self.stated = self.ring.last();
         let id_of = |name: &str| self.tracked.get(name).map(|tracked| tracked.ids.component);
-        agent_message::Kind::State(State {
-            as_of: self.ring.last(),
-            components: told::reported(snapshot, id_of).collect(),
-        })
+        let mut components: Vec<_> = told::reported(snapshot, id_of).collect();
+        told::shorten(&mut components, self.message_bytes.saturating_sub(MESSAGE_SPARE));
+        agent_message::Kind::State(State { as_of: self.ring.last(), components })
     }
 
     fn dropped(&mut self, boot: Boot) -> Vec<agent_message::Kind> {
@@ -189,18 +191,15 @@ impl Record {
     }
 
     /// Keeps to a monitor's limits.
-    fn fit(&mut self, limits: &Limits, same: bool) {
+    fn fit(&mut self, limits: &Limits) {
         let mine = CatalogLimits::default();
         let components = mine.components.min(limits.max_components);
         let series = mine.series.min(limits.max_series);
-        let over = self.catalog.limit(CatalogLimits { series, components, sources: components, ..mine });
+        let over = self.limit(CatalogLimits { series, components, sources: components, ..mine });
         if !over.is_empty() {
             let limit = limits.max_components;
             tracing::warn!(components = over.len(), limit, "the monitor takes no more components");
             self.refuse_components(&over);
-        }
-        if !same {
-            self.forget_refusals();
         }
     }
 }

@@ -3,17 +3,23 @@
 
 use super::definitions;
 use super::ticks::Ticks;
-use super::told::Tracked;
+use super::told::{self, Tracked};
 use super::{Counts, Now};
-use crate::catalog::{Catalog, CheckSeries, Component, Row};
+use crate::catalog::{Catalog, CheckSeries, Component, Limits, Row};
 use crate::collect;
 use crate::ring::{Layout, Ring};
 use farol_health::{Checked, Registration, Snapshot, Status};
 use farol_wire::Bitmap;
 use farol_wire::proto::{Report, agent_message};
+use prost::Message;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+/// Left in each message for its frame and its short fields.
+pub(super) const MESSAGE_SPARE: usize = 4 << 10;
+/// Tag and length of a block in its report.
+const BLOCK_FRAME: usize = 6;
 
 /// Why a report is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +42,9 @@ pub(super) struct Record {
     ticks: Ticks,
     /// The components that are reported, by name.
     pub(super) tracked: HashMap<String, Tracked>,
-    /// All that should be reported: what one monitor refuses another may take.
+    /// All that should be reported: what is refused once may be taken another time.
     wanted: Vec<(Component, u32)>,
-    /// Names of components that the monitor in use does not take.
+    /// Names of components that the open stream's monitor does not take.
     refused: HashSet<String>,
     /// Components with a result since the last report.
     checked: BTreeSet<u32>,
@@ -56,6 +62,8 @@ pub(super) struct Record {
     pub(super) stated: u64,
     /// Up to this report an acknowledgement was asked for.
     pub(super) asked: u64,
+    /// No message to the monitor may be longer.
+    pub(super) message_bytes: usize,
     /// That the ring is full was said since the last stream began.
     pub(super) told_full: bool,
     /// Used again for each check's figures.
@@ -79,6 +87,7 @@ impl Record {
             live: false,
             stated: 0,
             asked: 0,
+            message_bytes: farol_wire::Limits::default().max_message_bytes,
             told_full: false,
             row: Row::new(),
         }
@@ -101,6 +110,7 @@ impl Record {
             .map(|(name, _)| name.clone())
             .collect();
         gone.iter().for_each(|name| self.remove(name));
+        self.forget_refusals();
         self.add_wanted();
     }
 
@@ -138,6 +148,19 @@ impl Record {
         self.components_changed = true;
     }
 
+    /// The monitor does not take these series.
+    pub(super) fn refuse_series(&mut self, ids: &[u32]) {
+        self.catalog.refuse(ids);
+        self.ticks.realign(&self.catalog);
+    }
+
+    /// Keeps the catalog to these limits. The components that are over come back; they are still defined.
+    pub(super) fn limit(&mut self, limits: Limits) -> Vec<u32> {
+        let over = self.catalog.limit(limits);
+        self.ticks.realign(&self.catalog);
+        over
+    }
+
     /// The monitor does not take these components.
     pub(super) fn refuse_components(&mut self, ids: &[u32]) {
         let names: Vec<String> = self
@@ -152,11 +175,10 @@ impl Record {
         }
     }
 
-    /// Another monitor may take what one refused.
+    /// Another stream or another set of checks: what was refused may be taken now.
     pub(super) fn forget_refusals(&mut self) {
         self.refused.clear();
         self.catalog.forget_refusals();
-        self.add_wanted();
     }
 
     pub(super) fn system(&mut self, row: &Row, at_ms: u64) {
@@ -208,7 +230,7 @@ impl Record {
         if key {
             self.begin(now, other_set);
         }
-        let report = Report {
+        let mut report = Report {
             seq: 0,
             at_ms: now.boot_ms,
             key,
@@ -218,11 +240,21 @@ impl Record {
             ack_now: made == Made::Last,
             padding: Vec::new(),
         };
+        self.shorten(&mut report);
         let (lost, seq) = (self.ring.lost_total(), self.ring.push(report));
         if self.ring.lost_total() > lost && !std::mem::replace(&mut self.told_full, true) {
             tracing::warn!(bytes = self.ring.bytes(), "the ring is full: the oldest reports are dropped");
         }
         seq
+    }
+
+    /// Makes it fit into a message. Statuses take no more than half of one, so that the report can also go with its
+    /// set, as backlog.
+    fn shorten(&self, report: &mut Report) {
+        let blocks: usize = report.blocks.iter().map(|block| block.encoded_len() + BLOCK_FRAME).sum();
+        let rest = blocks + report.checked.len() + MESSAGE_SPARE;
+        let room = (self.message_bytes / 2).min(self.message_bytes.saturating_sub(rest));
+        told::shorten(&mut report.changed, room);
     }
 
     /// Begins a segment with the set as it is.

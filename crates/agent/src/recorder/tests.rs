@@ -1,6 +1,8 @@
 //! Random lives of a recorder against what a monitor understands of them: every row and every status arrives, once,
 //! with its own time, whatever the set does meanwhile.
 
+mod refusals;
+
 use super::*;
 use crate::catalog::Series;
 use crate::ring::Next;
@@ -131,7 +133,7 @@ impl Life {
     }
 
     fn open(&mut self, mark: u64) {
-        let opening = self.feed().open(&self.snapshot, mark, &WireLimits::default(), true);
+        let opening = self.feed().open(&self.snapshot, mark, &WireLimits::default());
         let before = std::mem::replace(&mut self.heard, Understanding::new());
         (self.heard.rows, self.heard.seqs, self.heard.changes) = (before.rows, before.seqs, before.changes);
         self.heard.dropped = before.dropped;
@@ -256,49 +258,6 @@ fn components_come_go_and_move_and_the_monitor_hears_of_it_before_their_statuses
 }
 
 #[test]
-fn what_a_monitor_refuses_is_retired_and_another_monitor_gets_it_again() {
-    let mut life = Life::new(vec!["a", "b"], 1 << 20);
-    life.result(0, Status::Healthy, &[(1, 1.0), (2, 1.0)]);
-    life.report(Made::Tick);
-    life.open(0);
-    life.flow(9, 1 << 20);
-    let series = life.heard.set.series_ids("figure_1");
-    let component = life.heard.set.component_id("b").unwrap();
-    life.feed().refuse(&series, &[component]);
-    life.report(Made::Key);
-    life.flow(9, 1 << 20);
-    assert_eq!((life.heard.set.series_ids("figure_1"), life.heard.set.component_id("b")), (vec![], None));
-    life.result(0, Status::Healthy, &[(1, 1.0), (2, 1.0)]);
-    life.report(Made::Tick);
-    life.flow(9, 1 << 20);
-    let last = life.heard.rows.last().unwrap();
-    assert!(!last.2.keys().any(|(name, _)| name == "figure_1"), "{last:?}");
-    assert!(last.2.keys().any(|(name, _)| name == "figure_2"));
-    let opening = life.feed().open(&life.snapshot, 0, &WireLimits::default(), false);
-    life.heard = Understanding::new();
-    opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
-    assert!(life.heard.set.component_id("b").is_some());
-    let lost = life.heard.dropped.clone();
-    assert_eq!(lost.len(), 1, "the segments with what was refused can never be taken: {lost:?}");
-}
-
-#[test]
-fn a_monitor_with_smaller_limits_gets_as_much_as_it_takes() {
-    let mut life = Life::new(vec!["a", "b", "c", "d"], 1 << 20);
-    for at in 0..4 {
-        life.result(at, Status::Healthy, &[(1, 1.0), (2, 2.0), (3, 3.0)]);
-    }
-    life.report(Made::Tick);
-    let small = WireLimits { max_series: 7, max_components: 3, ..WireLimits::default() };
-    let opening = life.feed().open(&life.snapshot, 0, &small, true);
-    opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
-    assert_eq!(life.heard.set.components.len(), 2, "with the collectors' source there are three");
-    assert!(life.recorder.counts().series <= 7);
-    assert_eq!(life.heard.dropped, [(1, 1)], "the report from before is over the limits");
-    assert_eq!(life.feed().backlog(opening.cursor, 1 << 20), None);
-}
-
-#[test]
 fn a_full_ring_asks_once_for_its_acknowledgement() {
     let mut life = Life::new(vec!["a"], 256 << 10);
     life.report(Made::Tick);
@@ -322,6 +281,20 @@ fn a_full_ring_asks_once_for_its_acknowledgement() {
     life.feed().acknowledge(asked[0]);
     assert!(life.recorder.counts().ring_bytes < 128 << 10);
     assert_eq!(life.recorder.counts().lost, 0);
+}
+
+#[test]
+fn a_row_that_waits_while_its_series_gets_more_digits_is_not_lost() {
+    let mut life = Life::new(vec![], 1 << 20);
+    // The first needs 53 bits as it is; with the digits of the second it would need more.
+    for value in [-2_820_768_261_798_756.0, 0.01, 7.0] {
+        life.now_ms += 1;
+        life.system(&[value]);
+    }
+    life.report(Made::Tick);
+    life.open(0);
+    life.flow(9, 1 << 20);
+    assert_eq!((life.heard.rows, life.recorder.counts().samples_dropped), (life.truth, 0));
 }
 
 #[test]

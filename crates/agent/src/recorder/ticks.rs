@@ -69,9 +69,19 @@ impl Ticks {
         let (len, changed) = (tick.values.len(), tick.changed);
         if changed {
             self.align(catalog, source);
+            for row in self.rows.iter().filter(|row| row.source == source) {
+                catalog.hold(source, &self.values[row.start..row.start + row.len]);
+            }
         }
         self.rows.push(Row { source, at_ms, start, len });
         Ok(())
+    }
+
+    /// Series were retired outside of a tick: the waiting rows of every source follow at once, since the next tick
+    /// does not see that change.
+    pub(super) fn realign(&mut self, catalog: &Catalog) {
+        let sources: Vec<u32> = self.ids.keys().copied().collect();
+        sources.into_iter().for_each(|source| self.align(catalog, source));
     }
 
     /// A source's columns changed: its waiting rows follow. Growth needs nothing; where a series was retired, the

@@ -5,8 +5,11 @@ use crate::catalog::{CheckSeries, ComponentIds};
 use farol_health::{ComponentView, Snapshot, Status};
 use farol_wire::limits::{MESSAGE_BYTES, REASON_BYTES};
 use farol_wire::{ComponentReport, proto};
+use prost::Message;
 use std::sync::Arc;
 
+/// Tag and length of a status in its message.
+const ENTRY_BYTES: usize = 4;
 /// Between two reports that tell nothing but another message.
 const MESSAGE_EVERY_MS: u64 = 60_000;
 
@@ -88,6 +91,27 @@ pub(super) fn entry(id: u32, view: &ComponentView, draining: bool) -> proto::Com
     .into()
 }
 
+/// Cuts the longest messages, all to one length, until the statuses take no more than `room` bytes in their message.
+/// Statuses and reasons stay, also where they alone are too many.
+pub(super) fn shorten(statuses: &mut [proto::ComponentStatus], room: usize) {
+    let whole: usize = statuses.iter().map(|status| status.encoded_len() + ENTRY_BYTES).sum();
+    if whole <= room {
+        return;
+    }
+    let messages: usize = statuses.iter().map(|status| status.message.len()).sum();
+    let left = room.saturating_sub(whole - messages);
+    let taken = |most: usize| statuses.iter().map(|status| status.message.len().min(most)).sum::<usize>();
+    // The shortest that is too long; one less fits.
+    let (mut fits, mut over) = (0, MESSAGE_BYTES);
+    while fits + 1 < over {
+        let most = usize::midpoint(fits, over);
+        if taken(most) <= left { fits = most } else { over = most }
+    }
+    for message in statuses.iter_mut().map(|status| &mut status.message) {
+        message.truncate(message.floor_char_boundary(fits));
+    }
+}
+
 /// The components of a snapshot that are reported.
 pub(super) fn reported<'a>(
     snapshot: &'a Snapshot,
@@ -97,4 +121,41 @@ pub(super) fn reported<'a>(
         .components
         .iter()
         .filter_map(move |view| Some(entry(id_of(&view.name)?, view, snapshot.draining)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn statuses(messages: &[usize]) -> Vec<proto::ComponentStatus> {
+        let status = |(id, length): (u32, &usize)| proto::ComponentStatus {
+            id,
+            hard: Status::Unhealthy as i32,
+            reason: "exhausted".to_owned(),
+            message: "ü".repeat(length / 2),
+            ..Default::default()
+        };
+        (1..).zip(messages).map(status).collect()
+    }
+
+    #[test]
+    fn the_longest_messages_are_cut_until_the_statuses_fit_and_nothing_else_is() {
+        for (messages, room, expected) in [
+            (vec![1_000, 1_000], 3_000, vec![1_000, 1_000]),
+            (vec![1_000, 1_000, 20], 1_100, vec![500, 500, 20]),
+            (vec![1_000; 100], 5_000, vec![24; 100]),
+            (vec![1_000; 100], 100, vec![0; 100]),
+        ] {
+            let mut cut = statuses(&messages);
+            shorten(&mut cut, room);
+            let lengths: Vec<usize> = cut.iter().map(|status| status.message.len()).collect();
+            let bytes = proto::State { as_of: 0, components: cut.clone() }.encoded_len();
+            let least: usize = statuses(&vec![0; messages.len()]).iter().map(|s| s.encoded_len() + 4).sum();
+            assert!(bytes <= room.max(least), "{bytes} in {room}");
+            for (length, expected) in lengths.iter().zip(&expected) {
+                assert!(length.abs_diff(*expected) <= 20, "{lengths:?} is not {expected:?}");
+            }
+            assert!(cut.iter().all(|status| status.reason == "exhausted" && status.hard == 4));
+        }
+    }
 }

@@ -1,9 +1,10 @@
 //! One open stream from State to its end: sends what the recorder has in the protocol's order, and does what the
 //! monitor says. One loop; nothing of it waits for anything else.
 
-use super::{End, Met, Streamer};
+use super::{End, Streamer};
 use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::Next;
+use farol_shutdown::Reason;
 use farol_wire::proto::{
     AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
 };
@@ -50,6 +51,8 @@ pub(super) struct Session<'a> {
     said_goodbye: bool,
     warned_refused: bool,
     last_key: Option<Instant>,
+    /// One was asked for too soon after the last: it is made when its time has come.
+    key_at: Option<Instant>,
     /// Series retired on this stream.
     retired: usize,
     ending: Option<Ending>,
@@ -71,6 +74,7 @@ enum Step {
     Sent,
     Closed,
     Fresh,
+    Key,
     Over,
 }
 
@@ -97,12 +101,13 @@ impl<'a> Session<'a> {
             said_goodbye: false,
             warned_refused: false,
             last_key: None,
+            key_at: None,
             retired: 0,
             ending: None,
         }
     }
 
-    pub(super) async fn run(mut self, met: &mut Met) -> End {
+    pub(super) async fn run(mut self, acked: &mut bool) -> End {
         let (stopping, cleaning) = (self.agent.handle.stopping(), self.agent.handle.cleaning());
         loop {
             if let Some(end) = self.fill() {
@@ -114,6 +119,7 @@ impl<'a> Session<'a> {
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
                 () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
+                () = sleep_until(self.key_at.unwrap_or_else(Instant::now)), if self.key_at.is_some() => Step::Key,
                 message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
                 room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
@@ -124,17 +130,17 @@ impl<'a> Session<'a> {
                     None => Step::Closed,
                 },
             };
-            if let Some(end) = self.take(step, met) {
+            if let Some(end) = self.take(step, acked) {
                 return end;
             }
         }
     }
 
-    fn take(&mut self, step: Step, met: &mut Met) -> Option<End> {
+    fn take(&mut self, step: Step, acked: &mut bool) -> Option<End> {
         match step {
             Step::Goodbye => self.goodbye(),
             Step::Last => self.last(),
-            Step::Heard(Ok(Some(message))) => return self.heard(message, met),
+            Step::Heard(Ok(Some(message))) => return self.heard(message, acked),
             Step::Heard(Ok(None)) => return Some(self.ended(None)),
             Step::Heard(Err(status)) => return Some(self.ended(Some(status))),
             Step::Sent => {}
@@ -144,6 +150,7 @@ impl<'a> Session<'a> {
                 self.idle = false;
                 self.state_due = !self.live;
             }
+            Step::Key => self.key(),
             Step::Over => return self.ending.take().map(|ending| ending.why),
         }
         None
@@ -206,9 +213,11 @@ impl<'a> Session<'a> {
 
     /// The first act of a shutdown.
     fn goodbye(&mut self) {
-        let kind = match self.agent.identity.role {
-            Role::Pod => goodbye::Kind::Workload,
-            Role::Node | Role::Host => goodbye::Kind::Agent,
+        let kind = match (self.agent.handle.reason(), self.agent.identity.role) {
+            // Nobody planned this end.
+            (Some(Reason::Task { .. }), _) => goodbye::Kind::Failing,
+            (_, Role::Pod) => goodbye::Kind::Workload,
+            (_, Role::Node | Role::Host) => goodbye::Kind::Agent,
         };
         let deadline_ms = u32::try_from(GOODBYE_DEADLINE.as_millis()).unwrap_or(u32::MAX);
         self.queue.push_front(agent_message::Kind::Goodbye(Goodbye { kind: kind.into(), deadline_ms }));
@@ -235,12 +244,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn heard(&mut self, message: MonitorMessage, met: &mut Met) -> Option<End> {
+    fn heard(&mut self, message: MonitorMessage, acked: &mut bool) -> Option<End> {
         use monitor_message::Kind;
         match message.kind? {
-            Kind::Ack(ack) => return self.acknowledged(ack, met),
+            Kind::Ack(ack) => return self.acknowledged(ack, acked),
             Kind::NeedKeyFrame(_) => self.key(),
-            Kind::Refused(refused) => self.refused(&refused, met),
+            Kind::Refused(refused) => self.refused(&refused),
             Kind::Reconnect(reconnect) if self.ending.is_none() => {
                 tracing::info!(reason = reconnect.reason, "the monitor asks for a new stream");
                 let within = Duration::from_millis(u64::from(reconnect.within_ms.min(600_000)));
@@ -255,7 +264,7 @@ impl<'a> Session<'a> {
         None
     }
 
-    fn acknowledged(&mut self, ack: proto::Ack, met: &mut Met) -> Option<End> {
+    fn acknowledged(&mut self, ack: proto::Ack, acked: &mut bool) -> Option<End> {
         if ack.boot.map(Boot::from) != Some(self.feed.boot) || ack.seq > self.cursor {
             tracing::warn!(
                 seq = ack.seq,
@@ -264,7 +273,7 @@ impl<'a> Session<'a> {
             return None;
         }
         self.feed.acknowledge(ack.seq);
-        met.acked = true;
+        *acked = true;
         let done = self.ending.as_ref().is_some_and(|e| e.last.is_some_and(|last| ack.seq >= last));
         if done { self.ending.take().map(|ending| ending.why) } else { None }
     }
@@ -272,7 +281,8 @@ impl<'a> Session<'a> {
     /// The monitor wants a key frame, or a sign of life.
     fn key(&mut self) {
         let now = Instant::now();
-        if self.last_key.is_some_and(|last| now < last + KEY_EVERY) || self.ending.is_some() {
+        self.key_at = self.last_key.map(|last| last + KEY_EVERY).filter(|at| now < *at);
+        if self.key_at.is_some() || self.ending.is_some() {
             return;
         }
         self.last_key = Some(now);
@@ -284,7 +294,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn refused(&mut self, refused: &proto::Refused, met: &mut Met) {
+    fn refused(&mut self, refused: &proto::Refused) {
         if !std::mem::replace(&mut self.warned_refused, true) {
             tracing::warn!(
                 series = refused.series.len(),
@@ -293,7 +303,6 @@ impl<'a> Session<'a> {
                 "the monitor does not take all series and components; those are no longer sent"
             );
         }
-        met.refused_some = true;
         self.feed.refuse(&refused.series, &refused.components);
         self.last_key = None;
         self.key();
@@ -332,10 +341,26 @@ async fn reserve(out: Option<&mpsc::Sender<AgentMessage>>) -> Option<mpsc::Permi
 /// A report that would make a tiny frame gets padding.
 fn padded(kind: agent_message::Kind) -> agent_message::Kind {
     let agent_message::Kind::Report(mut report) = kind else { return kind };
-    // The padding's own tag and length, and those of the report in its message.
-    let length = report.encoded_len() + 4;
+    // With the report's own tag and length in its message; the padding's come on top, and it is never empty.
+    let length = report.encoded_len() + 2;
     if length < LEAST_BYTES {
-        report.padding = vec![0; LEAST_BYTES - length];
+        report.padding = vec![0; (LEAST_BYTES - length).saturating_sub(2).max(1)];
     }
     agent_message::Kind::Report(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_wire::proto::Report;
+
+    #[test]
+    fn no_report_makes_a_tiny_frame_whatever_its_length() {
+        for checked in 0..100 {
+            let report = Report { seq: 1, at_ms: 1, checked: vec![0; checked], ..Report::default() };
+            let message = AgentMessage { kind: Some(padded(agent_message::Kind::Report(report))) };
+            let length = message.encoded_len();
+            assert!((LEAST_BYTES..LEAST_BYTES + 50).contains(&length), "{checked}: {length}");
+        }
+    }
 }

@@ -45,5 +45,11 @@ fn said(m: &mut Map<'_>, surroundings: &Surroundings) -> Said {
 /// A check needs no agent's name: where the file gives none, any will do.
 fn anybody() -> Surroundings {
     let name = || Some("check".to_owned());
-    Surroundings { pod_name: name(), pod_namespace: name(), node_name: name(), host_name: name() }
+    Surroundings {
+        pod_name: name(),
+        pod_namespace: name(),
+        node_name: name(),
+        host_name: name(),
+        service: None,
+    }
 }

@@ -53,11 +53,12 @@ impl Companion {
         let its = supervisor.handle();
         let running = agent.start();
         let last_word = handle.before_draining("agent");
-        let stopping = handle.stopping();
+        let process = handle.clone();
         let life = async move {
             let told = async {
-                stopping.cancelled().await;
-                its.shutdown("the process stops");
+                process.stopping().cancelled().await;
+                // The agent's last word depends on why: a part that failed is no planned end.
+                its.shutdown(process.reason().unwrap_or_else(|| "the process stops".into()));
                 std::future::pending().await
             };
             let report = tokio::select! {
@@ -83,6 +84,9 @@ fn way(agents: SocketAddr, tls: bool) -> farol_agent::Monitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farol_agent::Surroundings;
+    use farol_config::{Map, Sources};
+    use farol_shutdown::Reason;
 
     #[test]
     fn the_agent_reaches_a_listener_on_all_addresses_over_loopback() {
@@ -95,6 +99,27 @@ mod tests {
         ] {
             assert_eq!(way(agents.parse().unwrap(), tls).to_string(), expected);
         }
+    }
+
+    #[tokio::test]
+    async fn the_agent_hears_why_the_process_stops() {
+        let config = Sources::new().text("farol.yaml", "agent: {name: web-1}").load().unwrap();
+        let read = |m: &mut Map<'_>| {
+            let monitor = m.section("monitor", farol_monitor::Config::read);
+            (monitor, m.section("agent", |m| Config::read(m, &Surroundings::default())))
+        };
+        let (monitor, agent) = config.read(read).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let data_dir = DataDir::lock(dir.path(), "a test").unwrap();
+        let nobody = "127.0.0.1:9".parse().unwrap();
+        let companion = Companion::bind(agent, &monitor, nobody, &data_dir).unwrap();
+        let its = companion.supervisor.handle();
+        let process = Supervisor::new(Budgets::default());
+        companion.run(&process.handle());
+        process.handle().spawn("store", async { Err("the disk is gone") });
+        let report = process.run().await;
+        let reason = Reason::Task { name: "store".to_owned(), why: "the disk is gone".to_owned() };
+        assert_eq!((its.reason().as_ref(), &report.reason), (Some(&reason), &reason));
     }
 
     #[test]

@@ -44,6 +44,8 @@ impl Reloads {
                 return self.handle.shutdown("the terminal is gone");
             }
             let outcome = self.reload().await;
+            // The monitor noted it for itself.
+            self.running.note_reload(outcome.is_ok());
             if outcome.is_ok() {
                 tracing::info!("the configuration was read again");
             }
@@ -55,14 +57,15 @@ impl Reloads {
     }
 
     async fn reload(&mut self) -> Result<Reloaded, ReloadRefused> {
-        let settings = match read(&self.inputs) {
+        let service = self.running.service();
+        let settings = match read(&self.inputs, Some(service.clone())) {
             Ok((settings, _)) => settings,
             Err(error) => {
                 return Err(self.reloader.refused(error.to_string().lines().map(str::to_owned).collect()));
             }
         };
         let Settings { monitor, mut agent, of_machine, .. } = settings;
-        let found = look_around(&mut agent, of_machine, &self.found).await;
+        let found = look_around(&mut agent, &service, of_machine, &self.found).await;
         agent.monitors.clone_from(&self.monitors);
         // The monitor first: its certificates may be refused. The agent's checks were judged with the file.
         let mut reloaded = self.reloader.apply(monitor.clone())?;

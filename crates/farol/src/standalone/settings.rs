@@ -31,17 +31,17 @@ pub struct Settings {
     pub of_machine: bool,
 }
 
-/// Reads everything: the settings, and their dump.
+/// Reads everything: the settings, and their dump. `service` is that of an agent which runs already.
 ///
 /// # Errors
 /// All problems of both halves at once.
-pub(super) fn read(inputs: &Inputs) -> Result<(Settings, String), Error> {
+pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings, String), Error> {
     let Inputs { args, env, host_name } = inputs;
     let variable = |name: &str| {
         let (_, value) = env.iter().find(|(known, _)| known == name)?;
         value.to_str().map(str::to_owned)
     };
-    let surroundings = Surroundings::read(variable, host_name.clone());
+    let surroundings = Surroundings::read(variable, host_name.clone()).with_service(service);
     let mut sources = Sources::new();
     if let Some(file) = &args.config {
         sources = sources.file(file);
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn nothing_said_is_this_machine_under_its_name() {
         let inputs = Inputs { host_name: Some("web-1".to_owned()), ..Inputs::default() };
-        let (settings, dump) = read(&inputs).unwrap();
+        let (settings, dump) = read(&inputs, None).unwrap();
         assert!(settings.of_machine && settings.agent.checks.is_empty());
         assert_eq!(settings.agent.identity.id, "web-1");
         assert_eq!(settings.agent.listen, farol_agent::Listen::default());
@@ -117,7 +117,7 @@ mod tests {
         let env = [("FAROL_MONITOR__LISTEN__AGENTS", "127.0.0.1:12"), ("FAROL_AGENT__NAME", "from-env")];
         let (mut inputs, _file) = inputs(file, &env);
         inputs.args.http = Some("127.0.0.1:21".to_owned());
-        let (settings, dump) = read(&inputs).unwrap();
+        let (settings, dump) = read(&inputs, None).unwrap();
         let listen = &settings.monitor.listen;
         assert_eq!((listen.http.port(), listen.agents.port(), listen.health.port()), (21, 12, 3));
         assert_eq!(settings.agent.identity.id, "from-env");
@@ -135,7 +135,7 @@ mod tests {
              \x20 checks:\n    - {name: a, tcp: {address: nowhere}}\nagents: {}\n",
             &[],
         );
-        let text = read(&inputs).unwrap_err().to_string();
+        let text = read(&inputs, None).unwrap_err().to_string();
         for word in [
             ":2: monitor.listen.htpp: unknown key `htpp`; did you mean `http`?",
             ":3: monitor.groups:",
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn an_agent_whose_monitor_asks_for_tls_needs_to_know_whom_to_trust() {
         let (inputs, _file) = inputs("monitor: {tls: {agents: {cert: a, key: b}}}", &[]);
-        let text = read(&inputs).unwrap_err().to_string();
+        let text = read(&inputs, None).unwrap_err().to_string();
         assert!(text.contains("agent.tls: is needed because `monitor.tls.agents` is set"), "{text}");
     }
 }

@@ -1,18 +1,17 @@
 //! What every request passes before its handler: who asks, under which name, from which page, with which query and
 //! how large a body. The rule of a route is its line in the table; here it is kept.
 
-use super::access::same_origin;
 use super::asked::Asked;
 use super::problem::Problem;
 use super::route::{Class, Param};
 use crate::app::App;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use farol_health::PeerIsLoopback;
-use farol_shutdown::listener::Peer;
+use farol_shutdown::listener::{Denied, Peer};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -78,52 +77,16 @@ pub(super) async fn keep(State(rule): State<Rule>, mut request: Request, next: N
 
 impl Rule {
     fn admit(&self, request: &Request) -> Result<Asked, Problem> {
+        let access = self.app.access.load();
         if self.class != Class::Probe {
-            self.check_host(request)?;
+            access.check_name(request.uri(), request.headers())?;
         }
         match self.class {
             Class::Probe => {}
-            Class::Read => self.check_reader(request)?,
+            Class::Read => access.check_reader(request.extensions())?,
             Class::Operate => self.check_token(request.headers())?,
         }
         Asked::read(request.uri().query(), self.asks)
-    }
-
-    fn check_host(&self, request: &Request) -> Result<(), Problem> {
-        let authority = authority(request.uri(), request.headers())?;
-        if !self.app.access.load().knows(&authority) {
-            return Err(Problem::new(
-                StatusCode::MISDIRECTED_REQUEST,
-                "unknown_host",
-                format!(
-                    "`{:.100}` is not a name of this monitor; add it to `hosts:` in the configuration, or ask by \
-                     its address",
-                    authority
-                ),
-            ));
-        }
-        let mut origins = request.headers().get_all(header::ORIGIN).iter();
-        let same = |origin: &HeaderValue| origin.to_str().is_ok_and(|o| same_origin(o, &authority));
-        if origins.all(same) {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "foreign_origin",
-            "pages of other origins may not ask this monitor; open its own dashboard",
-        ))
-    }
-
-    fn check_reader(&self, request: &Request) -> Result<(), Problem> {
-        let local = request.extensions().get::<Peer>().is_some_and(Peer::is_loopback);
-        if local || self.app.access.load().read_any {
-            return Ok(());
-        }
-        Err(Problem::new(
-            StatusCode::FORBIDDEN,
-            "loopback_only",
-            "only callers on the monitor's machine may read this; set `access: {read: any}` to let others in",
-        ))
     }
 
     fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
@@ -151,19 +114,8 @@ impl Rule {
     }
 }
 
-/// The name under which the monitor is asked: HTTP/2's `:authority`, else the one `Host`.
-fn authority(uri: &Uri, headers: &HeaderMap) -> Result<String, Problem> {
-    let mut hosts = headers.get_all(header::HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(Problem::bad_request("bad_host", "there are several Host headers; send one"));
-    }
-    if let Some(authority) = uri.authority() {
-        return Ok(authority.as_str().rsplit('@').next().unwrap_or_default().to_owned());
-    }
-    match host.map(HeaderValue::to_str) {
-        Some(Ok(host)) => Ok(host.to_owned()),
-        Some(Err(_)) => Err(Problem::bad_request("bad_host", "the Host header is not plain text")),
-        None => Err(Problem::bad_request("bad_host", "there is no Host header; send one")),
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(denied.status(), denied.code(), denied.to_string())
     }
 }

@@ -1,7 +1,7 @@
 //! A monitor without sockets, for the tests of everything that reads: a fleet that is fed by hand over a store in a
 //! directory of its own.
 
-use super::{Access, OperatorToken, Questions, router};
+use super::{OperatorToken, Questions, router};
 use crate::app::{App, Reload, Reloaded, Reloads};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -19,7 +19,7 @@ use farol_health::aggregate::Policy as Needs;
 use farol_health::probe::Source;
 use farol_health::{Details, Snapshot, Status, clock};
 use farol_series::{Columns, Encoding};
-use farol_shutdown::listener::Peer;
+use farol_shutdown::listener::{Access, Peer};
 use farol_shutdown::{Budgets, Handle, Supervisor};
 use farol_wire::{
     Boot, ComponentDef, ComponentReport, Definition, Hello, Role, SeriesDef, SeriesType, SourceDef,

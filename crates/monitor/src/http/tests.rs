@@ -108,7 +108,7 @@ async fn every_line_of_the_table_keeps_its_class() {
 #[tokio::test]
 async fn read_any_lets_far_callers_read_and_nothing_more() {
     let scene = scene().await;
-    let mut access = super::Access::clone(&scene.app.access.load());
+    let mut access = farol_shutdown::listener::Access::clone(&scene.app.access.load());
     access.read_any = true;
     scene.app.access.store(access.into());
     let send = async |method, path| scene.send(from(FAR, method, path).body(Body::empty()).unwrap()).await;

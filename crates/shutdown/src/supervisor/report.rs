@@ -23,6 +23,18 @@ pub enum Reason {
     },
 }
 
+impl From<&str> for Reason {
+    fn from(text: &str) -> Self {
+        Reason::Requested(text.to_owned())
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Reason::Requested(text)
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

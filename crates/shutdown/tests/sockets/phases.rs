@@ -30,7 +30,12 @@ async fn phases_come_in_order_and_tokens_with_them() {
         });
     }
     handle.cleanup("store", ms(100), || async { tokio::time::sleep(ms(20)).await });
-    let (report, ()) = tokio::join!(supervisor.run(), async { handle.shutdown("enough") });
+    let (report, ()) = tokio::join!(supervisor.run(), async {
+        assert_eq!(handle.reason(), None);
+        handle.shutdown("enough");
+        handle.shutdown("and again");
+    });
+    assert_eq!(handle.reason(), Some(Reason::Requested("enough".to_owned())));
     assert_eq!(
         *seen.lock(),
         [
