@@ -1,3 +1,4 @@
 //! What the processes write: formats, where lines go, and what must never be in them.
 
+mod correlation;
 mod gelf;

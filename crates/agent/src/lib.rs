@@ -18,6 +18,7 @@ mod reloads;
 mod reporter;
 mod ring;
 mod stream;
+mod traffic;
 #[cfg(test)]
 mod understanding;
 
