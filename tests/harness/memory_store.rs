@@ -27,6 +27,8 @@ struct Kept {
     agents: BTreeMap<AgentKey, (AgentRecord, bool)>,
     last_agent_key: u32,
     layouts: BTreeMap<LayoutKey, Arc<Layout>>,
+    /// Layouts that nobody uses any more.
+    unused: BTreeSet<LayoutKey>,
     /// In the order of agent, boot, seq; with when each was committed.
     reports: BTreeMap<(AgentKey, Boot, u64), (i64, ReportRecord)>,
     components: BTreeMap<ComponentKey, ComponentRecord>,
@@ -140,6 +142,10 @@ impl Store for MemoryStore {
         .boxed()
     }
 
+    fn undecodable(&self) -> u64 {
+        0
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
@@ -159,6 +165,7 @@ impl Kept {
             self.agents.insert(record.key, (record.clone(), false));
         }
         self.layouts.extend(group.layouts.iter().map(|layout| (layout.key, Arc::clone(layout))));
+        self.unused.extend(&group.unused);
         for report in &group.reports {
             let key = (report.agent, report.boot, report.seq);
             self.reports.entry(key).or_insert_with(|| (now_ms, report.clone()));
@@ -224,6 +231,7 @@ impl Kept {
             layouts: self.layouts.values().cloned().collect(),
             last_commit_ms: self.last_commit_ms,
             last_agent_key: self.last_agent_key,
+            last_layout_key: self.layouts.keys().next_back().map_or(0, |key| key.0),
         }
     }
 
@@ -274,6 +282,8 @@ impl Kept {
         }
         self.changes.retain(|_, all| !all.is_empty());
         self.blind.retain(|_, to_ms| *to_ms >= oldest_ms);
+        let used: BTreeSet<LayoutKey> = self.reports.values().map(|(_, report)| report.layout).collect();
+        self.layouts.retain(|key, _| used.contains(key) || !self.unused.contains(key));
         let speaking: BTreeSet<AgentKey> = self.reports.keys().map(|(agent, ..)| *agent).collect();
         self.agents.retain(|key, (_, forgotten)| !*forgotten || speaking.contains(key));
     }

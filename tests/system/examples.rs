@@ -56,14 +56,25 @@ async fn dump(binary: &str, file: Option<&Path>) -> String {
 #[tokio::test]
 async fn every_example_is_sound_as_it_is_and_with_all_its_keys() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     for (binary, file) in EXAMPLES {
         let all = folder.path().join(file);
         std::fs::write(&all, whole(file)).expect("the file can be written");
+        for name in pem_files(&whole(file)) {
+            let pem = if name.ends_with(".key") { made.signing_key.serialize_pem() } else { made.cert.pem() };
+            std::fs::write(folder.path().join(name), pem).expect("the file can be written");
+        }
         for path in [example(file), all] {
             let done = ask(binary, "--check-config", Some(&path)).await;
             assert!(done.code == Some(0) && done.err.is_empty(), "{}: {done:?}", path.display());
         }
     }
+}
+
+/// The certificates and keys that a text names.
+fn pem_files(text: &str) -> impl Iterator<Item = &str> {
+    let values = text.lines().filter_map(|line| line.split_once(": ")?.1.split_whitespace().next());
+    values.filter(|value| value.ends_with(".pem") || value.ends_with(".key"))
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod declared;
 mod edges;
 mod floods;
 mod identity;
+mod layouts;
 mod order;
 mod peer;
 mod requests;

@@ -7,7 +7,7 @@ use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::stream::{Connect, Streamer};
-use crate::{boot, collect};
+use crate::{boot, collect, strangers};
 use anyhow::Context;
 use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
 use farol_shutdown::listener::{Access, Limits, bind, serve};
@@ -54,8 +54,8 @@ impl Agent {
         connect: Arc<dyn Connect>,
     ) -> anyhow::Result<Self> {
         let Listen { http, health, local } = config.listen;
-        let http = http.map(bind).transpose()?;
-        let health = health.map(bind).transpose()?;
+        let http = http.map(bind).transpose().context("listen.http")?;
+        let health = health.map(bind).transpose().context("listen.health")?;
         let bound = http.as_ref().map(TcpListener::local_addr).transpose()?;
         let access = Access { bound: bound.into_iter().collect(), ..config.access.clone() };
         if local.is_some() {
@@ -127,12 +127,12 @@ impl Agent {
             });
         }
         if let Some(listener) = http {
-            let router = probes::router(&own, config.details);
+            let router = strangers::web(probes::router(&own, config.details));
             handle
                 .spawn("agent_http", serve(listener, router, Limits::default(), None, &handle, "agent_http"));
         }
         if let Some(listener) = health {
-            let router = probes::health(&own, handle.draining());
+            let router = strangers::health(probes::health(&own, handle.draining()));
             handle.spawn(
                 "agent_health",
                 serve(listener, router, Limits::default(), None, &handle, "agent_health"),
@@ -140,6 +140,7 @@ impl Agent {
         }
         own.start();
         tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
             agent.id = config.identity.id,
             role = config.identity.role.as_str(),
             checks = config.checks.len(),

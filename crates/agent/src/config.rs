@@ -95,7 +95,7 @@ impl Config {
         Self {
             identity,
             monitors,
-            tls: m.map("tls", TlsFiles::read),
+            tls: m.map("tls", |m| TlsFiles::read(m, !surroundings.elsewhere)),
             listen: m.section("listen", |m| read_listen(m, default)),
             interval: m.duration("interval").within(INTERVALS).or(Duration::from_secs(10)),
             checks,

@@ -17,6 +17,7 @@ mod recorder;
 mod reloads;
 mod reporter;
 mod ring;
+mod strangers;
 mod stream;
 mod traffic;
 #[cfg(test)]

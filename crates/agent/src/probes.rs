@@ -5,6 +5,7 @@ use crate::link::Link;
 use crate::metrics;
 use crate::recorder::Recorder;
 use crate::reloads::Reloads;
+use crate::strangers;
 use crate::traffic::{self, Traffic};
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -17,7 +18,7 @@ use farol_health::grpc::{self, ProcessStatuses};
 use farol_health::probe::Source;
 use farol_health::{Checker, Details, PeerIsLoopback, Snapshot};
 use farol_shutdown::Handle;
-use farol_shutdown::listener::{Access, Denied, Peer};
+use farol_shutdown::listener::{Access, Peer};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::watch;
@@ -129,22 +130,8 @@ async fn only_readers(State(own): State<Arc<Own>>, request: Request, next: Next)
     let named = access.check_name(request.uri(), request.headers());
     match named.and_then(|()| access.check_reader(request.extensions())) {
         Ok(()) => next.run(request).await,
-        Err(denied) => problem(&denied),
+        Err(denied) => strangers::problem(denied.status(), denied.code(), &denied.to_string()),
     }
-}
-
-/// As a monitor answers: RFC 9457.
-fn problem(denied: &Denied) -> Response {
-    let status = denied.status();
-    let document = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "code": denied.code(),
-        "detail": denied.to_string(),
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, document.to_string()).into_response()
 }
 
 async fn say_where_the_peer_is(mut request: Request, next: Next) -> Response {

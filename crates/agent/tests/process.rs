@@ -186,6 +186,7 @@ fn a_port_that_is_taken_ends_with_1() {
     let (code, _, stderr) = output(place.command());
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&address.to_string()) && stderr.contains("in use"), "{stderr}");
+    assert!(stderr.starts_with("farol-agent: listen.http: "), "{stderr}");
 }
 
 #[test]
@@ -234,6 +235,10 @@ fn it_is_ready_answers_reloads_and_ends_when_told() {
     assert!(agent.get("/health/detailed").contains("\"memory_usage\""), "a loopback peer sees details");
     let metrics = agent.get("/metrics");
     assert!(metrics.contains("farol_component_status{service=\"host\",component=\"mem\"} 2"), "{metrics}");
+    let nothing = agent.get("/api/v1/fleet");
+    for part in [" 404 ", "application/problem+json", "\"code\":\"no_such_path\"", "/health/detailed"] {
+        assert!(nothing.contains(part), "{part} is not in\n{nothing}");
+    }
 
     let mut second = place.command();
     second.arg("--data-dir").arg(place.path("data"));

@@ -2,6 +2,7 @@
 //! and reads no more than the first part of the body, and nothing of one that may have no end. What is expected is judged in `expect.rs`.
 
 mod expect;
+mod grpc;
 mod read;
 mod reason;
 
@@ -10,7 +11,9 @@ pub use expect::Expect;
 use farol_health::{Check, Figure, Outcome, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+pub use grpc::answers as is_grpc;
 pub(crate) use read::KIND;
+pub use reason::speaks_no_tls;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Client, Url};
@@ -103,6 +106,7 @@ impl Http {
         };
         let seconds = before.elapsed().as_secs_f64();
         let status = response.status().as_u16();
+        let is_grpc = grpc::answers(&response);
         // A body whose length is told must come; one without may be a stream that stays open.
         let mut awaited = response.content_length().map_or(0, |told| told.min(MAX_BODY));
         while awaited > 0 {
@@ -112,7 +116,7 @@ impl Http {
                 Err(error) => return reason::of(&error, &self.target).outcome(),
             }
         }
-        let outcome = match self.settings.expect.judge(&Answer { status }, &self.target) {
+        let outcome = match self.settings.expect.judge(&Answer { status, is_grpc }, &self.target) {
             Ok(()) => Outcome::healthy(),
             Err(failure) => failure.outcome(),
         };
@@ -139,6 +143,10 @@ fn target(url: &Url) -> String {
 impl Check for Http {
     fn kind(&self) -> &'static str {
         "http"
+    }
+
+    fn target(&self) -> Option<String> {
+        Some(self.target.clone())
     }
 
     fn run(&self) -> BoxFuture<'_, Outcome> {

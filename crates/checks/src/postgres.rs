@@ -144,6 +144,10 @@ impl Check for Postgres {
         "postgres"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.address.to_string())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match &self.settings.login {

@@ -152,6 +152,10 @@ impl Check for Redis {
         "redis"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.address.to_string())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match &self.settings.login {

@@ -40,6 +40,10 @@ impl Check for Tcp {
         "tcp"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(self.settings.address.to_string())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match self.settings.address.connect("its server").await {

@@ -127,7 +127,7 @@ pub struct CheckArgs {
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct StatusArgs {
     /// Where the monitor answers
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8501")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8501", value_parser = monitor)]
     pub url: reqwest::Url,
     /// Print JSON
     #[arg(long)]
@@ -149,6 +149,17 @@ pub struct HealthcheckArgs {
     /// How long the answer may take
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = duration)]
     pub timeout: Duration,
+}
+
+/// The address of a monitor's REST interface.
+fn monitor(text: &str) -> Result<reqwest::Url, String> {
+    let example = "write for instance `http://127.0.0.1:8501`";
+    let url = reqwest::Url::parse(text).map_err(|_| format!("it is no address; {example}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        "http" | "https" => Err(format!("it has no host; {example}")),
+        _ => Err(format!("it begins with neither `http://` nor `https://`; {example}")),
+    }
 }
 
 /// A duration as the configuration writes it, with the configuration's words when it is none.
@@ -181,6 +192,20 @@ mod tests {
         assert!(cli.command.is_none());
         assert_eq!(cli.standalone.http.as_deref(), Some("127.0.0.1:0"));
         assert!(parse("farol --http 127.0.0.1:0 status").is_err());
+    }
+
+    #[test]
+    fn a_monitors_address_is_refused_with_its_reason_and_an_example() {
+        assert!(monitor("https://monitor.example:8501/farol").is_ok());
+        for (text, word) in [
+            ("foo", "no address"),
+            ("http://", "no address"),
+            ("ftp://x", "neither `http://`"),
+            ("localhost:8501", "neither `http://`"),
+        ] {
+            let error = monitor(text).unwrap_err();
+            assert!(error.contains(word) && error.contains("`http://127.0.0.1:8501`"), "{text}: {error}");
+        }
     }
 
     #[test]

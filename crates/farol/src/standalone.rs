@@ -85,6 +85,7 @@ async fn start(
     monitor.run().await;
     let monitors = companion.monitors.clone();
     let running = companion.run(handle);
+    let looked_at = running.clone();
     let reloads = reload::Reloads {
         inputs: inputs.clone(),
         reloader,
@@ -109,11 +110,9 @@ async fn start(
         };
         ready.write(file).with_context(|| format!("--ready-file {}", file.display()))?;
     }
-    if terminal.is_interactive() {
-        let greeting = Greeting { agent: &id, checks: &checks, addresses, https, data_dir: data_dir.path() };
-        terminal.print(&greeting.text())?;
-    }
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = inputs.args.config.as_ref().map(|file| tracing::field::display(file.display())),
         agent.id = id,
         listen.http = %addresses.http,
         listen.agents = %addresses.agents,
@@ -121,6 +120,11 @@ async fn start(
         data_dir = %data_dir.path().display(),
         "ready"
     );
+    if terminal.is_interactive() {
+        greeting::after_the_first_lines(&looked_at).await;
+        let greeting = Greeting { agent: &id, checks: &checks, addresses, https, data_dir: data_dir.path() };
+        terminal.print(&greeting.text())?;
+    }
     Ok(data_dir)
 }
 

@@ -260,6 +260,8 @@ fn at_a_terminal_it_greets_and_ends_when_the_terminal_is_gone() {
     let mut master = fs::File::from(master);
     let greeting = shown(&mut master, "Ctrl-C ends it.");
     assert!(greeting.contains("watches web-1: door") && greeting.contains(&farol.http), "{greeting}");
+    let log = farol.log();
+    assert!(log.contains("shows another status"), "it comes after the first result's lines: {log}");
     farol.signal(Signal::HUP);
     wait_for("the reload", || Some(()).filter(|()| farol.log().contains("the configuration was read again")));
     drop(master);

@@ -147,6 +147,18 @@ impl InstanceCounts {
         *count = count.saturating_sub(1);
     }
 
+    /// Those that serve: healthy and degraded ones.
+    #[must_use]
+    pub const fn up(&self) -> u64 {
+        self.healthy as u64 + self.degraded as u64
+    }
+
+    /// Those that a policy counts: starting and draining ones are left out.
+    #[must_use]
+    pub const fn counted(&self) -> u64 {
+        self.up() + self.unhealthy as u64 + self.unknown as u64
+    }
+
     fn of(&mut self, shown: Aggregate) -> &mut u32 {
         match shown {
             Aggregate::Status(Status::Healthy) => &mut self.healthy,
@@ -194,9 +206,8 @@ impl Policy {
 /// The status of a service, from its instances.
 #[must_use]
 pub fn service(policy: &Policy, counts: &InstanceCounts) -> Aggregate {
-    let up = u64::from(counts.healthy) + u64::from(counts.degraded);
+    let (up, n) = (counts.up(), counts.counted());
     let unknown = u64::from(counts.unknown);
-    let n = up + u64::from(counts.unhealthy) + unknown;
     if n == 0 {
         return if counts.starting > 0 {
             Aggregate::Status(Status::Starting)

@@ -16,6 +16,11 @@ pub trait Check: Send + Sync + 'static {
     /// The kind as it stands in the configuration, for instance `postgres`.
     fn kind(&self) -> &'static str;
 
+    /// Whom it asks, for messages: an address without anything secret. `None` for what asks nobody.
+    fn target(&self) -> Option<String> {
+        None
+    }
+
     /// Asks once. A failure is an [`Outcome`], never an error.
     fn run(&self) -> BoxFuture<'_, Outcome>;
 }

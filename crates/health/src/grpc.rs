@@ -4,10 +4,14 @@
 pub mod client;
 mod process;
 mod service;
+#[cfg(feature = "axum")]
+mod strangers;
 mod watchers;
 
 pub use process::ProcessStatuses;
 pub use service::{Limits, Server, Service, server};
+#[cfg(feature = "axum")]
+pub use strangers::only;
 
 use crate::Status;
 use tokio::sync::watch;

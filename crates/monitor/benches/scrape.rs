@@ -11,9 +11,9 @@ use farol_health::{Details, Snapshot, clock};
 use farol_monitor::app::{App, Reloaded, Reloads};
 use farol_monitor::clock::Clock;
 use farol_monitor::events::Events;
-use farol_monitor::fleet::{Connection, Fleet};
+use farol_monitor::fleet::{Connection, Fleet, Outlet};
 use farol_monitor::http::{OperatorToken, Questions, router};
-use farol_monitor::ingest::{Counters, Ingest, Outlet, Policy, Trust};
+use farol_monitor::ingest::{Counters, Ingest, Policy, Trust};
 use farol_monitor::journal;
 use farol_monitor::outlet::Publisher;
 use farol_monitor::scrape::Scrapes;
@@ -24,6 +24,7 @@ use farol_shutdown::{Budgets, Supervisor};
 use farol_wire::{Boot, Definition, Hello, Role, SeriesDef, SeriesType, SourceDef};
 use futures::StreamExt;
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,17 +62,18 @@ async fn app(dir: &Path) -> Arc<App> {
     let settings = Settings { path: dir.join("farol.db"), durability: Durability::Normal };
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(settings).await.expect("an empty directory"));
     let (journal, _) = journal::open(Arc::clone(&store), &store.restore().await.expect("a new store"));
-    let (fleet, clock) = (Arc::new(Fleet::default()), Arc::new(Clock::start()));
+    let clock = Arc::new(Clock::start());
     let events = Arc::new(Events::default());
     let handle = Supervisor::new(Budgets::default()).handle();
-    let outlet = Publisher::new(Arc::clone(&events), journal.clone());
+    let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
+    let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
     let interval = (Duration::from_secs(1), Duration::from_secs(60));
     let policy = Policy { trust: Trust::default(), limits: Default::default(), interval };
     let ingest = Arc::new(Ingest {
         fleet: Arc::clone(&fleet),
         journal: journal.clone(),
         clock: Arc::clone(&clock),
-        outlet: Arc::new(outlet) as Arc<dyn Outlet>,
+        outlet,
         policy: ArcSwap::from_pointee(policy),
         store_id: store.id(),
         draining: handle.draining(),
@@ -134,10 +136,12 @@ fn fill(app: &App, shared: bool) {
             scope: String::new(),
             accept_drain: false,
         };
-        let Connection::Open(agent, _, _) = app.fleet.connect(&id, &hello, now, None) else {
+        let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, None) else {
             panic!("ids differ");
         };
-        let (compiled, _) = app.fleet.layouts.intern(definition((!shared).then_some(number)));
+        let set = definition((!shared).then_some(number));
+        let Ok(interned) = app.fleet.layouts.intern(set, |_| Ok::<_, Infallible>(()));
+        let compiled = interned.compiled;
         let value = |at: u32| match at % 2 {
             0 => f64::from(at * 1_000_003 + number),
             _ => f64::from(at * 7 + number) / 3.0,

@@ -44,7 +44,7 @@ Examples:
   farol-monitor --config monitor.yaml --check-config         every mistake at once, with file and line
   FAROL_MONITOR__LISTEN__HTTP=127.0.0.1:9501 farol-monitor   the environment wins over the file
 
-Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured, text)
+Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text)
 
 Exit codes: 0 stopped as asked, 1 a port, directory or store cannot be had, 64 wrong usage or configuration,
 75 a task or a cleanup failed or was cut, 128 + n ended at once by a second signal n";

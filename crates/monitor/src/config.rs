@@ -5,6 +5,7 @@ use crate::store::Durability;
 use farol_config::Map;
 use farol_health::Details;
 use farol_health::aggregate::Policy;
+use farol_shutdown::listener::verify_files;
 use farol_wire::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -184,10 +185,18 @@ fn read_listen(m: &mut Map<'_>) -> Listen {
 
 fn read_tls(m: &mut Map<'_>) -> Tls {
     let mut files = |key: &str| {
-        m.map(key, |m| TlsFiles {
-            cert: m.path("cert").required(),
-            key: m.path("key").required(),
-            client_ca: m.path("client_ca").optional(),
+        m.map(key, |m| {
+            let (has_cert, has_key) = (m.has("cert"), m.has("key"));
+            let files = TlsFiles {
+                cert: m.path("cert").example("tls/cert.pem").required(),
+                key: m.path("key").example("tls/key.pem").required(),
+                client_ca: m.path("client_ca").optional(),
+            };
+            let (cert, key) = (has_cert.then_some(&*files.cert), has_key.then_some(&*files.key));
+            for (part, why) in verify_files(cert, key, files.client_ca.as_deref()) {
+                m.problem(if part == "ca" { "client_ca" } else { part }, why);
+            }
+            files
         })
     };
     Tls { http: files("http"), agents: files("agents"), health: files("health") }
@@ -252,6 +261,9 @@ fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String,
         if !farol_wire::name_is_valid(&name) {
             m.problem("groups", format!("`{name}` is not a group's name; use [A-Za-z0-9._-]{{1,128}}"));
         }
+        if members.is_empty() {
+            m.problem("groups", format!("`{name}` holds no services; name some, or take it out"));
+        }
         for member in members.iter().filter(|member| !services.contains_key(*member)) {
             let text = format!("`{name}` holds `{member}`, which is not under `services`; declare it there");
             m.problem("groups", text);
@@ -292,13 +304,32 @@ mod tests {
         );
         assert!(read(&format!("{open}\nagents: {{insecure: true}}")).is_ok());
         let tls = format!("{open}\ntls: {{agents: {{cert: a.pem, key: a.key, client_ca: ca.pem}}}}");
-        assert!(read(&tls).is_ok());
+        let error = read(&tls).unwrap_err();
+        assert!(!error.contains("listen.agents"), "only the files are missing: {error}");
+    }
+
+    #[test]
+    fn every_tls_file_that_is_missing_is_told_with_its_key() {
+        let text =
+            "tls:\n  http: {cert: a.pem, key: a.key}\n  agents:\n    cert: b.pem\n    client_ca: ca.pem\n";
+        let error = read(text).unwrap_err();
+        for word in [
+            "monitor.yaml:2: tls.http.cert: a.pem cannot be read",
+            "monitor.yaml:2: tls.http.key: a.key cannot be read",
+            "monitor.yaml:4: tls.agents.cert: b.pem cannot be read",
+            "tls.agents.key: is required; write for instance `key: tls/key.pem`",
+            "monitor.yaml:5: tls.agents.client_ca: ca.pem cannot be read",
+        ] {
+            assert!(error.contains(word), "{word} is not in\n{error}");
+        }
+        assert_eq!(error.lines().count(), 5, "{error}");
     }
 
     #[test]
     fn groups_hold_declared_services_only() {
         let error =
             read("services: {payments: {at_least: 2}}\ngroups: {checkout: [payments, kestra]}").unwrap_err();
+        assert!(read("groups: {empty: []}").unwrap_err().contains("`empty` holds no services"));
         assert!(error.contains("kestra") && error.contains("services"), "{error}");
         let config =
             read("services: {payments: {at_least: 2}, kestra: {}}\ngroups: {checkout: [payments, kestra]}");

@@ -108,11 +108,11 @@ impl Events {
         Some(numbers.zip(ring.events.iter().skip(skip).take(most).cloned()).collect())
     }
 
-    /// The number before that of the last `most` events.
+    /// All events that are kept, oldest first.
     #[must_use]
-    pub fn before_last(&self, most: usize) -> u64 {
+    pub fn kept(&self) -> Vec<Numbered> {
         let ring = self.ring.lock();
-        ring.last - ring.events.len().min(most) as u64
+        (ring.before_first() + 1..).zip(ring.events.iter().cloned()).collect()
     }
 
     /// The number of the newest event, 0 for none.
@@ -158,8 +158,10 @@ mod tests {
         assert_eq!(numbers(&events, 1, 10), Some(vec![(2, 2), (3, 3)]));
         assert_eq!(numbers(&events, 1, 1), Some(vec![(2, 2)]));
         assert_eq!(numbers(&events, 3, 10), Some(vec![]));
-        assert_eq!(events.before_last(2), 1);
-        assert_eq!(events.before_last(9), 0);
+        assert_eq!(
+            events.kept().iter().map(|(n, event)| (*n, event.at_ms)).collect::<Vec<_>>(),
+            [(1, 1), (2, 2), (3, 3)]
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The live state of the whole fleet. One owner: each agent behind its own lock, the services' counts behind
 //! another, so that an agent's report touches no other agent and a probe is one look.
 //!
-//! Locks are taken in the order agents, agent, board, and never held over an await.
+//! Locks are taken in the order agents, agent, board, those of the outlet, and never held over an await.
 
 mod agent;
 mod board;
@@ -10,6 +10,7 @@ mod effects;
 mod layout;
 mod names;
 mod page;
+mod step;
 
 pub use agent::{
     Agent, Farewell, Live, Presence, Reported, SampleError, Samples, StreamLink, Told, forget_after_ms,
@@ -17,7 +18,8 @@ pub use agent::{
 pub use board::{GroupView, ServiceView};
 pub use component::Component;
 pub use effects::{Effects, Event, EventKind};
-pub use layout::{Compiled, CompiledSource, Layouts};
+pub use layout::{Compiled, CompiledSource, Interned, Layouts};
+pub use step::Outlet;
 
 use crate::clock::Moment;
 use crate::store::{AgentKey, Restored};
@@ -28,12 +30,14 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use step::Step;
 
 /// The live state of the fleet.
-#[derive(Debug, Default)]
 pub struct Fleet {
     agents: RwLock<BTreeMap<Arc<str>, Arc<Agent>>>,
     board: Mutex<Board>,
+    /// Where the effects of each step go.
+    outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
     pub layouts: Layouts,
     /// The last number given to a stream.
@@ -46,67 +50,124 @@ pub struct Fleet {
 #[derive(Debug)]
 pub enum Connection {
     /// The stream speaks for the agent now.
-    Open(Arc<Agent>, Arc<StreamLink>, Effects),
+    Open(Arc<Agent>, Arc<StreamLink>),
     /// Another start of this agent has an open stream: is it alive?
     Occupied(Arc<StreamLink>),
 }
 
 impl Fleet {
+    /// An empty fleet whose effects go there.
+    #[must_use]
+    pub fn new(outlet: Arc<dyn Outlet>) -> Self {
+        Self {
+            agents: RwLock::default(),
+            board: Mutex::default(),
+            outlet,
+            layouts: Layouts::default(),
+            last_stream: AtomicU64::new(0),
+            last_key: AtomicU32::new(0),
+        }
+    }
+
     /// Takes the configuration's services and groups.
     pub fn declare(
         &self,
         services: &BTreeMap<String, Policy>,
         groups: &BTreeMap<String, BTreeSet<String>>,
         now: Moment,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        self.board.lock().declare(services, groups, now.wall_ms, &mut effects);
-        effects
+    ) {
+        let mut step = Step::new(now, &self.board);
+        let (board, effects) = step.board();
+        board.declare(services, groups, now.wall_ms, effects);
+        step.publish(&*self.outlet);
     }
 
-    /// Takes in what the store knows.
-    pub fn restore(&self, restored: &Restored, now: Moment) -> Effects {
-        let mut effects = Effects::default();
-        self.layouts.restore(&restored.layouts);
+    /// Takes in what the store knows, as it was when the monitor stopped. What has changed since is a step as any
+    /// other: agents whose last word is too old are lost.
+    pub fn restore(&self, restored: &Restored, now: Moment) {
+        self.layouts.restore(&restored.layouts, restored.last_layout_key);
         self.last_key.store(restored.last_agent_key, Ordering::Relaxed);
         let mut components: HashMap<&str, Vec<_>> = HashMap::new();
         for record in &restored.components {
             components.entry(&record.key.agent).or_default().push(record.clone());
         }
         let mut agents = self.agents.write();
+        // Never published: all of it was told before.
+        let mut before = Step::new(now, &self.board);
         for record in &restored.agents {
             let of_agent = components.remove(&*record.id).unwrap_or_default();
             let mut live = Live::restored(record, &of_agent, now);
-            live.settle_restored(&record.id, &self.board, now, &mut effects);
+            live.settle_restored(&record.id, &mut before);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
             agents.insert(Arc::clone(&record.id), Arc::new(agent));
         }
-        effects
+        drop((before, agents));
+        self.tick(now);
+    }
+
+    /// Makes a step on an agent.
+    fn step<T>(&self, agent: &Agent, now: Moment, make: impl FnOnce(&mut Live, &mut Step<'_>) -> T) -> T {
+        let mut live = agent.live.lock();
+        let mut step = Step::new(now, &self.board);
+        let made = make(&mut live, &mut step);
+        let is_gone = !step.effects.forgotten.is_empty();
+        step.publish(&*self.outlet);
+        drop(live);
+        if is_gone {
+            self.let_go(agent);
+        }
+        made
+    }
+
+    /// Makes a step that a stream asks for. It counts only while that one speaks for the agent: a stream that was
+    /// replaced changes nothing any more, nor does one of an agent that was forgotten.
+    fn said(&self, agent: &Agent, stream: u64, now: Moment, make: impl FnOnce(&mut Live, &mut Step<'_>)) {
+        self.step(agent, now, |live, step| {
+            if live.is_linked(stream) {
+                make(live, step);
+            }
+        });
     }
 
     /// Opens a stream for an agent whose identity is established. `replace` is the number of a stream that was
     /// found dead. The same start, and one that said Goodbye, are replaced without asking.
     pub fn connect(&self, id: &str, hello: &Hello, now: Moment, replace: Option<u64>) -> Connection {
-        let agent = self.agent_or_new(id, hello, now);
-        let mut live = agent.live.lock();
-        if live.is_forgotten {
-            // It was forgotten since it was looked up; it is out of the map, or will be in a moment.
-            drop(live);
-            self.agents.write().retain(|_, known| !Arc::ptr_eq(known, &agent));
-            return self.connect(id, hello, now, replace);
+        loop {
+            let agent = self.agent_or_new(id, hello, now);
+            let link = self.step(&agent, now, |live, step| {
+                (!live.is_forgotten).then(|| self.link(&agent, live, hello, replace, step))
+            });
+            match link {
+                Some(Ok(link)) => return Connection::Open(agent, link),
+                Some(Err(open)) => return Connection::Occupied(open),
+                // It was forgotten since it was looked up; it is out of the map, or will be in a moment.
+                None => self.let_go(&agent),
+            }
         }
+    }
+
+    /// The stream's place with the agent, or the one that has it.
+    fn link(
+        &self,
+        agent: &Agent,
+        live: &mut Live,
+        hello: &Hello,
+        replace: Option<u64>,
+        step: &mut Step<'_>,
+    ) -> Result<Arc<StreamLink>, Arc<StreamLink>> {
         if let Some(open) = &live.stream {
             let gone = open.boot == hello.boot
                 || open.goodbye.load(Ordering::Relaxed)
                 || replace == Some(open.number);
             if !gone {
-                return Connection::Occupied(Arc::clone(open));
+                return Err(Arc::clone(open));
             }
             open.replaced.cancel();
         }
         let link = Arc::new(StreamLink {
             number: self.last_stream.fetch_add(1, Ordering::Relaxed) + 1,
             boot: hello.boot,
+            interval_ms: hello.interval_ms,
             replaced: Default::default(),
             ping: Default::default(),
             heard: AtomicU64::new(0),
@@ -117,15 +178,12 @@ impl Fleet {
         live.labels = Arc::new(hello.labels.clone());
         live.version = hello.version.as_str().into();
         live.scope = hello.scope.as_str().into();
-        live.interval_ms = hello.interval_ms;
         live.boot = hello.boot;
-        live.skew_ms = i64::try_from(hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(now.wall_ms);
+        live.skew_ms = i64::try_from(hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(step.now.wall_ms);
         live.samples.lose();
-        let mut effects = Effects::default();
-        effects.events.push(Event::new(EventKind::AgentConnected, now.wall_ms).agent(&agent.id));
-        effects.agents.push(live.record(agent.key, &agent.id));
-        drop(live);
-        Connection::Open(agent, link, effects)
+        step.tell(EventKind::AgentConnected, &agent.id);
+        step.effects.agents.push(live.record(agent.key, &agent.id));
+        Ok(link)
     }
 
     fn agent_or_new(&self, id: &str, hello: &Hello, now: Moment) -> Arc<Agent> {
@@ -140,96 +198,72 @@ impl Fleet {
         Arc::clone(agents.entry(id.into()).or_insert_with(new))
     }
 
-    /// The agent's whole set and every status.
+    /// Takes a forgotten agent out of the map. Another one may have come under its id.
+    fn let_go(&self, agent: &Agent) {
+        let mut agents = self.agents.write();
+        if agents.get(&agent.id).is_some_and(|known| known.key == agent.key) {
+            agents.remove(&agent.id);
+        }
+    }
+
+    /// The agent's whole set and every status. `stream` is the number of the stream that says so, here and below.
     pub fn adopt(
         &self,
         agent: &Agent,
+        stream: u64,
         set: &[ComponentDef],
         now: Vec<ComponentReport>,
         told: Told,
-    ) -> Effects {
-        agent.adopt(set, now, told, &self.board)
+    ) {
+        self.said(agent, stream, told.now, |live, step| agent.adopt(live, set, now, told, step));
     }
 
     /// Components added in mid-stream.
-    pub fn define(&self, agent: &Agent, components: &[ComponentDef], now: Moment) -> Effects {
-        agent.define(components, now, &self.board)
+    pub fn define(&self, agent: &Agent, stream: u64, components: &[ComponentDef], now: Moment) {
+        self.said(agent, stream, now, |live, step| agent.define(live, components, step));
     }
 
     /// Components taken out in mid-stream.
-    pub fn retire(&self, agent: &Agent, components: &[u32], now: Moment) -> Effects {
-        agent.retire(components, now, &self.board)
+    pub fn retire(&self, agent: &Agent, stream: u64, components: &[u32], now: Moment) {
+        self.said(agent, stream, now, |live, step| agent.retire(live, components, step));
     }
 
     /// A live report's statuses; `at_ms` is the report's time on the agent's clock.
-    pub fn report(&self, agent: &Agent, reported: Reported, told: Told, at_ms: u64) -> Effects {
-        agent.report(reported, told, at_ms, &self.board)
+    pub fn report(&self, agent: &Agent, stream: u64, reported: Reported, told: Told, at_ms: u64) {
+        self.said(agent, stream, told.now, |live, step| agent.report(live, reported, told, at_ms, step));
     }
 
     /// A planned end is announced.
-    pub fn goodbye(&self, agent: &Agent, kind: Farewell, deadline_ms: u32, now: Moment) -> Effects {
-        agent.goodbye(kind, deadline_ms, now, &self.board)
+    pub fn goodbye(&self, agent: &Agent, stream: u64, kind: Farewell, deadline_ms: u32, now: Moment) {
+        self.said(agent, stream, now, |live, step| agent.goodbye(live, kind, deadline_ms, step));
     }
 
     /// A stream ended.
-    pub fn disconnected(&self, agent: &Agent, stream: u64, now: Moment) -> Effects {
-        let effects = agent.disconnected(stream, now, &self.board);
-        self.drop_forgotten(&effects);
-        effects
+    pub fn disconnected(&self, agent: &Agent, stream: u64, now: Moment) {
+        self.said(agent, stream, now, |live, step| agent.disconnected(live, step));
     }
 
     /// Time passes: silence, times to live, forgetting.
-    pub fn tick(&self, now: Moment) -> Vec<Effects> {
-        let mut all = Vec::new();
+    pub fn tick(&self, now: Moment) {
         for agent in self.agents() {
-            let mut effects = agent.tick(now, &self.board);
-            if self.is_to_be_forgotten(&agent, now) {
-                self.forget_into(&agent, now, &mut effects);
+            self.step(&agent, now, |live, step| {
+                if !live.is_forgotten {
+                    agent.tick(live, step);
+                }
+            });
+        }
+    }
+
+    /// Takes a lost agent out of the fleet; false when there is none of this id, or it is not lost.
+    pub fn forget(&self, id: &str, now: Moment) -> bool {
+        let Some(agent) = self.agent(id) else { return false };
+        self.step(&agent, now, |live, step| {
+            let lost = !live.is_forgotten && matches!(live.presence, Presence::Lost { .. });
+            if lost {
+                agent.go(live, EventKind::AgentForgotten, step);
             }
-            if !effects.is_empty() {
-                self.drop_forgotten(&effects);
-                all.push(effects);
-            }
-        }
-        all
-    }
-
-    /// Takes a lost agent out of the fleet; `None` when there is none of this id, or it is not lost.
-    pub fn forget(&self, id: &str, now: Moment) -> Option<Effects> {
-        let agent = self.agent(id)?;
-        if !matches!(agent.live.lock().presence, Presence::Lost { .. }) {
-            return None;
-        }
-        let mut effects = Effects::default();
-        self.forget_into(&agent, now, &mut effects);
-        self.drop_forgotten(&effects);
-        Some(effects)
-    }
-
-    fn is_to_be_forgotten(&self, agent: &Agent, now: Moment) -> bool {
-        let live = agent.live.lock();
-        let Presence::Lost { since_ms } = live.presence else { return false };
-        if live.stream.is_some() || now.run_ms.saturating_sub(since_ms) < forget_after_ms(live.role) {
-            return false;
-        }
-        let services = live.services();
-        drop(live);
-        let board = self.board.lock();
-        services.iter().all(|service| board.is_up_without(service, &agent.id))
-    }
-
-    fn forget_into(&self, agent: &Agent, now: Moment, effects: &mut Effects) {
-        let mut live = agent.live.lock();
-        live.remove_components(&agent.id, |_| true, &self.board, now, effects);
-        effects.events.push(Event::new(EventKind::AgentForgotten, now.wall_ms).agent(&agent.id));
-        live.forget();
-        effects.forgotten.push(agent.key);
-    }
-
-    fn drop_forgotten(&self, effects: &Effects) {
-        if !effects.forgotten.is_empty() {
-            self.agents.write().retain(|_, agent| !effects.forgotten.contains(&agent.key));
-        }
+            lost
+        })
     }
 
     /// All agents, in the order of their ids.

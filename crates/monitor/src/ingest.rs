@@ -11,27 +11,22 @@ mod session;
 
 pub use identify::{AgentId, Trust, identify};
 
-use crate::clock::Clock;
-use crate::fleet::{Effects, Fleet};
+use crate::clock::{Clock, Moment};
+use crate::fleet::{Compiled, Fleet, Outlet};
 use crate::journal::Journal;
 use arc_swap::ArcSwap;
 use farol_shutdown::listener::Peer;
-use farol_wire::Limits;
 use farol_wire::proto::fleet_server::{self, FleetServer};
 use farol_wire::proto::{AgentMessage, MonitorMessage};
+use farol_wire::{Definition, Limits};
 use futures::stream::BoxStream;
+use pace::Allowance;
 use session::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
-
-/// Where the effects of ingest go: events, rows, and those who watch statuses.
-pub trait Outlet: Send + Sync + 'static {
-    /// Takes what came about.
-    fn publish(&self, effects: &Effects);
-}
 
 /// What ingest may and must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +80,7 @@ pub struct Ingest {
     pub journal: Journal,
     /// The clocks.
     pub clock: Arc<Clock>,
-    /// Events and watchers.
+    /// Where goes what ingest has to say itself; what the fleet brings about goes there by itself.
     pub outlet: Arc<dyn Outlet>,
     /// The rules, as the configuration has them now.
     pub policy: ArcSwap<Policy>,
@@ -98,6 +93,32 @@ pub struct Ingest {
 }
 
 impl Ingest {
+    /// The layout of a set. A new one is in the journal before any report that is made with it, whoever sends that;
+    /// `None` when the journal has no room for it. A stream with too many new ones is ended: each stays in the store
+    /// for as long as a report that was made with it.
+    fn layout(
+        &self,
+        set: Definition,
+        new_sets: &mut Allowance,
+        now: Moment,
+    ) -> Result<Option<Arc<Compiled>>, Status> {
+        let interned = self.fleet.layouts.intern(set, |layout| {
+            if !new_sets.take(now.boot_ms) {
+                let why = "the set of series changes too often; at most 30 times a minute for long";
+                return Err(Some(Status::resource_exhausted(why)));
+            }
+            if self.journal.layout(layout) { Ok(()) } else { Err(None) }
+        });
+        match interned {
+            Ok(interned) => {
+                self.journal.let_go(interned.let_go);
+                Ok(Some(interned.compiled))
+            }
+            Err(None) => Ok(None),
+            Err(Some(status)) => Err(status),
+        }
+    }
+
     /// The gRPC service.
     #[must_use]
     pub fn service(self: &Arc<Self>) -> FleetServer<Streams> {

@@ -10,14 +10,17 @@ pub use follower::Follower;
 pub use writer::Writer;
 
 use crate::fleet::Effects;
-use crate::store::{AgentKey, Layout, ReportRecord, Restored, Store};
+use crate::store::{AgentKey, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
 use queue::Queue;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 /// What became of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +34,15 @@ pub enum Submitted {
     Dropped,
 }
 
+/// What became of a segment's reports, by their places in it: those before `taken` are duplicates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handed {
+    /// These wait for their commit.
+    pub taken: Range<usize>,
+    /// What comes after them was dropped.
+    pub dropped: bool,
+}
+
 /// How the store does, for probes and metrics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct StoreHealth {
@@ -38,6 +50,10 @@ pub struct StoreHealth {
     pub refusing: Option<(i64, String)>,
     /// It will not take anything any more.
     pub failed: bool,
+    /// The store is at one commit, or one step of its upkeep, since so long.
+    pub busy: Option<Duration>,
+    /// Reports were dropped since the last commit.
+    pub dropping: bool,
     /// Reports committed since the start.
     pub committed_reports: u64,
     /// Groups committed since the start.
@@ -73,6 +89,8 @@ struct State {
     /// Each boot's progress, oldest boot first: its mark, and who waits for it.
     progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>>,
     health: StoreHealth,
+    /// The store was given something to do then, and has not answered: one that hangs never refuses.
+    busy_since: Option<Instant>,
     /// A report was dropped since the last commit: streams that are broken by it must be told when it goes on.
     broke: bool,
 }
@@ -92,6 +110,34 @@ impl State {
         boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
     }
 
+    fn submit(&mut self, follower: &Follower, record: ReportRecord) -> Submitted {
+        let (seq, progress) = (record.seq, follower.progress());
+        if follower.is_broken() {
+            self.health.dropped_reports += 1;
+            return Submitted::Dropped;
+        }
+        if progress.is_queued(seq) {
+            return Submitted::Duplicate;
+        }
+        let refuses = self.health.refusing.is_some() || self.health.failed;
+        if refuses || !self.queue.push(record, progress) {
+            progress.break_off();
+            self.broke = true;
+            self.health.dropped_reports += 1;
+            return Submitted::Dropped;
+        }
+        progress.queue(seq);
+        Submitted::Taken
+    }
+
+    /// Closes the group at once when it is urgent or large. Whether the writer must hear of the `new` reports.
+    fn close_if(&mut self, urgent: bool, new: usize) -> bool {
+        let closes = urgent || self.queue.is_large();
+        let wake = closes && !self.queue.urgent;
+        self.queue.urgent |= closes;
+        wake || self.queue.reports_len() == new
+    }
+
     /// Lets go of agents that are gone: one that comes again does so under another key.
     fn forget(&mut self, agents: &[AgentKey]) {
         for agent in agents {
@@ -107,7 +153,7 @@ pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
-    let state = State { queue: Queue::default(), progress, health, broke: false };
+    let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
         state: Mutex::new(state),
         waiting: Notify::new(),
@@ -134,44 +180,72 @@ impl Journal {
         Follower::new(Arc::clone(self.0.state.lock().progress(agent, boot)))
     }
 
+    /// Hands in a new layout: before every report that is made with it, and before anybody else may make one. False
+    /// when there is no room for it: then none may be made.
+    #[must_use]
+    pub fn layout(&self, layout: &Arc<Layout>) -> bool {
+        let mut state = self.0.state.lock();
+        let taken = state.queue.push_layout(Arc::clone(layout));
+        state.queue.urgent |= state.queue.is_large();
+        drop(state);
+        self.0.waiting.notify_one();
+        taken
+    }
+
+    /// Nobody uses these layouts any more: all reports made with them were handed in.
+    pub fn let_go(&self, layouts: Vec<LayoutKey>) {
+        if !layouts.is_empty() {
+            self.0.state.lock().queue.unused.extend(layouts);
+        }
+    }
+
+    /// A report of this stream cannot be handed in: nothing later on it may be committed, until it comes again.
+    pub fn give_up(&self, follower: &Follower) {
+        let mut state = self.0.state.lock();
+        follower.progress().break_off();
+        state.broke = true;
+        state.health.dropped_reports += 1;
+    }
+
     /// Hands in a report. `urgent` closes the group at once.
-    pub fn report(
-        &self,
-        follower: &Follower,
-        record: ReportRecord,
-        new_layout: Option<Arc<Layout>>,
-        urgent: bool,
-    ) -> Submitted {
-        let mut guard = self.0.state.lock();
-        let state: &mut State = &mut guard;
-        let (seq, progress) = (record.seq, follower.progress());
-        if let Some(layout) = new_layout {
-            state.queue.add_layout(layout);
-        }
-        if follower.is_broken() {
-            state.health.dropped_reports += 1;
-            return Submitted::Dropped;
-        }
-        if progress.is_queued(seq) {
-            return Submitted::Duplicate;
-        }
-        let refuses = state.health.refusing.is_some() || state.health.failed;
-        if refuses || !state.queue.push(record, progress) {
-            progress.break_off();
-            state.broke = true;
-            state.health.dropped_reports += 1;
-            return Submitted::Dropped;
-        }
-        progress.queue(seq);
-        let closes = urgent || state.queue.is_large();
-        let wake = closes && !state.queue.urgent;
-        state.queue.urgent |= closes;
-        let first = state.queue.reports_len() == 1;
-        drop(guard);
-        if wake || first {
+    pub fn report(&self, follower: &Follower, record: ReportRecord, urgent: bool) -> Submitted {
+        let mut state = self.0.state.lock();
+        let submitted = state.submit(follower, record);
+        let wake = submitted == Submitted::Taken && state.close_if(urgent, 1);
+        drop(state);
+        if wake {
             self.0.waiting.notify_one();
         }
-        Submitted::Taken
+        submitted
+    }
+
+    /// Hands in reports of one boot, in order and without holes, together with what those of them that are taken
+    /// bring about: no group has the ones without the other. `effects` is told which are taken.
+    pub fn segment(
+        &self,
+        follower: &Follower,
+        records: Vec<ReportRecord>,
+        urgent: bool,
+        effects: impl FnOnce(Range<usize>) -> Effects,
+    ) -> Handed {
+        let mut handed = Handed { taken: 0..0, dropped: false };
+        let mut state = self.0.state.lock();
+        for record in records {
+            match state.submit(follower, record) {
+                Submitted::Taken => handed.taken.end += 1,
+                Submitted::Duplicate => handed.taken = handed.taken.end + 1..handed.taken.end + 1,
+                Submitted::Dropped => {
+                    handed.dropped = true;
+                    break;
+                }
+            }
+        }
+        let dropped = state.queue.add(&effects(handed.taken.clone()));
+        state.health.dropped_changes += dropped;
+        state.close_if(urgent && !handed.taken.is_empty(), handed.taken.len());
+        drop(state);
+        self.0.waiting.notify_one();
+        handed
     }
 
     /// Hands in what the fleet brought about. Never waits; over its bound the oldest status changes are dropped and
@@ -203,7 +277,12 @@ impl Journal {
     #[must_use]
     pub fn health(&self) -> StoreHealth {
         let state = self.0.state.lock();
-        StoreHealth { queued_reports: state.queue.reports_len(), ..state.health.clone() }
+        StoreHealth {
+            queued_reports: state.queue.reports_len(),
+            busy: state.busy_since.map(|since| since.elapsed()),
+            dropping: state.broke,
+            ..state.health.clone()
+        }
     }
 
     /// Rises each time a store that refused takes again: agents then connect anew and send what was dropped.

@@ -21,7 +21,8 @@ fn main() -> ExitCode {
         (Ok((_, dump)), Ok(_)) if arguments.dump_config => return say(exit::OK, dump.trim_end()),
         (Ok(_), Ok(_)) if arguments.check_config => return say(exit::OK, "the configuration is sound"),
         (Ok((config, _)), Ok(logging)) => (config, logging),
-        (Err(problems), _) => return say(exit::CONFIG, &problems.to_string()),
+        (Err(problems), Err(error)) => return say(exit::CONFIG, &format!("{problems}\n{error}")),
+        (Err(problems), Ok(_)) => return say(exit::CONFIG, &problems.to_string()),
         (_, Err(error)) => return say(exit::CONFIG, &error.to_string()),
     };
     match run(arguments, env, config, logging) {

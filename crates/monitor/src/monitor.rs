@@ -5,16 +5,15 @@ use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::events::Events;
-use crate::fleet::Fleet;
+use crate::fleet::{Fleet, Outlet};
 use crate::grpc_health::FleetStatuses;
 use crate::http::{OperatorToken, Questions};
-use crate::ingest::{Counters, Ingest, Outlet};
+use crate::ingest::{Counters, Ingest};
 use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
 use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
-
 use crate::store::{Settings, SqliteStore, Store, StoreError};
 use crate::traffic::{self, Traffic};
 use crate::{http, ticker};
@@ -35,6 +34,16 @@ use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
 const AGENTS_PER_ADDRESS: usize = 8_192;
+
+/// A store cannot be opened with less than this free on its disk: its pages, log and shared memory.
+const LEAST_ROOM: u64 = 128 * 1_024;
+
+/// What is said at the agents' port to who does not speak gRPC.
+const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
+                           gRPC health to `listen.health`";
+/// And at the port of gRPC health.
+const HEALTH_PORT: &str = "this port speaks gRPC (grpc.health.v1) only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
+                           probes by HTTP go to the monitor's HTTP port (`listen.http`)";
 
 /// A monitor that has its store and its sockets, and does nothing yet.
 pub struct Monitor<A: Accept> {
@@ -95,7 +104,14 @@ impl Monitor<TcpListener> {
         };
         let path = config.store.file(data_dir);
         let settings = Settings { path: path.clone(), durability: config.store.durability };
-        let store = SqliteStore::open(settings).await.with_context(|| format!("store {}", path.display()))?;
+        let store = match SqliteStore::open(settings).await {
+            // The store itself says so where SQLite has told it.
+            Err(error) if disk_is_full(&path) && !error.to_string().contains("is full") => {
+                Err(anyhow::Error::new(error).context("its disk is full; free some space"))
+            }
+            opened => opened.map_err(anyhow::Error::new),
+        };
+        let store = store.with_context(|| format!("store {}", path.display()))?;
         Self::with(config, data_dir, handle, Arc::new(store), listeners).await
     }
 }
@@ -110,15 +126,17 @@ impl<A: Accept> Monitor<A> {
         listeners: Listeners<A>,
     ) -> anyhow::Result<Self> {
         let certificates = Certificates::load(&config)?;
+        warn_of_strangers(&config, listeners.agents.local_addr()?);
         let clock = Arc::new(Clock::start());
         let now = clock.now();
-        let fleet = Arc::new(Fleet::default());
         let restored = store.restore().await.context("reading the store")?;
         let (journal, writer) = journal::open(Arc::clone(&store), &restored);
         let events = Arc::new(Events::default());
         let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
-        fleet.restore(&restored, now);
+        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet) as Arc<dyn Outlet>));
+        // Declared first: what was restored is counted by the policies in force.
         fleet.declare(&config.services, &config.groups, now);
+        fleet.restore(&restored, now);
         note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
         let own = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
         let ingest = Arc::new(Ingest {
@@ -183,14 +201,14 @@ impl<A: Accept> Monitor<A> {
         keep_journal(&handle, writer);
         own.begin();
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
-        let agents = tonic::service::Routes::new(ingest.service())
-            .into_axum_router()
-            .layer(traffic::layer(&app.traffic.agents));
+        let agents =
+            grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT)
+                .layer(traffic::layer(&app.traffic.agents));
         let source = Arc::clone(&app.own);
         let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app.fleet), source, outlet.generation()));
         let health = grpc::server(statuses, handle.draining(), grpc::Limits::default());
-        let health =
-            tonic::service::Routes::new(health).into_axum_router().layer(traffic::layer(&app.traffic.health));
+        let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
+            .layer(traffic::layer(&app.traffic.health));
         serve(&handle, listeners.http, http::router(app), Limits::default(), certificates.http, "http");
         let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
         serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");
@@ -208,6 +226,24 @@ fn serve<A: Accept>(
     name: &'static str,
 ) {
     handle.spawn(name, listener::serve(accept, router, limits, tls, handle, name));
+}
+
+/// Says so where anybody may speak for any agent.
+fn warn_of_strangers(config: &Config, agents: SocketAddr) {
+    let asks_for_certificates = config.tls.agents.as_ref().is_some_and(|files| files.client_ca.is_some());
+    if config.ingest.trust.insecure && !asks_for_certificates && !agents.ip().to_canonical().is_loopback() {
+        tracing::warn!(
+            listen.agents = %agents,
+            "`agents.insecure` is set: whoever reaches this address may speak for any agent; set `tls.agents` with \
+             `client_ca` to ask for certificates"
+        );
+    }
+}
+
+/// Whether nothing can be written beside this file: SQLite names the failed call then, not the reason.
+fn disk_is_full(path: &Path) -> bool {
+    let disk = path.parent().and_then(|directory| rustix::fs::statvfs(directory).ok());
+    disk.is_some_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
 }
 
 /// The journal's writer commits until the cleanups, and its last group is one of them.

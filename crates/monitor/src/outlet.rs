@@ -2,8 +2,7 @@
 //! statuses. Decides only how loud a line of the log is.
 
 use crate::events::Events;
-use crate::fleet::{Effects, Event, EventKind};
-use crate::ingest::Outlet;
+use crate::fleet::{Effects, Event, EventKind, Outlet};
 use crate::journal::Journal;
 use std::sync::Arc;
 use tokio::sync::watch;
@@ -48,6 +47,7 @@ impl Outlet for Publisher {
 fn is_bad(event: &Event) -> bool {
     match event.kind {
         EventKind::AgentLost | EventKind::IdentityConflict | EventKind::ReportsDropped => true,
+        EventKind::Reload => event.message.is_some(),
         EventKind::ComponentStatus | EventKind::ServiceStatus | EventKind::GroupStatus => {
             // A component that was just defined is unknown until its first word.
             event.from != Some("none") && matches!(event.to, Some("unhealthy" | "unknown" | "degraded"))
@@ -84,7 +84,13 @@ fn log(event: &Event) {
     let (component, group) = (event.component.as_deref(), event.group.as_deref());
     let Event { kind, from, to, .. } = event;
     let (from, to, reason, detail) = (*from, *to, event.reason.as_deref(), event.message.as_deref());
-    let words = words(*kind);
+    // Each problem of a refused configuration has a line of its own already.
+    let refused = *kind == EventKind::Reload && reason == Some("refused");
+    let (words, detail) = if refused {
+        ("the configuration is refused; the old one stays", None)
+    } else {
+        (words(*kind), detail)
+    };
     if is_bad(event) {
         tracing::warn!(
             agent.id = agent,

@@ -1,6 +1,6 @@
 //! The monitor's own health: its store (`database`) and its machine (`system`), and nothing of the fleet.
 
-use crate::journal::Journal;
+use crate::journal::{Journal, StoreHealth};
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
@@ -128,22 +128,41 @@ impl Check for StoreCheck {
     }
 }
 
+fn judge(health: &StoreHealth, strict: bool) -> Outcome {
+    match trouble(health) {
+        _ if health.failed => {
+            Outcome::unhealthy("store_failed", "the store failed; the monitor must be restarted")
+        }
+        Some((reason, why)) if strict => Outcome::unhealthy(reason, why),
+        Some((reason, why)) => Outcome::degraded(
+            reason,
+            format!("{why}; live health goes on, reports are not acknowledged until the store takes again"),
+        ),
+        None => Outcome::healthy(),
+    }
+}
+
+/// A store that is at one commit for longer hangs.
+const HANGS_AFTER: Duration = Duration::from_secs(10);
+
+/// What is wrong with the store, short of its end.
+fn trouble(health: &StoreHealth) -> Option<(&'static str, String)> {
+    if let Some((_, why)) = &health.refusing {
+        return Some(("store_refuses", why.clone()));
+    }
+    if health.busy.is_some_and(|busy| busy > HANGS_AFTER) {
+        let why =
+            format!("the store has not answered for more than {} s; look at the disk", HANGS_AFTER.as_secs());
+        return Some(("store_hangs", why));
+    }
+    let why = "the store takes less than the agents send, and reports were dropped; look at the disk";
+    health.dropping.then(|| ("store_slow", why.to_owned()))
+}
+
 impl StoreCheck {
     fn look(&self) -> Outcome {
         let health = self.journal.health();
-        let outcome = match &health.refusing {
-            _ if health.failed => {
-                Outcome::unhealthy("store_failed", "the store failed; the monitor must be restarted")
-            }
-            Some((_, why)) if self.strict => Outcome::unhealthy("store_refuses", why.as_str()),
-            Some((_, why)) => Outcome::degraded(
-                "store_refuses",
-                format!(
-                    "{why}; live health goes on, reports are not acknowledged until the store takes again"
-                ),
-            ),
-            None => Outcome::healthy(),
-        };
+        let outcome = judge(&health, self.strict);
         let groups = health.committed_groups.max(1) as f64;
         outcome
             .with(Figure::counter(
@@ -160,5 +179,37 @@ impl StoreCheck {
                 health.commit_seconds / groups,
                 Unit::Seconds,
             ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use farol_health::Status;
+
+    #[test]
+    fn a_store_that_hangs_or_loses_reports_is_not_healthy() {
+        let well = || StoreHealth::default();
+        let secs = |n| Some(Duration::from_secs(n));
+        let refusing = Some((0, "the disk is full".to_owned()));
+        for (health, reason, status) in [
+            (well(), "ok", Status::Healthy),
+            (StoreHealth { busy: secs(9), ..well() }, "ok", Status::Healthy),
+            (StoreHealth { busy: secs(11), ..well() }, "store_hangs", Status::Degraded),
+            (StoreHealth { dropping: true, ..well() }, "store_slow", Status::Degraded),
+            (StoreHealth { dropping: true, busy: secs(11), ..well() }, "store_hangs", Status::Degraded),
+            (StoreHealth { dropping: true, refusing, ..well() }, "store_refuses", Status::Degraded),
+            (StoreHealth { failed: true, busy: secs(11), ..well() }, "store_failed", Status::Unhealthy),
+        ] {
+            for strict in [false, true] {
+                let outcome = judge(&health, strict);
+                let status = if strict && status == Status::Degraded { Status::Unhealthy } else { status };
+                assert_eq!(
+                    (outcome.reason.as_ref(), outcome.status),
+                    (reason, status),
+                    "{health:?} {strict}"
+                );
+            }
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The life of a `farol-monitor` process: configuration, data directory, monitor, reloads. Knows no signals and no
 //! environment but what it is given.
 
-use crate::app::ReloadRefused;
 use crate::arguments::Arguments;
 use crate::{Config, Monitor, ReloadRequest, Reloader};
 use anyhow::Context;
@@ -18,7 +17,7 @@ pub type Variable = (OsString, OsString);
 pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Config, String), Problems> {
     let tree = arguments.sources(env).load()?;
     let config = tree.read(Config::read)?;
-    Ok((config, tree.dump()))
+    Ok((config, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
 /// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.
@@ -44,6 +43,8 @@ pub async fn start(
         ready.write(file).with_context(|| format!("--ready-file {}", file.display()))?;
     }
     tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        config = arguments.config.as_ref().map(|file| tracing::field::display(file.display())),
         listen.http = %addresses.http,
         listen.agents = %addresses.agents,
         listen.health = %addresses.health,
@@ -74,15 +75,6 @@ async fn reloads(
             Ok((config, _)) => reloader.apply(config),
             Err(problems) => Err(reloader.refused(problems.iter().map(ToString::to_string).collect())),
         };
-        match &outcome {
-            Ok(_) => tracing::info!("the configuration was read again"),
-            Err(ReloadRefused(problems)) => {
-                tracing::error!(
-                    problems = problems.len(),
-                    "the configuration was refused; the old one stays"
-                );
-            }
-        }
         if let Some(wish) = wish {
             // An operator who has gone away needs no answer.
             drop(wish.send(outcome));

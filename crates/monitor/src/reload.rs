@@ -44,14 +44,11 @@ impl Reloader {
             ..Access::clone(&self.app.access.load())
         };
         self.app.access.store(Arc::new(access));
-        self.app.ingest.outlet.publish(&self.app.fleet.declare(&new.services, &new.groups, now));
+        self.app.fleet.declare(&new.services, &new.groups, now);
         let mut event = Event::new(EventKind::Reload, now.wall_ms);
         if !restart_needed.is_empty() {
-            tracing::warn!(
-                keys = restart_needed.join(", "),
-                "changed settings take effect at the next start"
-            );
-            event = event.message(format!("takes effect at the next start: {}", restart_needed.join(", ")));
+            event =
+                event.message(format!("these take effect at the next start: {}", restart_needed.join(", ")));
         }
         self.note(true, event);
         Ok(Reloaded { restart_needed })
@@ -60,7 +57,7 @@ impl Reloader {
     /// Notes that a configuration was refused whole: the old one stays.
     pub fn refused(&self, problems: Vec<String>) -> ReloadRefused {
         for problem in &problems {
-            tracing::error!(problem, "the configuration is refused; the old one stays");
+            tracing::error!(problem, "a problem of the configuration");
         }
         let mut event =
             Event::new(EventKind::Reload, self.app.clock.now().wall_ms).message(problems.join("; "));

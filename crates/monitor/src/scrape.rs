@@ -3,6 +3,7 @@
 
 mod exposition;
 mod fleet;
+mod meaning;
 mod own;
 mod picture;
 mod process;

@@ -58,6 +58,9 @@ pub trait Store: Send + Sync + 'static {
     /// Times in which no monitor watched, in order.
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>>;
 
+    /// Reports that were asked for since the start and could not be shown, because their definitions are gone.
+    fn undecodable(&self) -> u64;
+
     /// Makes everything durable and lets go of the database. Afterwards everything is refused.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
 }
@@ -111,6 +114,24 @@ pub struct Layout {
     pub set: Definition,
 }
 
+impl Layout {
+    /// What it takes up in memory, nearly: names and labels are a stranger's.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        // A definition; its map of labels, which has room for some from the first one on; a label.
+        const EACH: usize = 160;
+        const LABELS: usize = 560;
+        const LABEL: usize = 64;
+        let sources = self.set.sources.iter().map(|source| EACH + source.name.len());
+        let series = self.set.series.iter().map(|series| {
+            let labels = series.labels.iter().map(|(name, value)| LABEL + name.len() + value.len());
+            let map = if series.labels.is_empty() { 0 } else { LABELS };
+            EACH + series.name.len() + series.unit.len() + map + labels.sum::<usize>()
+        });
+        EACH + sources.chain(series).sum::<usize>()
+    }
+}
+
 /// A layout's row number in the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LayoutKey(pub u32);
@@ -122,6 +143,9 @@ pub struct Group {
     pub agents: Vec<AgentRecord>,
     /// Layouts that are new.
     pub layouts: Vec<Arc<Layout>>,
+    /// Layouts that nobody uses any more: no later group has a report made with one. Once the reports that were are
+    /// gone, upkeep deletes them.
+    pub unused: Vec<LayoutKey>,
     /// Reports, in the order in which each stream brought them.
     pub reports: Vec<ReportRecord>,
     /// Components' statuses as they are now, for the restart.
@@ -292,11 +316,13 @@ pub struct Restored {
     pub components: Vec<ComponentRecord>,
     /// The last committed number of each boot still in the journal.
     pub marks: Vec<(AgentKey, Boot, u64)>,
-    /// All layouts in use.
+    /// Layouts in use, those used last when there are very many: what is not among them is unused from here on.
     pub layouts: Vec<Arc<Layout>>,
     /// The time of the last commit, of later upkeep or of the closing, unix milliseconds: nobody watched after it.
     /// `None` for a new store.
     pub last_commit_ms: Option<i64>,
     /// The highest agent key ever given.
     pub last_agent_key: u32,
+    /// The highest layout key that anything kept names, also one whose layout is gone.
+    pub last_layout_key: u32,
 }

@@ -31,7 +31,5 @@ fn tick(app: &App) {
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
         app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
     }
-    for effects in app.fleet.tick(now) {
-        app.ingest.outlet.publish(&effects);
-    }
+    app.fleet.tick(now);
 }

@@ -123,7 +123,8 @@ pub fn service(
 /// An agent's part of a service at a moment.
 #[derive(Default)]
 struct Instance<'a> {
-    parts: BTreeMap<&'a Arc<str>, Part>,
+    /// Each component as it is counted, and whether it is stale.
+    parts: BTreeMap<&'a Arc<str>, (Part, bool)>,
     /// As what it was counted in.
     counted: Shown,
 }
@@ -133,7 +134,7 @@ impl<'a> Instance<'a> {
         match change.status {
             Some(status) => {
                 let part = Part { status, required, drained: change.maintenance };
-                self.parts.insert(&change.key.component, part);
+                self.parts.insert(&change.key.component, (part, change.stale));
             }
             None => {
                 self.parts.remove(&change.key.component);
@@ -141,8 +142,14 @@ impl<'a> Instance<'a> {
         }
     }
 
+    /// Where all that counts is stale, nothing is known of the instance, even where all its components are optional.
     fn shown(&self) -> Shown {
-        (!self.parts.is_empty()).then(|| aggregate::instance(self.parts.values().copied()))
+        let mut counted = self.parts.values().filter(|(part, _)| !part.drained).peekable();
+        let silent = counted.peek().is_some() && counted.all(|(_, stale)| *stale);
+        (!self.parts.is_empty()).then(|| match silent {
+            true => Aggregate::Status(Status::Unknown),
+            false => aggregate::instance(self.parts.values().map(|(part, _)| *part)),
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 //! are replaced whole or not at all. Does not know what is kept there.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::io::{self, ErrorKind, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// The file that is locked. It stays when the process ends; only the kernel's lock on it counts.
@@ -24,10 +24,12 @@ pub struct DataDir {
 #[non_exhaustive]
 pub enum DataDirError {
     /// It cannot be made, opened or written.
-    #[error("the data directory {path} cannot be used; create it and let this user write to it")]
+    #[error("the data directory {path} cannot be used: {advice}")]
     Unusable {
         /// The directory.
         path: PathBuf,
+        /// What to do about it.
+        advice: String,
         /// What the system said.
         source: io::Error,
     },
@@ -51,7 +53,10 @@ impl DataDir {
     /// Another process holds it, or it cannot be used.
     pub fn lock(path: impl Into<PathBuf>, who: &str) -> Result<Self, DataDirError> {
         let path = path.into();
-        let unusable = |source| DataDirError::Unusable { path: path.clone(), source };
+        let unusable = |source| {
+            let advice = advice(&path, &source);
+            DataDirError::Unusable { path: path.clone(), advice, source }
+        };
         DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(unusable)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
@@ -122,6 +127,31 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], durable: Durable) -> io::Result
     Ok(())
 }
 
+/// What to do when the directory cannot be used.
+fn advice(path: &Path, source: &io::Error) -> String {
+    let there = |path: &&Path| std::fs::symlink_metadata(path).is_ok();
+    let nearest = path.ancestors().find(there).unwrap_or(path);
+    match source.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "its disk is full; free some space".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => {
+            "its file system can only be read; name another with `--data-dir`".to_owned()
+        }
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory if !nearest.is_dir() => {
+            format!("{} is a file, not a directory; name another with `--data-dir`", nearest.display())
+        }
+        ErrorKind::PermissionDenied => {
+            let owner = std::fs::metadata(nearest)
+                .map_or_else(|_| "another user".to_owned(), |m| format!("user {}", m.uid()));
+            let me = rustix::process::geteuid();
+            format!(
+                "{} belongs to {owner} and this process is user {me}; let that user write to it",
+                nearest.display()
+            )
+        }
+        _ => "create it and let this user write to it".to_owned(),
+    }
+}
+
 fn holder(lock: &File) -> String {
     let mut text = String::new();
     let read = lock.take(HOLDER_BYTES).read_to_string(&mut text);
@@ -166,7 +196,18 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let error = DataDir::lock(file.join("below"), "a test").unwrap_err();
-        assert!(error.to_string().contains("let this user write to it"), "{error}");
+        for path in [file.clone(), file.join("below")] {
+            let error = DataDir::lock(path, "a test").unwrap_err().to_string();
+            assert!(error.contains(&format!("{} is a file, not a directory", file.display())), "{error}");
+        }
+        for (kind, words) in [
+            (ErrorKind::StorageFull, "free some space"),
+            (ErrorKind::ReadOnlyFilesystem, "can only be read"),
+            (ErrorKind::PermissionDenied, "belongs to user "),
+            (ErrorKind::NotFound, "let this user write to it"),
+        ] {
+            let told = advice(&temp.path().join("a/b"), &kind.into());
+            assert!(told.contains(words), "{kind:?}: {told}");
+        }
     }
 }

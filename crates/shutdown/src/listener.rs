@@ -25,4 +25,4 @@ pub use limits::Limits;
 pub use peer::{Peer, TlsIdentity};
 pub use serve::serve;
 pub use stats::{Closed, Refused, Stats};
-pub use tls::{IdentityError, Reread, Tls, TlsError, client_tls, identity_of};
+pub use tls::{IdentityError, Reread, Tls, TlsError, client_tls, identity_of, verify_files};

@@ -115,7 +115,8 @@ async fn headers_are_sent_and_an_endless_body_is_not_waited_for() {
 #[tokio::test]
 async fn each_way_not_to_answer_has_its_reason() {
     let web = web().await;
-    unhealthy(&check(&web.url("/ok").replace("http:", "https:")), "tls_failed").await;
+    let plain = unhealthy(&check(&web.url("/ok").replace("http:", "https:")), "tls_failed").await;
+    assert!(plain.message.contains("write `http://`"), "{}", plain.message);
     let (listener, port) = listener().await;
     drop(listener);
     unhealthy(&check(&format!("http://127.0.0.1:{port}/")), "connection_refused").await;
@@ -126,6 +127,9 @@ async fn each_way_not_to_answer_has_its_reason() {
     unhealthy(&tcp(&unknown, 80), "dns_failure").await;
     unhealthy(&check(&saying(b"").await.url("/")), "connection_closed").await;
     unhealthy(&check(&saying(b"hello\r\n\r\n").await.url("/")), "protocol_error").await;
+    let grpc =
+        b"HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 12\r\ncontent-length: 0\r\n\r\n";
+    unhealthy(&check(&saying(grpc).await.url("/")), "grpc_port").await;
     let cut = saying(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf").await;
     unhealthy(&check(&cut.url("/")), "connection_closed").await;
 }

@@ -194,6 +194,27 @@ async fn an_agents_port_for_all_without_certificates_is_refused() -> Result<()> 
 }
 
 #[tokio::test]
+async fn certificates_and_keys_that_are_not_there_are_told_together() -> Result<()> {
+    let of_monitor_tls = "tls:\n  agents:\n    cert: a.pem\n    client_ca: ca.pem\n";
+    for binary in ["farol-monitor", "farol"] {
+        let said = check(binary, of_monitor(binary, of_monitor_tls)).await?;
+        said.refuses(64, &["tls.agents.cert: ", "tls.agents.client_ca: ", "key: tls/key.pem"])
+            .context(binary)?;
+    }
+    let of_agent_tls = "name: x\nmonitors: [\"https://m\"]\ntls: {ca: ca.pem, cert: a.pem, key: a.key}\n";
+    let said = check("farol-agent", of_agent_tls).await?;
+    said.refuses(64, &["c.yaml:3: tls.ca: ", "c.yaml:3: tls.cert: ", "c.yaml:3: tls.key: "])
+}
+
+#[tokio::test]
+async fn a_file_of_one_half_given_to_the_whole_is_named() -> Result<()> {
+    let said = check("farol", "name: x\nchecks: []\n").await?;
+    said.refuses(64, &["this looks like a file of farol-agent", "`agent:`"])?;
+    let said = check("farol", "services: {shop: {}}\n").await?;
+    said.refuses(64, &["this looks like a file of farol-monitor", "`monitor:`"])
+}
+
+#[tokio::test]
 async fn mistakes_of_the_environment_are_told_by_the_variables_name() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let cases: [(&str, &str, &str, &str); 8] = [
@@ -209,6 +230,11 @@ async fn mistakes_of_the_environment_are_told_by_the_variables_name() -> Result<
     for (binary, variable, value, word) in cases {
         let said = run(binary, &["--check-config"], &[(variable, value)], folder.path()).await?;
         said.refuses(64, &[variable, word]).with_context(|| format!("{binary}, {variable}"))?;
+    }
+    let both = [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")];
+    for binary in BINARIES {
+        let said = run(binary, &["--check-config"], &both, folder.path()).await?;
+        said.refuses(64, &["LOG_LEVEL: `loud`", "LOG_FORMAT: `xml`"]).context(binary)?;
     }
     let level =
         run("farol-monitor", &["--check-config"], &[("LOG_LEVEL", "shouting")], folder.path()).await?;

@@ -67,6 +67,9 @@ async fn a_monitor_keeps_its_set_over_a_bad_file_and_takes_a_good_one() -> Resul
     // Each problem is told, with its line.
     scene.logs("monitor.yaml:1: services.shop.at_least").await?;
     scene.logs("monitor.yaml:2: whatever").await?;
+    scene.logs("the configuration is refused; the old one stays").await?;
+    let log = scene.process.log();
+    ensure!(log.matches("the old one stays").count() == 1 && !log.contains("read again"), "{log}");
     ensure!(services().await? == before, "the old set stays");
     let events = scene.process.json("/api/v1/events").await?.to_string();
     ensure!(events.contains("refused") && events.contains("services.shop.at_least"), "{events}");
@@ -77,6 +80,8 @@ async fn a_monitor_keeps_its_set_over_a_bad_file_and_takes_a_good_one() -> Resul
     until("the service's end", PATIENCE, gone).await?;
     let metrics = scene.process.get("/metrics").await?.1;
     ensure!(metrics.contains("farol_config_last_reload_successful 1"), "{metrics}");
+    let log = scene.process.log();
+    ensure!(log.matches("the configuration was read again").count() == 1, "{log}");
     let ended = scene.process.stop().await?;
     ensure!(ended.code == 0, "{ended:?}");
     Ok(())

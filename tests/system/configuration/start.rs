@@ -48,10 +48,14 @@ async fn a_data_directory_that_cannot_be_written_is_named_with_what_to_do() -> R
     let file = folder.path().join("file");
     for binary in BINARIES {
         // Nobody, not even root, makes a directory there.
-        for data in [file.as_path(), &file.join("below"), Path::new("/proc/farol")] {
+        for (data, words) in [
+            (file.as_path(), "is a file, not a directory"),
+            (&file.join("below"), "is a file, not a directory"),
+            (Path::new("/proc/farol"), "let this user write to it"),
+        ] {
             let said = start(binary, data).await?;
             let name = data.to_string_lossy();
-            said.refuses(1, &[&name, "let this user write to it"]).context(binary)?;
+            said.refuses(1, &[&name, words]).context(binary)?;
         }
     }
     ensure!(std::fs::read_to_string(&file)? == "not a directory", "the file is as it was");
@@ -167,9 +171,28 @@ async fn certificates_that_are_none_are_told() -> Result<()> {
     let mut args = vec!["--config", "c.yaml"];
     args.extend(flags.iter().map(String::as_str));
     let said = run("farol-monitor", &args, &[], folder.path()).await?;
-    said.refuses(1, &["tls.http", "cert.pem"])?;
+    said.refuses(64, &["c.yaml:1: tls.http.cert: ", "cert.pem", "c.yaml:1: tls.http.key: ", "key.pem"])?;
     std::fs::write(folder.path().join("cert.pem"), "no certificate")?;
     std::fs::write(folder.path().join("key.pem"), "no key")?;
     let said = run("farol-monitor", &args, &[], folder.path()).await?;
-    said.refuses(1, &["tls.http", "cert.pem"])
+    said.refuses(64, &["tls.http.cert", "cert.pem", "tls.http.key", "no unencrypted private key"])
+}
+
+#[tokio::test]
+async fn an_agents_port_that_believes_strangers_is_warned_of() -> Result<()> {
+    for (agents, warned) in [("0.0.0.0:0", true), ("127.0.0.1:0", false)] {
+        let folder = folder_with("monitor.yaml", "agents: {insecure: true}\n")?;
+        let config = folder.path().join("monitor.yaml").to_string_lossy().into_owned();
+        let args =
+            ["--config", &config, "--http", "127.0.0.1:0", "--agents", agents, "--health", "127.0.0.1:0"];
+        let monitor = Process::start("farol-monitor", &args, folder.path()).await?;
+        let ended = monitor.stop().await?;
+        let log = &ended.log;
+        ensure!(log.contains("whoever reaches this address") == warned, "{agents}: {log}");
+        let start = log.lines().find(|line| line.contains("the monitor is ready"));
+        let named =
+            start.is_some_and(|line| line.contains(&config) && line.contains(env!("CARGO_PKG_VERSION")));
+        ensure!(named, "the start names version and file: {log}");
+    }
+    Ok(())
 }

@@ -1,11 +1,11 @@
 //! Messages out of order, or such as no honest agent sends: each ends its stream with a code and words.
 
 use super::peer::{
-    Kind, Steps, boot, component, define, definition, healthy, hello, hello_of, key_block, report, series,
-    source, state, with_block,
+    Answer, Kind, Steps, boot, component, define, definition, healthy, hello, hello_of, key_block, report,
+    series, source, state, with_block,
 };
 use super::{Peer, Scene};
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use farol_wire::proto;
 use std::collections::HashMap;
 use tonic::Code;
@@ -183,6 +183,31 @@ async fn an_agent_that_hangs_up_in_mid_stream_is_no_error() -> Result<()> {
         ensure!(status.code() == Code::Ok, "{status:?}");
     }
     ensure!(scene.count("farol_ingest_violations_total").await? == 0, "nobody broke the protocol");
+    scene.nobody_else_noticed().await
+}
+
+#[tokio::test]
+async fn the_backlog_of_an_earlier_start_is_acknowledged_as_such() -> Result<()> {
+    let mut scene = Scene::start().await?;
+    let mut peer = scene.stranger().await?;
+    let both = vec![boot(1), boot(2)];
+    peer.say(Kind::Hello(proto::Hello { boot: Some(boot(2)), spooled: both, ..hello_of("x") })).await?;
+    peer.welcome().await?;
+    peer.say(define()).await?;
+    peer.say(state(0, healthy(1))).await?;
+    peer.say(backlog(|segment| segment.reports[1].ack_now = true)).await?;
+    let ack = peer.hear().await?;
+    let Answer::Ack(ack) = ack else { bail!("{ack:?} in place of an Ack") };
+    ensure!((ack.boot, ack.seq) == (Some(boot(1)), 2), "{ack:?}");
+    peer.report_is_acked().await?;
+    // What is not asked for comes at the stream's end.
+    let third = |segment: &mut proto::Segment| {
+        segment.reports.truncate(1);
+        segment.reports[0].seq = 3;
+    };
+    peer.say(backlog(third)).await?;
+    let acks = peer.last_acks().await?;
+    ensure!(acks.contains(&proto::Ack { boot: Some(boot(1)), seq: 3 }), "{acks:?}");
     scene.nobody_else_noticed().await
 }
 

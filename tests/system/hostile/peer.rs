@@ -175,6 +175,19 @@ impl Peer {
         self.end().await
     }
 
+    /// Ends the sending half: what is acknowledged then.
+    pub(super) async fn last_acks(mut self) -> Result<Vec<proto::Ack>> {
+        let (nobody, _) = mpsc::channel(1);
+        self.say = nobody;
+        let mut acks = Vec::new();
+        while let Some(message) = timeout(PATIENCE, self.hear.message()).await?? {
+            if let Some(Answer::Ack(ack)) = message.kind {
+                acks.push(ack);
+            }
+        }
+        Ok(acks)
+    }
+
     /// The stream ends with this code and these words.
     pub(super) async fn ends_with(&mut self, code: Code, word: &str) -> Result<()> {
         let status = self.end().await?;

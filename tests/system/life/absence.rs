@@ -41,7 +41,7 @@ async fn a_killed_agent_is_unknown_after_three_intervals_keeps_its_last_status_a
     assert_eq!(kinds_of(&lost, "alpha"), ["agent_disconnected", "agent_lost", "component_status"]);
     assert_eq!(stack.status("/health/services/shop").await.unwrap(), 503);
     let told = stack.component("alpha", "door").await.unwrap().unwrap();
-    assert_eq!((&told["status"], &told["shown_as"]), (&"healthy".into(), &"unknown".into()));
+    assert_eq!((&told["last_status"], &told["status"]), (&"healthy".into(), &"unknown".into()));
     assert_eq!((&told["stale"], &told["maintenance"]), (&true.into(), &false.into()));
     let age = told["age_ms"].as_u64().unwrap();
     assert!(age >= 2_000, "its age goes on: {age}");
@@ -141,7 +141,7 @@ async fn a_hanging_agent_is_lost_by_its_silence_though_its_stream_stays_open() {
     let stopped = Instant::now();
     let told = stack.shows("alpha", "door", "unknown", SOON).await.unwrap();
     assert!(stopped.elapsed() <= SEEN_WITHIN, "seen after {:?}", stopped.elapsed());
-    assert_eq!(told["status"], "healthy");
+    assert_eq!(told["last_status"], "healthy");
     assert_eq!(stack.json("/api/v1/agents/alpha").await.unwrap()["connected"], true);
     agent.signal(Signal::CONT).unwrap();
     healthy(&stack, "alpha", "door", "shop").await;

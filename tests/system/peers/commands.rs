@@ -26,6 +26,22 @@ async fn healthcheck_is_0_for_what_is_up_and_1_for_all_else() {
         let done = farol(&["healthcheck", url]).await;
         assert!(done.code == Some(0) && done.out.starts_with("healthy: "), "{url}: {done:?}");
     }
+    let agents = shop.farol.address("agents");
+    for (url, words) in [
+        (format!("http://{health}/health"), format!("`grpc://{health}/SERVICE`")),
+        (format!("http://{agents}/"), format!("`grpc://{agents}/SERVICE`")),
+        (format!("https://{http}/health"), "`http://`".to_owned()),
+        (format!("grpc://{http}"), "`http://HOST:PORT/health`".to_owned()),
+    ] {
+        let done = farol(&["healthcheck", &url]).await;
+        assert!(done.code == Some(1) && done.out.contains(&words), "{url}: {done:?}");
+    }
+    for (url, words) in
+        [(format!("http://{health}"), "it is a gRPC port"), (format!("https://{http}"), "`http://`")]
+    {
+        let done = farol(&["status", "--url", &url]).await;
+        assert!(done.code == Some(3) && done.err.contains(words), "{url}: {done:?}");
+    }
     shop.web.set(false);
     shop.becomes("unhealthy").await;
     for url in urls("/health/services/shop", "/shop").iter().chain(&urls("/nothing", "/nobody")) {

@@ -48,7 +48,7 @@ async fn found_again(place: &dyn Place) {
         assert_eq!(found.components, first.components);
         assert_eq!(found.layouts, [layout(1)]);
         assert_eq!(found.marks, [(AgentKey(1), BOOT, 1)]);
-        assert_eq!(found.last_agent_key, 7);
+        assert_eq!((found.last_agent_key, found.last_layout_key), (7, 1));
         let age_ms = jiff::Timestamp::now().as_millisecond() - found.last_commit_ms.unwrap();
         assert!((0..60_000).contains(&age_ms), "{age_ms}");
         let known = store.agents().await.unwrap();

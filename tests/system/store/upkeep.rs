@@ -1,16 +1,20 @@
 //! What is too old goes, and nothing else.
 
 use super::{
-    AgentKey, AgentRecord, BOOT, Case, Group, Place, agent, change, component_key, group, report, seqs,
+    AgentKey, AgentRecord, BOOT, Case, Group, Place, agent, change, component_key, group, layout, report,
+    seqs,
 };
 use farol_health::Status::{Healthy, Unhealthy};
-use farol_monitor::store::{ComponentFilter, JOURNAL_KEPT_MS, STATUS_KEPT_MS, StatusChange, Store};
+use farol_monitor::store::{
+    ComponentFilter, JOURNAL_KEPT_MS, LayoutKey, ReportRecord, STATUS_KEPT_MS, StatusChange, Store,
+};
 use farol_wire::Boot;
 use futures::FutureExt;
 
 pub(super) const CASES: &[Case] = &[
     ("reports go a day after their commit, with what only they needed", |place| raw_reports(place).boxed()),
     ("the last status before the limit stays", |place| statuses(place).boxed()),
+    ("layouts that nobody uses go with the last report", |place| layouts(place).boxed()),
     ("upkeep comes to an end", |place| ends(place).boxed()),
     ("until when somebody watched is known without a commit", |place| watched(place).boxed()),
 ];
@@ -52,6 +56,28 @@ async fn raw_reports(place: &dyn Place) {
     let restored = store.restore().await.unwrap();
     assert_eq!(restored.marks, [(AgentKey(1), BOOT, 201)]);
     assert_eq!(restored.last_agent_key, 2);
+}
+
+async fn layouts(place: &dyn Place) {
+    let store = place.open().await;
+    let with = |seq: u64, key: u32| ReportRecord {
+        layout: LayoutKey(key),
+        ..report(1, BOOT, seq, seq as i64, true)
+    };
+    let layouts = vec![layout(2), layout(3)];
+    let first = Group { layouts, ..group(vec![with(1, 1), with(2, 2)]) };
+    let layouts = [first.layouts.clone(), group(Vec::new()).layouts].concat();
+    store.commit(&Group { layouts, ..first }).await.unwrap();
+    // Three waits for its first report.
+    store.commit(&Group { unused: vec![LayoutKey(2)], ..Group::default() }).await.unwrap();
+    let keys = async || store.restore().await.unwrap().layouts.iter().map(|l| l.key.0).collect::<Vec<_>>();
+    tidy(&*store, now_ms() + 60_000).await;
+    assert_eq!(keys().await, [1, 2, 3], "reports are there");
+    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await, [1, 2]);
+    tidy(&*store, now_ms() + JOURNAL_KEPT_MS + 120_000).await;
+    assert_eq!(keys().await, [1, 3], "agents may go on to use the others");
+    store.commit(&group(vec![with(3, 3)])).await.unwrap();
+    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await, [3]);
 }
 
 async fn statuses(place: &dyn Place) {

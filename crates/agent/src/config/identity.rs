@@ -19,6 +19,8 @@ pub struct Surroundings {
     pub node_name: Option<String>,
     /// The machine's own name.
     pub host_name: Option<String>,
+    /// The agent itself runs elsewhere, or as somebody else: its certificates need not be here.
+    pub elsewhere: bool,
     /// The service that an agent has which runs already: its checks stay with it until the next start.
     pub service: Option<String>,
 }
@@ -32,6 +34,7 @@ impl Surroundings {
             pod_namespace: set("POD_NAMESPACE"),
             node_name: set("NODE_NAME"),
             host_name: host_name.filter(|name| !name.is_empty()),
+            elsewhere: false,
             service: None,
         }
     }

@@ -1,6 +1,7 @@
 //! The addresses of monitors, and the certificates for the way there.
 
 use farol_config::Map;
+use farol_shutdown::listener::verify_files;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -73,9 +74,17 @@ pub struct TlsFiles {
 }
 
 impl TlsFiles {
-    pub(super) fn read(m: &mut Map<'_>) -> Self {
-        let ca = m.path("ca").required();
-        let identity = match (m.path("cert").optional(), m.path("key").optional()) {
+    /// With `look`, the files are read too: what is wrong with them is told with the rest.
+    pub(super) fn read(m: &mut Map<'_>, look: bool) -> Self {
+        let has_ca = m.has("ca");
+        let ca = m.path("ca").example("tls/ca.pem").required();
+        let (cert, key) = (m.path("cert").optional(), m.path("key").example("tls/key.pem").optional());
+        if look {
+            for (part, why) in verify_files(cert.as_deref(), key.as_deref(), has_ca.then_some(&*ca)) {
+                m.problem(part, why);
+            }
+        }
+        let identity = match (cert, key) {
             (Some(cert), Some(key)) => Some((cert, key)),
             (None, None) => None,
             (Some(_), None) => {

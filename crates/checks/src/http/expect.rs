@@ -21,6 +21,8 @@ impl Default for Expect {
 pub(super) struct Answer {
     /// The HTTP status.
     pub(super) status: u16,
+    /// A gRPC server gave it.
+    pub(super) is_grpc: bool,
 }
 
 impl Expect {
@@ -42,6 +44,11 @@ impl Expect {
 
     /// The first condition that is not met.
     pub(super) fn judge(&self, answer: &Answer, target: &str) -> Result<(), Failure> {
+        if answer.is_grpc {
+            let message =
+                format!("{target} is a gRPC port, where every path answers 200: check it with `grpc_health`");
+            return Err(Failure::theirs("grpc_port", message));
+        }
         if !self.status.iter().any(|range| range.contains(&answer.status)) {
             let message = format!("{target} answers {}, not {}", answer.status, ranges(&self.status));
             return Err(Failure::theirs("unexpected_status", message));
@@ -74,10 +81,24 @@ mod tests {
             (&own, 204, false),
         ];
         for (expect, status, good) in table {
-            assert_eq!(expect.judge(&Answer { status }, "http://api").is_ok(), good, "{status}");
+            assert_eq!(
+                expect.judge(&Answer { status, is_grpc: false }, "http://api").is_ok(),
+                good,
+                "{status}"
+            );
         }
-        let failure = own.judge(&Answer { status: 503 }, "http://api").unwrap_err();
+        let failure = own.judge(&Answer { status: 503, is_grpc: false }, "http://api").unwrap_err();
         assert_eq!(failure.message, "http://api answers 503, not 200, 404");
+    }
+
+    #[test]
+    fn a_grpc_port_is_no_web_server_whatever_status_it_gives() {
+        for status in [200, 415] {
+            let failure =
+                Expect::default().judge(&Answer { status, is_grpc: true }, "http://api").unwrap_err();
+            assert_eq!(failure.reason, "grpc_port");
+            assert!(failure.message.contains("http://api") && failure.message.contains("grpc_health"));
+        }
     }
 
     #[test]

@@ -33,7 +33,7 @@ fn read(m: &mut Map<'_>) -> Option<Read> {
 fn expect(m: &mut Map<'_>) -> Expect {
     let mut expect = Expect::default();
     let mut status = Vec::new();
-    for text in m.texts("status") {
+    for text in m.texts_or("status", &["200-399"]) {
         match Expect::parse_status(&text) {
             Ok(range) => status.push(range),
             Err(message) => m.problem("status", message),

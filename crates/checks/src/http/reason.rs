@@ -6,6 +6,10 @@ use std::io;
 
 /// Names an error met while asking `target`.
 pub(super) fn of(error: &reqwest::Error, target: &str) -> Failure {
+    if speaks_no_tls(error) {
+        let message = format!("{target} answers without TLS: if it speaks plain HTTP, write `http://`");
+        return Failure::theirs("tls_failed", message);
+    }
     if let Some(tls) = find::<rustls::Error>(error) {
         return Failure::tls(tls, target);
     }
@@ -20,6 +24,13 @@ pub(super) fn of(error: &reqwest::Error, target: &str) -> Failure {
         return Failure::io(&io::ErrorKind::UnexpectedEof.into(), target, "its server");
     }
     Failure::theirs("protocol_error", format!("{target} does not answer as a web server does: {root}"))
+}
+
+/// Whether an `https` address failed because who listens there speaks no TLS, as a plain web server.
+#[must_use]
+pub fn speaks_no_tls(error: &reqwest::Error) -> bool {
+    use rustls::{Error, InvalidMessage};
+    matches!(find(error), Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 /// The words of the innermost cause, which never holds the URL.

@@ -49,7 +49,8 @@ pub(super) fn code_of(code: &str, said: &str, target: &str) -> Failure {
         "OOM" => ("memory_full", "raise maxmemory or set an eviction policy"),
         _ => ("server_error", "its log says more"),
     };
-    Failure::theirs(reason, format!("{target} says: {}; {advice}", [code, said].join(" ").trim_end()))
+    let words = [code, said].join(" ");
+    Failure::theirs(reason, format!("{target} says: {}; {advice}", words.trim_end().trim_end_matches('.')))
 }
 
 /// The client wraps it so that the chain of sources does not show it as itself.
@@ -77,7 +78,11 @@ mod tests {
         for (code, said, reason) in table {
             let failure = code_of(code, said, "cache:6379");
             assert_eq!(failure.reason, reason, "{code} {said}");
-            assert!(failure.message.contains(said) && failure.message.contains("cache:6379"));
+            assert!(!failure.message.contains(".;"), "{}", failure.message);
+            assert!(
+                failure.message.contains(said.trim_end_matches('.'))
+                    && failure.message.contains("cache:6379")
+            );
         }
     }
 

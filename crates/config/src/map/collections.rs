@@ -3,7 +3,7 @@
 use super::scalars::checked_name;
 use super::{Kind, Map, Wanted};
 use crate::node::{Entry, Node, Value, join};
-use crate::problem::{Problem, quoted};
+use crate::problem::{Origin, Problem, quoted};
 use crate::secret::{HIDDEN, Secret};
 use crate::taken::Taken;
 use std::collections::BTreeMap;
@@ -38,7 +38,10 @@ impl<'t> Map<'t> {
         let mut child = child.unwrap_or_else(|| Map::empty(self.origin.clone(), path));
         let value = reader(&mut child);
         let taken = self.absorb(child);
-        self.record(key, taken);
+        // What is neither written nor has a default is nothing that was taken.
+        if entry.is_some() || !matches!(&taken, Taken::Map(entries, _) if entries.is_empty()) {
+            self.record(key, taken);
+        }
         value
     }
 
@@ -67,6 +70,17 @@ impl<'t> Map<'t> {
         let (values, taken) = self.items_as_texts(&path, items);
         self.record(key, Taken::List(taken, node.origin.clone()));
         values
+    }
+
+    /// A list of texts that has a default.
+    pub fn texts_or(&mut self, key: &str, default: &[&str]) -> Vec<String> {
+        if self.take(key).is_some() {
+            return self.texts(key);
+        }
+        let shown =
+            |text: &&str| Taken::Value { text: (*text).to_owned(), is_text: true, origin: Origin::Default };
+        self.record(key, Taken::List(default.iter().map(shown).collect(), Origin::Default));
+        default.iter().map(|text| (*text).to_owned()).collect()
     }
 
     /// A map of named things, each a map (or nothing, which is an empty one), in the order of the file.

@@ -2,6 +2,7 @@
 //! understood is decided by the getter that made the field.
 
 use super::Map;
+use super::scalars::FAR_OUTSIDE;
 use crate::node::join;
 use crate::problem::{Origin, Problem, quoted};
 use crate::taken::Taken;
@@ -108,6 +109,13 @@ impl<T: PartialOrd> Field<'_, '_, T> {
         };
         let (low, high) = ((self.show)(range.start()), (self.show)(range.end()));
         self.stand_in = range.into_inner().0;
+        if let Some(problem) = self.map.problems.last_mut()
+            && matches!(self.found, Found::Wrong)
+            && problem.key == join(&self.map.path, &self.key)
+            && problem.message.ends_with(FAR_OUTSIDE)
+        {
+            problem.message.push_str(&format!("; write a value from `{low}` to `{high}`"));
+        }
         if !outside {
             return self;
         }

@@ -12,6 +12,9 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Said of a number that its type does not even hold; a range adds itself.
+pub(super) const FAR_OUTSIDE: &str = "is too large or too small here";
+
 /// How the values of one getter look.
 pub(super) struct Look<'m, T> {
     pub(super) example: &'m str,
@@ -70,7 +73,7 @@ impl<'t> Map<'t> {
         self.scalar(key, look("3", T::default(), T::to_string), |text| {
             match quantity::whole(text).map(T::try_from) {
                 Some(Ok(value)) => Ok(value),
-                Some(Err(_)) => Err(format!("{} is too large or too small here", quoted(text))),
+                Some(Err(_)) => Err(format!("{} {FAR_OUTSIDE}", quoted(text))),
                 None => Err(format!("{} is not a whole number; write for instance `3`", quoted(text))),
             }
         })

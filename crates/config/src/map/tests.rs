@@ -141,7 +141,7 @@ fn amounts_are_taken_or_refused_with_advice() {
         (duration, "k: 10", "`10` has no unit; write for instance `10s` or `10ms`"),
         (integer, "k: '5'", "5"),
         (integer, "k: 0", "`0` is out of range; write a value from `1` to `100`"),
-        (integer, "k: 300", "`300` is too large or too small here"),
+        (integer, "k: 300", "`300` is too large or too small here; write a value from `1` to `100`"),
         (integer, "k: 1.5", "`1.5` is not a whole number; write for instance `3`"),
         (number, "k: 0.25", "0.25"),
         (number, "k: .nan", "`.nan` is not a number; write for instance `0.5`"),

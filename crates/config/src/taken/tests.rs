@@ -60,6 +60,20 @@ password: \"***\"  # from F__PASSWORD
 }
 
 #[test]
+fn a_default_list_is_shown_and_a_section_without_anything_is_not() {
+    let tree = tree("other: {}");
+    let read = tree.read(|m| {
+        m.section("tls", |m| m.map("http", |_| ()));
+        m.section("other", |_| ());
+        m.texts_or("status", &["200-399", "401"])
+    });
+    assert_eq!(read.unwrap(), ["200-399", "401"]);
+    let shown =
+        "other: {}  # from f.yaml:1\nstatus:\n  - \"200-399\"  # from default\n  - \"401\"  # from default\n";
+    assert_eq!(tree.dump(), shown);
+}
+
+#[test]
 fn a_read_without_a_take_dumps_an_empty_map() {
     let tree = tree("");
     tree.read(|_| ()).unwrap();

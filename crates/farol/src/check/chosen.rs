@@ -42,7 +42,7 @@ fn said(m: &mut Map<'_>, surroundings: &Surroundings) -> Said {
     })
 }
 
-/// A check needs no agent's name: where the file gives none, any will do.
+/// A check needs neither an agent's name (where the file gives none, any will do) nor its certificates.
 fn anybody() -> Surroundings {
     let name = || Some("check".to_owned());
     Surroundings {
@@ -50,6 +50,7 @@ fn anybody() -> Surroundings {
         pod_namespace: name(),
         node_name: name(),
         host_name: name(),
+        elsewhere: true,
         service: None,
     }
 }

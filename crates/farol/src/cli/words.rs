@@ -6,7 +6,7 @@ pub(super) const ROOT_SHORT: &str = "`farol --help` shows examples and exit code
 /// `farol --help`.
 pub(super) const ROOT: &str = "\
 Examples:
-  farol                                        watch this machine; the first lines say where to look
+  farol                                        watch this machine; on a terminal it says where to look
   farol --config farol.yaml                    watch what the file says
   farol --config farol.yaml --check-config     say what is wrong with the file
   farol --config farol.yaml --dump-config      show each value and where it comes from
@@ -23,7 +23,7 @@ farol.yaml:
       - {name: database, service: shop, postgres: {url: \"postgres://app@127.0.0.1/app\"}}
   Without `agent.checks` the checks of this machine are run. Each key may be set by the environment:
   FAROL_MONITOR__LISTEN__HTTP, FAROL_AGENT__NAME; a flag wins over it, and it over the file.
-  LOG_LEVEL and LOG_FORMAT (json, text) say what is logged.
+  LOG_LEVEL (debug, info, …) and LOG_FORMAT (structured|json|text) say what is logged.
 
 Exit codes:
   0        ended as asked; clients that were cut are normal
@@ -57,15 +57,23 @@ Exit codes:
 /// `farol status --help`.
 pub(super) const STATUS: &str = "\
 Examples:
-  farol status                                 services, instances, and what is not healthy and why
+  farol status                                 services, groups, and what is not healthy and why
   farol status --url http://monitor:8501       of another machine
   farol status --watch                         as it changes
   farol status --json | jq '.services[] | select(.status != \"healthy\").name'
 
+What an agent IS:
+  silent 16s  its stream is gone; after three of its report intervals without a word it is lost
+  held        it said that it restarts: its last statuses stand for a minute
+  restored    the monitor restarted and has not heard it since: what it said before is shown, unconfirmed
+  leaving     it ends with its workload: its components are under maintenance, then gone
+  lost        nothing was heard for too long: its components are unknown
+
 JSON (keys may be added, none is renamed or removed):
   {\"status\", \"timestamp\": RFC 3339, \"fleet\": {counts}, \"services\": [all],
-   \"components\": [those not healthy], \"agents\": [those not here]},
-  each as under /api/v1/fleet, /services, /components and /agents of the monitor.
+   \"groups\": [all], \"components\": [those not healthy],
+   \"agents\": [those not here or without a stream]},
+  each as under /api/v1/fleet, /services, /groups, /components and /agents of the monitor.
   With --watch one such object a line, whenever something changes.
 
 Exit codes (the worst service: unhealthy, unknown, starting, degraded, healthy):

@@ -20,6 +20,9 @@ pub enum Target {
 
 const WRONG: &str = "write for instance `http://127.0.0.1:8501/health` or `grpc://127.0.0.1:8503/payments`";
 
+const SCHEME: &str = "it begins with none of `http://`, `https://`, `grpc://`; write for instance \
+                      `http://127.0.0.1:8501/health` or `grpc://127.0.0.1:8503/payments`";
+
 impl FromStr for Target {
     type Err = &'static str;
 
@@ -35,12 +38,11 @@ impl FromStr for Target {
             }
             return Ok(Self::Grpc { authority: authority.to_owned(), service: service.to_owned() });
         }
-        let url = reqwest::Url::parse(text).map_err(|_| WRONG)?;
-        if matches!(url.scheme(), "http" | "https") && url.has_host() {
-            Ok(Self::Http(url))
-        } else {
-            Err(WRONG)
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        if !matches!(scheme.as_deref(), Some("http" | "https")) {
+            return Err(SCHEME);
         }
+        reqwest::Url::parse(text).map(Self::Http).map_err(|_| WRONG)
     }
 }
 
@@ -82,13 +84,11 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused_with_an_example() {
+        for text in ["", "127.0.0.1:8501", "localhost", "ftp://host/", "unix:/run/x", "http:host"] {
+            assert_eq!(text.parse::<Target>(), Err(SCHEME), "{text}");
+        }
         for text in [
-            "",
-            "127.0.0.1:8501",
-            "localhost",
-            "ftp://host/",
             "http://",
-            "unix:/run/x",
             "grpc://host",
             "grpc://host:port/x",
             "grpc://user:word@host:1/x",

@@ -54,6 +54,31 @@ async fn what_http_says_from_200_to_399_is_healthy() {
 }
 
 #[tokio::test]
+async fn a_wrong_scheme_is_told_with_the_right_one() {
+    let mut servers = JoinSet::new();
+    let grpc =
+        "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\ngrpc-status: 12\r\ncontent-length: 0\r\n\r\n";
+    let farols = "HTTP/1.1 415 X\r\naccept: application/grpc\r\ncontent-length: 0\r\n\r\n";
+    let ok = "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    for (scheme, answer, words) in [
+        ("http", grpc, "ask it as `grpc://127.0.0.1:"),
+        ("http", farols, "ask it as `grpc://127.0.0.1:"),
+        ("https", ok, "write `http://`"),
+        ("http", "SSH-2.0-OpenSSH_9.2\r\n", "`https://` if it speaks TLS"),
+        ("grpc", ok, "ask it as `http://"),
+    ] {
+        let address = web(answer, &mut servers).await;
+        let (healthy, line) = healthcheck(&format!("{scheme}://{address}")).await;
+        assert!(!healthy && line.contains(words), "{scheme} {answer:?}: {line}");
+    }
+    let (listener, app) = (TcpListener::bind("127.0.0.1:0").await.unwrap(), axum::Router::new());
+    let address = listener.local_addr().unwrap();
+    servers.spawn(async move { axum::serve(listener, app).await.unwrap() });
+    let (healthy, line) = healthcheck(&format!("grpc://{address}")).await;
+    assert!(!healthy && line.contains("an answer without gRPC") && line.contains("`http://"), "{line}");
+}
+
+#[tokio::test]
 async fn who_does_not_listen_or_says_nothing_is_not_healthy() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();

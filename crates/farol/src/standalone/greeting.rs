@@ -1,8 +1,30 @@
-//! The first lines of a standalone on a terminal: what it watches, and where to look. Text only.
+//! What a standalone says on a terminal: what it watches, and where to look. Comes when the log of the start has
+//! gone by, so that it stays in sight.
 
+use farol_agent::Running;
 use farol_monitor::Addresses;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
+
+/// The greeting waits no longer than this.
+const AT_MOST: Duration = Duration::from_secs(1);
+/// And so long after the first results: the monitor logs what it makes of them.
+const AFTER: Duration = Duration::from_millis(150);
+
+/// Waits until each check has told its first result to the monitor.
+pub(super) async fn after_the_first_lines(agent: &Running) {
+    let told = async {
+        let all_told = || agent.snapshot().components.iter().all(|component| component.checked_ms.is_some());
+        let mut look = tokio::time::interval(Duration::from_millis(20));
+        while !agent.problem().is_empty() || !all_told() {
+            look.tick().await;
+        }
+        tokio::time::sleep(AFTER).await;
+    };
+    // A check that hangs is no reason to say nothing.
+    drop(tokio::time::timeout(AT_MOST, told).await);
+}
 
 /// What the greeting names.
 pub(super) struct Greeting<'a> {

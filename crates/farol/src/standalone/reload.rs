@@ -46,9 +46,6 @@ impl Reloads {
             let outcome = self.reload().await;
             // The monitor noted it for itself.
             self.running.note_reload(outcome.is_ok());
-            if outcome.is_ok() {
-                tracing::info!("the configuration was read again");
-            }
             if let Some(wish) = wish {
                 // An operator who has gone away needs no answer.
                 drop(wish.send(outcome));
@@ -69,7 +66,8 @@ impl Reloads {
         agent.monitors.clone_from(&self.monitors);
         // The monitor first: its certificates may be refused. The agent's checks were judged with the file.
         let mut reloaded = self.reloader.apply(monitor.clone())?;
-        match self.running.reload(agent) {
+        let of_agent = tracing::info_span!("agent", part = "agent");
+        match of_agent.in_scope(|| self.running.reload(agent)) {
             Ok(done) => {
                 let keys = done.needs_restart.into_iter().map(|key| format!("agent.{key}"));
                 reloaded.restart_needed.extend(keys);

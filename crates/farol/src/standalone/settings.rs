@@ -42,6 +42,11 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         value.to_str().map(str::to_owned)
     };
     let surroundings = Surroundings::read(variable, host_name.clone()).with_service(service);
+    let logging = farol_logging::Config::from_env(variable).map_err(|e| e.to_string());
+    let told = |problems: farol_config::Problems| match &logging {
+        Ok(_) => Error::Config(problems),
+        Err(words) => Error::Usage(format!("{problems}\n{words}")),
+    };
     let mut sources = Sources::new();
     if let Some(file) = &args.config {
         sources = sources.file(file);
@@ -52,10 +57,12 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         .flag("--http", "monitor.listen.http", args.http.clone())
         .flag("--agents", "monitor.listen.agents", args.agents.clone())
         .flag("--health", "monitor.listen.health", args.health.clone())
-        .load()?;
-    let (monitor, (agent, of_machine)) = tree.read(|m| both(m, &surroundings))?;
-    let logging = farol_logging::Config::from_env(variable).map_err(|e| Error::Usage(e.to_string()))?;
-    Ok((Settings { logging, monitor, agent, of_machine }, tree.dump()))
+        .load()
+        .map_err(told)?;
+    let (monitor, (agent, of_machine)) = tree.read(|m| both(m, &surroundings)).map_err(told)?;
+    let logging = logging.map_err(Error::Usage)?;
+    let dump = format!("{}# --data-dir {}\n", tree.dump(), args.data_dir.display());
+    Ok((Settings { logging, monitor, agent, of_machine }, dump))
 }
 
 /// The monitor, the agent, and whether its checks are this machine's.
@@ -63,6 +70,7 @@ fn both(
     m: &mut Map<'_>,
     surroundings: &Surroundings,
 ) -> (farol_monitor::Config, (farol_agent::Config, bool)) {
+    name_a_halfs_file(m);
     let monitor = m.section("monitor", farol_monitor::Config::read);
     let over_tls = monitor.tls.agents.is_some();
     let agent = m.section("agent", |m| {
@@ -85,6 +93,32 @@ fn both(
     });
     (monitor, agent)
 }
+
+/// Says whose file it is where one half's own was given: its keys are all unknown here.
+fn name_a_halfs_file(m: &mut Map<'_>) {
+    let keys = m.keys();
+    if keys.iter().any(|key| key == "monitor" || key == "agent") {
+        return;
+    }
+    let count = |own: &[&str]| keys.iter().filter(|key| own.contains(&key.as_str())).count();
+    let (of_agent, of_monitor) = (count(&AGENTS_OWN), count(&MONITORS_OWN));
+    if of_agent == of_monitor {
+        return;
+    }
+    let (binary, key) =
+        if of_agent > of_monitor { ("farol-agent", "agent") } else { ("farol-monitor", "monitor") };
+    keys.iter().for_each(|key| m.ignore(key));
+    m.problem_here(format!(
+        "this looks like a file of {binary}; put its keys under `{key}:`, or give it to `{binary} --config`"
+    ));
+}
+
+/// Keys that only an agent's file has at its root.
+const AGENTS_OWN: [&str; 9] =
+    ["accept_drain", "checks", "host_root", "labels", "monitors", "name", "ring", "role", "service"];
+/// And only a monitor's.
+const MONITORS_OWN: [&str; 7] =
+    ["access", "agents", "groups", "ready_requires_store", "scrape", "services", "store"];
 
 #[cfg(test)]
 mod tests {
@@ -146,6 +180,20 @@ mod tests {
             ":10: agents: unknown key `agents`; did you mean `agent`?",
         ] {
             assert!(text.contains(word), "{word} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_one_half_is_named_as_such_and_not_key_by_key() {
+        for (file, words) in [
+            ("name: x\nlisten: {}\nchecks: []\n", "a file of farol-agent; put its keys under `agent:`"),
+            ("listen: {}\nservices: {}\n", "a file of farol-monitor; put its keys under `monitor:`"),
+        ] {
+            let (inputs, _file) = inputs(file, &[("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")]);
+            let text = read(&inputs, None).unwrap_err().to_string();
+            assert!(text.contains(words) && !text.contains("unknown key"), "{text}");
+            assert!(text.contains("LOG_LEVEL: `loud`") && text.contains("LOG_FORMAT: `xml`"), "{text}");
+            assert_eq!(text.lines().count(), 3, "{text}");
         }
     }
 

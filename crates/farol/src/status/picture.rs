@@ -28,9 +28,11 @@ pub(super) struct Picture {
     pub(super) raw: Value,
     /// All services.
     pub(super) services: Many<Service>,
+    /// All groups.
+    pub(super) groups: Many<Group>,
     /// The components that do not show healthy, the worst first.
     pub(super) components: Many<Component>,
-    /// The agents that are not simply here, the lost ones first.
+    /// The agents that are not simply here or have no stream, the lost ones first.
     pub(super) agents: Many<Agent>,
 }
 
@@ -39,6 +41,9 @@ pub(super) struct Picture {
 pub(super) struct Fleet {
     /// How many agents are where, `total` among them.
     pub(super) agents: BTreeMap<String, u64>,
+    /// How many groups show what, `total` among them.
+    #[serde(default)]
+    pub(super) groups: BTreeMap<String, u64>,
     /// How many components show what, `total` among them.
     pub(super) components: BTreeMap<String, u64>,
     /// How the monitor's store does.
@@ -75,17 +80,35 @@ pub(super) struct Policy {
     pub(super) all: bool,
 }
 
+/// A group.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Group {
+    pub(super) name: String,
+    #[serde(rename = "status", deserialize_with = "shown")]
+    pub(super) shown: Aggregate,
+    pub(super) since: Timestamp,
+    pub(super) services: Vec<Member>,
+}
+
+/// A service of a group.
+#[derive(Debug, PartialEq, Deserialize)]
+pub(super) struct Member {
+    pub(super) service: String,
+    #[serde(rename = "status", deserialize_with = "shown")]
+    pub(super) shown: Aggregate,
+}
+
 /// A component.
 #[derive(Debug, Deserialize)]
 pub(super) struct Component {
     pub(super) agent: String,
     pub(super) service: String,
     pub(super) component: String,
+    #[serde(rename = "status", deserialize_with = "shown")]
+    pub(super) shown: Aggregate,
     /// As last told: stays true beneath staleness.
     #[serde(deserialize_with = "shown")]
-    pub(super) status: Aggregate,
-    #[serde(deserialize_with = "shown")]
-    pub(super) shown_as: Aggregate,
+    pub(super) last_status: Aggregate,
     pub(super) message: String,
     /// How old the last result is.
     pub(super) age_ms: Option<u64>,
@@ -99,8 +122,10 @@ pub(super) struct Component {
 pub(super) struct Agent {
     pub(super) id: String,
     pub(super) presence: String,
-    /// How long ago it spoke.
-    pub(super) age_ms: u64,
+    /// Its stream is open.
+    pub(super) connected: bool,
+    /// When it spoke last.
+    pub(super) last_seen_at: Timestamp,
     pub(super) services: Vec<String>,
 }
 
@@ -123,15 +148,16 @@ impl Picture {
     pub(super) fn says_the_same_as(&self, other: &Self) -> bool {
         let components = |picture: &Self| {
             let what = |c: &Component| {
-                (c.agent.clone(), c.service.clone(), c.component.clone(), c.shown_as, c.message.clone())
+                (c.agent.clone(), c.service.clone(), c.component.clone(), c.shown, c.message.clone())
             };
             picture.components.items.iter().map(what).collect::<Vec<_>>()
         };
         let agents = |picture: &Self| {
-            let what = |agent: &Agent| (agent.id.clone(), agent.presence.clone());
+            let what = |agent: &Agent| (agent.id.clone(), agent.presence.clone(), agent.connected);
             picture.agents.items.iter().map(what).collect::<Vec<_>>()
         };
         self.services.items == other.services.items
+            && self.groups.items == other.groups.items
             && self.fleet.store == other.fleet.store
             && components(self) == components(other)
             && agents(self) == agents(other)

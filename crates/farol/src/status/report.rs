@@ -1,6 +1,6 @@
 //! What `farol status` prints: tables for people, JSON for programs. The JSON's keys are promised in --help.
 
-use super::picture::{Agent, Component, Picture, Policy, Service};
+use super::picture::{Agent, Component, Group, Member, Picture, Policy, Service};
 use crate::table;
 use crate::terminal::{Terminal, one_line};
 use farol_health::Status;
@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 /// The order in which instances are counted.
 const SHOWN: [&str; 6] = ["healthy", "degraded", "unhealthy", "unknown", "starting", "draining"];
 
-/// Services, then what is not healthy and why, then the agents that are away, and one line for all.
+/// Services and groups, then what is not healthy and why, then the agents that are away, and one line for all.
 pub(super) fn table(picture: &Picture, now: Timestamp, terminal: &Terminal) -> String {
     let mut parts = Vec::new();
     let mut part = |headings: &[&str], rows: Vec<Vec<String>>, more: bool| {
@@ -21,12 +21,14 @@ pub(super) fn table(picture: &Picture, now: Timestamp, terminal: &Terminal) -> S
             parts.push(if more { format!("{rows}\n… and more, see --json") } else { rows });
         }
     };
-    let Picture { fleet, services, components, agents, .. } = picture;
+    let Picture { fleet, services, groups, components, agents, .. } = picture;
     let rows = services.items.iter().map(|item| service(item, now)).collect();
     part(&["STATUS", "SERVICE", "INSTANCES", "NEEDS", "FOR"], rows, services.more);
+    let rows = groups.items.iter().map(|item| group(item, now)).collect();
+    part(&["STATUS", "GROUP", "SERVICES", "FOR"], rows, groups.more);
     let rows = components.items.iter().map(|item| component(item, now)).collect();
     part(&["STATUS", "COMPONENT", "SERVICE", "AGENT", "FOR", "WHY"], rows, components.more);
-    let rows = agents.items.iter().map(agent).collect();
+    let rows = agents.items.iter().map(|item| agent(item, now)).collect();
     part(&["AGENT", "IS", "LAST SEEN", "SERVICES"], rows, agents.more);
     if !fleet.store.takes {
         let reason = fleet.store.reason.as_deref().unwrap_or("it failed");
@@ -58,9 +60,20 @@ fn needs(policy: &Policy) -> String {
     at_least.into_iter().chain(percent).collect::<Vec<_>>().join(" and ")
 }
 
+/// Its services, each with its status where that is not healthy.
+fn group(group: &Group, now: Timestamp) -> Vec<String> {
+    let healthy = Aggregate::Status(Status::Healthy);
+    let member = |member: &Member| match member.shown {
+        shown if shown == healthy => member.service.clone(),
+        shown => format!("{} ({shown})", member.service),
+    };
+    let services: Vec<_> = group.services.iter().map(member).collect();
+    vec![group.shown.to_string(), group.name.clone(), services.join(", "), since(group.since, now)]
+}
+
 fn component(component: &Component, now: Timestamp) -> Vec<String> {
     vec![
-        component.shown_as.to_string(),
+        component.shown.to_string(),
         component.component.clone(),
         component.service.clone(),
         component.agent.clone(),
@@ -73,23 +86,26 @@ fn why(component: &Component) -> String {
     let mut why = Vec::new();
     if component.stale {
         let age = component.age_ms.map_or_else(|| "long".to_owned(), age);
-        why.push(format!("nothing heard for {age}, was {}", component.status));
-    } else if component.shown_as != component.status {
-        why.push(format!("{} beneath", component.status));
+        why.push(format!("nothing heard for {age}, was {}", component.last_status));
+    } else if component.shown != component.last_status {
+        why.push(format!("{} beneath", component.last_status));
     }
     if !component.message.is_empty() {
         why.push(component.message.clone());
     }
-    let failed = matches!(component.shown_as, Aggregate::Status(Status::Unhealthy | Status::Unknown));
-    if failed && !component.required {
-        why.push("(optional)".to_owned());
-    }
-    why.join("; ")
+    let why = why.join("; ");
+    let failed = matches!(component.shown, Aggregate::Status(Status::Unhealthy | Status::Unknown));
+    if failed && !component.required { format!("{why} (optional)").trim_start().to_owned() } else { why }
 }
 
-fn agent(agent: &Agent) -> Vec<String> {
-    let services = agent.services.join(", ");
-    vec![agent.id.clone(), agent.presence.clone(), format!("{} ago", age(agent.age_ms)), services]
+fn agent(agent: &Agent, now: Timestamp) -> Vec<String> {
+    let (services, seen) = (agent.services.join(", "), since(agent.last_seen_at, now));
+    let is = match agent.presence.as_str() {
+        "here" if !agent.connected => format!("silent {seen}"),
+        "restored" => "restored, unconfirmed".to_owned(),
+        presence => presence.to_owned(),
+    };
+    vec![agent.id.clone(), is, format!("{seen} ago"), services]
 }
 
 fn summary(picture: &Picture) -> String {
@@ -121,6 +137,7 @@ pub(super) fn json(picture: &Picture, now: Timestamp) -> Value {
         "timestamp": format!("{now:.3}"),
         "fleet": picture.raw,
         "services": picture.services.raw,
+        "groups": picture.groups.raw,
         "components": picture.components.raw,
         "agents": picture.agents.raw,
     })

@@ -49,14 +49,14 @@ fn fleet(target: &str) -> (u16, String) {
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let body = match path {
         "/api/v1/fleet" => {
-            r#"{"agents":{"total":1,"lost":0},"components":{"total":2,"healthy":1,"degraded":1},"store":{"takes":true,"reason":null}}"#.to_owned()
+            r#"{"agents":{"total":1,"connected":1,"lost":0},"components":{"total":2,"healthy":1,"degraded":1},"store":{"takes":true,"reason":null}}"#.to_owned()
         }
         "/api/v1/services" if query.contains("after=host") => {
             format!(r#"{{"items":[{}],"next":null}}"#, service("shop", "degraded"))
         }
         "/api/v1/services" => format!(r#"{{"items":[{}],"next":"host"}}"#, service("host", "healthy")),
         "/api/v1/components" if query.contains("shown_as=degraded") => {
-            r#"{"items":[{"agent":"a","service":"shop","component":"cache","status":"degraded","shown_as":"degraded","message":"slow","age_ms":1,"changed_at":"2026-01-15T10:00:00Z","stale":false,"required":true}],"next":null}"#.to_owned()
+            r#"{"items":[{"agent":"a","service":"shop","component":"cache","status":"degraded","last_status":"degraded","message":"slow","age_ms":1,"changed_at":"2026-01-15T10:00:00Z","stale":false,"required":true}],"next":null}"#.to_owned()
         }
         _ => return (404, "{}".to_owned()),
     };
@@ -91,12 +91,20 @@ async fn who_is_no_monitor_does_not_answer_or_refuses_is_told_apart() {
     let closed =
         server(|_| (403, r#"{"code":"loopback_only","detail":"only callers here"}"#.to_owned()), &mut tasks)
             .await;
+    let agent = server(
+        |_| (404, r#"{"code":"no_such_path","detail":"an agent has nothing at `/api`"}"#.to_owned()),
+        &mut tasks,
+    );
+    let agent = agent.await;
+    let other_protocol = server(|_| (101, "SSH-2.0".to_owned()), &mut tasks).await;
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent_address = silent.local_addr().unwrap();
     let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     for (address, words) in [
         (web, "is no Farol monitor (404"),
         (other, "is no Farol monitor (missing field"),
+        (agent, "is no Farol monitor (an agent has nothing at `/api`); name the monitor's HTTP port"),
+        (other_protocol, "--url"),
         (closed, "refuses: only callers here"),
         (silent_address, "gives no answer within 500ms"),
         (gone, "start one with `farol`, or name it with --url"),

@@ -278,7 +278,7 @@ impl Board {
 
     fn judge(&mut self, place: usize, end: End, since: Instant, moment: Moment<'_>) {
         let slot = &mut self.slots[place];
-        let verdict = Verdict::of(end, &slot.spec, (moment.starved_since)(since));
+        let verdict = Verdict::of(end, &slot.spec, &*slot.check, (moment.starved_since)(since));
         let checked = slot.take(verdict, moment.now_ms);
         if !checked.skipped {
             self.agenda.set(slot.id, Timer::Stale, after(moment.now, slot.fresh_for(moment.now_ms)));

@@ -1,7 +1,7 @@
 //! How a run ended, and what that says of the component. Pure; how it counts is decided in `counting`.
 
 use crate::counting::Soft;
-use crate::{Outcome, Spec, Status};
+use crate::{Check, Outcome, Spec, Status};
 use std::time::Duration;
 
 /// How a run ended.
@@ -36,10 +36,10 @@ pub(super) struct Verdict {
 
 impl Verdict {
     /// `starved`: the process got no processor time at some moment of the run.
-    pub(super) fn of(end: End, spec: &Spec, starved: bool) -> Self {
+    pub(super) fn of(end: End, spec: &Spec, check: &dyn Check, starved: bool) -> Self {
         match end {
-            End::Answered { took, .. } if took > spec.deadline => Self::late(took, spec, starved),
-            End::Overdue { waited } => Self::late(waited, spec, starved),
+            End::Answered { took, .. } if took > spec.deadline => Self::late(took, spec, check, starved),
+            End::Overdue { waited } => Self::late(waited, spec, check, starved),
             End::Answered { mut outcome, took } => {
                 if let Some(limit) = spec.degraded_above
                     && outcome.status == Status::Healthy
@@ -58,14 +58,22 @@ impl Verdict {
         }
     }
 
-    fn late(waited: Duration, spec: &Spec, starved: bool) -> Self {
+    fn late(waited: Duration, spec: &Spec, check: &dyn Check, starved: bool) -> Self {
         if starved {
             let message = "this process got no processor time, so the run says nothing; \
                            give it more or run fewer checks";
             let outcome = Outcome::unknown("agent_starved", message);
             return Self { soft: Soft::Skipped, outcome, took: None };
         }
-        let message = format!("no answer within {:?}", spec.deadline);
+        let message = match check.target() {
+            Some(target) => format!(
+                "no answer from {target} within {:?}: look at its load and at the network, or raise `deadline`",
+                spec.deadline
+            ),
+            None => {
+                format!("no answer within {:?}: look at what it asks, or raise `deadline`", spec.deadline)
+            }
+        };
         Self::result(Outcome::unhealthy("deadline_exceeded", message), Some(waited))
     }
 
@@ -77,6 +85,38 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Asks somebody, if only in words.
+    struct Somebody;
+
+    impl Check for Somebody {
+        fn kind(&self) -> &'static str {
+            "tcp"
+        }
+
+        fn target(&self) -> Option<String> {
+            Some("db:5432".to_owned())
+        }
+
+        fn run(&self) -> futures::future::BoxFuture<'_, Outcome> {
+            Box::pin(std::future::ready(Outcome::healthy()))
+        }
+    }
+
+    #[test]
+    fn a_missed_deadline_names_who_was_asked_and_what_to_do() {
+        let spec = Spec::new("database", "shop");
+        let late = |check: &dyn Check| {
+            Verdict::of(End::Overdue { waited: Duration::from_millis(507) }, &spec, check, false)
+                .outcome
+                .message
+        };
+        let named =
+            "no answer from db:5432 within 500ms: look at its load and at the network, or raise `deadline`";
+        assert_eq!(late(&Somebody), named);
+        let nobody = crate::check_fn("disk", async || Outcome::healthy());
+        assert_eq!(late(&nobody), "no answer within 500ms: look at what it asks, or raise `deadline`");
+    }
 
     #[test]
     fn the_end_of_a_run_says_what_it_can() {
@@ -96,7 +136,7 @@ mod tests {
             (End::Panicked, true, Some(Status::Unknown), "check_panicked"),
         ] {
             let said = format!("{end:?}, starved: {starved}");
-            let verdict = Verdict::of(end, &spec, starved);
+            let verdict = Verdict::of(end, &spec, &Somebody, starved);
             assert_eq!(verdict.soft, soft.map_or(Soft::Skipped, Soft::Result), "{said}");
             assert_eq!(verdict.outcome.reason, reason, "{said}");
         }

@@ -13,6 +13,9 @@ use tonic::{Code, Request, Status, Streaming};
 /// An answer is never larger than this.
 const MAX_ANSWER_BYTES: usize = 64 * 1_024;
 
+/// How the transport begins its words on an HTTP answer that is none of gRPC's.
+const NO_GRPC_STATUS: &str = "grpc-status header missing";
+
 /// Why Check gave no status.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +26,9 @@ pub enum CheckError {
     /// The server answers, and does not know the protocol.
     #[error("the server does not offer grpc.health.v1; check the port, or check it by TCP instead")]
     Unimplemented,
+    /// The server answers, and speaks no gRPC at all.
+    #[error("what answers there speaks HTTP, but no gRPC; check the port")]
+    NotGrpc,
     /// No answer in time.
     #[error("no answer within {0:?}")]
     Deadline(Duration),
@@ -44,6 +50,7 @@ pub async fn check(channel: Channel, service: &str, deadline: Duration) -> Resul
         .await
         .map_err(|_| CheckError::Deadline(deadline))?
         .map_err(|status| match status.code() {
+            _ if status.message().starts_with(NO_GRPC_STATUS) => CheckError::NotGrpc,
             Code::NotFound => CheckError::UnknownService(service.to_owned()),
             Code::Unimplemented => CheckError::Unimplemented,
             Code::DeadlineExceeded => CheckError::Deadline(deadline),

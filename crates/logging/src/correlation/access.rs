@@ -1,6 +1,7 @@
 //! The lines of each request: one where it is answered or its call ends, two where it is a stream, at its beginning
 //! and at its end. Queries are left out: they may hold secrets.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tracing::Level;
 use super::Settings;
 use super::requests::{Requests, Slot};
 
+/// So much of a path is shown.
+const PATH_CHARS: usize = 256;
 const GRPC_STATUS: &str = "grpc-status";
 
 /// Tells when the request has ended: when it is answered, when its body is sent, or when it is dropped before,
@@ -126,12 +129,20 @@ impl Drop for Access {
     }
 }
 
+/// A path of a stranger, within bounds: what is longer ends in a mark.
+fn cut(path: &str) -> Cow<'_, str> {
+    match path.char_indices().nth(PATH_CHARS) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &path[..end])),
+        None => Cow::Borrowed(path),
+    }
+}
+
 impl Told {
     fn line(&self, message: &str, status: Option<StatusCode>, grpc: Option<Grpc>, took: Duration) {
         let status = status.map(|status| status.as_u16());
         let grpc = grpc.map(Grpc::name);
         let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
-        let (method, path) = (self.method.as_str(), self.uri.path());
+        let (method, path) = (self.method.as_str(), &*cut(self.uri.path()));
         let (route, peer) = (self.route.as_deref(), self.peer.as_deref());
         if self.quiet {
             tracing::debug!(

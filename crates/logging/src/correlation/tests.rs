@@ -102,6 +102,13 @@ fn router() -> Router {
 }
 
 #[tokio::test]
+async fn a_long_path_is_cut_with_a_mark() {
+    let answer = ask(router(), "info", request(&format!("/{}", "x".repeat(4_000)), None)).await;
+    let path = answer.records[0]["path"].as_str().unwrap();
+    assert_eq!(path, format!("/{}…", "x".repeat(255)));
+}
+
+#[tokio::test]
 async fn every_line_of_a_request_carries_its_id_over_awaits_spans_and_the_body() {
     let answer = ask(router(), "info", request("/api/agents/a?token=s3cret", Some("mine-1"))).await;
     assert_eq!(answer.id.as_deref(), Some("mine-1"));

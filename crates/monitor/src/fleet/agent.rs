@@ -10,9 +10,10 @@ pub use samples::{SampleError, Samples};
 pub use steps::{Reported, Told};
 
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
-use super::board::{Board, Instance};
-use super::component::Component;
-use super::effects::{Effects, Event, EventKind};
+use super::board::Instance;
+use super::component::{Component, Known};
+use super::effects::{Event, EventKind};
+use super::step::Step;
 use crate::clock::Moment;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
@@ -43,6 +44,8 @@ pub struct StreamLink {
     pub number: u64,
     /// The start that speaks on it.
     pub boot: Boot,
+    /// The report interval decided for it: the agent's from its first State on, since Hello renews nothing.
+    pub interval_ms: u32,
     /// Cancelled when another stream takes its place.
     pub replaced: CancellationToken,
     /// Asks the stream to make the agent say something.
@@ -86,8 +89,8 @@ pub struct Live {
     pub connected_ms: Option<i64>,
     /// Its components, in the order in which they became known.
     pub components: Vec<Component>,
-    /// What each component showed when effects were last told.
-    told: Vec<Aggregate>,
+    /// What was last told of each component.
+    told: Vec<Known>,
     /// Whether it was lost when its services were last counted.
     told_lost: bool,
     /// Where the component with this id of the stream stands.
@@ -125,23 +128,26 @@ impl Live {
         }
     }
 
-    /// An agent as a restarting monitor finds it: its statuses stand if they are young enough, until it speaks.
+    /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
+    /// young enough; if not, the next tick finds it lost. One that was lost then still is.
     pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
-        let age = now.wall_ms.saturating_sub(record.last_seen_ms);
+        let AgentRecord { last_seen_ms, interval_ms, .. } = *record;
+        let age = now.wall_ms.saturating_sub(last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
-        let presence = if young {
-            Presence::Restored { until_ms: now.run_ms + restore_grace_ms(record.interval_ms) }
-        } else {
+        let grace_ms = if young { restore_grace_ms(interval_ms) } else { 0 };
+        let was_lost = !components.is_empty() && components.iter().all(|record| record.stale);
+        let presence = if was_lost {
             Presence::Lost { since_ms: now.run_ms }
+        } else {
+            Presence::Restored { until_ms: now.run_ms + grace_ms }
         };
         let run_ms =
             |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
         let components: Vec<Component> = components
             .iter()
             .map(|record| {
-                let mut component = Component::restored(record);
+                let mut component = Component::restored(record, last_seen_ms, interval_ms);
                 component.checked_run_ms = component.checked_wall_ms.map(run_ms);
-                component.stale |= !young;
                 component
             })
             .collect();
@@ -150,15 +156,15 @@ impl Live {
             labels: Arc::clone(&record.labels),
             version: Arc::clone(&record.version),
             scope: "".into(),
-            interval_ms: record.interval_ms,
+            interval_ms,
             boot: record.boot,
             skew_ms: 0,
             stream: None,
             spoke: true,
             is_forgotten: false,
             presence,
-            last_message_ms: now.run_ms,
-            last_seen_ms: record.last_seen_ms,
+            last_message_ms: run_ms(last_seen_ms),
+            last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
             told_lost: false,
@@ -169,18 +175,12 @@ impl Live {
         }
     }
 
-    /// Counts what was restored into the services without an event for each component.
-    pub(crate) fn settle_restored(
-        &mut self,
-        id: &Arc<str>,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
+    /// Counts what was restored into the services. All of it was told before the monitor stopped.
+    pub(crate) fn settle_restored(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
         let draining = self.draining();
-        self.told = self.components.iter().map(|c| c.shown(draining)).collect();
+        self.told = self.components.iter().map(|c| c.known(draining)).collect();
         self.told_lost = self.is_lost();
-        self.recount(id, self.services(), board, now, effects);
+        self.recount(id, self.services(), step);
     }
 
     /// Whether its components are left out because it leaves.
@@ -244,30 +244,26 @@ impl Live {
     }
 
     /// Tells what changed since the last call: events, rows, and the services' counts.
-    pub(crate) fn settle(&mut self, id: &Arc<str>, board: &Mutex<Board>, now: Moment, effects: &mut Effects) {
+    pub(crate) fn settle(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
+        let (now, effects) = (step.now, &mut step.effects);
         let draining = self.draining();
         let mut dirty: Vec<Arc<str>> = Vec::new();
         for (position, component) in self.components.iter_mut().enumerate() {
-            let shown = component.shown(draining);
+            let known = component.known(draining);
             let before = self.told.get(position).copied();
-            if before == Some(shown) {
+            if before == Some(known) {
                 continue;
             }
-            component.changed_wall_ms = now.wall_ms;
-            let from = before.map_or("none", Aggregate::as_str);
-            let mut event = Event::new(EventKind::ComponentStatus, now.wall_ms).agent(id);
-            (event.from, event.to) = (Some(from), Some(shown.as_str()));
-            event.service = Some(Arc::clone(&component.service));
-            event.component = Some(Arc::clone(&component.name));
-            let why: Arc<str> = if component.stale { "stale".into() } else { Arc::clone(&component.reason) };
-            event.reason = Some(why);
-            event.message = (!component.message.is_empty()).then(|| Arc::clone(&component.message));
-            effects.events.push(event);
-            effects.changes.push(component.change(id, now.wall_ms, draining));
+            let shown_before = before.map(|known| known.shown);
+            if shown_before != Some(known.shown) {
+                component.changed_wall_ms = now.wall_ms;
+                effects.events.push(component.event(id, shown_before, known.shown, now.wall_ms));
+                effects.changes.push(component.change(id, now.wall_ms, draining));
+            }
             effects.components.push(component.record(id));
             match self.told.get_mut(position) {
-                Some(told) => *told = shown,
-                None => self.told.push(shown),
+                Some(told) => *told = known,
+                None => self.told.push(known),
             }
             dirty.push(Arc::clone(&component.service));
         }
@@ -277,25 +273,13 @@ impl Live {
         }
         dirty.sort_unstable();
         dirty.dedup();
-        self.recount(id, dirty, board, now, effects);
+        self.recount(id, dirty, step);
     }
 
     /// Counts the instance of these services anew.
-    fn recount(
-        &self,
-        id: &Arc<str>,
-        services: impl IntoIterator<Item = Arc<str>>,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
-    ) {
-        let instances: Vec<_> = services.into_iter().map(|s| (self.instance(&s), s)).collect();
-        if instances.is_empty() {
-            return;
-        }
-        let mut board = board.lock();
-        for (instance, service) in instances {
-            board.set(id, &service, instance, now.wall_ms, effects);
+    fn recount(&self, id: &Arc<str>, services: Vec<Arc<str>>, step: &mut Step<'_>) {
+        for service in services {
+            step.count(id, &service, self.instance(&service));
         }
     }
 
@@ -304,10 +288,9 @@ impl Live {
         &mut self,
         id: &Arc<str>,
         gone: impl Fn(&Component) -> bool,
-        board: &Mutex<Board>,
-        now: Moment,
-        effects: &mut Effects,
+        step: &mut Step<'_>,
     ) {
+        let (now, effects) = (step.now, &mut step.effects);
         let mut services = Vec::new();
         let mut moved = HashMap::new();
         let (mut kept, mut told) = (Vec::new(), Vec::new());
@@ -339,7 +322,7 @@ impl Live {
         self.order = self.by_id.values().copied().collect();
         services.sort_unstable();
         services.dedup();
-        self.recount(id, services, board, now, effects);
+        self.recount(id, services, step);
     }
 
     /// How many components show unknown because nothing was heard of them.
@@ -348,8 +331,13 @@ impl Live {
         self.components.iter().filter(|c| c.stale).count()
     }
 
+    /// Whether the stream with this number speaks for the agent.
     pub(crate) fn is_linked(&self, number: u64) -> bool {
-        self.stream.as_ref().is_some_and(|link| link.number == number)
+        self.link(number).is_some()
+    }
+
+    fn link(&self, number: u64) -> Option<&StreamLink> {
+        self.stream.as_deref().filter(|link| link.number == number)
     }
 }
 

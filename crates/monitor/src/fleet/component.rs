@@ -1,6 +1,7 @@
 //! One component of one agent as the monitor knows it, and which status it shows. When it becomes stale is decided
 //! by its agent's presence and by its own time to live.
 
+use super::effects::{Event, EventKind};
 use crate::clock::Moment;
 use crate::store::{ComponentKey, ComponentRecord, StatusChange};
 use farol_health::Status;
@@ -43,6 +44,16 @@ pub struct Component {
     pub maintenance: bool,
     /// A new boot says `starting`: until here on the running clock the last status stands.
     pub held_until_ms: Option<u64>,
+}
+
+/// What others have been told of a component: when one part of it changes, they must hear of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// What it shows.
+    pub(crate) shown: Aggregate,
+    required: bool,
+    readiness: bool,
+    ttl_ms: u32,
 }
 
 impl Component {
@@ -136,6 +147,12 @@ impl Component {
         if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
     }
 
+    /// What there is to tell of it.
+    pub(crate) fn known(&self, draining: bool) -> Known {
+        let Self { required, readiness, ttl_ms, .. } = *self;
+        Known { shown: self.shown(draining), required, readiness, ttl_ms }
+    }
+
     /// Whether its own time to live has passed. A result is told with the next report only, so that much later is not
     /// too late: a component may be checked more often than its agent reports.
     pub(crate) fn has_expired(&self, run_ms: u64, report_interval_ms: u32) -> bool {
@@ -172,6 +189,28 @@ impl Component {
         }
     }
 
+    /// That it shows something else now; `None` before its first word.
+    pub(crate) fn event(
+        &self,
+        agent: &Arc<str>,
+        from: Option<Aggregate>,
+        to: Aggregate,
+        at_ms: i64,
+    ) -> Event {
+        let from = from.map_or("none", Aggregate::as_str);
+        let mut event = Event::new(EventKind::ComponentStatus, at_ms).agent(agent).change(from, to.as_str());
+        event.service = Some(Arc::clone(&self.service));
+        event.component = Some(Arc::clone(&self.name));
+        event.reason = Some(self.shown_reason());
+        event.message = (!self.message.is_empty()).then(|| Arc::clone(&self.message));
+        event
+    }
+
+    /// Why it shows what it shows.
+    fn shown_reason(&self) -> Arc<str> {
+        if self.stale { "stale".into() } else { Arc::clone(&self.reason) }
+    }
+
     pub(crate) fn change(&self, agent: &Arc<str>, at_ms: i64, draining: bool) -> StatusChange {
         StatusChange {
             key: self.key(agent),
@@ -179,12 +218,18 @@ impl Component {
             status: Some(self.status()),
             maintenance: self.maintenance || draining,
             stale: self.stale,
-            reason: if self.stale { "stale".into() } else { Arc::clone(&self.reason) },
+            reason: self.shown_reason(),
         }
     }
 
-    /// As a restarting monitor finds it.
-    pub(crate) fn restored(record: &ComponentRecord) -> Self {
+    /// As a restarting monitor finds it, whose agent was heard last at `last_seen_ms`.
+    pub(crate) fn restored(record: &ComponentRecord, last_seen_ms: i64, report_interval_ms: u32) -> Self {
+        // A record is written when a status changes, not at each check. One that was not stale when its agent was heard
+        // last had been checked shortly before: within a report, or within the check's interval where that is longer,
+        // which is a third of the time to live unless somebody decided otherwise.
+        let ago_ms = i64::from(report_interval_ms.max(record.ttl_ms / 3));
+        let is_known = !matches!(record.hard, Status::Unknown | Status::Starting);
+        let since_ms = if record.stale || !is_known { i64::MIN } else { last_seen_ms.saturating_sub(ago_ms) };
         Self {
             service: Arc::clone(&record.key.service),
             name: Arc::clone(&record.key.component),
@@ -197,7 +242,7 @@ impl Component {
             reason: Arc::clone(&record.reason),
             message: Arc::clone(&record.message),
             checked_run_ms: None,
-            checked_wall_ms: record.checked_ms,
+            checked_wall_ms: record.checked_ms.map(|at_ms| at_ms.max(since_ms)),
             changed_wall_ms: record.changed_ms,
             stale: record.stale,
             maintenance: false,

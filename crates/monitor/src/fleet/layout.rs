@@ -85,25 +85,30 @@ fn repeats(set: &Definition) -> HashSet<u32> {
 #[derive(Debug, Default)]
 pub struct Layouts(Mutex<Interner>);
 
+/// A layout out of the interner.
+#[derive(Debug)]
+pub struct Interned {
+    /// The layout.
+    pub compiled: Arc<Compiled>,
+    /// Layouts that were let go of meanwhile: nothing will be made with them any more.
+    pub let_go: Vec<LayoutKey>,
+}
+
 #[derive(Debug, Default)]
 struct Interner {
     /// By the hash of the content; compared in full on a hit.
     by_hash: HashMap<u64, Vec<Arc<Compiled>>>,
     /// Never reused.
     last_key: u32,
-    /// What all of them take up, in definitions.
+    /// What all of them take up, in bytes.
     weight: usize,
     /// At this weight it is time to look for those that nobody uses.
     sweep_at: usize,
     hasher: foldhash::fast::FixedState,
 }
 
-/// Definitions that may stand unused before they are looked for: about 25 MB.
-const UNUSED_AT_MOST: usize = 100_000;
-
-fn weight(compiled: &Compiled) -> usize {
-    1 + compiled.layout.set.sources.len() + compiled.layout.set.series.len()
-}
+/// Bytes of definitions that may stand unused before they are looked for.
+const UNUSED_AT_MOST: usize = 2 << 20;
 
 impl Interner {
     fn hash(&self, set: &Definition) -> u64 {
@@ -118,51 +123,72 @@ impl Interner {
     }
 
     /// Lets go of what no agent uses, once there may be much of it: agents whose set changes all the time would fill
-    /// the memory. The same set is interned anew when it comes back.
-    fn sweep(&mut self) {
+    /// the memory. The same set is interned anew, under another key, when it comes back.
+    fn sweep(&mut self) -> Vec<LayoutKey> {
+        let mut let_go = Vec::new();
         if self.weight < self.sweep_at.max(UNUSED_AT_MOST) {
-            return;
+            return let_go;
         }
         self.by_hash.retain(|_, all| {
-            all.retain(|compiled| Arc::strong_count(compiled) > 1);
+            all.retain_mut(|compiled| {
+                // Nobody else has it: whoever had it has handed in all that was made with it.
+                let unused = Arc::get_mut(compiled).map(|compiled| compiled.layout.key);
+                let_go.extend(unused);
+                unused.is_none()
+            });
             !all.is_empty()
         });
-        self.weight = self.by_hash.values().flatten().map(|compiled| weight(compiled)).sum();
-        self.sweep_at = self.weight * 2;
+        self.weight = self.by_hash.values().flatten().map(|compiled| compiled.layout.weight()).sum();
+        self.sweep_later();
+        let_go
+    }
+
+    /// Sweeping all takes as long as there are many.
+    fn sweep_later(&mut self) {
+        self.sweep_at = self.weight + (self.weight / 2).max(UNUSED_AT_MOST);
     }
 
     fn add(&mut self, hash: u64, compiled: Arc<Compiled>) {
-        self.weight += weight(&compiled);
+        self.weight += compiled.layout.weight();
         self.by_hash.entry(hash).or_default().push(compiled);
     }
 }
 
 impl Layouts {
-    /// The layout with these sources and series (components don't count); whether it is new.
-    pub fn intern(&self, set: Definition) -> (Arc<Compiled>, bool) {
+    /// The layout with these sources and series (components don't count). A new one is handed to `keep` before
+    /// anybody else can get it, so that whatever is made with it is kept after it; when that fails there is none.
+    pub fn intern<E>(
+        &self,
+        set: Definition,
+        keep: impl FnOnce(&Arc<Layout>) -> Result<(), E>,
+    ) -> Result<Interned, E> {
         let set = Definition { components: Vec::new(), ..set };
         let mut interner = self.0.lock();
         let hash = interner.hash(&set);
         let same = |c: &&Arc<Compiled>| c.layout.set == set;
         if let Some(known) = interner.by_hash.get(&hash).and_then(|all| all.iter().find(same)) {
-            return (Arc::clone(known), false);
+            return Ok(Interned { compiled: Arc::clone(known), let_go: Vec::new() });
         }
-        interner.sweep();
+        let layout = Arc::new(Layout { key: LayoutKey(interner.last_key + 1), set });
+        keep(&layout)?;
         interner.last_key += 1;
-        let layout = Arc::new(Layout { key: LayoutKey(interner.last_key), set });
+        let let_go = interner.sweep();
         let compiled = Arc::new(Compiled::new(layout));
         interner.add(hash, Arc::clone(&compiled));
-        (compiled, true)
+        Ok(Interned { compiled, let_go })
     }
 
-    /// Takes in what the store has.
-    pub fn restore(&self, layouts: &[Arc<Layout>]) {
+    /// Takes in what the store has. Keys up to `last_key` were given already.
+    pub fn restore(&self, layouts: &[Arc<Layout>], last_key: u32) {
         let mut interner = self.0.lock();
+        interner.last_key = interner.last_key.max(last_key);
         for layout in layouts {
             interner.last_key = interner.last_key.max(layout.key.0);
             let hash = interner.hash(&layout.set);
             interner.add(hash, Arc::new(Compiled::new(Arc::clone(layout))));
         }
+        // Their agents have not come back yet.
+        interner.sweep_later();
     }
 
     /// How many there are.
@@ -176,21 +202,57 @@ impl Layouts {
 mod tests {
     use super::*;
     use farol_wire::SourceDef;
+    use std::convert::Infallible;
 
     fn set(id: u32) -> Definition {
-        let source = SourceDef { id, name: "s".into(), interval_ms: 1_000 };
+        let source = SourceDef { id, name: "s".repeat(1_000), interval_ms: 1_000 };
         Definition { sources: vec![source], ..Definition::default() }
     }
 
+    fn intern(layouts: &Layouts, id: u32) -> Interned {
+        let Ok(interned) = layouts.intern(set(id), |_| Ok::<_, Infallible>(()));
+        interned
+    }
+
     #[test]
-    fn the_same_set_is_one_layout_and_those_nobody_uses_are_let_go_of() {
+    fn the_same_set_is_one_layout_and_those_nobody_uses_are_let_go_of_and_named() {
         let layouts = Layouts::default();
-        let (used, is_new) = layouts.intern(set(1));
-        assert!(is_new);
-        let keys: Vec<_> = (2..200_000).map(|id| layouts.intern(set(id)).0.layout.key).collect();
+        let used = intern(&layouts, 1).compiled;
+        let mut let_go = Vec::new();
+        let keys: Vec<_> = (2..40_000)
+            .map(|id| {
+                let interned = intern(&layouts, id);
+                let_go.extend(interned.let_go);
+                interned.compiled.layout.key
+            })
+            .collect();
         assert!(keys.windows(2).all(|pair| pair[0] < pair[1]), "keys are never reused");
-        assert!(layouts.count() <= UNUSED_AT_MOST / 2, "{} layouts", layouts.count());
-        let (again, is_new) = layouts.intern(set(1));
-        assert!(!is_new && Arc::ptr_eq(&used, &again));
+        assert!(layouts.count() <= UNUSED_AT_MOST / 1_000, "{} layouts", layouts.count());
+        assert_eq!(let_go.len() + layouts.count(), 39_999, "each is here or was named");
+        assert!(!let_go.contains(&used.layout.key));
+        let Ok(again) = layouts.intern(set(1), |_| -> Result<(), Infallible> { panic!("it is known") });
+        assert!(Arc::ptr_eq(&used, &again.compiled));
+    }
+
+    #[test]
+    fn what_is_not_kept_is_not_there_for_anybody() {
+        let layouts = Layouts::default();
+        layouts.intern(set(1), |_| Err("no room")).unwrap_err();
+        assert_eq!(layouts.count(), 0);
+        let mut kept = Vec::new();
+        let again = layouts.intern(set(1), |layout| {
+            kept.push(layout.key);
+            Ok::<_, Infallible>(())
+        });
+        let Ok(again) = again;
+        assert_eq!(kept, [again.compiled.layout.key], "the next one is asked anew");
+    }
+
+    #[test]
+    fn no_key_is_given_that_was_given_before_a_restart_not_even_one_whose_layout_is_gone() {
+        let layouts = Layouts::default();
+        layouts.restore(&[Arc::new(Layout { key: LayoutKey(3), set: set(1) })], 7);
+        assert_eq!(intern(&layouts, 1).compiled.layout.key, LayoutKey(3));
+        assert_eq!(intern(&layouts, 2).compiled.layout.key, LayoutKey(8));
     }
 }

@@ -4,11 +4,33 @@ use super::*;
 use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
+mod order;
+mod replaced;
+mod restart;
+
 /// A fleet with one agent of two components, and the clocks.
 struct Scene {
     fleet: Fleet,
+    heard: Arc<Heard>,
     now: Moment,
     role: Role,
+}
+
+/// Keeps what is published until it is asked for.
+#[derive(Default)]
+struct Heard(Mutex<Effects>);
+
+impl Outlet for Heard {
+    fn publish(&self, effects: &Effects) {
+        let mut all = self.0.lock();
+        all.events.extend_from_slice(&effects.events);
+        all.changes.extend_from_slice(&effects.changes);
+        all.components.extend_from_slice(&effects.components);
+        all.removed.extend_from_slice(&effects.removed);
+        all.agents.extend_from_slice(&effects.agents);
+        all.forgotten.extend_from_slice(&effects.forgotten);
+        all.shown_changed |= effects.shown_changed;
+    }
 }
 
 const START: Moment = Moment { run_ms: 1_000_000, boot_ms: 1_000_000, wall_ms: 1_800_000_000_000 };
@@ -55,9 +77,21 @@ fn says(id: u32, hard: Status, checked_ms: Option<u64>) -> ComponentReport {
     }
 }
 
+/// The stream that speaks for the agent.
+fn stream_of(agent: &Agent) -> u64 {
+    agent.live.lock().stream.as_ref().map_or(0, |link| link.number)
+}
+
 impl Scene {
     fn new(role: Role) -> Self {
-        Self { fleet: Fleet::default(), now: START, role }
+        let heard = Arc::new(Heard::default());
+        let fleet = Fleet::new(Arc::clone(&heard) as Arc<dyn Outlet>);
+        Self { fleet, heard, now: START, role }
+    }
+
+    /// What came about since this was asked last.
+    fn heard(&self) -> Effects {
+        std::mem::take(&mut self.heard.0.lock())
     }
 
     /// The agent's clock is the monitor's in these tests.
@@ -66,19 +100,19 @@ impl Scene {
     }
 
     fn pass(&mut self, ms: u64) -> Vec<Event> {
-        let mut events = Vec::new();
+        self.heard();
         for _ in 0..ms / 250 {
             self.now.run_ms += 250;
             self.now.boot_ms += 250;
             self.now.wall_ms += 250;
-            events.extend(self.fleet.tick(self.now).into_iter().flat_map(|e| e.events));
+            self.fleet.tick(self.now);
         }
-        events
+        self.heard().events
     }
 
     fn connect(&self, boot: u64) -> (Arc<Agent>, Arc<StreamLink>) {
         match self.fleet.connect("a", &hello(boot, self.role), self.now, None) {
-            Connection::Open(agent, link, _) => (agent, link),
+            Connection::Open(agent, link) => (agent, link),
             Connection::Occupied(_) => panic!("the agent's place is taken"),
         }
     }
@@ -86,14 +120,19 @@ impl Scene {
     fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
         let set = [def(1, "database"), def(2, "cache")];
         let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
-        self.fleet.adopt(agent, &set, now, self.told())
+        self.heard();
+        self.fleet.adopt(agent, stream_of(agent), &set, now, self.told());
+        self.heard()
     }
 
     fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
         let mut checked = Bitmap::default();
         checked.set(0);
         checked.set(1);
-        self.fleet.report(agent, Reported { changed, checked }, self.told(), self.now.boot_ms)
+        self.heard();
+        let reported = Reported { changed, checked };
+        self.fleet.report(agent, stream_of(agent), reported, self.told(), self.now.boot_ms);
+        self.heard()
     }
 
     fn online(role: Role) -> (Self, Arc<Agent>, Arc<StreamLink>) {
@@ -156,7 +195,7 @@ fn a_component_that_is_not_checked_is_stale_while_its_agent_lives() {
         let mut only_second = Bitmap::default();
         only_second.set(1);
         let reported = Reported { changed: Vec::new(), checked: only_second };
-        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+        scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     }
     assert_eq!(scene.shown("payments/database"), "unknown");
     assert_eq!(scene.shown("payments/cache"), "healthy");
@@ -170,7 +209,7 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
     let (mut scene, agent, _) = Scene::online(Role::Host);
     let quick = ComponentDef { ttl_ms: 800, ..def(1, "database") };
     let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
-    scene.fleet.adopt(&agent, &[quick], now, scene.told());
+    scene.fleet.adopt(&agent, stream_of(&agent), &[quick], now, scene.told());
     for _ in 0..3 {
         let events = scene.pass(10_000);
         assert!(events.is_empty(), "{events:?}");
@@ -181,7 +220,7 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
     unchecked.set(1);
     scene.pass(10_000);
     let reported = Reported { changed: Vec::new(), checked: unchecked };
-    scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+    scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     scene.pass(1_000);
     assert_eq!(scene.shown("payments/database"), "unknown", "a report without it came");
 }
@@ -189,11 +228,13 @@ fn a_component_that_is_checked_more_often_than_its_agent_reports_is_never_stale_
 #[test]
 fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
     let (scene, agent, link) = Scene::online(Role::Pod);
-    scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 30_000, scene.now);
     assert_eq!(scene.shown("payments"), "maintenance");
     scene.report(&agent, Vec::new());
     assert_eq!(scene.shown("payments"), "maintenance", "its last report does not bring it back");
-    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let effects = scene.heard();
     assert!(kinds(&effects.events).contains(&EventKind::AgentLeft));
     assert!(scene.fleet.agent("a").is_none());
     assert_eq!(scene.shown("payments"), "none");
@@ -202,7 +243,7 @@ fn a_pod_that_says_goodbye_is_in_maintenance_and_leaves_with_its_stream() {
 #[test]
 fn a_pod_that_says_goodbye_and_hangs_leaves_at_its_deadline() {
     let (mut scene, agent, _) = Scene::online(Role::Pod);
-    scene.fleet.goodbye(&agent, Farewell::Workload, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 5_000, scene.now);
     let events = scene.pass(5_250);
     assert!(kinds(&events).contains(&EventKind::AgentLeft), "{events:?}");
 }
@@ -210,7 +251,7 @@ fn a_pod_that_says_goodbye_and_hangs_leaves_at_its_deadline() {
 #[test]
 fn a_node_agent_that_restarts_within_a_minute_changes_no_status_at_all() {
     let (mut scene, agent, link) = Scene::online(Role::Node);
-    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 5_000, scene.now);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     let mut events = scene.pass(40_000);
     let (agent, _) = scene.connect(2);
@@ -228,7 +269,7 @@ fn a_node_agent_that_restarts_within_a_minute_changes_no_status_at_all() {
 #[test]
 fn a_node_agent_that_does_not_come_back_is_lost_after_the_restart_grace() {
     let (mut scene, agent, link) = Scene::online(Role::Node);
-    scene.fleet.goodbye(&agent, Farewell::Agent, 5_000, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 5_000, scene.now);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     assert!(scene.pass(59_500).is_empty());
     let events = scene.pass(1_000);
@@ -241,17 +282,31 @@ fn an_agent_with_optional_components_only_is_unknown_when_lost() {
     let (scene, agent, _) = Scene::online(Role::Host);
     let set = [ComponentDef { required: false, ..def(1, "disk") }];
     let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
-    scene.fleet.adopt(&agent, &set, now, scene.told());
+    scene.fleet.adopt(&agent, stream_of(&agent), &set, now, scene.told());
     assert_eq!(scene.shown("payments"), "healthy");
-    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
     assert_eq!(scene.shown("payments"), "unknown");
 }
 
 #[test]
 fn a_failing_agent_is_stale_at_once() {
     let (scene, agent, _) = Scene::online(Role::Host);
-    scene.fleet.goodbye(&agent, Farewell::Failing, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
     assert_eq!(scene.shown("payments"), "unknown");
+}
+
+#[test]
+fn the_last_report_of_a_failing_agent_does_not_bring_it_back_and_its_next_stream_does() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Failing, 0, scene.now);
+    let last = scene.report(&agent, vec![says(1, Status::Healthy, Some(scene.now.boot_ms))]);
+    assert!(last.is_empty(), "{last:?}");
+    assert_eq!(scene.shown("payments"), "unknown");
+    scene.pass(1_000);
+    scene.connect(2);
+    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
+    assert_eq!(scene.shown("payments"), "healthy");
 }
 
 #[test]
@@ -264,7 +319,7 @@ fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_o
     for _ in 0..7 {
         scene.pass(10_000);
         let reported = Reported::default();
-        scene.fleet.report(&agent, reported, scene.told(), scene.now.boot_ms);
+        scene.fleet.report(&agent, stream_of(&agent), reported, scene.told(), scene.now.boot_ms);
     }
     assert_eq!(scene.shown("payments"), "starting");
 }
@@ -273,7 +328,9 @@ fn the_starting_of_a_new_boot_is_shown_once_the_grace_since_the_last_result_is_o
 fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
     let (scene, agent, _) = Scene::online(Role::Host);
     let now = vec![says(2, Status::Healthy, Some(scene.now.boot_ms))];
-    let effects = scene.fleet.adopt(&agent, &[def(2, "cache")], now, scene.told());
+    scene.heard();
+    scene.fleet.adopt(&agent, stream_of(&agent), &[def(2, "cache")], now, scene.told());
+    let effects = scene.heard();
     assert!(kinds(&effects.events).contains(&EventKind::ComponentRemoved));
     assert_eq!(scene.shown("payments/database"), "none");
     assert_eq!(scene.shown("payments/cache"), "healthy");
@@ -290,9 +347,11 @@ fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_as
     assert_eq!(occupied.number, second.number);
     let taken = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, Some(second.number));
     assert!(matches!(taken, Connection::Open(..)));
-    scene.fleet.goodbye(&agent, Farewell::Agent, 0, scene.now);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
     assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
-    let late = scene.fleet.disconnected(&agent, first.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, first.number, scene.now);
+    let late = scene.heard();
     assert!(late.is_empty(), "the end of a replaced stream means nothing");
 }
 
@@ -311,49 +370,6 @@ fn a_declared_service_exists_from_the_start_and_a_policy_counts() {
     assert_eq!(scene.shown("group:checkout"), "unhealthy");
     scene.fleet.declare(&BTreeMap::from([("payments".to_owned(), Policy::default())]), &groups, scene.now);
     assert_eq!(scene.shown("group:checkout"), "healthy");
-}
-
-fn restart(scene: &Scene, agent: &Agent, asleep_ms: i64) -> Scene {
-    let live = agent.live.lock();
-    let restored = Restored {
-        agents: vec![live.record(agent.key, &agent.id)],
-        components: live.components.iter().map(|c| c.record(&agent.id)).collect(),
-        last_agent_key: agent.key.0,
-        ..Restored::default()
-    };
-    // The new process has a boot clock of its own, as after a reboot.
-    let now = Moment { run_ms: 5_000, boot_ms: 5_000, wall_ms: scene.now.wall_ms + asleep_ms };
-    let new = Scene { fleet: Fleet::default(), now, role: scene.role };
-    new.fleet.restore(&restored, now);
-    new
-}
-
-#[test]
-fn after_a_restart_of_the_monitor_young_statuses_are_served_until_the_grace_is_over() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let mut new = restart(&scene, &agent, 20_000);
-    assert_eq!(new.shown("payments"), "healthy");
-    assert!(matches!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Restored { .. }));
-    assert!(new.pass(59_000).is_empty());
-    assert!(kinds(&new.pass(2_000)).contains(&EventKind::AgentLost));
-    assert_eq!(new.shown("payments"), "unknown");
-}
-
-#[test]
-fn after_a_restart_of_the_monitor_old_statuses_are_unknown_at_once() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let new = restart(&scene, &agent, 301_000);
-    assert_eq!(new.shown("payments"), "unknown");
-}
-
-#[test]
-fn an_agent_that_returns_to_a_restarted_monitor_changes_no_status() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let new = restart(&scene, &agent, 4_000);
-    let (agent, _) = new.connect(1);
-    let effects = new.state(&agent, [Status::Healthy; 2], Some(new.now.boot_ms));
-    assert!(effects.events.iter().all(|e| e.kind != EventKind::ComponentStatus), "{:?}", effects.events);
-    assert_eq!(new.fleet.agent("a").unwrap().live.lock().presence, Presence::Here);
 }
 
 #[test]
@@ -376,21 +392,70 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
 #[test]
 fn a_component_that_changed_its_id_stays_when_the_old_id_is_retired() {
     let (scene, agent, _) = Scene::online(Role::Host);
-    scene.fleet.define(&agent, &[def(3, "database")], scene.now);
-    let effects = scene.fleet.retire(&agent, &[1], scene.now);
+    scene.fleet.define(&agent, stream_of(&agent), &[def(3, "database")], scene.now);
+    scene.heard();
+    scene.fleet.retire(&agent, stream_of(&agent), &[1], scene.now);
+    let effects = scene.heard();
     assert!(effects.is_empty(), "{effects:?}");
     scene.report(&agent, vec![says(3, Status::Degraded, Some(scene.now.boot_ms))]);
     assert_eq!(scene.shown("payments/database"), "degraded");
-    scene.fleet.retire(&agent, &[3], scene.now);
+    scene.fleet.retire(&agent, stream_of(&agent), &[3], scene.now);
     assert_eq!(scene.shown("payments/database"), "none");
     assert_eq!(scene.shown("payments/cache"), "healthy");
+}
+
+#[test]
+fn a_component_that_is_defined_anew_counts_as_it_is_defined_now() {
+    let (scene, agent, _) = Scene::online(Role::Host);
+    let cache = says(2, Status::Unhealthy, Some(scene.now.boot_ms));
+    scene.report(&agent, vec![cache.clone()]);
+    assert_eq!(scene.shown("payments"), "unhealthy");
+    let optional = ComponentDef { required: false, readiness: true, ttl_ms: 20_000, ..def(2, "cache") };
+    scene.heard();
+    scene.fleet.define(&agent, stream_of(&agent), std::slice::from_ref(&optional), scene.now);
+    let effects = scene.heard();
+    assert_eq!(scene.shown("payments"), "degraded");
+    assert_eq!(scene.fleet.service("payments").unwrap().ready.as_str(), "unhealthy");
+    assert_eq!(kinds(&effects.events), [EventKind::ServiceStatus]);
+    assert!(effects.changes.is_empty(), "what it shows itself is the same");
+    let stored: Vec<_> =
+        effects.components.iter().map(|c| (&*c.key.component, c.required, c.readiness, c.ttl_ms)).collect();
+    assert_eq!(stored, [("cache", false, true, 20_000)]);
+    scene.heard();
+    scene.fleet.define(&agent, stream_of(&agent), &[optional], scene.now);
+    let again = scene.heard();
+    assert!(again.is_empty(), "{again:?}");
+    // The same in a new set, with a State that tells the same statuses.
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms)), cache];
+    let set = [def(1, "database"), def(2, "cache")];
+    scene.fleet.adopt(&agent, stream_of(&agent), &set, now, scene.told());
+    assert_eq!(scene.shown("payments"), "unhealthy");
+}
+
+#[test]
+fn hello_alone_does_not_lengthen_the_silence_after_which_an_agent_is_lost() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let slow = Hello { interval_ms: 60_000, ..hello(2, Role::Host) };
+    let Connection::Open(_, link) = scene.fleet.connect("a", &slow, scene.now, None) else {
+        panic!("its place is free")
+    };
+    assert!(kinds(&scene.pass(31_000)).contains(&EventKind::AgentLost));
+    let told = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
+    assert_eq!(told.agents.iter().map(|record| record.interval_ms).collect::<Vec<_>>(), [60_000]);
+    scene.report(&agent, Vec::new());
+    assert!(!kinds(&scene.pass(170_000)).contains(&EventKind::AgentLost));
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert_eq!(scene.heard().agents[0].interval_ms, 60_000);
 }
 
 #[test]
 fn an_agent_that_only_said_hello_leaves_no_trace() {
     let scene = Scene::new(Role::Host);
     let (agent, link) = scene.connect(1);
-    let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.heard();
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    let effects = scene.heard();
     assert_eq!(effects.forgotten, [agent.key]);
     assert!(scene.fleet.agents().is_empty());
     let (again, _) = scene.connect(2);
@@ -401,7 +466,7 @@ fn an_agent_that_only_said_hello_leaves_no_trace() {
 fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.pass(40_000);
-    assert!(scene.fleet.forget("a", scene.now).is_some());
+    assert!(scene.fleet.forget("a", scene.now));
     assert!(link.replaced.is_cancelled());
     assert!(scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms)).is_empty());
     assert_eq!(scene.shown("payments"), "none");
@@ -413,24 +478,6 @@ fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
 }
 
 #[test]
-fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_and_a_new_one_is_not() {
-    let (scene, agent, _) = Scene::online(Role::Host);
-    let record = agent.live.lock().record(agent.key, &agent.id);
-    let restored = Restored { agents: vec![record], last_agent_key: 1, ..Restored::default() };
-    let mut scene = Scene { fleet: Fleet::default(), ..scene };
-    scene.fleet.restore(&restored, scene.now);
-    let events = scene.pass(61_000);
-    assert!(kinds(&events).contains(&EventKind::AgentLost), "{events:?}");
-    let (agent, _) = scene.connect(2);
-    let back = scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms));
-    assert!(kinds(&back.events).contains(&EventKind::AgentBack), "{:?}", back.events);
-    let fresh = Scene::new(Role::Host);
-    let (agent, _) = fresh.connect(1);
-    let first = fresh.state(&agent, [Status::Healthy; 2], Some(fresh.now.boot_ms));
-    assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
-}
-
-#[test]
 fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
     for declared in [false, true] {
         let (scene, agent, link) = Scene::online(Role::Pod);
@@ -438,8 +485,10 @@ fn a_service_that_nobody_has_any_more_is_gone_and_a_declared_one_is_unknown() {
             let services = BTreeMap::from([("payments".to_owned(), Policy::default())]);
             scene.fleet.declare(&services, &BTreeMap::new(), scene.now);
         }
-        scene.fleet.goodbye(&agent, Farewell::Workload, 30_000, scene.now);
-        let effects = scene.fleet.disconnected(&agent, link.number, scene.now);
+        scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 30_000, scene.now);
+        scene.heard();
+        scene.fleet.disconnected(&agent, link.number, scene.now);
+        let effects = scene.heard();
         assert_eq!(kinds(&effects.events).contains(&EventKind::ServiceStatus), declared, "{effects:?}");
         assert_eq!(scene.shown("payments"), if declared { "unknown" } else { "none" });
     }

@@ -24,6 +24,7 @@ pub(super) const ASKS: &[Param] = &[
         Kind::Word(&["here", "held", "restored", "leaving", "lost"]),
         "Only agents with this presence.",
     ),
+    Param::new("connected", Kind::Word(&["true", "false"]), "Only agents whose stream is open, or is not."),
 ];
 
 /// An agent.
@@ -48,7 +49,8 @@ pub(super) struct Agent {
     interval_ms: u32,
     /// When it last spoke of now.
     last_seen_at: Time,
-    /// How long ago that is; time in which the monitor did not run is left out.
+    /// How long ago that is. An agent is lost by another count, in which the time stands still that the monitor did
+    /// not run.
     age_ms: u64,
     /// How far its wall clock is ahead of the monitor's.
     skew_ms: i64,
@@ -74,7 +76,7 @@ impl Agent {
             boot: live.boot.number,
             interval_ms: live.interval_ms,
             last_seen_at: Time(live.last_seen_ms),
-            age_ms: now.run_ms.saturating_sub(live.last_message_ms),
+            age_ms: u64::try_from(now.wall_ms.saturating_sub(live.last_seen_ms)).unwrap_or(0),
             skew_ms: live.skew_ms,
             connected: live.stream.is_some(),
             components: live.components.len(),
@@ -90,8 +92,12 @@ pub(super) async fn list(
 ) -> Json<List<Agent>> {
     let (limit, now) = (asked.limit(), app.clock.now());
     let presence = asked.text("presence");
-    let wanted = |live: &Live| presence.is_none_or(|word| live.presence.as_str() == word);
-    let most = if presence.is_some() { usize::MAX } else { limit + 1 };
+    let connected = asked.text("connected");
+    let wanted = |live: &Live| {
+        presence.is_none_or(|word| live.presence.as_str() == word)
+            && connected.is_none_or(|word| live.stream.is_some() == (word == "true"))
+    };
+    let most = if presence.is_some() || connected.is_some() { usize::MAX } else { limit + 1 };
     let items = app.fleet.agents_after(asked.after(), false, most).into_iter().filter_map(|agent| {
         let live = agent.live.lock();
         wanted(&live).then(|| Agent::new(&agent.id, &live, now))
@@ -107,11 +113,10 @@ pub(super) async fn one(State(app): State<Arc<App>>, Named(id): Named) -> Result
 
 pub(super) async fn forget(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
     let agent = app.fleet.agent(&id).ok_or_else(|| unknown(&id))?;
-    let Some(effects) = app.fleet.forget(&id, app.clock.now()) else {
+    if !app.fleet.forget(&id, app.clock.now()) {
         let presence = agent.live.lock().presence;
         return Err(Problem::new(StatusCode::CONFLICT, "agent_not_lost", not_lost(&id, presence)));
-    };
-    app.ingest.outlet.publish(&effects);
+    }
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -37,15 +37,20 @@ pub(super) struct Component {
     /// Its name.
     #[schema(value_type = String)]
     component: Arc<str>,
-    /// The status that counts, as last told; it stays true beneath staleness and maintenance.
+    /// What it shows: `unknown` when stale, `maintenance` when drained, else `last_status`.
     status: &'static str,
-    /// What it shows: `unknown` when stale, `maintenance` when drained, else `status`.
+    /// The same, by the name of the filter.
     shown_as: &'static str,
+    /// The status that counts, as last told; it stays true beneath staleness and maintenance.
+    last_status: &'static str,
     /// What the last result said.
     soft: &'static str,
-    /// A stable code.
+    /// A stable code: `stale` when stale, else `last_reason`.
     #[schema(value_type = String)]
     reason: Arc<str>,
+    /// The last result's code.
+    #[schema(value_type = String)]
+    last_reason: Arc<str>,
     /// For people.
     #[schema(value_type = String)]
     message: Arc<str>,
@@ -73,14 +78,17 @@ pub(super) struct Component {
 impl Component {
     fn new(agent: &Arc<str>, live: &Live, component: &fleet::Component, now: Moment) -> Self {
         let draining = live.draining();
+        let shown = component.shown(draining).as_str();
         Self {
             agent: Arc::clone(agent),
             service: Arc::clone(&component.service),
             component: Arc::clone(&component.name),
-            status: component.hard.as_str(),
-            shown_as: component.shown(draining).as_str(),
+            status: shown,
+            shown_as: shown,
+            last_status: component.hard.as_str(),
             soft: component.soft.as_str(),
-            reason: Arc::clone(&component.reason),
+            reason: if component.stale { "stale".into() } else { Arc::clone(&component.reason) },
+            last_reason: Arc::clone(&component.reason),
             message: Arc::clone(&component.message),
             checked_at: component.checked_wall_ms.map(Time),
             age_ms: component.checked_run_ms.map(|checked| now.run_ms.saturating_sub(checked)),

@@ -134,14 +134,13 @@ fn list(app: &App, asked: &Asked, wanted: &Wanted) -> Result<List<Told>, Problem
             "what came after this id is no longer kept, or the monitor restarted; ask without `after`",
         )
     };
-    let start = match asked.text("after") {
-        None => app.events.before_last(usize::MAX),
+    let all = match asked.text("after") {
+        None => app.events.kept(),
         Some(id) => match app.events.resume(id) {
-            Resume::After(number) => number,
+            Resume::After(number) => app.events.after(number, usize::MAX).ok_or_else(gone)?,
             Resume::Reset => return Err(gone()),
         },
     };
-    let all = app.events.after(start, usize::MAX).ok_or_else(gone)?;
     let mut items: Vec<_> = all.into_iter().filter(|(_, event)| wanted.wants(event)).collect();
     if asked.text("after").is_none() {
         items.drain(..items.len().saturating_sub(limit));

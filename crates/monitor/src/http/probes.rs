@@ -31,6 +31,10 @@ pub(super) struct ServiceHealth {
     timestamp: Time,
     /// Since when it shows it.
     since: Time,
+    /// So many instances are healthy or degraded.
+    up: u64,
+    /// And so many must be, of those that count now.
+    needed: u64,
     /// How many instances show what.
     instances: Counts,
 }
@@ -128,6 +132,8 @@ pub(super) async fn service(State(app): State<Arc<App>>, Named(name): Named) -> 
         status: view.shown.as_str(),
         timestamp,
         since: Time(view.since_ms),
+        up: view.counts.up(),
+        needed: view.policy.needed(view.counts.counted()),
         instances: view.counts.into(),
     };
     Ok(tell(view.shown, &body))

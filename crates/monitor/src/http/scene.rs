@@ -5,8 +5,8 @@ use super::{OperatorToken, Questions, router};
 use crate::app::{App, Reload, Reloaded, Reloads};
 use crate::clock::Clock;
 use crate::events::Events;
-use crate::fleet::{Agent, Connection, Fleet, Told};
-use crate::ingest::{Counters, Ingest, Outlet, Policy, Trust};
+use crate::fleet::{Agent, Connection, Fleet, Outlet, Told};
+use crate::ingest::{Counters, Ingest, Policy, Trust};
 use crate::journal::{self, Writer};
 use crate::outlet::Publisher;
 use crate::scrape::Scrapes;
@@ -27,6 +27,7 @@ use farol_wire::{
 use http_body_util::BodyExt;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -106,9 +107,10 @@ impl Scene {
         let settings = Settings { path: dir.path().join("farol.db"), durability: Durability::Normal };
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(settings).await.unwrap());
         let (journal, writer) = journal::open(Arc::clone(&store), &store.restore().await.unwrap());
-        let (fleet, clock) = (Arc::new(Fleet::default()), Arc::new(Clock::start()));
+        let clock = Arc::new(Clock::start());
         let events = Arc::new(Events::default());
         let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
+        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet) as Arc<dyn Outlet>));
         let supervisor = Supervisor::new(Budgets::default());
         let handle: Handle = supervisor.handle();
         let ingest = Arc::new(Ingest {
@@ -160,8 +162,7 @@ impl Scene {
             services.iter().map(|(name, needs)| ((*name).to_owned(), *needs)).collect();
         let members: BTreeSet<_> = services.keys().cloned().collect();
         let groups = BTreeMap::from([(group.to_owned(), members)]);
-        let effects = self.app.fleet.declare(&services, &groups, self.app.clock.now());
-        self.outlet.publish(&effects);
+        self.app.fleet.declare(&services, &groups, self.app.clock.now());
     }
 
     /// An agent connects and tells its components: service, name, status.
@@ -190,16 +191,16 @@ impl Scene {
             scope: scope.into(),
             accept_drain: false,
         };
-        let Connection::Open(agent, _, effects) = self.app.fleet.connect(id, &hello, now, None) else {
+        let Connection::Open(agent, _) = self.app.fleet.connect(id, &hello, now, None) else {
             panic!("the agent is connected already");
         };
-        self.outlet.publish(&effects);
         self.say(&agent, components);
         agent
     }
 
-    /// An agent's whole set with every status.
+    /// An agent's whole set with every status, on its open stream.
     pub(crate) fn say(&self, agent: &Arc<Agent>, components: &[(&str, &str, Status)]) {
+        let stream = agent.live.lock().stream.as_ref().map_or(0, |link| link.number);
         let told = Told { now: self.app.clock.now(), offset_ms: 0 };
         let (mut defs, mut reports) = (Vec::new(), Vec::new());
         for (id, (service, name, status)) in (1..).zip(components) {
@@ -223,8 +224,7 @@ impl Scene {
                 maintenance: false,
             });
         }
-        let effects = self.app.fleet.adopt(agent, &defs, reports, told);
-        self.outlet.publish(&effects);
+        self.app.fleet.adopt(agent, stream, &defs, reports, told);
     }
 
     /// An agent's series and their values, all of one source.
@@ -241,13 +241,13 @@ impl Scene {
             series: numbered.collect(),
             components: Vec::new(),
         };
-        let (compiled, _) = self.app.fleet.layouts.intern(set);
+        let Ok(interned) = self.app.fleet.layouts.intern(set, |_| Ok::<_, Infallible>(()));
         let mut columns = Columns::new(vec![Encoding::Float; series.len()]);
         let row: Vec<_> = series.iter().map(|(_, value)| Some(*value)).collect();
         let mut block = Vec::new();
         columns.encode(&row, &mut block).unwrap();
         let mut live = agent.live.lock();
-        live.samples.start(compiled);
+        live.samples.start(interned.compiled);
         live.samples.apply(1, &block, ticked).unwrap();
     }
 

@@ -81,7 +81,7 @@ pub(super) struct Service {
     /// What it shows: a status, or `maintenance`.
     status: &'static str,
     /// What its readiness components show, or the same where none is marked.
-    ready: &'static str,
+    readiness: &'static str,
     /// Since when it shows it.
     since: Time,
     /// How many instances show what.
@@ -99,7 +99,7 @@ impl Service {
         Self {
             instances: instances(app, &view.name),
             status: view.shown.as_str(),
-            ready: view.ready.as_str(),
+            readiness: view.ready.as_str(),
             since: Time(view.since_ms),
             counts: view.counts.into(),
             policy: view.policy.into(),

@@ -2,6 +2,7 @@
 
 mod documents;
 mod past;
+mod restored;
 mod stream;
 
 use super::openapi;

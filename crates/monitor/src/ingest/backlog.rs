@@ -5,10 +5,10 @@ use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
 use crate::clock::Moment;
 use crate::fleet::{Compiled, Effects};
-use crate::journal::{Follower, Submitted};
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
 use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use tonic::Status;
 
@@ -42,44 +42,64 @@ fn take_segment(
     let mut set = DefinedSet::default();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
-    let (layout, is_new) = ingest.fleet.layouts.intern(set.layout());
-    let mut new_layout = is_new.then(|| Arc::clone(&layout.layout));
+    let follower = Arc::clone(&open.course_of(ingest, boot, now).follower);
+    let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
+        ingest.journal.give_up(&follower);
+        return Ok(());
+    };
     check_blocks(&layout, &set, &segment.reports)?;
-    let follower = open.follower_of(ingest, boot);
-    let mut past = Past::default();
+    let keys = keys(open, &set);
+    let mut told = Vec::with_capacity(segment.reports.len());
+    let mut records = Vec::with_capacity(segment.reports.len());
+    let mut urgent = false;
     for mut report in segment.reports {
         let at_ms = open.backlog_time(boot, report.at_ms, segment.wall_offset_ms, now);
-        let changed = std::mem::take(&mut report.changed);
-        let (seq, ack_now) = (report.seq, report.ack_now);
-        let record = ReportRecord {
+        if report.ack_now {
+            open.course_of(ingest, boot, now).acks.want(report.seq);
+        }
+        urgent |= report.ack_now;
+        told.push((report.seq, at_ms, std::mem::take(&mut report.changed)));
+        records.push(ReportRecord {
             agent: open.agent.key,
             boot,
-            seq,
+            seq: report.seq,
             layout: layout.layout.key,
             at_ms,
             key: report.key,
             blocks: blocks(&report, &set),
-        };
-        if ack_now && boot == open.hello.boot {
-            open.acks.want(seq);
-        }
-        match ingest.journal.report(&follower, record, new_layout.take(), ack_now) {
-            Submitted::Taken => {
-                if boot == open.hello.boot {
-                    open.submitted = open.submitted.max(seq);
-                }
-                past.tell(open.past.since(boot, seq, at_ms), at_ms, changed);
-            }
-            Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
-            Submitted::Dropped => return Ok(()),
-        }
-        open.past = Last { boot: Some(boot), seq, at_ms };
-        Counters::add(&ingest.counters.reports, 1);
+        });
     }
-    past.end_at(open.opened, open.past.leads_to(open.hello.boot, open.opened.as_of));
-    let effects = past.effects(open, &set);
-    ingest.outlet.publish(&effects);
+    let (opened, current) = (open.opened, open.hello.boot);
+    let last = &mut open.past;
+    let handed = ingest.journal.segment(&follower, records, urgent, |taken| {
+        let mut past = Past::default();
+        for (at, (seq, at_ms, changed)) in told.into_iter().enumerate().take(taken.end) {
+            if taken.contains(&at) {
+                past.tell(last.since(boot, seq, at_ms), at_ms, changed);
+            }
+            *last = Last { boot: Some(boot), seq, at_ms };
+        }
+        past.end_at(opened, last.leads_to(current, opened.as_of));
+        past.effects(&keys)
+    });
+    if !handed.taken.is_empty() {
+        let seq = open.past.seq;
+        open.course_of(ingest, boot, now).took(seq);
+    }
+    Counters::add(&ingest.counters.reports, handed.taken.end);
+    Counters::add(&ingest.counters.duplicates, handed.taken.start);
     Ok(())
+}
+
+/// The components of a set as history knows them, by their ids.
+fn keys(open: &Open, set: &DefinedSet) -> BTreeMap<u32, ComponentKey> {
+    let live = open.agent.live.lock();
+    let key = |def: &ComponentDef| ComponentKey {
+        agent: Arc::clone(&open.agent.id),
+        service: live.service_name(&def.service),
+        component: def.name.as_str().into(),
+    };
+    set.components().iter().map(|def| (def.id, key(def))).collect()
 }
 
 /// A segment decodes by itself: tried here, so that history never meets one that does not.
@@ -166,18 +186,12 @@ impl Past {
         }
     }
 
-    fn effects(self, open: &Open, set: &DefinedSet) -> Effects {
+    fn effects(self, keys: &BTreeMap<u32, ComponentKey>) -> Effects {
         let Some((from_ms, to_ms)) = self.covers else { return Effects::default() };
         let stale_after = !self.up_to_state;
-        let live = open.agent.live.lock();
-        let key_of = |def: &ComponentDef| ComponentKey {
-            agent: Arc::clone(&open.agent.id),
-            service: live.service_name(&def.service),
-            component: def.name.as_str().into(),
-        };
         let changes = self.changes.into_iter().filter_map(|(at_ms, report)| {
             Some(StatusChange {
-                key: key_of(set.component(report.id)?),
+                key: keys.get(&report.id)?.clone(),
                 at_ms,
                 status: Some(report.hard),
                 maintenance: report.maintenance,
@@ -185,28 +199,16 @@ impl Past {
                 reason: report.reason.into(),
             })
         });
-        let covered = set.components();
+        let covered = |key: &ComponentKey| Covered { key: key.clone(), from_ms, to_ms, stale_after };
         Effects {
             changes: changes.collect(),
-            covered: covered
-                .iter()
-                .map(|def| Covered { key: key_of(def), from_ms, to_ms, stale_after })
-                .collect(),
+            covered: keys.values().map(covered).collect(),
             ..Effects::default()
         }
     }
 }
 
 impl Open {
-    /// The progress of a boot; the current one's is at hand.
-    fn follower_of(&mut self, ingest: &Ingest, boot: Boot) -> Arc<Follower> {
-        if boot == self.hello.boot {
-            return Arc::clone(&self.follower);
-        }
-        let key = self.agent.key;
-        Arc::clone(self.backlog.entry(boot).or_insert_with(|| Arc::new(ingest.journal.follow(key, boot))))
-    }
-
     /// When a report of the past was made. Times of an earlier boot lean on the agent's wall clock, less its skew.
     fn backlog_time(&self, boot: Boot, at_ms: u64, wall_offset_ms: i64, now: Moment) -> i64 {
         if boot == self.hello.boot {

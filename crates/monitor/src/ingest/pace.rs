@@ -7,9 +7,13 @@ pub(crate) const ACK_WITHIN_MS: u64 = 60_000;
 /// A clock is mapped anew when even the quickest report of a window is later than this.
 const LAG_AT_MOST_MS: i64 = 2_000;
 const LAG_WINDOW_MS: u64 = 60_000;
-/// Messages a second that an agent may send for long, and at once.
-const RATE: u64 = 200;
-const BURST: u64 = 4_000;
+/// Messages that an agent may send for long (200 a second), and at once.
+const MESSAGE_EVERY_MS: u64 = 5;
+const MESSAGES_AT_ONCE: u64 = 4_000;
+/// Sets that no agent had before which one may define for long (30 a minute), and at once: each is kept for as long
+/// as a report that was made with it.
+const NEW_SET_EVERY_MS: u64 = 2_000;
+const NEW_SETS_AT_ONCE: u64 = 240;
 
 /// The acknowledgement rule.
 #[derive(Debug)]
@@ -91,25 +95,32 @@ fn difference(a: u64, b: u64) -> i64 {
     i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(if a > b { i64::MAX } else { i64::MIN })
 }
 
-/// How much an agent may say.
+/// How often an agent may do something: for long, and at once.
 #[derive(Debug)]
 pub(crate) struct Allowance {
     left: u64,
+    most: u64,
+    /// One more is earned so often.
+    every_ms: u64,
     last_ms: u64,
 }
 
 impl Allowance {
-    pub(crate) fn new(now_ms: u64) -> Self {
-        Self { left: BURST, last_ms: now_ms }
+    /// For messages.
+    pub(crate) fn of_messages(now_ms: u64) -> Self {
+        Self { left: MESSAGES_AT_ONCE, most: MESSAGES_AT_ONCE, every_ms: MESSAGE_EVERY_MS, last_ms: now_ms }
     }
 
-    /// Takes one message; false when the agent says too much.
+    /// For sets of definitions that no agent had before.
+    pub(crate) fn of_new_sets(now_ms: u64) -> Self {
+        Self { left: NEW_SETS_AT_ONCE, most: NEW_SETS_AT_ONCE, every_ms: NEW_SET_EVERY_MS, last_ms: now_ms }
+    }
+
+    /// Takes one; false when it is too much.
     pub(crate) fn take(&mut self, now_ms: u64) -> bool {
-        let earned = now_ms.saturating_sub(self.last_ms).saturating_mul(RATE) / 1_000;
-        if earned > 0 {
-            self.left = self.left.saturating_add(earned).min(BURST);
-            self.last_ms = now_ms;
-        }
+        let earned = now_ms.saturating_sub(self.last_ms) / self.every_ms;
+        self.left = self.left.saturating_add(earned).min(self.most);
+        self.last_ms += earned * self.every_ms;
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
@@ -161,8 +172,17 @@ mod tests {
 
     #[test]
     fn an_agent_that_says_too_much_is_told() {
-        let mut allowance = Allowance::new(0);
-        assert_eq!((0..BURST + 5).filter(|_| allowance.take(0)).count() as u64, BURST);
-        assert!(allowance.take(1_000));
+        for (mut allowance, most, every_ms) in [
+            (Allowance::of_messages(0), MESSAGES_AT_ONCE, MESSAGE_EVERY_MS),
+            (Allowance::of_new_sets(0), NEW_SETS_AT_ONCE, NEW_SET_EVERY_MS),
+        ] {
+            assert_eq!((0..most + 5).filter(|_| allowance.take(0)).count() as u64, most);
+            assert!(!allowance.take(every_ms - 1));
+            // What is earned in pieces is not lost.
+            assert!(allowance.take(every_ms + 1) && !allowance.take(2 * every_ms - 1));
+            assert!(allowance.take(2 * every_ms));
+            let again = (0..most + 5).filter(|_| allowance.take(u64::MAX)).count() as u64;
+            assert_eq!(again, most, "not more than at once is saved up");
+        }
     }
 }

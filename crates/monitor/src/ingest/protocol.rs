@@ -1,22 +1,24 @@
 //! The order and the meaning of an agent's messages (DESIGN: Hello → Welcome → Defines → State → backlog → live
 //! Reports). A message out of order, or one that no honest agent sends, ends the stream with a clear error.
 
+mod course;
 mod link;
 mod live;
 mod opening;
 
 use super::defined::DefinedSet;
-use super::pace::{Acks, Allowance, ClockMap};
+use super::pace::{Allowance, ClockMap};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
-use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, StreamLink, Told};
-use crate::journal::Follower;
+use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
+use course::Course;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
 use farol_wire::{Boot, Hello, Refused};
 use link::Link;
 pub(super) use link::NextAck;
 pub(super) use live::blocks;
+use parking_lot::MutexGuard;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -42,7 +44,8 @@ pub(super) struct Protocol {
 pub(super) struct Open {
     pub(super) agent: Arc<Agent>,
     link: Arc<StreamLink>,
-    pub(super) follower: Arc<Follower>,
+    /// The current boot's reports.
+    pub(super) course: Course,
     pub(super) hello: Hello,
     /// The monitor's wall clock when Hello came.
     pub(super) hello_wall_ms: i64,
@@ -53,13 +56,12 @@ pub(super) struct Open {
     live: bool,
     /// The last sequence number seen.
     last_seq: u64,
-    /// The last one handed to the journal.
-    pub(super) submitted: u64,
-    pub(super) acks: Acks,
     clock: ClockMap,
     allowance: Allowance,
-    /// Followers of other boots, for their backlog.
-    pub(super) backlog: BTreeMap<Boot, Arc<Follower>>,
+    /// Sets that nobody had before.
+    pub(super) new_sets: Allowance,
+    /// Reports of other boots, from their backlog.
+    backlog: BTreeMap<Boot, Course>,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
     /// The first State: what the backlog tells of the time since, was told live.
@@ -89,7 +91,7 @@ impl Protocol {
     }
 
     pub(super) fn is_broken(&self) -> bool {
-        self.open.as_ref().is_some_and(|open| open.follower.is_broken())
+        self.open.as_ref().is_some_and(|open| open.courses().any(|course| course.follower.is_broken()))
     }
 
     /// The stream as others see it, to wait for what they want of it.
@@ -130,44 +132,52 @@ impl Protocol {
     }
 
     /// What is to be acknowledged now.
-    pub(super) fn ack_due(&mut self) -> Option<proto::Ack> {
+    pub(super) fn acks_due(&mut self) -> Vec<proto::Ack> {
         let now = self.ingest.clock.now();
-        let open = self.open.as_mut()?;
-        let committed = open.follower.committed();
-        let due = open.acks.due(committed, now.boot_ms);
-        open.acks.rest(committed, now.boot_ms);
-        due.map(|seq| proto::Ack { boot: Some(open.hello.boot.into()), seq })
+        let Some(open) = &mut self.open else { return Vec::new() };
+        let courses = std::iter::once(&mut open.course).chain(open.backlog.values_mut());
+        courses.filter_map(|course| course.due(now.boot_ms)).collect()
     }
 
     /// When to look for an acknowledgement next.
     pub(super) fn next_ack(&self) -> NextAck {
-        match &self.open {
-            Some(open) => NextAck::of(Arc::clone(&open.follower), open.acks.next_ms()),
-            None => NextAck::never(),
-        }
+        NextAck::of(self.open.iter().flat_map(Open::courses))
     }
 
     /// Waits until all that was handed in is committed.
-    pub(super) async fn all_committed(&self) -> Option<proto::Ack> {
-        let open = self.open.as_ref()?;
-        if open.submitted == 0 || open.follower.is_broken() {
-            return None;
+    pub(super) async fn all_committed(&self) -> Vec<proto::Ack> {
+        let mut acks = Vec::new();
+        for course in self.open.iter().flat_map(Open::courses) {
+            acks.extend(course.all_committed().await);
         }
-        let seq = open.follower.beyond(open.submitted - 1).await;
-        Some(proto::Ack { boot: Some(open.hello.boot.into()), seq })
+        acks
     }
 
     /// The stream is gone.
     pub(super) fn disconnected(&self) {
         if let Some(open) = &self.open {
             let now = self.ingest.clock.now();
-            let effects = self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
-            self.ingest.outlet.publish(&effects);
+            self.ingest.fleet.disconnected(&open.agent, open.link.number, now);
         }
     }
 }
 
 impl Open {
+    /// The reports of each boot that came on this stream.
+    fn courses(&self) -> impl Iterator<Item = &Course> {
+        std::iter::once(&self.course).chain(self.backlog.values())
+    }
+
+    /// The reports of a boot.
+    pub(super) fn course_of(&mut self, ingest: &Ingest, boot: Boot, now: Moment) -> &mut Course {
+        if boot == self.hello.boot {
+            return &mut self.course;
+        }
+        let key = self.agent.key;
+        let new = || Course::new(boot, ingest.journal.follow(key, boot), now.boot_ms);
+        self.backlog.entry(boot).or_insert_with(new)
+    }
+
     /// State has come.
     pub(super) fn is_live(&self) -> bool {
         self.live
@@ -181,7 +191,7 @@ impl Open {
         self.set.retire(&retire.series, &retire.components, &retire.sources)?;
         self.must_start = true;
         if self.live {
-            ingest.outlet.publish(&ingest.fleet.retire(&self.agent, &retire.components, now));
+            ingest.fleet.retire(&self.agent, self.link.number, &retire.components, now);
         }
         Ok(())
     }
@@ -212,9 +222,20 @@ impl Open {
             }
         };
         let deadline_ms = goodbye.deadline_ms.min(600_000);
-        ingest.outlet.publish(&ingest.fleet.goodbye(&self.agent, kind, deadline_ms, now));
+        ingest.fleet.goodbye(&self.agent, self.link.number, kind, deadline_ms, now);
         Ok(())
     }
+}
+
+/// The agent's live state, as long as this stream speaks for it.
+fn speaking<'a>(agent: &'a Agent, link: &StreamLink) -> Result<MutexGuard<'a, Live>, Status> {
+    let live = agent.live.lock();
+    if live.is_linked(link.number) { Ok(live) } else { Err(replaced()) }
+}
+
+/// The end of a stream whose place was taken.
+pub(super) fn replaced() -> Status {
+    Status::aborted("another stream of this agent took its place, or the agent was forgotten")
 }
 
 /// The answer for entries that are not taken; counted and logged here.
@@ -242,3 +263,6 @@ fn refusal(ingest: &Ingest, agent: &str, refused: Vec<Refused>) -> Option<monito
     );
     Some(monitor_message::Kind::Refused(answer))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! One stream from its first message to its end: waits for whatever comes next and sends what is due. What each
 //! message means is in `protocol`. There is no task behind it: the response polls the request.
 
-use super::protocol::{Next, Protocol};
+use super::protocol::{Next, Protocol, replaced};
 use super::{Counters, Ingest};
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
@@ -72,15 +72,17 @@ impl Session {
         let link = self.protocol.link();
         let acks = self.protocol.next_ack();
         tokio::select! {
-            message = self.incoming.next() => self.take(message).await,
-            () = acks.wait() => self.acknowledge(),
-            () = link.replaced() => self.finish(Status::aborted("another stream of this agent took its place, or the agent was forgotten")),
-            () = link.pinged() => self.outbox.push_back(monitor_message::Kind::NeedKeyFrame(NeedKeyFrame {})),
+            // In this order: what ends the stream is not kept waiting by what the agent still says.
+            biased;
+            () = link.replaced() => self.finish(replaced()),
             () = self.ingest.draining.cancelled() => self.drain(),
             () = tokio::time::sleep_until(self.deadline), if !self.protocol.is_live() => {
                 self.finish(Status::deadline_exceeded("Hello, the definitions and State did not come in time"));
             }
             Ok(()) = self.recovered.changed() => self.reconnect_if_broken(),
+            () = link.pinged() => self.outbox.push_back(monitor_message::Kind::NeedKeyFrame(NeedKeyFrame {})),
+            () = acks.wait() => self.acknowledge(),
+            message = self.incoming.next() => self.take(message).await,
         }
     }
 
@@ -98,7 +100,7 @@ impl Session {
     }
 
     fn acknowledge(&mut self) {
-        if let Some(ack) = self.protocol.ack_due() {
+        for ack in self.protocol.acks_due() {
             self.outbox.push_back(monitor_message::Kind::Ack(ack));
         }
     }
@@ -106,9 +108,8 @@ impl Session {
     /// The agent closed its half: it gets its last acknowledgement.
     async fn closed(&mut self) {
         let last = tokio::time::timeout(LAST_ACK_WITHIN, self.protocol.all_committed());
-        if let Ok(Some(ack)) = last.await {
-            self.outbox.push_back(monitor_message::Kind::Ack(ack));
-        }
+        let acks = last.await.unwrap_or_default();
+        self.outbox.extend(acks.into_iter().map(monitor_message::Kind::Ack));
         self.end = Some(Ok(()));
     }
 

@@ -3,18 +3,23 @@
 use super::follower::Progress;
 use crate::fleet::Effects;
 use crate::store::{
-    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, ReportRecord, StatusChange,
+    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, LayoutKey, ReportRecord,
+    StatusChange,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use tokio::time::Instant;
 
-/// Bytes of reports that may wait; over it reports are dropped unacknowledged.
+/// Bytes of reports and layouts that may wait; over it reports are dropped unacknowledged, and no layout is taken.
 pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
-/// Bytes of reports that close a group at once.
+/// Bytes of reports and layouts that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
-/// Status changes that may wait while the store refuses; over it the oldest are dropped and counted.
-pub(super) const CHANGES_AT_MOST: usize = 100_000;
+/// Bytes of status changes that may wait, and as many of covered times; over it the oldest are dropped and counted. A
+/// million at once is what an outage of 100 000 agents with ten components each brings about.
+const CHANGE_BYTES_AT_MOST: usize = 128 << 20;
+/// What a change or a covered time takes up. Names are the components' own; reasons are short codes.
+const CHANGE_BYTES: usize = size_of::<StatusChange>() + 32;
+pub(super) const CHANGES_AT_MOST: usize = CHANGE_BYTES_AT_MOST / CHANGE_BYTES;
 /// Blind times that may wait; over it two neighbours become one.
 const BLIND_AT_MOST: usize = 1_000;
 
@@ -23,11 +28,14 @@ pub(super) struct Queue {
     reports: Vec<ReportRecord>,
     /// Who waits for the reports: told when they are committed or dropped.
     waiters: Vec<(Arc<Progress>, u64)>,
+    /// Of reports and layouts.
     report_bytes: usize,
     /// Layouts stay until they are committed: reports of other streams may use them.
     layouts: Vec<Arc<Layout>>,
+    /// Layouts that nobody uses any more; they go with the next group, whenever that comes.
+    pub(super) unused: Vec<LayoutKey>,
     changes: VecDeque<StatusChange>,
-    covered: Vec<Covered>,
+    covered: VecDeque<Covered>,
     components: HashMap<ComponentKey, ComponentRecord>,
     removed: HashSet<ComponentKey>,
     agents: HashMap<AgentKey, AgentRecord>,
@@ -67,7 +75,7 @@ impl Queue {
         true
     }
 
-    /// Adds what the fleet brought about; tells how many status changes were dropped for it.
+    /// Adds what the fleet brought about; tells how many status changes and covered times were dropped for it.
     pub(super) fn add(&mut self, effects: &Effects) -> u64 {
         self.since.get_or_insert_with(Instant::now);
         self.urgent |= !effects.changes.is_empty();
@@ -93,7 +101,7 @@ impl Queue {
             self.agents.remove(key);
             self.forgotten.insert(*key);
         }
-        over as u64
+        (over + covered_over) as u64
     }
 
     /// Adds a time in which no monitor watched.
@@ -106,9 +114,18 @@ impl Queue {
         }
     }
 
-    /// Adds a layout that reports of this or of other streams use.
-    pub(super) fn add_layout(&mut self, layout: Arc<Layout>) {
+    /// Adds a layout that reports of this or of other streams use; false when there is no room.
+    pub(super) fn push_layout(&mut self, layout: Arc<Layout>) -> bool {
+        let has_room = self.report_bytes + layout.weight() <= REPORT_BYTES_AT_MOST;
+        if has_room {
+            self.add_layout(layout);
+        }
+        has_room
+    }
+
+    fn add_layout(&mut self, layout: Arc<Layout>) {
         self.since.get_or_insert_with(Instant::now);
+        self.report_bytes += layout.weight();
         self.layouts.push(layout);
     }
 
@@ -138,12 +155,13 @@ impl Queue {
         let group = Group {
             agents: taken.agents.into_values().collect(),
             layouts: taken.layouts,
+            unused: taken.unused,
             reports: taken.reports,
             components: taken.components.into_values().collect(),
             removed: taken.removed.into_iter().collect(),
             forgotten: taken.forgotten.into_iter().collect(),
             changes: taken.changes.into(),
-            covered: taken.covered,
+            covered: taken.covered.into(),
             blind: taken.blind,
         };
         Batch { group, waiters: taken.waiters }
@@ -158,6 +176,7 @@ impl Queue {
         let mut lost = Lost { reports: (batch.group.reports.len() + newer.reports.len()) as u64, changes: 0 };
         for group in [batch.group, newer] {
             group.layouts.into_iter().for_each(|layout| self.add_layout(layout));
+            self.unused.extend(group.unused);
             group.blind.into_iter().for_each(|(from_ms, to_ms)| self.add_blind(from_ms, to_ms));
             lost.changes += self.add(&Effects {
                 changes: group.changes,

@@ -115,6 +115,10 @@ impl Store for Scripted {
         unreachable!("a journal only writes")
     }
 
+    fn undecodable(&self) -> u64 {
+        unreachable!("a journal only writes")
+    }
+
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             *self.closed.lock() = true;
@@ -159,7 +163,7 @@ impl Bench {
     }
 
     fn send(&self, follower: &Follower, seq: u64) -> Submitted {
-        self.journal.report(follower, report(seq, 10), None, false)
+        self.journal.report(follower, report(seq, 10), false)
     }
 
     /// Lets so much time pass.

@@ -89,7 +89,8 @@ impl Writer {
     async fn commit(&mut self) -> Result<Option<Duration>, StoreError> {
         let batch = self.shared.state.lock().queue.take();
         let began = Instant::now();
-        match self.store.commit(&batch.group).await {
+        let committed = self.busy(self.store.commit(&batch.group)).await;
+        match committed {
             Ok(()) => {
                 self.committed(&batch, began.elapsed());
                 Ok(None)
@@ -99,12 +100,21 @@ impl Writer {
         }
     }
 
+    /// Waits for the store, and lets others see since when.
+    async fn busy<T>(&self, work: impl Future<Output = T>) -> T {
+        self.shared.state.lock().busy_since = Some(Instant::now());
+        let done = work.await;
+        self.shared.state.lock().busy_since = None;
+        done
+    }
+
     /// A step of the store's upkeep.
     async fn tidy(&mut self) -> Result<(), StoreError> {
         if self.upkeep_from.is_some_and(|from| Instant::now() < from) {
             return Ok(());
         }
-        match self.store.tidy(now_ms()).await {
+        let tidied = self.busy(self.store.tidy(now_ms())).await;
+        match tidied {
             Ok(more) => self.more = more,
             Err(StoreError::Fatal(why)) => {
                 return Err(self.failed(Batch::default(), StoreError::Fatal(why)));

@@ -1,6 +1,7 @@
 //! `/metrics/fleet`: the page of one picture. Decides order and labels: names in order, each with all its series.
 
 use super::exposition::{Format, Kind, escaped, label, number, push};
+use super::meaning;
 use super::picture::{AGENT, Family, Picture, SERVICE, Values, exported, own_service};
 use super::stream::{PIECE_BYTES, Page};
 use farol_wire::{SeriesDef, SeriesType};
@@ -95,10 +96,10 @@ impl FleetPage {
     fn head(&self, out: &mut Vec<u8>, family: &Family) {
         let Some(series) = first(&self.picture, family) else { return };
         let unit = series.unit.as_str();
-        let help = if unit.is_empty() {
-            "As the agents report it.".to_owned()
-        } else {
-            format!("As the agents report it, in {unit}.")
+        let help = match meaning::of(&series.name) {
+            Some(meaning) => meaning.to_owned(),
+            None if unit.is_empty() => "As the agents report it.".to_owned(),
+            None => format!("As the agents report it, in {unit}."),
         };
         // In OpenMetrics a counter's family loses its ending; where another family has that name, it cannot.
         let stem = series.name.strip_suffix("_total").unwrap_or_default();

@@ -237,7 +237,7 @@ fn ingest(app: &App, families: &mut Families<'_>) {
     families.one(
         "farol_ingest_insecure",
         Kind::Gauge,
-        "1 where agents are believed without certificates.",
+        "1 where agents beyond loopback are believed without certificates; those on loopback always are.",
         insecure,
     );
     for (name, help, counter) in [
@@ -286,6 +286,17 @@ fn journal(app: &App, families: &mut Families<'_>) {
     ] {
         families.total(name, help, count);
     }
+    families.total(
+        "farol_store_undecodable_reports_total",
+        "Reports that history could not show because their definitions are gone.",
+        app.store.undecodable(),
+    );
+    families.one(
+        "farol_journal_commit_age_seconds",
+        Kind::Gauge,
+        "For how long the store has been at what it does now; 0 in between.",
+        health.busy.unwrap_or_default().as_secs_f64(),
+    );
     let name = "farol_journal_commit_seconds_total";
     families.one(name, Kind::Counter, "Time spent in commits, in seconds.", health.commit_seconds);
     if let Some(at) = health.last_commit_ms {

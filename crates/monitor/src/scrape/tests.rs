@@ -100,11 +100,11 @@ async fn the_fleets_page_is_grouped_by_name_over_agents() {
     }
     let body = scrape(&scene, "/metrics/fleet", "*/*").await.body;
     let expected = "\
-# HELP database_connections_active As the agents report it.
+# HELP database_connections_active Connections that run a statement.
 # TYPE database_connections_active gauge
 database_connections_active{agent=\"web-1\",service=\"payments\",component=\"database\"} 5
 database_connections_active{agent=\"web-2\",service=\"payments\",component=\"database\"} 5
-# HELP system_load1 As the agents report it.
+# HELP system_load1 Load average of the last minute.
 # TYPE system_load1 gauge
 system_load1{agent=\"web-1\",service=\"payments\"} 0.25
 system_load1{agent=\"web-2\",service=\"payments\"} 4

@@ -10,6 +10,7 @@ mod check;
 mod commit;
 mod fault;
 mod journal;
+mod layouts;
 mod load;
 mod migrate;
 mod open;
@@ -17,13 +18,16 @@ mod reports;
 mod statuses;
 mod tidy;
 
-use super::{AgentKey, ComponentFilter, Group, KnownAgent, Restored, StatusChange, Store, StoreError, Visit};
+use super::{
+    AgentKey, ComponentFilter, Group, KnownAgent, LayoutKey, Restored, StatusChange, Store, StoreError, Visit,
+};
 use catalog::Catalog;
 use futures::future::BoxFuture;
 use parking_lot::RwLock;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use tidy::Upkeep;
 use tokio::sync::Mutex;
@@ -61,6 +65,8 @@ pub struct SqliteStore {
     restored: parking_lot::Mutex<Option<Restored>>,
     /// Why it will take nothing any more.
     failed: OnceLock<StoreError>,
+    /// Reports without definitions that readers met.
+    undecodable: AtomicU64,
 }
 
 /// The connection that writes, and what belongs to it.
@@ -73,6 +79,8 @@ struct Writer {
     last_row: i64,
     /// The last number given to a boot.
     last_boot: u32,
+    /// Layouts that nobody uses any more: they go with the last row that was made with them.
+    unused: Vec<LayoutKey>,
     upkeep: Upkeep,
 }
 
@@ -165,6 +173,10 @@ impl Store for SqliteStore {
 
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
         Box::pin(self.read_blind(from_ms, to_ms))
+    }
+
+    fn undecodable(&self) -> u64 {
+        self.undecodable.load(Ordering::Relaxed)
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

@@ -129,6 +129,10 @@ fn a_service_is_what_the_policy_makes_of_its_instances_at_each_moment() {
         ("a/db:h20 a/db:x80", at_least(1), "h60 x40"),
         // Two components make an instance; an optional one only degrades it.
         ("a/db:h-9 a/cache:h-9 a/cache:u10 a/db:u60 a/db:h90", at_least(1), "h10 d60 u30"),
+        // Nothing is heard of an agent that has optional components only, or of all but a drained one.
+        ("a/cache:h0 a/cache:?10", at_least(1), "h10 ?90"),
+        ("a/cache:h0 a/db:H0 a/cache:?10", at_least(1), "h10 ?90"),
+        ("a/db:h0 a/cache:h0 a/cache:?10", at_least(1), "h10 d90"),
         // Several changes at one moment are one.
         ("a/db:h-9 b/db:h-9 a/db:u50 b/db:u50 a/db:h60 b/db:h60", at_least(1), "h90 u10"),
     ];

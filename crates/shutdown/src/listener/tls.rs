@@ -149,6 +149,37 @@ pub fn client_tls(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<ClientC
     Ok(config)
 }
 
+/// What is wrong with each of these PEM files, before anybody listens: `cert`, `key` or `ca`, and words for people.
+/// With certificate and key given, whether they are a pair.
+#[must_use]
+pub fn verify_files(
+    cert: Option<&Path>,
+    key: Option<&Path>,
+    ca: Option<&Path>,
+) -> Vec<(&'static str, String)> {
+    let checked = [
+        ("cert", cert.map(|path| files::certificates(path).map(drop))),
+        ("key", key.map(|path| files::private_key(path).map(drop))),
+        ("ca", ca.map(|path| files::roots(path).map(drop))),
+    ];
+    let failed =
+        |(part, result): (&'static str, Option<Result<(), TlsError>>)| Some((part, words(&result?.err()?)));
+    let mut problems: Vec<_> = checked.into_iter().filter_map(failed).collect();
+    if problems.is_empty()
+        && let (Some(cert), Some(key)) = (cert, key)
+        && let Err(error) = server_config(cert, key, ca)
+    {
+        let part = if matches!(error, TlsError::NotAPair { .. }) { "key" } else { "cert" };
+        problems.push((part, words(&error)));
+    }
+    problems
+}
+
+/// An error and what caused it.
+fn words(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
+}
+
 /// Did the handshake fail for the identity in the client's certificate?
 pub(crate) fn is_identity(error: &io::Error) -> bool {
     let Some(inner) = error.get_ref() else { return false };

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use farol_shutdown::listener::{Closed, Limits, Tls, TlsError, client_tls};
+use farol_shutdown::listener::{Closed, Limits, Tls, TlsError, client_tls, verify_files};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType,
 };
@@ -276,4 +276,26 @@ fn errors_name_the_file_and_what_is_wrong() {
     assert!(error.contains("absent.pem"), "{error}");
     let error = client_tls(&cert, Some((&cert, &other_key))).unwrap_err().to_string();
     assert!(error.contains("does not belong"), "{error}");
+}
+
+#[test]
+fn each_file_is_judged_by_itself_and_then_the_pair() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new("us");
+    let (cert, key) = authority.server(dir.path(), "one");
+    let (_, other_key) = authority.server(dir.path(), "other");
+    let ca = write(dir.path(), "ca.crt", &authority.pem);
+    let none = dir.path().join("none.pem");
+    let parts = |cert: &Path, key: &Path, ca: &Path| {
+        let found = verify_files(Some(cert), Some(key), Some(ca));
+        found.into_iter().map(|(part, _)| part).collect::<Vec<_>>()
+    };
+    assert_eq!(parts(&cert, &key, &ca), [""; 0]);
+    assert_eq!(parts(&none, &cert, &key), ["cert", "key", "ca"]);
+    assert_eq!(parts(&cert, &other_key, &ca), ["key"]);
+    let (part, words) = verify_files(None, None, Some(&none)).remove(0);
+    assert!(
+        part == "ca" && words.contains("none.pem cannot be read") && words.contains("No such file"),
+        "{words}"
+    );
 }

@@ -33,16 +33,25 @@ fn picture() -> Picture {
             {"name": "kestra", "status": "later", "since": "2026-01-15T10:29:00Z", "counts": {},
              "policy": {"at_least": null, "percent": null, "all": true}},
         ])),
+        groups: many(json!([
+            {"name": "checkout", "status": "unhealthy", "since": "2026-01-15T10:29:00Z",
+             "services": [{"service": "host", "status": "healthy"}, {"service": "payments", "status": "unhealthy"}]},
+        ])),
         components: many(json!([
             {"agent": "payments-1", "service": "payments", "component": "database", "status": "unhealthy",
-             "shown_as": "unhealthy", "message": "refused\u{1b}[31m", "age_ms": 900, "changed_at": "2026-01-15T10:29:00Z",
+             "last_status": "unhealthy", "message": "refused\u{1b}[31m", "age_ms": 900, "changed_at": "2026-01-15T10:29:00Z",
              "stale": false, "required": true},
-            {"agent": "payments-2", "service": "payments", "component": "cache", "status": "healthy",
-             "shown_as": "unknown", "message": "", "age_ms": 65_000, "changed_at": "2026-01-15T07:10:00Z",
+            {"agent": "payments-2", "service": "payments", "component": "cache", "status": "unknown",
+             "last_status": "healthy", "message": "", "age_ms": 65_000, "changed_at": "2026-01-15T07:10:00Z",
              "stale": true, "required": false},
         ])),
         agents: many(json!([
-            {"id": "payments-2", "presence": "lost", "age_ms": 65_000, "services": ["host", "payments"]},
+            {"id": "payments-2", "presence": "lost", "connected": false, "last_seen_at": "2026-01-15T10:28:55Z",
+             "services": ["host", "payments"]},
+            {"id": "payments-3", "presence": "restored", "connected": false, "last_seen_at": "2026-01-15T10:29:30Z",
+             "services": []},
+            {"id": "payments-4", "presence": "here", "connected": false, "last_seen_at": "2026-01-15T10:29:44Z",
+             "services": []},
         ])),
     }
 }
@@ -60,12 +69,17 @@ healthy    host      2 healthy                          1           30m 0s
 unhealthy  payments  1 healthy, 1 unhealthy, 1 unknown  2 and 50 %  1m 0s
 unknown    kestra    none                               all         1m 0s
 
+STATUS     GROUP     SERVICES                    FOR
+unhealthy  checkout  host, payments (unhealthy)  1m 0s
+
 STATUS     COMPONENT  SERVICE   AGENT       FOR     WHY
 unhealthy  database   payments  payments-1  1m 0s   refused [31m
-unknown    cache      payments  payments-2  3h 20m  nothing heard for 1m 5s, was healthy; (optional)
+unknown    cache      payments  payments-2  3h 20m  nothing heard for 1m 5s, was healthy (optional)
 
-AGENT       IS    LAST SEEN  SERVICES
-payments-2  lost  1m 5s ago  host, payments
+AGENT       IS                     LAST SEEN  SERVICES
+payments-2  lost                   1m 5s ago  host, payments
+payments-3  restored, unconfirmed  30s ago
+payments-4  silent 16s             16s ago
 
 unhealthy: 3 services (2 not healthy), 4 components (2 not healthy), 4 agents (2 lost)";
     assert_eq!(text, expected);
@@ -79,6 +93,7 @@ fn a_fleet_that_nobody_has_spoken_for_is_unknown_and_says_so() {
         fleet,
         raw,
         services: many(none.clone()),
+        groups: many(none.clone()),
         components: many(none.clone()),
         agents: many(none),
     };
@@ -103,6 +118,7 @@ fn the_json_passes_on_what_the_monitor_said() {
     assert_eq!(value["services"][2]["status"], "later");
     assert_eq!(value["components"][1]["age_ms"], 65_000);
     assert_eq!(value["agents"][0]["id"], "payments-2");
+    assert_eq!(value["groups"][0]["name"], "checkout");
 }
 
 #[test]
@@ -118,7 +134,7 @@ fn ages_have_their_two_largest_units() {
 fn only_news_is_another_picture() {
     let (old, mut new) = (picture(), picture());
     new.components.items[0].age_ms = Some(5);
-    new.agents.items[0].age_ms = 70_000;
+    new.agents.items[0].last_seen_at = now();
     assert!(new.says_the_same_as(&old));
     new.agents.items[0].presence = "here".to_owned();
     assert!(!new.says_the_same_as(&old));

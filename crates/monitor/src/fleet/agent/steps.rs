@@ -1,13 +1,12 @@
 //! The steps of an agent's state machine: what a message or a moment does to it.
 
-use super::super::board::Board;
 use super::super::component::Component;
-use super::super::effects::{Effects, Event, EventKind};
-use super::presence::{Farewell, Presence, RESTART_GRACE_MS};
+use super::super::effects::{Event, EventKind};
+use super::super::step::Step;
+use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms};
 use super::{Agent, Live};
 use crate::clock::Moment;
 use farol_wire::{Bitmap, ComponentDef, ComponentReport};
-use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
@@ -45,47 +44,39 @@ impl Agent {
     /// The agent's whole set and the status of each: what was known and is not in it is gone.
     pub(crate) fn adopt(
         &self,
+        live: &mut Live,
         defs: &[ComponentDef],
         statuses: Vec<ComponentReport>,
         told: Told,
-        board: &Mutex<Board>,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
-        if live.is_forgotten {
-            return effects;
-        }
+        step: &mut Step<'_>,
+    ) {
         let names: HashSet<_> =
             defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
         let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
-        live.remove_components(&self.id, gone, board, told.now, &mut effects);
+        live.remove_components(&self.id, gone, step);
         live.by_id.clear();
-        live.place(defs, told.now);
-        self.heard(&mut live, told, &mut effects);
+        live.place(defs, step.now);
+        self.heard(live, step);
+        let decided_ms = live.stream.as_ref().map_or(live.interval_ms, |link| link.interval_ms);
+        if decided_ms != live.interval_ms {
+            live.interval_ms = decided_ms;
+            step.effects.agents.push(live.record(self.key, &self.id));
+        }
         for status in statuses {
             live.tell(status, told);
         }
-        live.renew_staleness(told.now);
-        live.settle(&self.id, board, told.now, &mut effects);
-        effects
+        live.renew_staleness(step.now);
+        live.settle(&self.id, step);
     }
 
     /// Components added or changed in mid-stream.
-    pub(crate) fn define(&self, defs: &[ComponentDef], now: Moment, board: &Mutex<Board>) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
-        if live.is_forgotten {
-            return effects;
-        }
-        live.place(defs, now);
-        live.settle(&self.id, board, now, &mut effects);
-        effects
+    pub(crate) fn define(&self, live: &mut Live, defs: &[ComponentDef], step: &mut Step<'_>) {
+        live.place(defs, step.now);
+        live.settle(&self.id, step);
     }
 
     /// Components taken out in mid-stream.
-    pub(crate) fn retire(&self, ids: &[u32], now: Moment, board: &Mutex<Board>) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
+    pub(crate) fn retire(&self, live: &mut Live, ids: &[u32], step: &mut Step<'_>) {
         let given_up: Vec<usize> = ids.iter().filter_map(|id| live.by_id.remove(id)).collect();
         // A component whose id changed was defined under the new one first: it stays.
         let kept: HashSet<usize> = live.by_id.values().copied().collect();
@@ -96,19 +87,20 @@ impl Agent {
             .map(|c| (Arc::clone(&c.service), Arc::clone(&c.name)))
             .collect();
         let is_gone = |c: &Component| gone.contains(&(Arc::clone(&c.service), Arc::clone(&c.name)));
-        live.remove_components(&self.id, is_gone, board, now, &mut effects);
-        effects
+        live.remove_components(&self.id, is_gone, step);
     }
 
     /// A live report's statuses. A report without any costs no look at the components but the renewals.
-    pub(crate) fn report(&self, reported: Reported, told: Told, at_ms: u64, board: &Mutex<Board>) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
-        if live.is_forgotten {
-            return effects;
-        }
+    pub(crate) fn report(
+        &self,
+        live: &mut Live,
+        reported: Reported,
+        told: Told,
+        at_ms: u64,
+        step: &mut Step<'_>,
+    ) {
         let was_here = live.presence == Presence::Here;
-        self.heard(&mut live, told, &mut effects);
+        self.heard(live, step);
         let changed = !reported.changed.is_empty();
         for status in reported.changed {
             live.tell(status, told);
@@ -123,22 +115,13 @@ impl Agent {
             revived |= component.stale;
         }
         if changed || revived || !was_here {
-            live.renew_staleness(told.now);
-            live.settle(&self.id, board, told.now, &mut effects);
+            live.renew_staleness(step.now);
+            live.settle(&self.id, step);
         }
-        effects
     }
 
     /// A planned end is announced.
-    pub(crate) fn goodbye(
-        &self,
-        kind: Farewell,
-        deadline_ms: u32,
-        now: Moment,
-        board: &Mutex<Board>,
-    ) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
+    pub(crate) fn goodbye(&self, live: &mut Live, kind: Farewell, deadline_ms: u32, step: &mut Step<'_>) {
         if let Some(link) = &live.stream {
             link.goodbye.store(true, std::sync::atomic::Ordering::Relaxed);
         }
@@ -147,9 +130,10 @@ impl Agent {
             Farewell::Agent => "agent",
             Farewell::Failing => "failing",
         };
+        let now = step.now;
         let mut event = Event::new(EventKind::AgentGoodbye, now.wall_ms).agent(&self.id);
         event.reason = Some(word.into());
-        effects.events.push(event);
+        step.effects.events.push(event);
         live.presence = match kind {
             Farewell::Workload => {
                 Presence::Leaving { until_ms: now.run_ms + u64::from(deadline_ms.max(1_000)) }
@@ -158,72 +142,63 @@ impl Agent {
             Farewell::Failing => Presence::Lost { since_ms: now.run_ms },
         };
         live.renew_staleness(now);
-        live.settle(&self.id, board, now, &mut effects);
-        effects
+        live.settle(&self.id, step);
     }
 
     /// The stream ended. Only an agent that is leaving is gone with it.
-    pub(crate) fn disconnected(&self, number: u64, now: Moment, board: &Mutex<Board>) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
-        if !live.is_linked(number) {
-            return effects;
-        }
+    pub(crate) fn disconnected(&self, live: &mut Live, step: &mut Step<'_>) {
         live.stream = None;
-        effects.events.push(Event::new(EventKind::AgentDisconnected, now.wall_ms).agent(&self.id));
-        effects.agents.push(live.record(self.key, &self.id));
+        step.tell(EventKind::AgentDisconnected, &self.id);
+        step.effects.agents.push(live.record(self.key, &self.id));
         if live.draining() {
-            self.leave(&mut live, now, board, &mut effects);
+            self.go(live, EventKind::AgentLeft, step);
         } else if !live.spoke {
             live.forget();
-            effects.forgotten.push(self.key);
+            step.effects.forgotten.push(self.key);
         }
-        effects
     }
 
-    /// Time passes: silence, times to live, held statuses.
-    pub(crate) fn tick(&self, now: Moment, board: &Mutex<Board>) -> Effects {
-        let mut effects = Effects::default();
-        let mut live = self.live.lock();
+    /// Time passes: silence, times to live, held statuses, forgetting.
+    pub(crate) fn tick(&self, live: &mut Live, step: &mut Step<'_>) {
+        let now = step.now;
         let silent = live.presence.is_over(live.last_message_ms, live.interval_ms, now.run_ms);
         if silent && live.draining() {
-            self.leave(&mut live, now, board, &mut effects);
-            return effects;
+            return self.go(live, EventKind::AgentLeft, step);
         }
         if silent {
             live.presence = Presence::Lost { since_ms: now.run_ms };
-            effects.events.push(Event::new(EventKind::AgentLost, now.wall_ms).agent(&self.id));
+            step.tell(EventKind::AgentLost, &self.id);
         }
         if live.renew_staleness(now) || silent {
-            live.settle(&self.id, board, now, &mut effects);
+            live.settle(&self.id, step);
         }
-        effects
+        if live.may_be_forgotten(now) && step.is_up_without(&live.services(), &self.id) {
+            self.go(live, EventKind::AgentForgotten, step);
+        }
     }
 
-    fn leave(&self, live: &mut Live, now: Moment, board: &Mutex<Board>, effects: &mut Effects) {
-        live.remove_components(&self.id, |_| true, board, now, effects);
+    /// It is taken out of the fleet, with all that it was part of.
+    pub(crate) fn go(&self, live: &mut Live, how: EventKind, step: &mut Step<'_>) {
+        live.remove_components(&self.id, |_| true, step);
         live.samples.clear();
-        live.presence = Presence::Lost { since_ms: now.run_ms };
-        effects.events.push(Event::new(EventKind::AgentLeft, now.wall_ms).agent(&self.id));
+        step.tell(how, &self.id);
         live.forget();
-        effects.forgotten.push(self.key);
+        step.effects.forgotten.push(self.key);
     }
 
     /// The agent spoke of now.
-    fn heard(&self, live: &mut Live, told: Told, effects: &mut Effects) {
+    fn heard(&self, live: &mut Live, step: &mut Step<'_>) {
         let spoke_before = std::mem::replace(&mut live.spoke, true);
-        live.last_message_ms = told.now.run_ms;
-        live.last_seen_ms = told.now.wall_ms;
-        let before = std::mem::replace(&mut live.presence, Presence::Here);
-        match before {
-            Presence::Lost { .. } if spoke_before => {
-                effects.events.push(Event::new(EventKind::AgentBack, told.now.wall_ms).agent(&self.id));
+        live.last_message_ms = step.now.run_ms;
+        live.last_seen_ms = step.now.wall_ms;
+        // A Goodbye stands until the stream ends.
+        if !live.said_goodbye() {
+            let before = std::mem::replace(&mut live.presence, Presence::Here);
+            if spoke_before && matches!(before, Presence::Lost { .. }) {
+                step.tell(EventKind::AgentBack, &self.id);
             }
-            // A Goodbye stands until the stream ends.
-            Presence::Leaving { .. } | Presence::Held { .. } if live.said_goodbye() => live.presence = before,
-            _ => {}
         }
-        live.connected_ms.get_or_insert(told.now.wall_ms);
+        live.connected_ms.get_or_insert(step.now.wall_ms);
     }
 }
 
@@ -234,6 +209,12 @@ impl Live {
         if let Some(link) = self.stream.take() {
             link.replaced.cancel();
         }
+    }
+
+    /// Whether it has been lost for so long that it may be forgotten where nobody misses it.
+    fn may_be_forgotten(&self, now: Moment) -> bool {
+        let Presence::Lost { since_ms } = self.presence else { return false };
+        self.stream.is_none() && now.run_ms.saturating_sub(since_ms) >= forget_after_ms(self.role)
     }
 
     fn said_goodbye(&self) -> bool {

@@ -60,13 +60,15 @@ async fn a_component_is_shown_whole_and_keeps_its_last_status_when_stale() {
     };
     let mut expected = json!({
         "agent": "web-1", "service": "payments", "component": "database", "status": "unhealthy",
-        "shown_as": "unhealthy", "soft": "unhealthy", "reason": "connection_refused",
+        "shown_as": "unhealthy", "last_status": "unhealthy", "soft": "unhealthy",
+        "reason": "connection_refused", "last_reason": "connection_refused",
         "message": "database is unhealthy", "stale": false, "restored": false, "maintenance": false,
         "required": true, "readiness": true, "kind": "tcp",
     });
     assert_eq!(shown().await, expected);
     agent.live.lock().components[0].stale = true;
     (expected["stale"], expected["shown_as"]) = (true.into(), "unknown".into());
+    (expected["status"], expected["reason"]) = ("unknown".into(), "stale".into());
     assert_eq!(shown().await, expected);
 }
 
@@ -79,7 +81,7 @@ async fn services_and_groups_are_shown_with_their_policy_and_instances() {
     let mut service = scene.get("/api/v1/services/payments").await.json();
     take_time(&mut service, "since");
     let expected = json!({
-        "name": "payments", "status": "unhealthy", "ready": "unhealthy", "declared": true,
+        "name": "payments", "status": "unhealthy", "readiness": "unhealthy", "declared": true,
         "counts": {"healthy": 1, "degraded": 0, "unhealthy": 1, "unknown": 0, "starting": 0, "draining": 0},
         "policy": {"at_least": 2, "percent": null, "all": false},
         "instances": [{"agent": "a", "status": "healthy"}, {"agent": "b", "status": "unhealthy"}],
@@ -175,6 +177,8 @@ async fn probes_of_services_and_groups_follow_the_status() {
     // Unhealthy as a whole, yet its readiness component is well; `search` has nobody.
     for (path, status, key, value) in [
         ("/health/services/payments", 503, "status", json!("unhealthy")),
+        ("/health/services/payments", 503, "up", json!(0)),
+        ("/health/services/payments", 503, "needed", json!(1)),
         ("/health/services/payments/ready", 200, "ready", json!(true)),
         ("/health/services/payments/detailed", 503, "service", json!("payments")),
         ("/health/services/search/ready", 503, "status", json!("unknown")),
@@ -220,7 +224,8 @@ async fn the_monitors_own_version_is_for_callers_on_this_machine() {
 async fn a_service_that_leaves_is_asked_again_later() {
     let scene = Scene::new().await;
     let agent = scene.agent("a", &[("payments", "database", Healthy)]);
-    scene.app.fleet.goodbye(&agent, Farewell::Workload, 10_000, scene.app.clock.now());
+    let stream = agent.live.lock().stream.as_ref().map_or(0, |link| link.number);
+    scene.app.fleet.goodbye(&agent, stream, Farewell::Workload, 10_000, scene.app.clock.now());
     for path in ["/health/services/payments", "/health/services/payments/ready"] {
         let reply = scene.get(path).await;
         assert_eq!(
@@ -232,7 +237,7 @@ async fn a_service_that_leaves_is_asked_again_later() {
     let page = scene.get("/metrics").await.body;
     assert!(page.contains("farol_service_status{service=\"payments\"} 5\n"), "{page}");
     let component = scene.get("/api/v1/components").await.json()["items"][0].take();
-    assert_eq!((&component["status"], &component["shown_as"]), (&json!("healthy"), &json!("maintenance")));
+    assert_eq!((&component["last_status"], &component["status"]), (&json!("healthy"), &json!("maintenance")));
 }
 
 #[tokio::test]

@@ -2,8 +2,7 @@
 
 use super::super::scene::{Scene, local};
 use crate::events::{FOLLOWERS, KEPT};
-use crate::fleet::{Effects, Event, EventKind};
-use crate::ingest::Outlet;
+use crate::fleet::{Effects, Event, EventKind, Outlet};
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Method, StatusCode};
 use farol_health::Status;

@@ -1,5 +1,6 @@
 //! What a stream waits for besides its agent: others who want it gone or awake, and the next acknowledgement.
 
+use super::course::Course;
 use crate::fleet::StreamLink;
 use crate::journal::Follower;
 use farol_health::clock::boot_ms;
@@ -26,23 +27,31 @@ impl Link {
 }
 
 /// When an acknowledgement may be due: at the next commit, or when the time rule says so.
-pub(in crate::ingest) struct NextAck(Option<(Arc<Follower>, u64, u64)>);
+pub(in crate::ingest) struct NextAck {
+    /// The boots' progress, each with what was committed when it was last looked at.
+    boots: Vec<(Arc<Follower>, u64)>,
+    at_ms: u64,
+}
 
 impl NextAck {
-    pub(super) fn of(follower: Arc<Follower>, at_ms: u64) -> Self {
-        let seen = follower.committed();
-        Self(Some((follower, seen, at_ms)))
-    }
-
-    pub(super) fn never() -> Self {
-        Self(None)
+    /// Without any there is none.
+    pub(super) fn of<'c>(courses: impl Iterator<Item = &'c Course>) -> Self {
+        let mut next = Self { boots: Vec::new(), at_ms: u64::MAX };
+        for course in courses {
+            next.at_ms = next.at_ms.min(course.acks.next_ms());
+            next.boots.push((Arc::clone(&course.follower), course.looked));
+        }
+        next
     }
 
     pub(in crate::ingest) async fn wait(&self) {
-        let Some((follower, seen, at_ms)) = &self.0 else { return std::future::pending().await };
-        let left = Duration::from_millis(at_ms.saturating_sub(boot_ms()).max(1));
+        if self.boots.is_empty() {
+            return std::future::pending().await;
+        }
+        let left = Duration::from_millis(self.at_ms.saturating_sub(boot_ms()).max(1));
+        let commits = self.boots.iter().map(|(follower, seen)| Box::pin(follower.beyond(*seen)));
         tokio::select! {
-            _ = follower.beyond(*seen) => {}
+            _ = futures::future::select_all(commits) => {}
             () = tokio::time::sleep(left) => {}
         }
     }

@@ -2,11 +2,11 @@
 
 use super::super::Counters;
 use super::super::defined::DefinedSet;
-use super::{Ingest, Open};
+use super::{Ingest, Open, speaking};
 use crate::clock::Moment;
 use crate::fleet::{Effects, Event, EventKind, Reported, SampleError};
 use crate::journal::Submitted;
-use crate::store::{BlockRecord, Layout, ReportRecord};
+use crate::store::{BlockRecord, ReportRecord};
 use farol_wire::Bitmap;
 use farol_wire::proto::{self, monitor_message};
 use std::collections::VecDeque;
@@ -33,7 +33,9 @@ impl Open {
         self.last_seq = report.seq;
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
-        let new_layout = if report.key { self.start_segment(ingest) } else { None };
+        if report.key {
+            self.start_segment(ingest, now)?;
+        }
         let decodable = self.apply_blocks(&report, outbox, now)?;
         let reported = Reported {
             changed: self.statuses(std::mem::take(&mut report.changed))?,
@@ -41,16 +43,15 @@ impl Open {
         };
         let urgent = report.ack_now;
         if urgent {
-            self.acks.want(report.seq);
+            self.course.acks.want(report.seq);
         }
-        let effects = ingest.fleet.report(&self.agent, reported, told, report.at_ms);
-        if !effects.is_empty() {
-            ingest.outlet.publish(&effects);
-        }
+        ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
+        // What a replaced stream could not apply comes again on the one that took its place.
+        drop(speaking(&self.agent, &self.link)?);
         if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
-            self.submit(ingest, record, new_layout, urgent);
+            self.submit(ingest, record, urgent);
         }
         Ok(())
     }
@@ -79,19 +80,22 @@ impl Open {
         ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
     }
 
-    /// A key frame: the blocks from here on are made with the set as it is now.
-    fn start_segment(&mut self, ingest: &Ingest) -> Option<Arc<Layout>> {
-        let mut new = None;
+    /// A key frame: the blocks from here on are made with the set as it is now. While the journal has no room for the
+    /// set, they go nowhere; the agent is asked to connect anew when it has.
+    fn start_segment(&mut self, ingest: &Ingest, now: Moment) -> Result<(), Status> {
         if self.must_start || self.layout.is_none() {
-            let (compiled, is_new) = ingest.fleet.layouts.intern(self.set.layout());
-            new = is_new.then(|| Arc::clone(&compiled.layout));
-            self.layout = Some(compiled);
+            let Some(layout) = ingest.layout(self.set.layout(), &mut self.new_sets, now)? else {
+                ingest.journal.give_up(&self.course.follower);
+                (self.must_start, self.asked_for_key) = (true, true);
+                return Ok(());
+            };
+            self.layout = Some(layout);
         }
         if let Some(layout) = &self.layout {
-            self.agent.live.lock().samples.start(Arc::clone(layout));
+            speaking(&self.agent, &self.link)?.samples.start(Arc::clone(layout));
         }
         (self.must_start, self.asked_for_key) = (false, false);
-        new
+        Ok(())
     }
 
     /// Applies the blocks; false when they must wait for a key frame, which is asked for once.
@@ -106,7 +110,7 @@ impl Open {
             return Ok(!self.must_start);
         }
         let told = self.told(now);
-        let mut live = self.agent.live.lock();
+        let mut live = speaking(&self.agent, &self.link)?;
         let mut need_key = self.must_start;
         for block in report.blocks.iter().filter(|block| !self.set.is_muted(block.source)) {
             if need_key {
@@ -145,10 +149,10 @@ impl Open {
         })
     }
 
-    fn submit(&mut self, ingest: &Ingest, record: ReportRecord, new: Option<Arc<Layout>>, urgent: bool) {
+    fn submit(&mut self, ingest: &Ingest, record: ReportRecord, urgent: bool) {
         let seq = record.seq;
-        match ingest.journal.report(&self.follower, record, new, urgent) {
-            Submitted::Taken => self.submitted = self.submitted.max(seq),
+        match ingest.journal.report(&self.course.follower, record, urgent) {
+            Submitted::Taken => self.course.took(seq),
             Submitted::Duplicate => Counters::add(&ingest.counters.duplicates, 1),
             Submitted::Dropped => {}
         }

@@ -2,7 +2,8 @@
 
 use super::super::backlog::Opened;
 use super::super::identify;
-use super::super::pace::{Acks, Allowance, ClockMap};
+use super::super::pace::{Allowance, ClockMap};
+use super::course::Course;
 use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
@@ -52,23 +53,21 @@ impl Protocol {
             limits: Some(policy.limits.into()),
             interval_ms: hello.interval_ms,
         }));
-        let follower = Arc::new(ingest.journal.follow(agent.key, hello.boot));
-        let committed = follower.committed();
+        let follower = ingest.journal.follow(agent.key, hello.boot);
         tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, now.boot_ms),
-            acks: Acks::new(committed, now.boot_ms),
-            allowance: Allowance::new(now.boot_ms),
+            allowance: Allowance::of_messages(now.boot_ms),
+            new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
-            follower,
+            course: Course::new(hello.boot, follower, now.boot_ms),
             hello,
             hello_wall_ms: now.wall_ms,
             set: Default::default(),
             layout: None,
             live: false,
             last_seq: 0,
-            submitted: committed,
             backlog: BTreeMap::new(),
             past: Default::default(),
             opened: Default::default(),
@@ -96,10 +95,7 @@ async fn connect(ingest: &Ingest, id: &str, hello: &Hello) -> Result<(Arc<Agent>
     let mut dead = None;
     loop {
         match ingest.fleet.connect(id, hello, ingest.clock.now(), dead) {
-            Connection::Open(agent, link, effects) => {
-                ingest.outlet.publish(&effects);
-                return Ok((agent, link));
-            }
+            Connection::Open(agent, link) => return Ok((agent, link)),
             Connection::Occupied(other) => {
                 let before = other.heard.load(Ordering::Relaxed);
                 other.ping.notify_one();
@@ -145,7 +141,7 @@ impl Open {
         if self.live {
             let taken: Vec<_> =
                 components.into_iter().filter(|c| self.set.component(c.id) == Some(c)).collect();
-            ingest.outlet.publish(&ingest.fleet.define(&self.agent, &taken, now));
+            ingest.fleet.define(&self.agent, self.link.number, &taken, now);
         }
         Ok(())
     }
@@ -160,8 +156,7 @@ impl Open {
         }
         let statuses = self.statuses(state.components)?;
         let set = self.set.components();
-        let effects = ingest.fleet.adopt(&self.agent, &set, statuses, self.told(now));
-        ingest.outlet.publish(&effects);
+        ingest.fleet.adopt(&self.agent, self.link.number, &set, statuses, self.told(now));
         if !self.live {
             self.opened = Opened { as_of: state.as_of, at_ms: now.wall_ms };
         }

@@ -3,9 +3,10 @@
 use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
 use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
-use crate::journal::{BOOTS_AT_MOST, Submitted};
-use crate::store::{AgentKey, Restored};
-use farol_wire::Boot;
+use crate::journal::{BOOTS_AT_MOST, Handed, Submitted};
+use crate::store::{AgentKey, Covered, Layout, LayoutKey, Restored};
+use farol_wire::{Boot, Definition, SourceDef};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -14,13 +15,13 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     *bench.store.takes.lock() = Duration::from_secs(5);
     let recovered = bench.journal.recovered();
     let (small, large) = (bench.follow(), bench.journal.follow(AgentKey(2), super::BOOT));
-    bench.journal.report(&small, report(1, 10), None, true);
+    bench.journal.report(&small, report(1, 10), true);
     bench.pass(10).await;
     // The store is slow: what comes now waits.
     let of_large = |seq| crate::store::ReportRecord { agent: AgentKey(2), ..report(seq, 1 << 20) };
     let room = (REPORT_BYTES_AT_MOST >> 20) as u64;
     let mut seq = 1;
-    while bench.journal.report(&large, of_large(seq), None, false) == Submitted::Taken {
+    while bench.journal.report(&large, of_large(seq), false) == Submitted::Taken {
         seq += 1;
         assert!(seq <= room, "no bound");
     }
@@ -33,7 +34,78 @@ async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_ro
     assert!(recovered.has_changed().unwrap(), "the broken stream is told that there is room again");
     assert_eq!(large.committed(), room - 1);
     let again = bench.journal.follow(AgentKey(2), super::BOOT);
-    assert_eq!(bench.journal.report(&again, of_large(seq), None, false), Submitted::Taken);
+    assert_eq!(bench.journal.report(&again, of_large(seq), false), Submitted::Taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_segment_that_meets_the_bound_keeps_the_changes_of_what_was_taken_in_the_same_group() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.send(&follower, 2);
+    bench.pass(300).await;
+    let room = (REPORT_BYTES_AT_MOST >> 20) as u64 - 1;
+    let records = (2..room + 10).map(|seq| report(seq, 1 << 20)).collect();
+    let mut told = None;
+    let handed = bench.journal.segment(&follower, records, false, |taken| {
+        told = Some(taken);
+        changed("of the segment", 7)
+    });
+    assert_eq!(handed, Handed { taken: 1..room as usize + 1, dropped: true });
+    assert_eq!(told, Some(handed.taken));
+    assert!(follower.is_broken());
+    bench.pass(20_000).await;
+    let last = bench.store.last();
+    assert_eq!((last.reports.len(), last.changes.len()), (room as usize, 1));
+    assert_eq!(follower.committed(), room + 2, "what was taken is acknowledged");
+    let again = bench.follow();
+    let handed = bench.journal.segment(&again, vec![report(1, 10), report(2, 10)], true, |taken| {
+        assert!(taken.is_empty());
+        Effects::default()
+    });
+    assert_eq!(handed, Handed { taken: 2..2, dropped: false });
+}
+
+#[tokio::test(start_paused = true)]
+async fn layouts_count_too_and_one_without_room_is_not_taken() {
+    let bench = Bench::new([refused(), refused()]);
+    bench.journal.effects(&changed("a", 1));
+    bench.pass(10).await;
+    let large = |key| {
+        let source = SourceDef { id: 1, name: "s".repeat(1 << 20), interval_ms: 1_000 };
+        let set = Definition { sources: vec![source], ..Definition::default() };
+        Arc::new(Layout { key: LayoutKey(key), set })
+    };
+    let room = (REPORT_BYTES_AT_MOST >> 20) as u32 - 1;
+    for key in 1..=room {
+        assert!(bench.journal.layout(&large(key)), "{key}");
+    }
+    assert!(!bench.journal.layout(&large(room + 1)));
+    bench.journal.let_go(vec![LayoutKey(3), LayoutKey(4)]);
+    bench.pass(5_000).await;
+    let last = bench.store.last();
+    assert_eq!(last.layouts.len(), room as usize, "what was taken is kept through refusals");
+    assert_eq!(last.unused, [LayoutKey(3), LayoutKey(4)]);
+    assert!(bench.journal.layout(&large(room + 1)), "there is room again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_thousand_agents_lost_at_once_lose_no_status_change() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    bench.journal.effects(&changed("first", -1));
+    bench.pass(10).await;
+    let one = changed("a", 1).changes.remove(0);
+    let covered = Covered { key: key("a"), from_ms: 1, to_ms: 2, stale_after: false };
+    let of_agent = Effects { changes: vec![one; 10], covered: vec![covered; 10], ..Effects::default() };
+    for _ in 0..100_000 {
+        bench.journal.effects(&of_agent);
+    }
+    bench.pass(20_000).await;
+    let last = bench.store.last();
+    assert_eq!((last.changes.len(), last.covered.len()), (1_000_000, 1_000_000));
+    assert_eq!(bench.journal.health().dropped_changes, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -42,9 +114,12 @@ async fn of_too_many_changes_the_oldest_go_and_the_last_word_on_each_component_s
     bench.journal.effects(&changed("first", -1));
     bench.pass(10).await;
     let over = 10;
-    for n in 0..(CHANGES_AT_MOST + over) as i64 {
-        let name = ["a", "b", "c"][n as usize % 3];
-        bench.journal.effects(&Effects { components: vec![component(name, n)], ..changed(name, n) });
+    let all: Vec<i64> = (0..(CHANGES_AT_MOST + over) as i64).collect();
+    for some in all.chunks(1_000) {
+        let name = |n: i64| ["a", "b", "c"][n as usize % 3];
+        let changes = some.iter().flat_map(|n| changed(name(*n), *n).changes).collect();
+        let components = some.iter().rev().take(3).rev().map(|n| component(name(*n), *n)).collect();
+        bench.journal.effects(&Effects { changes, components, ..Effects::default() });
     }
     bench.journal.effects(&Effects { removed: vec![key("c")], ..Effects::default() });
     bench.pass(5_000).await;

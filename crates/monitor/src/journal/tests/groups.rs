@@ -31,11 +31,11 @@ async fn what_is_urgent_a_status_change_and_much_at_once_close_the_group_at_once
     let follower = bench.follow();
     bench.send(&follower, 1);
     bench.pass(50).await;
-    bench.journal.report(&follower, report(2, 10), None, true);
+    bench.journal.report(&follower, report(2, 10), true);
     bench.pass(50).await;
     bench.journal.effects(&changed("a", 1));
     bench.pass(50).await;
-    bench.journal.report(&follower, report(3, 2 << 20), None, false);
+    bench.journal.report(&follower, report(3, 2 << 20), false);
     bench.pass(50).await;
     assert_eq!(bench.store.seqs(), [vec![1, 2], vec![], vec![3]]);
     assert_eq!(bench.store.times(), [50, 100, 150]);
@@ -98,12 +98,13 @@ async fn marks_of_the_store_are_where_a_stream_goes_on() {
 async fn a_layout_goes_with_the_reports_that_need_it_and_without_them() {
     let bench = Bench::new([]);
     let follower = bench.follow();
-    bench.journal.report(&follower, report(1, 10), Some(layout(1)), true);
+    assert!(bench.journal.layout(&layout(1)));
+    bench.journal.report(&follower, report(1, 10), true);
     bench.pass(10).await;
     assert_eq!(bench.store.last().layouts, [layout(1)]);
-    // Of a duplicate too: reports of other streams may use it.
-    bench.journal.report(&follower, report(1, 10), Some(layout(2)), false);
-    bench.pass(3_000).await;
+    // Without one too: reports of other streams may use it.
+    assert!(bench.journal.layout(&layout(2)));
+    bench.pass(300).await;
     assert_eq!(bench.store.last().layouts, [layout(2)]);
 }
 

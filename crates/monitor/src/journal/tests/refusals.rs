@@ -11,7 +11,8 @@ async fn a_refused_group_is_dropped_its_streams_break_and_its_effects_stay() {
     let bench = Bench::new([refused(), refused()]);
     let recovered = bench.journal.recovered();
     let follower = bench.follow();
-    bench.journal.report(&follower, report(1, 10), Some(layout(1)), false);
+    assert!(bench.journal.layout(&layout(1)));
+    bench.journal.report(&follower, report(1, 10), false);
     bench
         .journal
         .effects(&Effects { components: vec![component("a", 1), component("b", 1)], ..changed("a", 1) });
@@ -115,7 +116,7 @@ async fn reports_that_come_while_a_group_is_refused_are_dropped_with_it() {
     bench.pass(400).await;
     assert_eq!(bench.send(&one, 2), Submitted::Taken);
     let of_two = crate::store::ReportRecord { agent: AgentKey(2), ..report(1, 10) };
-    assert_eq!(bench.journal.report(&two, of_two, None, false), Submitted::Taken);
+    assert_eq!(bench.journal.report(&two, of_two, false), Submitted::Taken);
     bench.pass(3_000).await;
     assert!(one.is_broken() && two.is_broken());
     assert_eq!(bench.journal.health().dropped_reports, 3);
@@ -150,4 +151,27 @@ async fn the_end_does_not_wait_for_a_store_that_refuses() {
     assert_eq!(store.since_start(), before);
     assert!(*store.closed.lock());
     assert_eq!(follower.committed(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_that_does_not_end_is_seen_by_its_age() {
+    let bench = Bench::new([]);
+    assert_eq!(bench.journal.health().busy, None);
+    *bench.store.takes.lock() = Duration::from_secs(60);
+    let follower = bench.follow();
+    bench.send(&follower, 1);
+    bench.pass(12_200).await;
+    let health = bench.journal.health();
+    assert!(health.busy.is_some_and(|busy| busy >= Duration::from_secs(12)), "{health:?}");
+    assert!(!health.dropping && health.refusing.is_none());
+    let large = |seq| bench.journal.report(&follower, report(seq, 1 << 20), false);
+    assert_eq!(
+        (2..100).map(large).filter(|s| *s == Submitted::Taken).count(),
+        63,
+        "as many as there is room for"
+    );
+    assert!(bench.journal.health().dropping, "it is said while it goes on");
+    bench.pass(120_000).await;
+    let health = bench.journal.health();
+    assert!(health.busy.is_none() && !health.dropping, "{health:?}");
 }

@@ -1,13 +1,13 @@
 //! What the store keeps in memory: interned boots, how far each is committed, layouts. Decides nothing that is not in
 //! the database too; it changes only after a commit.
 
+use super::layouts::KnownLayout;
 use crate::store::marks::{Mark, Marks};
 use crate::store::row::Entry;
-use crate::store::{AgentKey, Layout, LayoutKey};
+use crate::store::{AgentKey, LayoutKey};
 use farol_wire::Boot;
 use foldhash::HashMap;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// A boot with its mark.
 #[derive(Clone, Copy, Debug)]
@@ -23,14 +23,8 @@ pub(super) struct Catalog {
     /// By the interned key: in its order marks are saved.
     pub(super) starts: BTreeMap<u32, Start>,
     pub(super) keys: HashMap<(AgentKey, Boot), u32>,
+    /// Those that the journal names and that are gone included.
     pub(super) layouts: HashMap<LayoutKey, KnownLayout>,
-}
-
-/// A layout and the last journal row that used it: once that row is deleted, nothing needs it.
-#[derive(Clone, Debug)]
-pub(super) struct KnownLayout {
-    pub(super) layout: Arc<Layout>,
-    pub(super) used_row: i64,
 }
 
 impl Catalog {
@@ -45,10 +39,6 @@ impl Catalog {
         }
     }
 
-    pub(super) fn add_layout(&mut self, layout: &Arc<Layout>, used_row: i64) {
-        self.layouts.insert(layout.key, KnownLayout { layout: Arc::clone(layout), used_row });
-    }
-
     /// Counts a run of the row `row` as committed.
     pub(super) fn advance(&mut self, entry: &Entry, row: i64) {
         if let Some(start) = self.starts.get_mut(&entry.boot) {
@@ -61,9 +51,8 @@ impl Catalog {
             }
         }
         for layout in entry.layouts() {
-            if let Some(known) = self.layouts.get_mut(&layout) {
-                known.used_row = known.used_row.max(row);
-            }
+            let known = self.layouts.entry(layout).or_insert(KnownLayout { used_row: row, bytes: 0 });
+            known.used_row = known.used_row.max(row);
         }
     }
 

@@ -1,9 +1,10 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
 use super::journal::{self, Packed};
+use super::layouts::KnownLayout;
 use super::{SqliteStore, Writer, load, statuses};
 use crate::store::row::Row;
-use crate::store::{AgentRecord, Group, StoreError};
+use crate::store::{AgentRecord, Group, LayoutKey, StoreError};
 use farol_wire::proto;
 use prost::Message;
 use serde_json::{Value, json};
@@ -59,7 +60,7 @@ impl SqliteStore {
         let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
         let wrote = match &mut packed.row {
             Some(row) if packed.new_boots.is_empty() && is_reports_only(group) => {
-                writer.write_reports(row, number, now_ms).await
+                writer.write_reports(row, number, now_ms).await.map(|()| Vec::new())
             }
             _ => {
                 writer.begin().await.map_err(|e| self.judge(&e))?;
@@ -67,7 +68,7 @@ impl SqliteStore {
                 writer.end(wrote).await
             }
         };
-        wrote.map_err(|e| self.judge(&e))?;
+        let layouts = wrote.map_err(|e| self.judge(&e))?;
 
         // What was read at open is not all any more.
         self.restored.lock().take();
@@ -76,9 +77,8 @@ impl SqliteStore {
             catalog.add_boot(*key, *agent, *boot);
             writer.last_boot = *key;
         }
-        for layout in &group.layouts {
-            catalog.add_layout(layout, number);
-        }
+        catalog.layouts.extend(layouts);
+        writer.unused.extend(&group.unused);
         if let Some(row) = &packed.row {
             row.entries.iter().for_each(|entry| catalog.advance(entry, number));
             writer.last_row = number;
@@ -104,8 +104,19 @@ impl SqliteStore {
 }
 
 fn is_reports_only(group: &Group) -> bool {
-    let Group { agents, layouts, reports: _, components, removed, forgotten, changes, covered, blind } =
-        group;
+    // That layouts are unused is not written: a start finds it out by itself.
+    let Group {
+        agents,
+        layouts,
+        unused: _,
+        reports: _,
+        components,
+        removed,
+        forgotten,
+        changes,
+        covered,
+        blind,
+    } = group;
     agents.is_empty()
         && layouts.is_empty()
         && components.is_empty()
@@ -116,18 +127,22 @@ fn is_reports_only(group: &Group) -> bool {
         && blind.is_empty()
 }
 
+/// Writes all parts; gives the layouts as they are known from then on.
 async fn write_all(
     connection: &mut SqliteConnection,
     group: &Group,
     packed: &mut Packed,
     number: i64,
     now_ms: i64,
-) -> Result<(), sqlx::Error> {
+) -> Result<Vec<(LayoutKey, KnownLayout)>, sqlx::Error> {
     if !group.agents.is_empty() {
         sqlx::query(ADD_AGENTS).bind(agents(&group.agents)).execute(&mut *connection).await?;
     }
+    let mut layouts = Vec::with_capacity(group.layouts.len());
     for layout in &group.layouts {
         let define = proto::Define::from(&layout.set).encode_to_vec();
+        let bytes = u32::try_from(define.len()).unwrap_or(u32::MAX);
+        layouts.push((layout.key, KnownLayout { used_row: number, bytes }));
         let add = sqlx::query(ADD_LAYOUT).bind(i64::from(layout.key.0)).bind(define);
         add.execute(&mut *connection).await?;
     }
@@ -163,7 +178,7 @@ async fn write_all(
         .bind(i64::from(last_boot))
         .execute(connection)
         .await?;
-    Ok(())
+    Ok(layouts)
 }
 
 fn agents(records: &[AgentRecord]) -> String {

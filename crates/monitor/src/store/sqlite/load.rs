@@ -4,15 +4,13 @@
 use super::SqliteStore;
 use super::catalog::Catalog;
 use super::fault;
+use super::layouts::{self, KnownLayout};
 use super::statuses::{Texts, status};
 use crate::store::marks::Marks;
 use crate::store::row::Directory;
-use crate::store::{
-    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Layout, LayoutKey, Restored, StoreError,
-};
-use farol_wire::{Boot, Role, proto};
+use crate::store::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, LayoutKey, Restored, StoreError};
+use farol_wire::{Boot, Role};
 use futures::TryStreamExt;
-use prost::Message;
 use sqlx::SqliteConnection;
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -23,6 +21,8 @@ pub(super) struct Loaded {
     pub(super) id: Arc<str>,
     pub(super) catalog: Catalog,
     pub(super) restored: Restored,
+    /// Layouts that are not taken in.
+    pub(super) unused: Vec<LayoutKey>,
     pub(super) last_row: i64,
     pub(super) last_boot: u32,
     /// Rows up to this one are in the saved marks.
@@ -75,7 +75,7 @@ impl Loader<'_> {
         let (marked_row, marks) = self.marks().await?;
         let tail = self.tail(marked_row).await?;
         let last_row = tail.last().map_or(marked_row, |(row, _)| *row);
-        self.layouts(&mut catalog, &marks, &tail, last_row + 1).await?;
+        let last_layout_key = self.layouts(&mut catalog, &marks, &tail, last_row + 1).await?;
         self.boots(&mut catalog, marks).await?;
         for (row, directory) in &tail {
             directory.entries.iter().for_each(|entry| catalog.advance(entry, *row));
@@ -92,7 +92,9 @@ impl Loader<'_> {
                 heard.get(&agent.key).map_or(agent.last_seen_ms, |ms| agent.last_seen_ms.max(*ms));
         }
         let with_mark = catalog.starts.values().filter(|start| start.mark.seq > 0);
-        let mut layouts: Vec<_> = catalog.layouts.values().map(|known| Arc::clone(&known.layout)).collect();
+        let (used_last, unused) = layouts::used_last(&catalog.layouts);
+        let sets = layouts::read(self.path, &mut *self.connection, &used_last).await?;
+        let mut layouts: Vec<_> = sets.into_values().collect();
         layouts.sort_unstable_by_key(|layout| layout.key);
         let restored = Restored {
             agents,
@@ -101,8 +103,9 @@ impl Loader<'_> {
             layouts,
             last_commit_ms,
             last_agent_key,
+            last_layout_key,
         };
-        Ok(Loaded { id: id.into(), catalog, restored, last_row, last_boot, marked_row })
+        Ok(Loaded { id: id.into(), catalog, restored, unused, last_row, last_boot, marked_row })
     }
 
     fn judge(&self, error: &sqlx::Error) -> StoreError {
@@ -138,14 +141,15 @@ impl Loader<'_> {
         Ok(tail)
     }
 
-    /// Layouts that nothing kept was made with are deleted: here, because nobody knows them yet.
+    /// Layouts that nothing kept was made with are deleted: here, because nobody knows them yet. Gives the highest key
+    /// that is named anywhere.
     async fn layouts(
         &mut self,
         catalog: &mut Catalog,
         marks: &Marks,
         tail: &[(i64, Directory)],
         next_row: i64,
-    ) -> Result<(), StoreError> {
+    ) -> Result<u32, StoreError> {
         let oldest_row: Option<i64> = sqlx::query_scalar("SELECT min(id) FROM journal")
             .fetch_one(&mut *self.connection)
             .await
@@ -154,28 +158,24 @@ impl Loader<'_> {
         for (row, entry) in tail.iter().flat_map(|(row, d)| d.entries.iter().map(move |e| (*row, e))) {
             used.extend(entry.layouts().map(|layout| (layout, row)));
         }
-        let rows: Vec<(u32, Vec<u8>)> = sqlx::query_as("SELECT key, define FROM layouts ORDER BY key")
-            .fetch_all(&mut *self.connection)
-            .await
-            .map_err(|e| self.judge(&e))?;
-        for (key, define) in rows {
-            let key = LayoutKey(key);
+        let kept = |used_row: i64| oldest_row.is_some_and(|oldest| used_row >= oldest);
+        let named = used.iter().filter(|(_, used_row)| kept(**used_row));
+        let named = named.map(|(key, used_row)| (*key, KnownLayout { used_row: *used_row, bytes: 0 }));
+        catalog.layouts.extend(named);
+        let mut last_key = used.keys().copied().max();
+        let mut gone = Vec::new();
+        for (key, bytes) in layouts::sizes(self.path, self.connection).await? {
+            last_key = last_key.max(Some(key));
             // One that is in no marks came after them, without a report: it is kept until the next time.
             let used_row = used.get(&key).copied().unwrap_or(next_row);
-            if self.prune && oldest_row.is_none_or(|oldest| used_row < oldest) {
-                let delete = sqlx::query("DELETE FROM layouts WHERE key = ?1").bind(i64::from(key.0));
-                delete.execute(&mut *self.connection).await.map_err(|e| self.judge(&e))?;
-                continue;
+            if self.prune && !kept(used_row) {
+                gone.push(key);
+            } else {
+                catalog.layouts.insert(key, KnownLayout { used_row, bytes });
             }
-            let bad = |why: String| self.damaged(format_args!("layout {}: {why}", key.0));
-            let define = proto::Define::decode(define.as_slice()).map_err(|e| bad(e.to_string()))?;
-            let (set, refused) = farol_wire::define(define).map_err(|e| bad(e.to_string()))?;
-            if !refused.is_empty() {
-                return Err(bad(format!("{refused:?}")));
-            }
-            catalog.add_layout(&Arc::new(Layout { key, set }), used_row);
         }
-        Ok(())
+        layouts::delete(self.connection, &gone).await.map_err(|e| self.judge(&e))?;
+        Ok(last_key.map_or(0, |key| key.0))
     }
 
     async fn boots(&mut self, catalog: &mut Catalog, marks: Marks) -> Result<(), StoreError> {

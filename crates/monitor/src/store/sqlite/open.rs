@@ -8,6 +8,7 @@ use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 use std::sync::OnceLock;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Older ones may damage a file in WAL mode when a checkpoint meets a write.
@@ -42,6 +43,7 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         open: false,
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
+        unused: loaded.unused,
         upkeep: super::Upkeep::new(loaded.marked_row),
     };
     Ok(SqliteStore {
@@ -52,6 +54,7 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         catalog: parking_lot::RwLock::new(loaded.catalog),
         restored: parking_lot::Mutex::new(Some(loaded.restored)),
         failed: OnceLock::new(),
+        undecodable: AtomicU64::new(0),
     })
 }
 

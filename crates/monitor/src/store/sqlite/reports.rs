@@ -2,16 +2,16 @@
 //! on. Decides what is skipped: duplicates, damage, and what has no key report.
 
 use super::SqliteStore;
-use super::catalog::Catalog;
+use super::layouts::{self, Sets};
 use crate::store::row::{self, Directory, Entry, KeyReport};
-use crate::store::{AgentKey, KnownAgent, Layout, LayoutKey, StoreError, StoredReport, Visit};
+use crate::store::{AgentKey, KnownAgent, LayoutKey, ReportRecord, StoreError, StoredReport, Visit};
 use bytes::Bytes;
 use farol_wire::Boot;
 use foldhash::{HashMap, HashMapExt, HashSet};
 use futures::TryStreamExt;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 /// `?3`: look at every row; else `?4` to `?7` are boots to look for. A boot may seem to stand across two
 /// others: the directory tells.
@@ -38,6 +38,8 @@ FROM json_each(?1) w CROSS JOIN journal_bodies b ON b.id = w.value ->> 0";
 const RUNS_AT_MOST: usize = 500_000;
 /// Bytes of runs that are read at once.
 const BATCH_BYTES: usize = 4 << 20;
+/// A layout takes up so many times the bytes that the file has of it, at most.
+const LAYOUT_IN_MEMORY: usize = 16;
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM agents ORDER BY key";
 
@@ -60,12 +62,9 @@ impl SqliteStore {
         to_ms: i64,
         visit: Visit<'_>,
     ) -> Result<(), StoreError> {
-        let (boots, layouts) = {
-            let catalog = self.catalog.read();
-            (catalog.boots_of(agents), layouts_of(&catalog))
-        };
+        let boots = self.catalog.read().boots_of(agents);
         let mut found = self.find(&boots, from_ms, to_ms).await?;
-        let mut reader = Reader { store: self, layouts, to_ms, batch: Vec::new(), bytes: 0 };
+        let mut reader = Reader::new(self, to_ms);
         for (agent, boot, key) in boots {
             let Some(runs) = found.remove(&key) else { continue };
             let runs = self.with_key_report(key, runs).await?;
@@ -143,27 +142,58 @@ impl SqliteStore {
     }
 }
 
-/// Reads runs in batches of some megabytes, so that a row with many boots is read once for all of them.
+/// Reads runs and their layouts in batches of some megabytes, so that a row with many boots is read once for all of
+/// them.
 struct Reader<'a> {
     store: &'a SqliteStore,
-    layouts: HashMap<LayoutKey, Arc<Layout>>,
     to_ms: i64,
-    /// Boots whose runs are to be read, in the order in which they are shown.
+    /// The layouts of the last batch that was read.
+    layouts: Sets,
+    /// Runs that are to be read, in the order in which they are shown.
     batch: Vec<Wanted>,
+    /// What reading the batch takes up.
     bytes: usize,
+    /// Its layouts.
+    wanted: HashSet<LayoutKey>,
+    /// Where the boot shown last stands: its next runs may come with the next batch.
+    decoding: Decoding,
+    /// That definitions are gone was told: once a question is enough.
+    told: bool,
 }
 
-/// The runs of a boot.
+/// Runs of a boot.
 struct Wanted {
     agent: AgentKey,
     boot: Boot,
+    /// Its first runs were in the batch before.
+    goes_on: bool,
     runs: Vec<Found>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Decoding {
+    /// A key report came, and nothing was missing since.
+    decodable: bool,
+    last_seq: u64,
 }
 
 /// The bytes of the runs: by row and by place in it.
 type Read = HashMap<(i64, usize), Bytes>;
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(store: &'a SqliteStore, to_ms: i64) -> Self {
+        Self {
+            store,
+            to_ms,
+            layouts: Sets::default(),
+            batch: Vec::new(),
+            bytes: 0,
+            wanted: HashSet::default(),
+            decoding: Decoding::default(),
+            told: false,
+        }
+    }
+
     async fn add(
         &mut self,
         agent: AgentKey,
@@ -171,15 +201,36 @@ impl Reader<'_> {
         runs: Vec<Found>,
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        self.bytes += runs.iter().map(|(_, entry)| entry.length).sum::<usize>();
-        self.batch.push(Wanted { agent, boot, runs });
-        if self.bytes < BATCH_BYTES { Ok(ControlFlow::Continue(())) } else { self.show(visit).await }
+        self.batch.push(Wanted { agent, boot, goes_on: false, runs: Vec::new() });
+        for (row, entry) in runs {
+            if self.bytes >= BATCH_BYTES {
+                if self.show(&mut *visit).await?.is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
+                self.batch.push(Wanted { agent, boot, goes_on: true, runs: Vec::new() });
+            }
+            self.bytes += entry.length + self.want(&entry);
+            if let Some(wanted) = self.batch.last_mut() {
+                wanted.runs.push((row, entry));
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+
+    /// Adds a run's layouts to those of the batch; what they take up.
+    fn want(&mut self, entry: &Entry) -> usize {
+        let catalog = self.store.catalog.read();
+        let new = entry.layouts().filter(|layout| self.wanted.insert(*layout));
+        let bytes = new.filter_map(|layout| catalog.layouts.get(&layout)).map(|known| known.bytes as usize);
+        bytes.sum::<usize>() * LAYOUT_IN_MEMORY
     }
 
     /// Reads the batch and shows its reports.
     async fn show(&mut self, visit: Visit<'_>) -> Result<ControlFlow<()>, StoreError> {
         let batch = std::mem::take(&mut self.batch);
         self.bytes = 0;
+        // Layouts before runs: upkeep deletes them after the runs.
+        self.read_layouts().await?;
         let read = self.read(&batch).await?;
         for wanted in &batch {
             if self.show_boot(wanted, &read, &mut *visit).is_break() {
@@ -189,6 +240,16 @@ impl Reader<'_> {
             tokio::task::yield_now().await;
         }
         Ok(ControlFlow::Continue(()))
+    }
+
+    async fn read_layouts(&mut self) -> Result<(), StoreError> {
+        let wanted = std::mem::take(&mut self.wanted);
+        self.layouts.retain(|key, _| wanted.contains(key));
+        let missing: Vec<_> = wanted.into_iter().filter(|key| !self.layouts.contains_key(key)).collect();
+        if !missing.is_empty() {
+            self.layouts.extend(layouts::read(&self.store.path, &self.store.readers, &missing).await?);
+        }
+        Ok(())
     }
 
     async fn read(&self, batch: &[Wanted]) -> Result<Read, StoreError> {
@@ -215,35 +276,50 @@ impl Reader<'_> {
     }
 
     /// Shows a boot's reports from a key report on.
-    fn show_boot(&self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
-        let mut decodable = false;
-        let mut last_seq = 0;
+    fn show_boot(&mut self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
+        let mut at = if wanted.goes_on { self.decoding } else { Decoding::default() };
         for (row, entry) in &wanted.runs {
             // One that was deleted meanwhile is missing, and what came after needs a key report.
             let Some(bytes) = read.get(&(*row, entry.start)) else {
-                decodable = false;
+                at.decodable = false;
                 continue;
             };
             let reports = match row::unpack(entry, wanted.agent, wanted.boot, bytes.clone()) {
                 Ok(reports) => reports,
                 Err(why) => {
                     tracing::error!(store.path = %self.store.path.display(), journal.row = row, %why, "reports are damaged");
-                    decodable = false;
+                    at.decodable = false;
                     continue;
                 }
             };
             for report in reports {
-                decodable |= report.key;
-                let layout = self.layouts.get(&report.layout).filter(|_| decodable && report.seq > last_seq);
-                last_seq = last_seq.max(report.seq);
-                if let Some(layout) = layout
-                    && report.at_ms <= self.to_ms
-                {
-                    visit(StoredReport { report, layout: Arc::clone(layout) })?;
+                at.decodable |= report.key;
+                let is_new = report.seq > at.last_seq;
+                at.last_seq = at.last_seq.max(report.seq);
+                if !at.decodable || !is_new || report.at_ms > self.to_ms {
+                    continue;
+                }
+                match self.layouts.get(&report.layout).cloned() {
+                    Some(layout) => visit(StoredReport { report, layout })?,
+                    None => self.tell_undecodable(*row, &report),
                 }
             }
         }
+        self.decoding = at;
         ControlFlow::Continue(())
+    }
+
+    /// The definitions of a report are gone: a gap, which somebody should know of.
+    fn tell_undecodable(&mut self, row: i64, report: &ReportRecord) {
+        self.store.undecodable.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.told, true) {
+            tracing::error!(
+                store.path = %self.store.path.display(),
+                journal.row = row,
+                layout = report.layout.0,
+                "the definitions of reports are gone; history has a gap there"
+            );
+        }
     }
 }
 
@@ -251,8 +327,4 @@ impl Reader<'_> {
 fn span(runs: &[(usize, usize)]) -> (usize, usize) {
     let start = runs.iter().map(|(start, _)| *start).min().unwrap_or(0);
     (start, runs.iter().map(|(start, length)| start.saturating_add(*length)).max().unwrap_or(start))
-}
-
-fn layouts_of(catalog: &Catalog) -> HashMap<LayoutKey, Arc<Layout>> {
-    catalog.layouts.iter().map(|(key, known)| (*key, Arc::clone(&known.layout))).collect()
 }

@@ -282,6 +282,21 @@ async fn damage_in_one_run_costs_the_reports_until_the_next_key_report() {
 }
 
 #[tokio::test]
+async fn reports_whose_definitions_are_gone_are_a_gap_that_is_counted_and_their_key_is_not_given_again() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    let with = |seq, layout, key| ReportRecord { layout: LayoutKey(layout), key, ..report(seq, 10) };
+    let reports = vec![with(1, 1, true), with(2, 9, true), with(3, 9, false), with(4, 1, true)];
+    store.commit(&group(reports)).await.unwrap();
+    assert_eq!((seqs(&store).await, store.undecodable()), (vec![1, 4], 2));
+    assert_eq!(store.restore().await.unwrap().last_layout_key, 9, "the journal names it");
+    // Closing saves the marks: after that the journal's rows are not looked at.
+    store.close().await.unwrap();
+    let again = open(&path).await.unwrap();
+    assert_eq!(again.restore().await.unwrap().last_layout_key, 9, "the marks name it");
+}
+
+#[tokio::test]
 async fn what_was_committed_is_there_after_a_kill() {
     let (_dir, path) = place();
     let store = open(&path).await.unwrap();

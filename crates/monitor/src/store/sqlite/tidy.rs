@@ -130,7 +130,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Deletes the oldest rows, and with the last of them the boots and agents that nothing speaks of any more.
+    /// Deletes the oldest rows, and with the last of them the boots, agents and layouts that nothing speaks of any more.
     async fn shorten_journal(&self, writer: &mut Writer, now_ms: i64) -> Result<(), sqlx::Error> {
         writer.begin().await?;
         let rows = async {
@@ -163,9 +163,11 @@ impl SqliteStore {
         };
         let gone = gone.await;
         let gone = writer.end(gone).await?;
-        let mut catalog = self.catalog.write();
-        gone.into_iter().for_each(|key| catalog.remove_boot(key));
-        Ok(())
+        {
+            let mut catalog = self.catalog.write();
+            gone.into_iter().for_each(|key| catalog.remove_boot(key));
+        }
+        self.shorten_layouts(writer, oldest).await
     }
 
     /// Saves the marks, brings everything to its last place, and closes the connections.

@@ -1,0 +1,52 @@
+//! How far the reports of one boot are on this stream: what was handed in, what is committed, what to acknowledge.
+
+use super::super::pace::Acks;
+use crate::journal::Follower;
+use farol_wire::{Boot, proto};
+use std::sync::Arc;
+
+/// One boot's reports on one stream.
+pub(in crate::ingest) struct Course {
+    boot: Boot,
+    pub(in crate::ingest) follower: Arc<Follower>,
+    pub(in crate::ingest) acks: Acks,
+    /// The last number handed to the journal.
+    submitted: u64,
+    /// What was committed when somebody last looked: an acknowledgement may be due once it is more.
+    pub(super) looked: u64,
+}
+
+impl Course {
+    pub(super) fn new(boot: Boot, follower: Follower, now_ms: u64) -> Self {
+        let committed = follower.committed();
+        let acks = Acks::new(committed, now_ms);
+        Self { boot, follower: Arc::new(follower), acks, submitted: committed, looked: committed }
+    }
+
+    /// Reports up to this one were taken by the journal.
+    pub(in crate::ingest) fn took(&mut self, seq: u64) {
+        self.submitted = self.submitted.max(seq);
+    }
+
+    /// What is to be acknowledged now.
+    pub(super) fn due(&mut self, now_ms: u64) -> Option<proto::Ack> {
+        let committed = self.follower.committed();
+        let due = self.acks.due(committed, now_ms);
+        self.acks.rest(committed, now_ms);
+        self.looked = committed;
+        due.map(|seq| self.ack(seq))
+    }
+
+    /// Waits until all that was handed in is committed.
+    pub(super) async fn all_committed(&self) -> Option<proto::Ack> {
+        if self.submitted == 0 || self.follower.is_broken() {
+            return None;
+        }
+        let seq = self.follower.beyond(self.submitted - 1).await;
+        Some(self.ack(seq))
+    }
+
+    fn ack(&self, seq: u64) -> proto::Ack {
+        proto::Ack { boot: Some(self.boot.into()), seq }
+    }
+}
