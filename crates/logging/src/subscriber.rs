@@ -50,6 +50,16 @@ pub fn set_level(filter: &Filter) -> bool {
     PROCESS.get().is_some_and(|(_, level)| level.set(filter))
 }
 
+/// Takes over another configuration while the log runs: its level, where it has changed, so that a reload for
+/// another reason leaves a level that an operator has set. Gives the keys that count only after a restart.
+pub fn take_over(known: &mut Config, new: &Config) -> Vec<&'static str> {
+    if known.level != new.level {
+        set_level(&new.level);
+        known.level.clone_from(&new.level);
+    }
+    known.needs_restart(new)
+}
+
 /// What the log set up by [`init`] keeps now.
 #[must_use]
 pub fn level() -> Option<Filter> {
