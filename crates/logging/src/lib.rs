@@ -16,6 +16,7 @@
 mod config;
 pub mod correlation;
 mod escape;
+pub mod event;
 mod gelf;
 mod level;
 mod limit;
@@ -29,7 +30,7 @@ pub use config::{
     Compression, Config, ConfigError, Filter, Format, Gelf, KEYS, Key, NotUnderstood, Output, Problem,
     Transport,
 };
-pub use subscriber::{InitError, dispatch, dropped, init, level, set_level};
+pub use subscriber::{InitError, dispatch, dropped, init, level, set_level, take_over};
 pub use writer::{Drops, Guard};
 
 #[cfg(test)]

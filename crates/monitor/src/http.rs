@@ -9,6 +9,7 @@ mod feed;
 mod guard;
 mod history;
 mod json;
+mod log_level;
 mod named;
 mod openapi;
 mod overview;
@@ -74,6 +75,7 @@ fn table() -> Vec<Route> {
         Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
         Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
         Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
+        Route::post("/api/v1/log-level", Operate, log_level::set, "Log more or less from now on").asks(log_level::ASKS).gives::<log_level::LogLevel>(),
         Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),
         Route::get("/openapi.json", Read, openapi::document, "This surface as an OpenAPI document"),
     ]
