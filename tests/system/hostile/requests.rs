@@ -164,7 +164,7 @@ async fn a_foreign_host_or_origin_is_refused_and_probes_are_open() -> Result<()>
     }
     for origin in ["Origin: http://evil.example.com", "Origin: null", "Origin: http://localhost:1"] {
         let answer = ask(http, &request("GET", path, &[&host, origin])).await?;
-        answer.is_problem(403, "foreign_origin", "dashboard").context(origin)?;
+        answer.is_problem(403, "foreign_origin", "other origins").context(origin)?;
     }
     let twice = ask(http, &request("GET", path, &["Host: localhost", "Host: localhost"])).await?;
     ensure!(twice.status == 400, "two hosts: {} {}", twice.head, twice.body);

@@ -111,8 +111,8 @@ async fn a_set_that_changes_all_the_time_does_not_fill_the_memory() -> Result<()
     for (agent, name) in (0..).zip(["x", "y", "z"]) {
         let mut peer = scene.peer(name).await?;
         peer.be_live().await?;
-        for n in 0..60u32 {
-            let id = 1_000 + (agent * 60 + n) * 2_000;
+        for n in 0..40u32 {
+            let id = 1_000 + (agent * 40 + n) * 2_000;
             let labelled = |id| proto::Series { labels: [("a".into(), "b".into())].into(), ..series(id) };
             let series = (id..id + 2_000).map(labelled).collect();
             peer.say(Kind::Define(proto::Define { series, ..Default::default() })).await?;

@@ -33,7 +33,7 @@ async fn healthcheck_is_0_for_what_is_up_and_1_for_all_else() {
         (format!("https://{http}/health"), "`http://`".to_owned()),
         (format!("grpc://{http}"), "`http://HOST:PORT/health`".to_owned()),
     ] {
-        let done = farol(&["healthcheck", &url]).await;
+        let done = farol(&["healthcheck", &url, "--timeout", "10s"]).await;
         assert!(done.code == Some(1) && done.out.contains(&words), "{url}: {done:?}");
     }
     for (url, words) in
