@@ -54,9 +54,8 @@ async fn a_streams_id_is_made_by_the_agent_and_is_on_the_lines_of_both() {
     let told = ended.log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let told: Vec<_> = told.filter(|r| r["correlation_id"] == next && r["target"] == "access").collect();
     assert_eq!((told.len(), &told[1]["grpc.status"]), (2, &"UNAVAILABLE".into()), "{told:?}");
-    let lost =
-        hears(&agent, "the agent tells of it", |r| r["correlation_id"] == next && r["level"] == "WARNING");
-    lost.await;
+    let asked = "the monitor asks for a new stream";
+    hears(&agent, asked, |r| r["correlation_id"] == next && r["message"] == asked).await;
 }
 
 #[tokio::test]
