@@ -1,6 +1,6 @@
 //! The same line again and again is written a few times a second, then counted. Decides which lines are the same:
 //! those of one place in the code whose message and texts are equal, whatever their numbers; and that one place
-//! never writes more than ten times as many. CRITICAL, DEBUG and access lines are always written.
+//! never writes more than fifty times as many. CRITICAL, DEBUG and access lines are always written.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -18,7 +18,7 @@ use crate::record::{Record, Severity, Shown, Value};
 /// What is counted together.
 pub(crate) const WINDOW: Duration = Duration::from_secs(1);
 /// One place in the code may write so many times as much as one line of it.
-const PLACE: u32 = 10;
+const PLACE: u32 = 50;
 /// So many lines are told apart; those for which there is no room are counted by their place alone.
 const KEYS: usize = 1_024;
 /// Of what was left out, each text is kept so far, and so many fields.
@@ -265,8 +265,8 @@ mod tests {
         let (repeats, now) = (Repeats::new(2), Instant::now());
         let written = (0..500)
             .filter(|n| admit(&repeats, 1, "refused", &format!("10.0.0.1:{n}"), now) == Admitted::Written);
-        assert_eq!(written.count(), 20);
-        assert_eq!(counts(&repeats.due(now, true)), [("refused".to_owned(), 480)]);
+        assert_eq!(written.count(), 100);
+        assert_eq!(counts(&repeats.due(now, true)), [("refused".to_owned(), 400)]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A whole run at TRACE with secrets wherever they may stand: none is in any output, and what was refused has a line.
 
+use crate::peers::run;
 use farol_tests::process::Process;
 use farol_tests::stack::SOON;
 use farol_tests::wait::until;
@@ -87,6 +88,11 @@ async fn no_secret_is_in_any_output_of_a_whole_run_at_trace() {
     assert_eq!(ended.code, 0, "{}", ended.log);
     assert!(ended.log.lines().count() > 100, "it was at TRACE:\n{}", ended.log);
     assert!(ended.log.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()), "{}", ended.log);
+    let mut jq = tokio::process::Command::new("jq");
+    jq.args(["-e", "-c", "[.timestamp, .level, .message, .target] | all"]);
+    let read = run(jq, &ended.log).await;
+    assert_eq!((read.code, read.err.as_str()), (Some(0), ""));
+    assert_eq!(read.out.lines().filter(|all| *all == "true").count(), ended.log.lines().count());
     for secret in CANARIES.into_iter().chain([token.trim()]) {
         for (what, text) in [("the log", &ended.log), ("a page", &pages)] {
             let line = text.lines().find(|line| line.contains(secret));
