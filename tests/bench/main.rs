@@ -1,6 +1,7 @@
 //! `farol-bench`: records real samples of this machine, replays them as many agents against a monitor, and measures
 //! processes from outside. `scripts/bench` drives it and prints the table. Each result is a line of JSON.
 
+mod checks;
 mod clock;
 mod idle;
 mod load;
@@ -8,6 +9,7 @@ mod probe;
 mod process;
 mod record;
 mod rows;
+mod silent;
 mod starts;
 
 use clap::{Parser, Subcommand};
@@ -40,6 +42,10 @@ enum What {
     Load(load::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
+    /// Tells what many checks cost one agent, and how regularly it runs them.
+    Checks(checks::Options),
+    /// Tells what thousands of silent connections do to those who ask.
+    Silent(silent::Options),
     /// Tells how long a process takes until it is ready.
     Starts(starts::Options),
 }
@@ -51,6 +57,8 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         }
         What::Load(options) => load::run(options).map(|line| vec![line]),
         What::Idle(options) => idle::run(options),
+        What::Checks(options) => checks::run(options).map(|line| vec![line]),
+        What::Silent(options) => silent::run(options),
         What::Starts(options) => starts::run(options).map(|line| vec![line]),
     }
 }

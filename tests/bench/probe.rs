@@ -18,7 +18,7 @@ pub(crate) struct Latency {
     pub(crate) p50_ms: f64,
     pub(crate) p99_ms: f64,
     pub(crate) max_ms: f64,
-    /// Answers that did not come or were not 200.
+    /// Answers that did not come or were not as expected.
     pub(crate) errors: usize,
 }
 
@@ -28,12 +28,28 @@ pub(crate) struct Prober {
     request: Vec<u8>,
     /// Kept open between probes; made anew after an error.
     connection: Option<TcpStream>,
+    /// Whether it is kept at all.
+    keeps: bool,
+    /// The status that is no error.
+    good: u16,
 }
 
 impl Prober {
     pub(crate) fn new(address: SocketAddr, path: &str) -> Self {
         let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes();
-        Self { address, request, connection: None }
+        Self { address, request, connection: None, keeps: true, good: 200 }
+    }
+
+    /// Makes a connection of its own for each probe.
+    pub(crate) fn connecting_anew(mut self) -> Self {
+        self.keeps = false;
+        self
+    }
+
+    /// Takes this status for the right answer.
+    pub(crate) fn expecting(mut self, status: u16) -> Self {
+        self.good = status;
+        self
     }
 
     /// Asks `rate` times a second for this long. Blocks.
@@ -46,7 +62,7 @@ impl Prober {
             let due = first + number * period;
             sleep_until(due);
             match self.ask() {
-                Ok(200) => took.push(now_ns() - due),
+                Ok(status) if status == self.good => took.push(now_ns() - due),
                 Ok(_) | Err(_) => errors += 1,
             }
         }
@@ -63,7 +79,7 @@ impl Prober {
         };
         connection.write_all(&self.request)?;
         let status = answer(&mut connection)?;
-        self.connection = Some(connection);
+        self.connection = self.keeps.then_some(connection);
         Ok(status)
     }
 
@@ -77,7 +93,7 @@ impl Prober {
 }
 
 /// The smallest value that is not exceeded by this share of them.
-fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
+pub(crate) fn percentile(sorted: &[u64], share: f64) -> Option<u64> {
     let rank = (sorted.len() as f64 * share).ceil() as usize;
     sorted.get(rank.saturating_sub(1)).copied()
 }

@@ -2,6 +2,7 @@
 
 pub mod crowd;
 pub mod memory_store;
+pub mod mysql;
 pub mod postgres;
 pub mod process;
 pub mod prometheus;

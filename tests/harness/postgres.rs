@@ -42,24 +42,52 @@ impl Postgres {
     /// # Errors
     /// PostgreSQL is not installed or does not start.
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
-        let mut postgres = Self::create(settings)?;
+        let postgres = Self::create(settings)?;
+        postgres.launch().await
+    }
+
+    /// A running standby that streams from this one, with these settings.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn standby(&self, settings: &[&str]) -> Result<Self> {
+        let standby = Self::empty(settings)?;
+        let made = server_command("pg_basebackup")?
+            .args(["--write-recovery-conf", "--wal-method=stream", "--checkpoint=fast", "--no-sync"])
+            .args(["--username", SUPERUSER, "--port", &self.port.to_string(), "--host"])
+            .arg(self.dir.path())
+            .arg("--pgdata")
+            .arg(standby.path("data"))
+            .output()?;
+        succeeded(&made).context("pg_basebackup")?;
+        standby.launch().await
+    }
+
+    async fn launch(mut self) -> Result<Self> {
         for _ in 0..5 {
-            postgres.port = free_port()?;
-            postgres.spawn()?;
-            if postgres.becomes_ready().await? {
-                return Ok(postgres);
+            self.port = free_port()?;
+            self.spawn()?;
+            if self.becomes_ready().await? {
+                return Ok(self);
             }
         }
-        bail!("no PostgreSQL started in five attempts: {}", postgres.log())
+        bail!("no PostgreSQL started in five attempts: {}", self.log())
+    }
+
+    /// A directory of the server's own, with nothing in it.
+    fn empty(settings: &[&str]) -> Result<Self> {
+        let dir = tempfile::Builder::new().prefix("farol-pg-").tempdir()?;
+        if let Some((uid, gid)) = server_user()? {
+            chown(dir.path(), Some(uid), Some(gid))?;
+        }
+        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
+        Ok(Self { running: None, dir, port: 0, settings })
     }
 
     fn create(settings: &[&str]) -> Result<Self> {
-        let dir = tempfile::Builder::new().prefix("farol-pg-").tempdir()?;
-        let settings = settings.iter().map(|s| (*s).to_owned()).collect();
-        let postgres = Self { running: None, dir, port: 0, settings };
+        let postgres = Self::empty(settings)?;
         fs::write(postgres.path("password"), PASSWORD)?;
         if let Some((uid, gid)) = server_user()? {
-            chown(postgres.dir.path(), Some(uid), Some(gid))?;
             chown(postgres.path("password"), Some(uid), Some(gid))?;
         }
         let made = server_command("initdb")?
@@ -131,6 +159,11 @@ impl Postgres {
         self.spawn()
     }
 
+    /// Sets this from the next start on.
+    pub fn set(&mut self, setting: &str) {
+        self.settings.push(setting.to_owned());
+    }
+
     /// A fast shutdown: sessions are ended, data is saved.
     ///
     /// # Errors
@@ -169,8 +202,7 @@ impl Postgres {
     /// # Errors
     /// It does not run.
     pub fn hang(&self, still: bool) -> Result<()> {
-        let signal = if still { Signal::STOP } else { Signal::CONT };
-        self.running.as_ref().context("it does not run")?.signal(signal)
+        self.running.as_ref().context("it does not run")?.hang(still)
     }
 
     async fn end(&mut self, signal: Signal) -> Result<()> {

@@ -5,6 +5,7 @@ use crate::wait::until;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
 use std::fs::File;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
@@ -136,8 +137,7 @@ impl Redis {
     /// # Errors
     /// It does not run.
     pub fn hang(&self, still: bool) -> Result<()> {
-        let signal = if still { Signal::STOP } else { Signal::CONT };
-        self.running.as_ref().context("it does not run")?.signal(signal)
+        self.running.as_ref().context("it does not run")?.hang(still)
     }
 
     async fn end(&mut self, signal: Signal) -> Result<()> {
@@ -156,6 +156,12 @@ impl Redis {
     #[must_use]
     pub fn url(&self, login: &str) -> String {
         format!("redis://{login}127.0.0.1:{}", self.port)
+    }
+
+    /// A path inside its directory, where it saves its data.
+    #[must_use]
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
     }
 
     /// Its port on 127.0.0.1, the same after each restart.

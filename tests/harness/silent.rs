@@ -31,12 +31,32 @@ impl Silent {
     pub async fn all(address: SocketAddr) -> Result<Vec<Self>> {
         let mut all = Vec::new();
         for (what, beginning) in BEGINNINGS {
-            let mut stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            stream.write_all(beginning).await?;
-            all.push(Self { stream, what });
+            all.push(Self::one(address, what, beginning).await?);
         }
         Ok(all)
+    }
+
+    /// One connection with this beginning.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn one(address: SocketAddr, what: &'static str, beginning: &[u8]) -> Result<Self> {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        stream.write_all(beginning).await?;
+        Ok(Self { stream, what })
+    }
+
+    /// An HTTP/2 client that asks for `path` and then acknowledges and answers nothing any more.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn never_acknowledges(address: SocketAddr, path: &str) -> Result<Self> {
+        let mut silent = Self::one(address, "an HTTP/2 client that acknowledges nothing", PREFACE).await?;
+        silent.stream.write_all(&asks_for(&address.to_string(), path)?).await?;
+        // The server's answer has begun, so that the stream is really open.
+        silent.stream.read_u8().await?;
+        Ok(silent)
     }
 
     /// What it said.
@@ -51,4 +71,19 @@ impl Silent {
         // A reset is an end, too.
         drop(self.stream.read_to_end(&mut bytes).await);
     }
+}
+
+/// SETTINGS without a word, and a GET on stream 1 that is complete.
+fn asks_for(authority: &str, path: &str) -> Result<Vec<u8>> {
+    // From the static table: GET, http; then :path and :authority with values of their own.
+    let mut block = vec![0x82, 0x86];
+    for (name, value) in [(0x44, path), (0x41, authority)] {
+        block.push(name);
+        block.push(u8::try_from(value.len())?);
+        block.extend(value.as_bytes());
+    }
+    let mut frames = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
+    frames.extend([0, 0, u8::try_from(block.len())?, 1, 0x5, 0, 0, 0, 1]);
+    frames.extend(block);
+    Ok(frames)
 }

@@ -1,8 +1,10 @@
 //! The built-in checks against real servers: what each state of a server is called, and that a check recovers
 //! with its server.
 
+mod detailed;
 mod discover;
 mod http;
+mod mysql;
 mod postgres;
 mod redis;
 

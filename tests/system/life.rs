@@ -4,7 +4,10 @@
 #![allow(clippy::unwrap_used, reason = "what a helper cannot do fails its test")]
 
 mod absence;
+mod crowd;
 mod cut;
+mod first;
+mod matrix;
 mod outage;
 mod pause;
 mod reload;
@@ -12,6 +15,7 @@ mod restart;
 mod shutdown;
 mod spine;
 mod start;
+mod starved;
 
 use farol_tests::stack::{SOON, Stack};
 use farol_tests::wait::until;

@@ -1,7 +1,7 @@
 //! Why something beside us did not answer: a stable code and words a human can act on. Decides only how
 //! errors of the operating system and of TLS are named; what a protocol's own errors mean is each kind's.
 
-use farol_health::Outcome;
+use farol_health::{Outcome, Status};
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::{self, ErrorKind};
@@ -13,28 +13,35 @@ pub(crate) struct Failure {
     pub(crate) reason: Cow<'static, str>,
     /// What a human should know and do.
     pub(crate) message: String,
-    /// The cause lies in this process (no free file descriptor) or its settings: nothing is known of the other side.
-    pub(crate) ours: bool,
+    /// What it means for the component. Unknown when the cause lies in this process (no free file descriptor) or its
+    /// settings: then nothing is known of the other side.
+    pub(crate) status: Status,
 }
 
 impl Failure {
     /// A failure of the other side.
     pub(crate) fn theirs(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), ours: false }
+        Self { reason: reason.into(), message: message.into(), status: Status::Unhealthy }
     }
 
     /// A failure of this process or of its settings.
     pub(crate) fn ours(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { reason: reason.into(), message: message.into(), ours: true }
+        Self { reason: reason.into(), message: message.into(), status: Status::Unknown }
     }
 
-    /// Unhealthy, or unknown when the cause is ours.
+    /// The other side works, but not in full.
+    pub(crate) fn partly(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { status: Status::Degraded, ..Self::theirs(reason, message) }
+    }
+
+    /// As the answer of a run.
     pub(crate) fn outcome(self) -> Outcome {
-        if self.ours {
-            Outcome::unknown(self.reason, self.message)
-        } else {
-            Outcome::unhealthy(self.reason, self.message)
-        }
+        Outcome::new(self.status, self.reason, self.message)
+    }
+
+    /// As the answer of a run that has learned this much all the same.
+    pub(crate) fn over(self, outcome: Outcome) -> Outcome {
+        Outcome { status: self.status, reason: self.reason, message: self.message, ..outcome }
     }
 
     /// Names an error of the operating system met on the way to `target`, where `thing` should listen.
@@ -84,6 +91,17 @@ impl Failure {
     }
 }
 
+/// What the other side said, fit for a message: its first line, at most so long, without the full stop.
+pub(crate) fn said(text: &str) -> String {
+    const MAX: usize = 200;
+    let line = text.trim().lines().next().unwrap_or_default().trim_end_matches('.');
+    let mut said: String = line.chars().take(MAX).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if line.chars().nth(MAX).is_some() {
+        said.push('…');
+    }
+    said
+}
+
 /// Whether this process, not the other side, ran out of something.
 fn is_ours(error: &io::Error) -> bool {
     use rustix::io::Errno;
@@ -128,7 +146,7 @@ mod tests {
             let failure = Failure::io(&io::Error::from(kind), "db:5432", "PostgreSQL");
             assert_eq!(failure.reason, reason);
             assert!(failure.message.contains("db:5432"), "{}", failure.message);
-            assert!(!failure.ours);
+            assert_eq!(failure.status, Status::Unhealthy);
         }
     }
 
@@ -136,8 +154,14 @@ mod tests {
     fn a_full_descriptor_table_says_nothing_about_the_other_side() {
         let full = io::Error::from_raw_os_error(rustix::io::Errno::MFILE.raw_os_error());
         let outcome = Failure::io(&full, "db:5432", "PostgreSQL").outcome();
-        assert_eq!(outcome.status, farol_health::Status::Unknown);
+        assert_eq!(outcome.status, Status::Unknown);
         assert_eq!(outcome.reason, "local_limit");
+    }
+
+    #[test]
+    fn what_the_other_side_says_is_one_short_line() {
+        assert_eq!(said(" sorry\u{7}, no.\r\nmore"), "sorry , no");
+        assert_eq!(said(&"ä".repeat(1_000)).chars().count(), 201);
     }
 
     #[test]

@@ -1,14 +1,22 @@
 //! The kinds of checks that a configuration may name, and what is common to them. What a kind's own keys mean
 //! stands in its file.
 
-use crate::{disk, http, memory, postgres, redis, system, tcp};
+use crate::{disk, http, memory, mysql, postgres, redis, system, tcp};
 use farol_config::Map;
 use farol_health::{Check, Dependency};
 use std::sync::Arc;
 
 /// Every kind, one line each.
-pub const KINDS: &[Kind] =
-    &[postgres::KIND, redis::KIND, http::KIND, tcp::KIND, disk::KIND, memory::KIND, system::KIND];
+pub const KINDS: &[Kind] = &[
+    postgres::KIND,
+    mysql::KIND,
+    redis::KIND,
+    http::KIND,
+    tcp::KIND,
+    disk::KIND,
+    memory::KIND,
+    system::KIND,
+];
 
 /// A kind of check.
 #[derive(Clone, Copy, Debug)]

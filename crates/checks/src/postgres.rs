@@ -8,13 +8,13 @@ mod read;
 mod reason;
 
 use crate::address::Address;
-use crate::failure::Failure;
-use crate::kept::{Kept, Opened};
-use activity::Activity;
+use crate::kept::{Kept, Server};
+use crate::sql::Limits;
+use activity::{Activity, Replay};
 use farol_health::{Check, Figure, Outcome, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgRow};
 use sqlx::{ConnectOptions, Connection, Row};
 use std::str::FromStr;
 use tokio::time::Instant;
@@ -32,6 +32,8 @@ pub struct Settings {
     address: Address,
     /// How to log in; `None` asks for the handshake only.
     login: Option<PgConnectOptions>,
+    /// What is asked beyond an answer.
+    limits: Limits,
 }
 
 impl Settings {
@@ -56,7 +58,7 @@ impl Settings {
             None if bare.starts_with('/') => socket_in(bare.as_ref(), options.get_port()),
             None => Address::Tcp(bare, options.get_port()),
         };
-        Ok(Self { address, login: Some(options) })
+        Ok(Self { address, login: Some(options), limits: Limits::default() })
     }
 
     /// Logs in with this password instead of the URL's.
@@ -69,7 +71,13 @@ impl Settings {
     /// Asks only whether the server accepts connections.
     #[must_use]
     pub fn reachable(address: Address) -> Self {
-        Self { address, login: None }
+        Self { address, login: None, limits: Limits::default() }
+    }
+
+    /// Asks for this much, too; only of a server that is logged in to.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }
 
@@ -91,42 +99,61 @@ impl Postgres {
     pub fn new(settings: Settings) -> Self {
         Self { settings, kept: Kept::new() }
     }
+}
 
-    async fn ask(&self, login: &PgConnectOptions) -> Outcome {
-        if let Some(opened) = self.kept.take(Instant::now())
-            && let Ok(outcome) = self.query(opened).await
-        {
-            return outcome;
-        }
-        // None kept, or the kept one broke (the server restarted between two runs): a new one decides.
-        let asked = match login.connect().await {
-            Ok(connection) => self.query(Opened::new(connection, Instant::now())).await,
-            Err(error) => Err(error),
-        };
-        asked.unwrap_or_else(|error| self.failure(&error).outcome())
+/// A server that is logged in to.
+struct Login<'s> {
+    settings: &'s Settings,
+    options: &'s PgConnectOptions,
+}
+
+impl Server for Login<'_> {
+    type Connection = PgConnection;
+    type Error = sqlx::Error;
+
+    async fn connect(&self) -> Result<PgConnection, sqlx::Error> {
+        self.options.connect().await
     }
 
-    async fn query(&self, mut opened: Opened<PgConnection>) -> Result<Outcome, sqlx::Error> {
+    async fn ask(&self, connection: &mut PgConnection) -> Result<Outcome, sqlx::Error> {
+        let limits = &self.settings.limits;
         let before = Instant::now();
-        let outcome = match sqlx::raw_sql(activity::QUERY).fetch_one(&mut opened.connection).await {
-            Ok(row) => activity_of(&row)?.outcome(),
+        let outcome = match sqlx::raw_sql(activity::QUERY).fetch_one(&mut *connection).await {
+            Ok(row) => activity_of(&row)?.outcome(limits),
             Err(error) if activity::is_missing(&error) => {
-                opened.connection.ping().await?;
-                activity::no_figures()
+                activity::no_figures(limits.writable && is_read_only(connection).await?, limits)
             }
             Err(error) => return Err(error),
         };
         let seconds = before.elapsed().as_secs_f64();
-        self.kept.put(opened);
         Ok(outcome.with(Figure::gauge("database_response_seconds", seconds, Unit::Seconds)))
     }
 
-    fn failure(&self, error: &sqlx::Error) -> Failure {
-        reason::of(error, &self.settings.address)
+    fn failure(&self, error: &sqlx::Error) -> Outcome {
+        reason::of(error, &self.settings.address).outcome()
+    }
+
+    async fn leave(&self, connection: PgConnection) {
+        drop(connection.close().await);
     }
 }
 
-fn activity_of(row: &sqlx::postgres::PgRow) -> Result<Activity, sqlx::Error> {
+async fn is_read_only(connection: &mut PgConnection) -> Result<bool, sqlx::Error> {
+    let row = sqlx::raw_sql(activity::READ_ONLY).fetch_one(connection).await?;
+    Ok(row.try_get::<String, _>(0)? == "on")
+}
+
+fn activity_of(row: &PgRow) -> Result<Activity, sqlx::Error> {
+    let replay = |_| -> Result<Replay, sqlx::Error> {
+        Ok(Replay {
+            connected: row.try_get::<i64, _>("receivers")? > 0,
+            streams: row.try_get("streams")?,
+            replayed: row.try_get("replayed")?,
+            age: row.try_get("replay_age")?,
+            silence: row.try_get("silence")?,
+            patience: row.try_get("patience")?,
+        })
+    };
     Ok(Activity {
         active: row.try_get("active")?,
         idle: row.try_get("idle")?,
@@ -134,7 +161,8 @@ fn activity_of(row: &sqlx::postgres::PgRow) -> Result<Activity, sqlx::Error> {
         open: row.try_get("open")?,
         hidden: row.try_get("hidden")?,
         max: row.try_get("max")?,
-        replica: row.try_get("replica")?,
+        read_only: row.try_get("read_only")?,
+        replay: row.try_get::<bool, _>("replica")?.then_some(()).map(replay).transpose()?,
         version: row.try_get("version")?,
     })
 }
@@ -151,7 +179,7 @@ impl Check for Postgres {
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match &self.settings.login {
-                Some(login) => self.ask(login).await,
+                Some(options) => self.kept.ask(&Login { settings: &self.settings, options }).await,
                 None => handshake::ask(&self.settings.address).await,
             }
         }

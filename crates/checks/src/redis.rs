@@ -7,18 +7,18 @@ mod read;
 mod reason;
 
 use crate::address::Address;
-use crate::failure::Failure;
-use crate::kept::{Kept, Opened};
+use crate::kept::{Kept, Server};
 use ::redis::aio::MultiplexedConnection;
 use ::redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, InfoDict, IntoConnectionInfo,
     RedisConnectionInfo, RedisError,
 };
-use farol_health::{Check, Figure, Outcome, Unit};
+use farol_health::{Check, Figure, Outcome, Status, Unit};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
+use ping::Answered;
 pub(crate) use ping::answers;
 pub(crate) use read::KIND;
 
@@ -32,6 +32,17 @@ pub struct Settings {
     address: Address,
     /// How to speak to it; `None` asks for PING only.
     login: Option<Login>,
+    /// What is asked beyond an answer.
+    limits: Limits,
+}
+
+/// What is asked of a Redis beyond an answer; what does not hold makes it degraded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Limits {
+    /// It takes writes. Tried by one that changes nothing: `SETRANGE farol:writable 0 ""`.
+    pub writable: bool,
+    /// Less than so many per hundred of its memory are used.
+    pub memory_above: Option<f64>,
 }
 
 /// The client and who it is.
@@ -60,7 +71,8 @@ impl Settings {
         let username = info.redis_settings().username().map(str::to_owned);
         let password = info.redis_settings().password().map(str::to_owned);
         let client = Client::open(anonymous(info)).map_err(|_| WRONG)?;
-        Ok(Self { address, login: Some(Login { client, username, password }) })
+        let login = Some(Login { client, username, password });
+        Ok(Self { address, login, limits: Limits::default() })
     }
 
     /// Logs in with this password instead of the URL's.
@@ -73,7 +85,13 @@ impl Settings {
     /// Asks only whether a Redis answers.
     #[must_use]
     pub fn reachable(address: Address) -> Self {
-        Self { address, login: None }
+        Self { address, login: None, limits: Limits::default() }
+    }
+
+    /// Asks for this much, too; only of a server that is logged in to.
+    #[must_use]
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
     }
 }
 
@@ -96,38 +114,67 @@ impl Redis {
     pub fn new(settings: Settings) -> Self {
         Self { settings, kept: Kept::new() }
     }
+}
 
-    async fn ask(&self, login: &Login) -> Outcome {
-        if let Some(opened) = self.kept.take(Instant::now())
-            && let Ok(outcome) = self.query(opened).await
-        {
-            return outcome;
-        }
-        // None kept, or the kept one broke (the server restarted between two runs): a new one decides.
-        let asked = match login.connect().await {
-            Ok(connection) => self.query(Opened::new(connection, Instant::now())).await,
-            Err(error) => Err(error),
-        };
-        asked.unwrap_or_else(|error| self.failure(&error).outcome())
+/// A server that is logged in to.
+struct Session<'s> {
+    settings: &'s Settings,
+    login: &'s Login,
+}
+
+impl Server for Session<'_> {
+    type Connection = MultiplexedConnection;
+    type Error = RedisError;
+
+    async fn connect(&self) -> Result<MultiplexedConnection, RedisError> {
+        self.login.connect().await
     }
 
-    async fn query(&self, mut opened: Opened<MultiplexedConnection>) -> Result<Outcome, RedisError> {
+    async fn ask(&self, connection: &mut MultiplexedConnection) -> Result<Outcome, RedisError> {
+        let (target, limits) = (&self.settings.address.to_string(), &self.settings.limits);
         let before = Instant::now();
-        ::redis::cmd("PING").query_async::<()>(&mut opened.connection).await?;
+        let ping: Result<(), _> = ::redis::cmd("PING").query_async(connection).await;
         let seconds = before.elapsed().as_secs_f64();
-        let told: Result<InfoDict, RedisError> =
-            ::redis::cmd("INFO").query_async(&mut opened.connection).await;
-        let outcome = match told {
-            Ok(dict) => info::outcome(&|key| dict.get::<String>(key)),
+        let refused = reason::state_in(ping, target)?;
+        let told: Result<InfoDict, _> = ::redis::cmd("INFO").query_async(connection).await;
+        let mut outcome = match told {
+            Ok(dict) => info::outcome(&|key| dict.get::<String>(key), limits),
             Err(error) if error.code() == Some("NOPERM") => info::no_figures(),
             Err(error) => return Err(error),
         };
-        self.kept.put(opened);
+        if let Some(failure) = refused {
+            outcome = failure.over(outcome);
+        } else if limits.writable && outcome.status != Status::Unhealthy {
+            let mut write = ::redis::cmd("SETRANGE");
+            let tried: Result<(), _> =
+                write.arg("farol:writable").arg(0).arg("").query_async(connection).await;
+            if let Some(failure) = reason::refusal_in(tried, target)? {
+                outcome = failure.over(outcome);
+            }
+        }
         Ok(outcome.with(Figure::gauge("cache_response_seconds", seconds, Unit::Seconds)))
     }
 
-    fn failure(&self, error: &RedisError) -> Failure {
-        reason::of(error, &self.settings.address.to_string())
+    fn failure(&self, error: &RedisError) -> Outcome {
+        reason::of(error, &self.settings.address.to_string()).outcome()
+    }
+
+    async fn leave(&self, connection: MultiplexedConnection) {
+        drop(connection);
+    }
+}
+
+impl Session<'_> {
+    /// A server that refuses a connection says why and closes it at once; the client may see only the end.
+    async fn hear_out(&self, outcome: Outcome) -> Outcome {
+        let plain = !matches!(self.login.client.get_connection_info().addr(), ConnectionAddr::TcpTls { .. });
+        if plain
+            && outcome.reason == "connection_closed"
+            && let Ok(Answered::Refuses(failure)) = answers(&self.settings.address).await
+        {
+            return failure.outcome();
+        }
+        outcome
     }
 }
 
@@ -159,7 +206,10 @@ impl Check for Redis {
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match &self.settings.login {
-                Some(login) => self.ask(login).await,
+                Some(login) => {
+                    let session = Session { settings: &self.settings, login };
+                    session.hear_out(self.kept.ask(&session).await).await
+                }
                 None => ping::ask(&self.settings.address).await,
             }
         }

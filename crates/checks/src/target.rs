@@ -1,6 +1,7 @@
 //! The keys `url`, `password` and `address`, common to the servers one logs in to: a `url` logs in and gives
 //! figures, an `address` alone asks only whether the server answers.
 
+use crate::address::Address;
 use farol_config::{HostPort, Map, Secret, Url};
 
 /// Which server, and how far to go.
@@ -47,6 +48,36 @@ pub(crate) fn read(m: &mut Map<'_>, examples: &Examples) -> Option<Target> {
 }
 
 impl Target {
+    /// Makes a kind's settings of it.
+    pub(crate) fn settings<S>(
+        self,
+        from_url: fn(&str) -> Result<S, String>,
+        password: fn(S, &str) -> S,
+        reachable: fn(Address) -> S,
+    ) -> Option<S> {
+        match self {
+            Self::Login(url, secret) => {
+                let settings = from_url(url.expose()).ok()?;
+                Some(match secret {
+                    Some(secret) => password(settings, secret.expose()),
+                    None => settings,
+                })
+            }
+            Self::Reachable(address) => Some(reachable(address.into())),
+        }
+    }
+
+    /// Tells of keys that ask for more than whether it answers, when nobody logs in.
+    pub(crate) fn needs_login(&self, m: &mut Map<'_>, keys: &[&str]) {
+        if matches!(self, Self::Reachable(_)) {
+            for key in keys {
+                if m.has(key) {
+                    m.problem(key, "needs a log-in; write a `url` instead of `address`");
+                }
+            }
+        }
+    }
+
     /// All of it, secrets included, to tell a change.
     pub(crate) fn text(&self) -> String {
         match self {

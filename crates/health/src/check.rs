@@ -187,6 +187,9 @@ impl Figure {
 pub enum Dependency {
     /// `connected` and `disconnected`.
     Database,
+    /// The store of this process: `connected` and, as soon as it is degraded, which says that it refuses,
+    /// `disconnected`.
+    Store,
     /// `available` and `unavailable`.
     Other,
 }
@@ -268,4 +271,10 @@ impl Registration {
     pub fn new(spec: Spec, check: impl Check) -> Self {
         Self { spec, check: Arc::new(check), fingerprint: 0 }
     }
+}
+
+/// What may name a check, a service or a group.
+pub(crate) fn is_name(text: &str) -> bool {
+    (1..=128).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -4,11 +4,13 @@
 mod agenda;
 mod board;
 mod heartbeat;
+mod maintenance;
 mod once;
 mod register;
 mod scheduler;
 mod verdict;
 
+pub use maintenance::Maintenance;
 pub use once::run_once;
 pub use register::{Changes, RegisterError};
 
@@ -19,7 +21,7 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -79,6 +81,8 @@ struct Inner {
     board: Mutex<Board>,
     /// What readers see, in O(1) and without waiting for the board.
     snapshot: ArcSwap<Snapshot>,
+    /// Moves with each new snapshot; nobody who looks at it is waited for.
+    changed: watch::Sender<u64>,
     /// Wakes the scheduler when a timer was set from outside.
     wake: Notify,
     /// When the scheduler last passed by, on the boot clock.
@@ -108,6 +112,7 @@ impl Checker {
         let checker = Self(Arc::new(Inner {
             board: Mutex::new(Board::default()),
             snapshot: ArcSwap::default(),
+            changed: watch::Sender::new(0),
             wake: Notify::new(),
             heartbeat_ms: AtomicU64::new(now_ms()),
             observer,
@@ -128,6 +133,12 @@ impl Checker {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.0.snapshot.load_full()
+    }
+
+    /// Moves with each new snapshot.
+    #[must_use]
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.0.changed.subscribe()
     }
 
     /// When the scheduler last passed by, on the boot clock: every 50 ms while
@@ -182,6 +193,12 @@ impl Checker {
         self.change_infallibly(|board| board.set_maintenance(names));
     }
 
+    /// The switch that puts the whole process under maintenance by hand.
+    #[must_use]
+    pub fn maintenance(&self) -> Maintenance {
+        Maintenance::of(self.clone())
+    }
+
     fn change_infallibly(&self, change: impl FnOnce(&mut Board)) {
         let mut board = self.0.board.lock();
         change(&mut board);
@@ -206,6 +223,7 @@ impl Inner {
     fn publish(&self, board: &mut Board) {
         if let Some(snapshot) = board.changed_snapshot() {
             self.snapshot.store(Arc::new(snapshot));
+            self.changed.send_modify(|count| *count = count.wrapping_add(1));
         }
         for news in board.take_news() {
             news.tell(&*self.observer);

@@ -2,10 +2,12 @@
 #![doc = include_str!("../README.md")]
 
 pub mod aggregate;
+mod application;
 mod check;
 mod checker;
 pub mod clock;
 pub mod counting;
+pub mod group;
 #[cfg(feature = "grpc")]
 pub mod grpc;
 pub mod probe;
@@ -14,10 +16,11 @@ mod router;
 mod snapshot;
 mod status;
 
+pub use application::Application;
 pub use check::{Check, Dependency, Figure, Kind, Outcome, Registration, Spec, Unit, check_fn};
-pub use checker::{Changes, Checked, Checker, Observer, RegisterError, run_once};
+pub use checker::{Changes, Checked, Checker, Maintenance, Observer, RegisterError, run_once};
 #[cfg(feature = "axum")]
-pub use router::{Details, router};
+pub use router::{Details, group_router, router};
 pub use snapshot::{ComponentView, Snapshot};
 pub use status::{ParseStatusError, Status};
 

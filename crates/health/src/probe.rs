@@ -10,6 +10,7 @@ pub use ietf::{Page, ietf};
 pub use text::{Endpoint, Text, text};
 
 use crate::aggregate::{self, Aggregate, Part};
+use crate::group::{Group, Groups};
 use crate::{ComponentView, Dependency, Snapshot, Status, clock};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -122,6 +123,11 @@ impl<'a> Moment<'a> {
         overall(&self.snapshot, self.now_ms)
     }
 
+    /// Why the process was put under maintenance by hand, for those who may know.
+    fn maintenance(&self) -> Option<&str> {
+        self.snapshot.maintenance.as_deref().filter(|_| self.details)
+    }
+
     fn dependencies(&self) -> impl Iterator<Item = &ComponentView> {
         self.snapshot.components.iter().map(|c| &**c).filter(|c| c.readiness)
     }
@@ -149,6 +155,9 @@ pub fn health(moment: &Moment<'_>) -> Answer {
     if moment.details {
         body.insert("version".into(), moment.version.into());
     }
+    if let Some(reason) = moment.maintenance() {
+        body.insert("maintenance".into(), reason.into());
+    }
     answer(overall, body.into())
 }
 
@@ -162,14 +171,14 @@ pub fn detailed(moment: &Moment<'_>) -> Answer {
         .iter()
         .map(|c| (c.name.to_string(), detailed::component(c, moment.now_ms, moment.details)))
         .collect();
-    answer(
-        overall,
-        json!({
-            "status": overall.as_str(),
-            "timestamp": spelling::time(moment.now),
-            "components": components,
-        }),
-    )
+    let mut body = Map::new();
+    body.insert("status".into(), overall.as_str().into());
+    body.insert("timestamp".into(), spelling::time(moment.now).into());
+    if let Some(reason) = moment.maintenance() {
+        body.insert("maintenance".into(), reason.into());
+    }
+    body.insert("components".into(), components.into());
+    answer(overall, body.into())
 }
 
 /// `/health/ready`: may traffic come, and the word for each dependency.
@@ -197,13 +206,43 @@ pub fn live(moment: &Moment<'_>) -> Answer {
     }
 }
 
+/// `/health/groups/{name}`: what the group shows, and the document with its members.
+#[must_use]
+pub fn group(group: &Group, moment: &Moment<'_>) -> (Aggregate, Value) {
+    let (shown, members) = group.view(&moment.snapshot, moment.now_ms);
+    let members: Map<String, Value> =
+        members.into_iter().map(|(name, shown)| (name.to_owned(), shown.as_str().into())).collect();
+    let document = json!({
+        "group": group.name(),
+        "status": shown.as_str(),
+        "timestamp": spelling::time(moment.now),
+        "components": members,
+    });
+    (shown, document)
+}
+
+/// The problem document for a group that there is not. It does not repeat what was asked for.
+#[must_use]
+pub fn no_group(groups: &Groups) -> Value {
+    let known: Vec<_> = groups.iter().map(Group::name).collect();
+    json!({
+        "type": "about:blank",
+        "title": "Not Found",
+        "status": 404,
+        "code": "unknown_group",
+        "detail": format!("there is no such group; known here: {}", known.join(", ")),
+    })
+}
+
 /// The word of `/health/ready` for one dependency.
 fn word(component: &ComponentView, now_ms: u64) -> &'static str {
     match (shown(component, now_ms), component.dependency) {
         (Aggregate::Maintenance, _) => "maintenance",
-        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database) => "connected",
+        (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database)
+        | (Aggregate::Status(Status::Healthy), Dependency::Store) => "connected",
         (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Other) => "available",
-        (Aggregate::Status(Status::Unhealthy), Dependency::Database) => "disconnected",
+        (Aggregate::Status(Status::Unhealthy), Dependency::Database)
+        | (Aggregate::Status(Status::Degraded | Status::Unhealthy), Dependency::Store) => "disconnected",
         (Aggregate::Status(Status::Unhealthy), Dependency::Other) => "unavailable",
         (Aggregate::Status(status @ (Status::Starting | Status::Unknown)), _) => status.as_str(),
     }
@@ -229,7 +268,7 @@ pub(crate) fn part(component: &ComponentView, now_ms: u64) -> Part {
 }
 
 /// What is shown for one component: maintenance lies over its status.
-fn shown(component: &ComponentView, now_ms: u64) -> Aggregate {
+pub(crate) fn shown(component: &ComponentView, now_ms: u64) -> Aggregate {
     if component.maintenance { Aggregate::Maintenance } else { component.status_at(now_ms).into() }
 }
 

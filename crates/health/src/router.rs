@@ -2,6 +2,9 @@
 //! decides who may see details and which of the two JSON forms goes out. Statuses and wording are `probe`'s.
 
 mod accept;
+mod groups;
+
+pub use groups::group_router;
 
 use crate::PeerIsLoopback;
 use crate::probe::{self, Answer, Endpoint, Moment, Page, Source};
@@ -73,6 +76,7 @@ fn document(page: Page, plain: fn(&Moment<'_>) -> Answer) -> MethodRouter<Probes
         };
         reply(answer.ok, answer.maintenance, kind, answer.body.to_string())
     })
+    .fallback(refused_method)
 }
 
 /// A route in Kubernetes' text.
@@ -88,17 +92,28 @@ fn text(endpoint: Endpoint) -> MethodRouter<Probes> {
             reply(text.ok, text.maintenance, "text/plain; charset=utf-8", text.body)
         },
     )
+    .fallback(refused_method)
+}
+
+/// Not kept by any cache either. Which methods there are, axum adds.
+#[allow(clippy::unused_async, reason = "a handler is async")]
+async fn refused_method() -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, [(header::CACHE_CONTROL, "no-store")]).into_response()
 }
 
 fn reply(ok: bool, maintenance: bool, kind: &'static str, body: String) -> Response {
+    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    reply_with(status, maintenance && !ok, kind, body)
+}
+
+fn reply_with(status: StatusCode, retry: bool, kind: &'static str, body: String) -> Response {
     let mut headers = HeaderMap::with_capacity(4);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if maintenance && !ok {
+    if retry {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
     }
-    let status = if ok { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, headers, body).into_response()
 }
 

@@ -70,8 +70,10 @@ pub struct Snapshot {
     /// In the order of their registration. Shared, so that a new snapshot costs one count per component that
     /// did not change.
     pub components: Vec<Arc<ComponentView>>,
-    /// The process drains: it is under maintenance as a whole.
+    /// The process drains, or was put under maintenance by hand: it is under maintenance as a whole.
     pub draining: bool,
+    /// Why it was put under maintenance by hand.
+    pub maintenance: Option<Arc<str>>,
 }
 
 impl Snapshot {

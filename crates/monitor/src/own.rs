@@ -37,7 +37,7 @@ impl Own {
     ) -> Result<Arc<Self>, RegisterError> {
         let second = Duration::from_secs(1);
         let mut database = Spec::new("database", SERVICE);
-        (database.interval, database.readiness, database.dependency) = (second, true, Dependency::Database);
+        (database.interval, database.readiness, database.dependency) = (second, true, Dependency::Store);
         (database.failure_threshold, database.success_threshold) = (1, 1);
         let mut system = Spec::new("system", SERVICE);
         (system.interval, system.required) = (10 * second, false);

@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout};
 
+use crate::open_files::{self, OpenFiles};
 use crate::signal::Signals;
-use crate::{Budgets, Handle, Phase};
+use crate::{Budgets, Handle, Phase, orphans};
 use backstop::Backstop;
 use report::{ExitReport, PhaseTook, Reason};
 use shared::Shared;
@@ -28,25 +29,33 @@ const CUTTING: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub struct Supervisor {
     handle: Handle,
+    /// To be told of once the log is there; only where the process is ours.
+    open_files: Option<OpenFiles>,
 }
 
 impl Supervisor {
     /// A supervisor inside a process that is not its own: no signals, and nothing ends the process.
     pub fn new(budgets: Budgets) -> Supervisor {
-        Supervisor { handle: Handle { shared: Arc::new(Shared::new(budgets, false, None)) } }
+        let shared = Arc::new(Shared::new(budgets, false, None));
+        Supervisor { handle: Handle { shared }, open_files: None }
     }
 
     /// The supervisor of this process: the first signal begins the shutdown, during start-up too, and a
     /// thread of its own ends the process when the budget is over.
     ///
+    /// The limit of open files is raised to the hard one. Where this process is the first of its namespace (PID 1 of
+    /// a container), orphans that have become its children are cleared away.
+    ///
     /// # Errors
-    /// When that thread cannot be started.
+    /// When a thread cannot be started.
     pub fn for_process(budgets: Budgets, signals: Signals) -> io::Result<Supervisor> {
+        orphans::reap_if_first()?;
+        let open_files = Some(open_files::raise());
         let at_terminal = io::stdin().is_terminal() && io::stderr().is_terminal();
         let shared = Arc::new(Shared::new(budgets, at_terminal, Some(Backstop::start()?)));
         let told = Arc::clone(&shared);
         signals.on_first(move |number| told.begin(Reason::Signal(number)));
-        Ok(Supervisor { handle: Handle { shared } })
+        Ok(Supervisor { handle: Handle { shared }, open_files })
     }
 
     /// For the parts of the process.
@@ -58,6 +67,9 @@ impl Supervisor {
     pub async fn run(self) -> ExitReport {
         let shared = &self.handle.shared;
         shared.running();
+        if let Some(open_files) = self.open_files {
+            open_files.log();
+        }
         shared.stopping.cancelled().await;
         let (reason, never_served) = {
             let course = shared.course.lock();

@@ -1,8 +1,12 @@
-//! Kind `postgres` against a real PostgreSQL.
+//! Kind `postgres` against a real PostgreSQL: its figures, log-ins, and that a check recovers with its server.
+
+mod standby;
+mod states;
 
 use super::{becomes, expect, fact, figure, healthy, is_cut_at, shown, unhealthy};
 use farol_checks::Address;
 use farol_checks::postgres::{Postgres as PostgresCheck, Settings};
+use farol_checks::sql::Limits;
 use farol_health::{Outcome, Status};
 use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
 use farol_tests::wait::until;
@@ -13,6 +17,10 @@ const SECOND: Duration = Duration::from_secs(1);
 
 fn check(url: &str) -> PostgresCheck {
     PostgresCheck::new(Settings::from_url(url).expect("the URL is good"))
+}
+
+fn limited(url: &str, limits: Limits) -> PostgresCheck {
+    PostgresCheck::new(Settings::from_url(url).expect("the URL is good").limits(limits))
 }
 
 fn reachable(server: &Postgres) -> PostgresCheck {
@@ -145,52 +153,6 @@ async fn wrong_log_ins_are_told_apart_and_the_password_is_never_told() {
     }
     let separately = Settings::from_url(&server.url(SUPERUSER, "s3cret", "postgres")).unwrap();
     healthy(&PostgresCheck::new(separately.password(PASSWORD))).await;
-}
-
-#[tokio::test]
-async fn a_full_server_is_told_as_such() {
-    let settings = ["max_connections=5", "superuser_reserved_connections=3", "max_wal_senders=0"];
-    let server = Postgres::start_with(&settings).await.unwrap();
-    server.sql("CREATE ROLE app LOGIN PASSWORD 'pw'").unwrap();
-    let url = server.url("app", "pw", "postgres");
-    let holders = [check(&url), check(&url)];
-    for holder in &holders {
-        becomes(holder, "ok").await;
-    }
-    let late = check(&url);
-    unhealthy(&late, "too_many_connections").await;
-    drop(holders);
-    becomes(&late, "ok").await;
-}
-
-#[tokio::test]
-async fn a_starting_server_is_told_as_such() {
-    let mut server = Postgres::start().await.unwrap();
-    let (check, reachable) = (check(&server.superuser_url()), reachable(&server));
-    server.stop().await.unwrap();
-    // A standby that waits for its archive before anything else starts for as long as we like.
-    let go = server.path("go");
-    server.write("data/standby.signal", "").unwrap();
-    let wait = format!("while [ ! -e {} ]; do sleep 0.05; done; false", go.display());
-    server.write("data/postgresql.auto.conf", &format!("restore_command = '{wait}'\n")).unwrap();
-    server.begin_start().unwrap();
-    becomes(&check, "starting_up").await;
-    unhealthy(&reachable, "starting_up").await;
-    server.write("go", "").unwrap();
-    becomes(&check, "ok").await;
-    assert_eq!(fact(&healthy(&check).await, "role"), Some("replica"));
-}
-
-#[tokio::test]
-async fn a_stopping_server_is_told_as_such() {
-    let server = Postgres::start().await.unwrap();
-    let (session, late) = (check(&server.superuser_url()), check(&server.superuser_url()));
-    healthy(&session).await;
-    server.begin_stop().unwrap();
-    becomes(&late, "shutting_down").await;
-    unhealthy(&reachable(&server), "shutting_down").await;
-    drop(session);
-    becomes(&late, "connection_refused").await;
 }
 
 #[tokio::test]

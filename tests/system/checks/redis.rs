@@ -1,8 +1,10 @@
-//! Kind `redis` against a real Redis.
+//! Kind `redis` against a real Redis: its figures, log-ins, and that a check recovers with its server.
+
+mod states;
 
 use super::{becomes, expect, fact, figure, healthy, is_cut_at, shown, unhealthy};
 use farol_checks::Address;
-use farol_checks::redis::{Redis as RedisCheck, Settings};
+use farol_checks::redis::{Limits, Redis as RedisCheck, Settings};
 use farol_health::Status;
 use farol_tests::redis::Redis;
 use std::time::Duration;
@@ -11,6 +13,10 @@ const DEADLINE: Duration = Duration::from_millis(200);
 
 fn check(url: &str) -> RedisCheck {
     RedisCheck::new(Settings::from_url(url).expect("the URL is good"))
+}
+
+fn limited(url: &str, limits: Limits) -> RedisCheck {
+    RedisCheck::new(Settings::from_url(url).expect("the URL is good").limits(limits))
 }
 
 fn reachable(server: &Redis) -> RedisCheck {
@@ -102,32 +108,6 @@ async fn a_full_server_is_told_as_such_even_with_a_password() {
     unhealthy(&reachable(&server), "too_many_connections").await;
     drop(holder);
     becomes(&late, "ok").await;
-}
-
-#[tokio::test]
-async fn a_loading_server_is_told_as_such() {
-    let mut server = Redis::start_with(&["--enable-debug-command", "yes"]).await.unwrap();
-    server.say("DEBUG POPULATE 2000").await.unwrap();
-    server.say("SAVE").await.unwrap();
-    server.kill().await.unwrap();
-    let check = check(&server.url(""));
-    let slowly = ["--key-load-delay", "1000", "--loading-process-events-interval-bytes", "1024"];
-    server.start_again_with(&slowly).await.unwrap();
-    becomes(&check, "loading").await;
-    unhealthy(&reachable(&server), "loading").await;
-    becomes(&check, "ok").await;
-}
-
-#[tokio::test]
-async fn a_redis_that_answers_but_is_not_well_is_degraded() {
-    let gone = Redis::start().await.unwrap();
-    let port = gone.port().to_string();
-    drop(gone);
-    let replica = Redis::start_with(&["--replicaof", "127.0.0.1", &port]).await.unwrap();
-    expect(&check(&replica.url("")), Status::Degraded, "replica_link_down").await;
-    let full = Redis::start_with(&["--maxmemory", "100kb"]).await.unwrap();
-    let outcome = expect(&check(&full.url("")), Status::Degraded, "memory_full").await;
-    assert_eq!(fact(&outcome, "memory_limit"), Some("maxmemory"));
 }
 
 #[tokio::test]

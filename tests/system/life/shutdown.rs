@@ -18,9 +18,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Draining, cleanups and the last of it, by the design's budgets; nothing waits where only this machine can ask.
-const BUDGET: Duration = Duration::from_secs(17);
+pub(super) const BUDGET: Duration = Duration::from_secs(17);
 /// The delay for load balancers.
-const DELAY: Duration = Duration::from_secs(5);
+pub(super) const DELAY: Duration = Duration::from_secs(5);
 
 /// Every kind of client, on every port.
 struct Clients {
@@ -77,13 +77,13 @@ async fn liveness(http: SocketAddr) -> Vec<u16> {
     answers
 }
 
-async fn start(name: &str, http: &str, folder: &std::path::Path) -> Process {
+pub(super) async fn start(name: &str, http: &str, folder: &std::path::Path) -> Process {
     let args = ["--http", http, "--agents", "127.0.0.1:0", "--health", "127.0.0.1:0"];
     Process::start(name, &args, folder).await.unwrap()
 }
 
 /// What its log says of the phases: name and duration.
-fn phases(log: &str) -> Vec<(String, u64)> {
+pub(super) fn phases(log: &str) -> Vec<(String, u64)> {
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let ended = lines.filter(|line| line["message"] == "phase ended");
     ended
@@ -95,7 +95,7 @@ fn phases(log: &str) -> Vec<(String, u64)> {
         .collect()
 }
 
-const NAMES: [&str; 4] =
+pub(super) const NAMES: [&str; 4] =
     ["STOP_ACCEPTING_REQUESTS", "DRAIN_CONNECTIONS", "CLEANUP_RESOURCES", "FINAL_SHUTDOWN"];
 
 /// Exit code 0, and every phase of every part of the process in its order.

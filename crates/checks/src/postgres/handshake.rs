@@ -1,7 +1,8 @@
 //! The start-up handshake without a log-in: does the server accept connections? As `pg_isready`: being asked
 //! for a password, or being told that role or database do not exist, means that it does.
 
-use super::{THING, reason};
+use super::THING;
+use super::reason::{self, Words};
 use crate::address::{Address, Stream};
 use crate::failure::Failure;
 use farol_health::Outcome;
@@ -76,10 +77,12 @@ fn judge(answer: &Answer, target: &str) -> Result<Answered, Failure> {
         b'E' => {
             let code = field(&answer.body, b'C').unwrap_or_default();
             let said = field(&answer.body, b'M').unwrap_or_default();
+            let detail = field(&answer.body, b'D').unwrap_or_default();
             if code.starts_with("28") || code == "3D000" {
                 return Ok(Answered::Accepts);
             }
-            Ok(Answered::Refuses(reason::sqlstate(&code, &said, target)))
+            let words = Words { said: &said, detail: &detail };
+            Ok(Answered::Refuses(reason::sqlstate(&code, words, target)))
         }
         _ => Err(Failure::theirs(
             "not_postgres",

@@ -2,7 +2,8 @@
 
 use super::{Postgres, Settings};
 use crate::kind::{Kind, Read};
-use crate::target::{Examples, Target};
+use crate::sql::Limits;
+use crate::target::Examples;
 use farol_config::Map;
 use farol_health::Dependency;
 
@@ -15,17 +16,10 @@ const EXAMPLES: Examples = Examples {
 };
 
 fn read(m: &mut Map<'_>) -> Option<Read> {
-    let target = crate::target::read(m, &EXAMPLES)?;
-    let text = target.text();
-    let settings = match target {
-        Target::Login(url, password) => {
-            let settings = Settings::from_url(url.expose()).ok()?;
-            match password {
-                Some(password) => settings.password(password.expose()),
-                None => settings,
-            }
-        }
-        Target::Reachable(address) => Settings::reachable(address.into()),
-    };
-    Some(Read::new(text, Postgres::new(settings)))
+    let target = crate::target::read(m, &EXAMPLES);
+    let limits = Limits::read(m, target.as_ref());
+    let target = target?;
+    let text = format!("{} {limits:?}", target.text());
+    let settings = target.settings(Settings::from_url, Settings::password, Settings::reachable)?;
+    Some(Read::new(text, Postgres::new(settings.limits(limits))))
 }

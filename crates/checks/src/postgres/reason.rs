@@ -1,45 +1,38 @@
-//! What each error of PostgreSQL and of its driver is called, and what to do about it. Pure.
+//! What each error of PostgreSQL is called, and what to do about it. Pure. Decides by SQLSTATE; the server's words,
+//! which may be in its language, only refine.
 
 use super::THING;
 use crate::address::Address;
-use crate::failure::Failure;
-use crate::failure::find;
-use std::io;
+use crate::failure::{self, Failure};
+use crate::sql::Driver;
+use sqlx::postgres::PgDatabaseError;
+
+const DRIVER: Driver = Driver { thing: THING, stranger: "not_postgres", ca: "sslrootcert" };
 
 /// Names an error met while connecting or asking.
 pub(super) fn of(error: &sqlx::Error, address: &Address) -> Failure {
-    let target = &address.to_string();
-    match error {
-        sqlx::Error::Database(database) => {
-            let code = database.code().unwrap_or_default();
-            sqlstate(&code, database.message(), target)
-        }
-        // No TCP connection misses a file: the settings name one, such as `sslrootcert`.
-        sqlx::Error::Io(error)
-            if error.kind() == io::ErrorKind::NotFound && matches!(address, Address::Tcp(..)) =>
-        {
-            let message =
-                format!("a file that the settings for {target} name is missing: look at sslrootcert");
-            Failure::ours("bad_settings", message)
-        }
-        sqlx::Error::Io(error) => Failure::io(error, target, THING),
-        sqlx::Error::Tls(error) => match find::<io::Error>(error.as_ref()) {
-            Some(file) => Failure::tls(file, target),
-            None => Failure::tls(error.as_ref(), target),
-        },
-        sqlx::Error::Configuration(error) => {
-            Failure::ours("bad_settings", format!("the settings for {target} do not work: {error}"))
-        }
-        sqlx::Error::Protocol(text) => {
-            let message = format!("what listens at {target} does not answer as PostgreSQL does: {text}");
-            Failure::theirs("not_postgres", message)
-        }
-        other => Failure::theirs("unexpected_answer", format!("{target} gave an unexpected answer: {other}")),
-    }
+    let told = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let named = told.map(|told| {
+        let words = Words { said: told.message(), detail: told.detail().unwrap_or_default() };
+        sqlstate(told.code(), words, &address.to_string())
+    });
+    named.or_else(|| DRIVER.failure(error, address)).unwrap_or_else(|| {
+        Failure::theirs("unexpected_answer", format!("{address} gave an unexpected answer: {error}"))
+    })
 }
 
-/// Names an error that the server itself reported. `said` is its own text, which may be in its language.
-pub(super) fn sqlstate(code: &str, said: &str, target: &str) -> Failure {
+/// The server's own text.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Words<'w> {
+    /// The message.
+    pub(super) said: &'w str,
+    /// Its DETAIL, empty without.
+    pub(super) detail: &'w str,
+}
+
+/// Names an error that the server itself reported.
+pub(super) fn sqlstate(code: &str, words: Words<'_>, target: &str) -> Failure {
+    let said = failure::said(words.said);
     let (reason, advice): (&'static str, &str) = match code {
         "28P01" | "28000" => ("auth_failed", "check user, password and pg_hba.conf"),
         "3D000" => ("no_such_database", "create it, or correct its name"),
@@ -47,13 +40,15 @@ pub(super) fn sqlstate(code: &str, said: &str, target: &str) -> Failure {
         "53100" => ("disk_full", "free space where its data lies"),
         "53200" => ("out_of_memory", "give it more memory, or let it use less"),
         "53300" => ("too_many_connections", "close connections, use a pooler, or raise max_connections"),
+        "55000" => ("database_closed", "allow connections to it with ALTER DATABASE"),
         "57P01" => ("shutting_down", "start it again if that was not meant"),
         "57P02" => ("crash", "its log says why"),
-        "57P03" => return not_accepting(said, target),
+        "57P03" => not_accepting(words),
+        "57P05" => ("idle_session_timeout", "raise idle_session_timeout for this role, or leave it out"),
         "57014" => ("query_canceled", "look at statement_timeout and at who cancels"),
         "58030" => ("io_error", "look at its disks"),
         _ => {
-            let reason = format!("sqlstate_{}", code.to_ascii_lowercase());
+            let reason = format!("sqlstate_{}", failure::said(code).to_ascii_lowercase());
             return Failure::theirs(reason, format!("{target} says: {said}; its log says more"));
         }
     };
@@ -61,17 +56,23 @@ pub(super) fn sqlstate(code: &str, said: &str, target: &str) -> Failure {
 }
 
 /// SQLSTATE 57P03 stands for starting, stopping and recovering; only the words tell them apart.
-fn not_accepting(said: &str, target: &str) -> Failure {
-    let (reason, advice) = if said.contains("starting up") || said.contains("not yet accepting") {
+fn not_accepting(words: Words<'_>) -> (&'static str, &'static str) {
+    let Words { said, detail } = words;
+    if said.contains("starting up") {
         ("starting_up", "wait")
     } else if said.contains("shutting down") {
         ("shutting_down", "start it again if that was not meant")
     } else if said.contains("recovery mode") {
-        ("crash", "it recovers by itself; its log says why it crashed")
+        ("recovery_mode", "it recovers from a crash by itself; its log says why it crashed")
+    } else if detail.contains("Hot standby mode is disabled") {
+        ("hot_standby_off", "this standby answers nobody: set hot_standby = on, or ask the primary")
+    } else if detail.contains("Consistent recovery state") {
+        ("recovery_not_consistent", "it replays its log and opens when its data is consistent: wait")
+    } else if said.contains("not yet accepting") {
+        ("not_yet_accepting", "it replays its log and opens when it can: wait, its log says for what")
     } else {
-        ("not_accepting", "its log says why")
-    };
-    Failure::theirs(reason, format!("{target} says: {said}; {advice}"))
+        ("not_accepting", "it starts, stops or recovers; its log says which")
+    }
 }
 
 #[cfg(test)]
@@ -88,23 +89,35 @@ mod tests {
             ("57P01", "terminating connection due to administrator command", "shutting_down"),
             ("57P02", "terminating connection because of crash of another server process", "crash"),
             ("57P03", "the database system is starting up", "starting_up"),
-            ("57P03", "the database system is not yet accepting connections", "starting_up"),
+            ("55000", "database \"app\" is not currently accepting connections", "database_closed"),
+            ("57P03", "the database system is not yet accepting connections", "not_yet_accepting"),
             ("57P03", "the database system is shutting down", "shutting_down"),
-            ("57P03", "the database system is in recovery mode", "crash"),
+            ("57P03", "the database system is in recovery mode", "recovery_mode"),
             ("57P03", "das Datenbanksystem startet", "not_accepting"),
             ("42501", "permission denied for table t", "permission_denied"),
             ("XX000", "internal", "sqlstate_xx000"),
         ];
         for (code, said, reason) in table {
-            let failure = sqlstate(code, said, "db:5432");
+            let failure = sqlstate(code, Words { said, detail: "" }, "db:5432");
             assert_eq!(failure.reason, reason, "{code} {said}");
             assert!(failure.message.contains(said) && failure.message.contains("db:5432"));
         }
     }
 
     #[test]
-    fn another_protocol_at_the_port_is_named() {
-        let error = sqlx::Error::Protocol("unexpected response from SSLRequest: 0x48".into());
-        assert_eq!(of(&error, &Address::Tcp("db".into(), 80)).reason, "not_postgres");
+    fn a_detail_tells_why_a_standby_is_closed() {
+        let table = [
+            ("not accepting", "Hot standby mode is disabled.", "hot_standby_off"),
+            (
+                "not yet accepting",
+                "Consistent recovery state has not been yet reached.",
+                "recovery_not_consistent",
+            ),
+            ("not yet accepting", "Recovery snapshot is not yet ready for hot standby.", "not_yet_accepting"),
+        ];
+        for (words, detail, reason) in table {
+            let said = &format!("the database system is {words} connections");
+            assert_eq!(sqlstate("57P03", Words { said, detail }, "db:5432").reason, reason);
+        }
     }
 }

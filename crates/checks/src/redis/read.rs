@@ -1,8 +1,8 @@
 //! The keys under `redis:`.
 
-use super::{Redis, Settings};
+use super::{Limits, Redis, Settings};
 use crate::kind::{Kind, Read};
-use crate::target::{Examples, Target};
+use crate::target::Examples;
 use farol_config::Map;
 use farol_health::Dependency;
 
@@ -15,17 +15,14 @@ const EXAMPLES: Examples = Examples {
 };
 
 fn read(m: &mut Map<'_>) -> Option<Read> {
-    let target = crate::target::read(m, &EXAMPLES)?;
-    let text = target.text();
-    let settings = match target {
-        Target::Login(url, password) => {
-            let settings = Settings::from_url(url.expose()).ok()?;
-            match password {
-                Some(password) => settings.password(password.expose()),
-                None => settings,
-            }
-        }
-        Target::Reachable(address) => Settings::reachable(address.into()),
+    let target = crate::target::read(m, &EXAMPLES);
+    let limits = Limits {
+        writable: m.flag("writable").or(false),
+        memory_above: m.percent("memory_above").within(1.0..=100.0).optional(),
     };
-    Some(Read::new(text, Redis::new(settings)))
+    let target = target?;
+    target.needs_login(m, &["writable", "memory_above"]);
+    let text = format!("{} {limits:?}", target.text());
+    let settings = target.settings(Settings::from_url, Settings::password, Settings::reachable)?;
+    Some(Read::new(text, Redis::new(settings.limits(limits))))
 }

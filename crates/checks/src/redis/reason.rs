@@ -1,7 +1,7 @@
 //! What each error of Redis and of its client is called, and what to do about it. Pure.
 
 use super::THING;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use ::redis::{ErrorKind, RedisError};
 use std::error::Error;
 use std::io;
@@ -28,7 +28,7 @@ pub(super) fn not_redis(target: &str) -> Failure {
     Failure::theirs("not_redis", format!("what listens at {target} does not answer as Redis does"))
 }
 
-/// Names an error that the server reported: its first word, and the rest.
+/// Names an error that the server reported: its first word, and the rest. One that only refuses writes leaves it up.
 pub(super) fn code_of(code: &str, said: &str, target: &str) -> Failure {
     let (reason, advice) = match code {
         "NOAUTH" => ("auth_required", "give the check a password"),
@@ -39,18 +39,58 @@ pub(super) fn code_of(code: &str, said: &str, target: &str) -> Failure {
         "ERR" if said.contains("without any password configured") => {
             ("auth_failed", "this server has no password: leave it out, or set requirepass")
         }
-        "NOPERM" => ("permission_denied", "allow the user +ping and +info"),
+        "NOPERM" => ("permission_denied", "allow the user +ping, +info and what the check's keys ask for"),
         "LOADING" => ("loading", "it loads its data: wait"),
-        "MASTERDOWN" => ("replica_link_down", "look at the primary and the network"),
+        "MASTERDOWN" => (
+            "master_down",
+            "this replica has lost its primary and must not serve old data: look at the primary",
+        ),
         "CLUSTERDOWN" => ("cluster_down", "look at the nodes with CLUSTER INFO"),
         "BUSY" => ("busy_script", "a script blocks it: SCRIPT KILL"),
-        "MISCONF" => ("persistence_failed", "free disk space, read its log"),
         "DENIED" => ("protected_mode", "it refuses strangers: set a password or `protected-mode no`"),
-        "OOM" => ("memory_full", "raise maxmemory or set an eviction policy"),
+        "MISCONF" => ("persistence_failed", "it refuses writes: free disk space, read its log"),
+        "READONLY" => ("read_only", "it is a replica: ask the primary, or promote it"),
+        "NOREPLICAS" => {
+            ("too_few_replicas", "it refuses writes: look at its replicas and min-replicas-to-write")
+        }
+        "OOM" => ("memory_full", "it refuses writes: raise maxmemory or set an eviction policy"),
         _ => ("server_error", "its log says more"),
     };
     let words = [code, said].join(" ");
-    Failure::theirs(reason, format!("{target} says: {}; {advice}", words.trim_end().trim_end_matches('.')))
+    let message = format!("{target} says: {}; {advice}", failure::said(&words));
+    if matches!(code, "MISCONF" | "READONLY" | "NOREPLICAS" | "OOM") {
+        return Failure::partly(reason, message);
+    }
+    Failure::theirs(reason, message)
+}
+
+/// The state that makes the server refuse a command, when it goes on to answer INFO all the same.
+pub(super) fn state_in<T>(
+    answer: Result<T, RedisError>,
+    target: &str,
+) -> Result<Option<Failure>, RedisError> {
+    let Err(error) = answer else { return Ok(None) };
+    match error.code() {
+        Some("LOADING" | "MASTERDOWN" | "MISCONF" | "READONLY" | "NOREPLICAS" | "OOM") => {
+            Ok(Some(of(&error, target)))
+        }
+        _ => Err(error),
+    }
+}
+
+/// Why it refused a write that was only tried. A part of a cluster that sends us to another part has not refused it.
+pub(super) fn refusal_in<T>(
+    answer: Result<T, RedisError>,
+    target: &str,
+) -> Result<Option<Failure>, RedisError> {
+    match answer {
+        Err(error) if matches!(error.code(), Some("MOVED" | "ASK")) => Ok(None),
+        Err(error) if error.code() == Some("NOPERM") => {
+            let message = "the user may not try a write: ACL SETUSER … +setrange ~farol:writable";
+            Ok(Some(Failure::partly("permission_denied", message)))
+        }
+        answer => state_in(answer, target),
+    }
 }
 
 /// The client wraps it so that the chain of sources does not show it as itself.
@@ -63,6 +103,7 @@ fn io_error(error: &RedisError) -> Option<&io::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use farol_health::Status;
 
     #[test]
     fn each_code_has_its_reason_and_an_advice() {
@@ -72,6 +113,15 @@ mod tests {
             ("ERR", "max number of clients reached", "too_many_connections"),
             ("ERR", "AUTH <password> called without any password configured", "auth_failed"),
             ("LOADING", "Redis is loading the dataset in memory", "loading"),
+            (
+                "MASTERDOWN",
+                "Link with MASTER is down and replica-serve-stale-data is set to 'no'.",
+                "master_down",
+            ),
+            ("MISCONF", "Redis is configured to save RDB snapshots", "persistence_failed"),
+            ("READONLY", "You can't write against a read only replica.", "read_only"),
+            ("NOREPLICAS", "Not enough good replicas to write.", "too_few_replicas"),
+            ("OOM", "command not allowed when used memory > 'maxmemory'.", "memory_full"),
             ("DENIED", "Redis is running in protected mode", "protected_mode"),
             ("ERR", "something new", "server_error"),
         ];
@@ -83,6 +133,8 @@ mod tests {
                 failure.message.contains(said.trim_end_matches('.'))
                     && failure.message.contains("cache:6379")
             );
+            let writes_only = ["persistence_failed", "read_only", "too_few_replicas", "memory_full"];
+            assert_eq!(failure.status == Status::Degraded, writes_only.contains(&reason));
         }
     }
 

@@ -15,6 +15,7 @@ fn every_kind_is_read_with_its_defaults() {
         "checks:\n\
          - {name: database, service: payments, postgres: {url: 'postgres://app@127.0.0.1/app'}}\n\
          - {name: cache, redis: {address: '127.0.0.1:6379'}, required: false}\n\
+         - {name: shop, mysql: {url: 'mysql://app@127.0.0.1/app', writable: true, lag_above: 10s, connections_above: 90%}}\n\
          - {name: api, http: {url: 'http://127.0.0.1/', status: [200, 300-302], headers: {x-token: s3cret}}}\n\
          - {name: mail, tcp: {address: 'mail:25'}}\n\
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
@@ -29,6 +30,7 @@ fn every_kind_is_read_with_its_defaults() {
     let expected = [
         ("postgres", "database", "payments", true),
         ("redis", "cache", "host", false),
+        ("mysql", "shop", "host", true),
         ("http", "api", "host", true),
         ("tcp", "mail", "host", true),
         ("disk", "disk", "host", false),
@@ -40,7 +42,8 @@ fn every_kind_is_read_with_its_defaults() {
     assert_eq!(read[0].spec.dependency, Dependency::Database);
     assert_eq!(read[1].spec.dependency, Dependency::Other);
     let default = Spec::new("mail", "host");
-    assert_eq!(read[3].spec, default);
+    assert_eq!(read[2].spec.dependency, Dependency::Database);
+    assert_eq!(read[4].spec, default);
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn each_mistake_is_named_with_its_key() {
     let check = |keys: &str| format!("checks:\n- {{name: a, {keys}}}\n");
     let tcp = "tcp: {address: 'h:1'}";
     let table = [
-        (check("interval: 5s"), "checks[0]: says not what to check; add one of `postgres`, `redis`, `http`"),
+        (check("interval: 5s"), "checks[0]: says not what to check; add one of `postgres`, `mysql`, `redis`"),
         (check(&format!("{tcp}, system: ")), "checks[0].system: is a second kind beside `tcp`"),
         (check("postgress: {url: x}"), "did you mean `postgres`?"),
         (
@@ -108,6 +111,12 @@ fn each_mistake_is_named_with_its_key() {
             "checks[0].redis.address: is given as well as `url`",
         ),
         (check("redis: {address: 'h:1', password: pw}"), "checks[0].redis.password: has no `url`"),
+        (
+            check("postgres: {address: 'h:1', writable: true}"),
+            "checks[0].postgres.writable: needs a log-in; write a `url`",
+        ),
+        (check("redis: {address: 'h:1', memory_above: 9%}"), "checks[0].redis.memory_above: needs a log-in"),
+        (check("mysql: {url: 'mysql://h', lag_abov: 1s}"), "did you mean `lag_above`?"),
         (check("http: {url: 'ftp://h/'}"), "checks[0].http.url: it is not a web address"),
         (
             check("http: {url: 'http://h/', status: [2xx]}"),
@@ -149,6 +158,7 @@ fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
     assert_eq!(before, one("postgres://app:one@h/app", " "));
     assert_ne!(before, one("postgres://app:two@h/app", ""), "another password");
     assert_ne!(before, one("postgres://app:one@h/app", ", password: three"));
+    assert_ne!(before, one("postgres://app:one@h/app", ", lag_above: 1s"));
     let spec =
         read("checks: [{name: a, postgres: {url: 'postgres://app:one@h/app'}, interval: 5s}]").unwrap();
     assert_ne!(before, spec[0].fingerprint);

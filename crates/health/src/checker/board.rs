@@ -38,6 +38,8 @@ pub(super) struct Board {
     armed: bool,
     /// The process drains.
     draining: bool,
+    /// Why somebody put the process under maintenance by hand.
+    maintenance: Option<Arc<str>>,
     /// Something changed that the last snapshot does not show.
     unseen: bool,
     /// What the observer has not been told yet; emptied with each publication.
@@ -106,6 +108,16 @@ impl Board {
     pub(super) fn set_draining(&mut self, draining: bool) {
         self.unseen |= self.draining != draining;
         self.draining = draining;
+    }
+
+    /// Says whether that changed anything.
+    pub(super) fn switch_maintenance(&mut self, reason: Option<&str>) -> bool {
+        let changes = self.maintenance.as_deref() != reason;
+        if changes {
+            self.maintenance = reason.map(Arc::from);
+            self.unseen = true;
+        }
+        changes
     }
 
     pub(super) fn set_maintenance<N: AsRef<str>>(&mut self, names: &[N]) {
@@ -314,7 +326,8 @@ impl Board {
     pub(super) fn changed_snapshot(&mut self) -> Option<Snapshot> {
         std::mem::take(&mut self.unseen).then(|| Snapshot {
             components: self.slots.iter().map(|slot| Arc::clone(&slot.view)).collect(),
-            draining: self.draining,
+            draining: self.draining || self.maintenance.is_some(),
+            maintenance: self.maintenance.clone(),
         })
     }
 

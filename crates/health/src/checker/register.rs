@@ -1,6 +1,7 @@
 //! Which checks may be taken in together. What is done with them is decided on the board.
 
 use crate::Registration;
+use crate::check::is_name;
 use std::collections::HashSet;
 
 /// A check that cannot be taken in.
@@ -74,9 +75,4 @@ pub(super) fn verify<'a>(
         }
     }
     Ok(())
-}
-
-fn is_name(text: &str) -> bool {
-    (1..=128).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }

@@ -1,8 +1,9 @@
-//! The names of one process for gRPC: `""`, `<service>` and `<service>/<component>`. Decides how they follow
-//! from its components; the protocol is the server's.
+//! The names of one process for gRPC: `""`, `<service>`, `<service>/<component>` and `group:<name>`. Decides how they
+//! follow from its components; the protocol is the server's.
 
 use super::{ServingStatus, Statuses};
 use crate::aggregate::{self, Aggregate};
+use crate::group::Groups;
 use crate::probe::{Moment, Source, part};
 use crate::{ComponentView, clock};
 use std::sync::Arc;
@@ -12,12 +13,21 @@ use tokio::sync::watch;
 pub struct ProcessStatuses {
     /// The process.
     source: Arc<dyn Source>,
+    /// Its groups, known as `group:<name>`.
+    groups: Groups,
 }
 
 impl ProcessStatuses {
     /// Reads this source.
     pub fn new(source: Arc<dyn Source>) -> Self {
-        Self { source }
+        Self { source, groups: Groups::default() }
+    }
+
+    /// Knows these groups, too. Their HTTP codes have no part in it.
+    #[must_use]
+    pub fn with_groups(mut self, groups: Groups) -> Self {
+        self.groups = groups;
+        self
     }
 
     /// While the process stops or drains, every name it knows says NOT_SERVING.
@@ -42,7 +52,9 @@ impl Statuses for ProcessStatuses {
         }
         let snapshot = self.source.snapshot();
         let now_ms = clock::boot_ms();
+        let group = name.strip_prefix("group:").and_then(|name| self.groups.get(name));
         let status = match name.split_once('/') {
+            _ if group.is_some() => group.map(|group| of(group.status_at(&snapshot, now_ms))),
             Some((service, component)) => snapshot
                 .components
                 .iter()
@@ -67,6 +79,11 @@ impl Statuses for ProcessStatuses {
                 listed.push((component.service.to_string(), status));
             }
         }
+        for group in self.groups.iter() {
+            let status =
+                if closed { ServingStatus::NotServing } else { of(group.status_at(&snapshot, now_ms)) };
+            listed.push((format!("group:{}", group.name()), status));
+        }
         listed
     }
 
@@ -78,10 +95,11 @@ impl Statuses for ProcessStatuses {
 fn of_service(components: &[Arc<ComponentView>], service: &str, now_ms: u64) -> Option<ServingStatus> {
     let mut members = components.iter().filter(|c| *c.service == *service).peekable();
     members.peek()?;
-    Some(match aggregate::instance(members.map(|c| part(c, now_ms))) {
-        Aggregate::Status(status) => status.into(),
-        Aggregate::Maintenance => ServingStatus::NotServing,
-    })
+    Some(of(aggregate::instance(members.map(|c| part(c, now_ms)))))
+}
+
+fn of(shown: Aggregate) -> ServingStatus {
+    shown.status().map_or(ServingStatus::NotServing, ServingStatus::from)
 }
 
 /// A component asked for by name speaks for itself, required or not.

@@ -51,7 +51,7 @@ fn optional(view: ComponentView) -> ComponentView {
 fn moment(components: Vec<ComponentView>) -> Moment<'static> {
     let components = components.into_iter().map(Arc::new).collect();
     Moment {
-        snapshot: Arc::new(Snapshot { components, draining: false }),
+        snapshot: Arc::new(Snapshot { components, ..Snapshot::default() }),
         now_ms: NOW_MS,
         now: now(),
         born_ms: NOW_MS - 261_015_999,
@@ -220,7 +220,12 @@ fn what_a_shown_status_hides_stays_visible_beneath_it() {
 #[test]
 fn ready_has_a_word_for_each_status_of_a_dependency() {
     use Status::{Degraded, Healthy, Starting, Unhealthy, Unknown};
+    let store = |status| ComponentView { dependency: Dependency::Store, ..database(status) };
     let cases = [
+        (store(Healthy), "connected", true),
+        (store(Degraded), "disconnected", true),
+        (store(Unhealthy), "disconnected", false),
+        (store(Starting), "starting", false),
         (database(Healthy), "connected", true),
         (database(Degraded), "connected", true),
         (database(Unhealthy), "disconnected", false),

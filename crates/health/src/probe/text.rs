@@ -132,7 +132,10 @@ fn lines<'m>(endpoint: Endpoint, moment: &'m Moment<'_>) -> Vec<Line<'m>> {
     let mut add = |name, good: bool, why: &dyn Fn() -> String| {
         lines.push(Line { name, state: if good { State::Ok } else { State::Failed(why()) } });
     };
-    let drained = || "under maintenance".to_owned();
+    let drained = || match &moment.snapshot.maintenance {
+        Some(reason) => format!("under maintenance: {reason}"),
+        None => "under maintenance".to_owned(),
+    };
     match endpoint {
         Endpoint::Livez => add("heartbeat", moment.alive(), &|| {
             let age = u64::try_from(moment.heartbeat_age().as_millis()).unwrap_or(u64::MAX);

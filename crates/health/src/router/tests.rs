@@ -63,7 +63,7 @@ fn app(hard: Status) -> App {
         maintenance: false,
     };
     App {
-        snapshot: Arc::new(Snapshot { components: vec![Arc::new(database)], draining: false }),
+        snapshot: Arc::new(Snapshot { components: vec![Arc::new(database)], ..Snapshot::default() }),
         started: true,
         stopping: AtomicBool::new(false),
         heartbeat_ms: AtomicU64::new(clock::boot_ms()),
@@ -141,6 +141,7 @@ async fn a_head_answers_as_a_get_without_its_body_and_other_methods_get_405() {
             let refused = send(&router, Request::builder().method(method).uri(route)).await;
             assert_eq!(refused.status, 405, "{method} {route}");
             assert_eq!(refused.header(header::ALLOW), "GET,HEAD", "{method} {route}");
+            assert_eq!(refused.header(header::CACHE_CONTROL), "no-store", "{method} {route}");
         }
     }
 }
@@ -201,6 +202,36 @@ async fn details_go_to_whom_the_policy_names() {
 }
 
 #[tokio::test]
+async fn a_group_answers_under_its_own_code_and_an_unknown_one_names_those_there_are() {
+    use crate::group::{Group, Groups, Rule};
+    let app = Arc::new(app(Status::Unhealthy));
+    let groups = Groups::new(
+        [
+            Group::new("data", ["database"]),
+            Group::new("tolerant", ["database"]).answers(Status::Unhealthy, 218).rule(Rule::AtLeast(1)),
+        ],
+        &app.snapshot,
+    );
+    let router = router(app.clone(), Details::Never).merge(group_router(app, groups.unwrap()));
+    for (path, status) in [("data", 503), ("tolerant", 218)] {
+        let path = format!("/health/groups/{path}");
+        let got = get_local(&router, &path).await;
+        assert_eq!((got.status, got.json()["status"].as_str()), (status, Some("unhealthy")), "{path}");
+        assert_eq!(got.json()["components"], json!({"database": "unhealthy"}));
+        assert_eq!(got.header(header::CACHE_CONTROL), "no-store", "{path}");
+        let head = send(&router, Request::builder().method("HEAD").uri(&path)).await;
+        assert_eq!((head.status, head.body.as_str()), (status, ""), "{path}");
+        let refused = send(&router, Request::builder().method("PUT").uri(&path)).await;
+        let headers = (refused.header(header::ALLOW), refused.header(header::CACHE_CONTROL));
+        assert_eq!((refused.status, headers), (405, ("GET,HEAD", "no-store")), "{path}");
+    }
+    let got = get_local(&router, "/health/groups/%22no%0Aone%22").await;
+    assert_eq!((got.status, got.header(header::CONTENT_TYPE)), (404, "application/problem+json"));
+    assert_eq!(got.json()["code"], "unknown_group");
+    assert_eq!(got.json()["detail"], "there is no such group; known here: data, tolerant");
+}
+
+#[tokio::test]
 async fn the_text_routes_read_verbose_and_every_exclude() {
     let router = router(Arc::new(app(Status::Unhealthy)), Details::Never);
     let cases = [
@@ -257,4 +288,20 @@ async fn a_process_that_has_not_started_is_not_ready_and_one_that_drains_says_wh
     }
     assert_eq!(get_local(&draining, "/health").await.json()["status"], "maintenance");
     assert_eq!(get_local(&draining, "/health/live").await.status, 200);
+}
+
+#[tokio::test]
+async fn maintenance_by_hand_tells_its_reason_to_who_may_know() {
+    for (details, told) in [(Details::Always, true), (Details::Never, false)] {
+        let mut app = app(Status::Healthy);
+        let snapshot = Arc::make_mut(&mut app.snapshot);
+        (snapshot.draining, snapshot.maintenance) = (true, Some("new disks".into()));
+        let router = router(Arc::new(app), details);
+        for route in ["/health", "/health/detailed", "/healthz", "/readyz"] {
+            let got = get_local(&router, route).await;
+            assert_eq!((got.status, got.header(header::RETRY_AFTER)), (503, "30"), "{route}");
+            assert_eq!(got.body.contains("new disks"), told, "{route}: {}", got.body);
+        }
+        assert_eq!(get_local(&router, "/livez").await.status, 200);
+    }
 }

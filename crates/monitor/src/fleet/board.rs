@@ -208,7 +208,7 @@ impl Board {
         let mut event =
             Event::new(EventKind::ServiceStatus, now_ms).change(service.shown.as_str(), shown.as_str());
         event.service = Some(Arc::clone(name));
-        effects.events.push(event);
+        effects.events.push(event.message(why(&service.policy, &service.counts)));
         (service.shown, service.since_ms) = (shown, now_ms);
         for group in service.groups.clone() {
             self.settle_group(&group, now_ms, effects);
@@ -217,13 +217,14 @@ impl Board {
 
     fn settle_group(&mut self, name: &Arc<str>, now_ms: i64, effects: &mut Effects) {
         let Some(group) = self.groups.get_mut(name) else { return };
-        let members = group.services.iter().filter_map(|s| self.services.get(s)).map(|s| s.shown);
-        let shown = aggregate::group(members);
+        let members = group.services.iter().filter_map(|s| Some((s, self.services.get(s)?.shown)));
+        let shown = aggregate::group(members.clone().map(|(_, shown)| shown));
         if shown != group.shown {
             let mut event =
                 Event::new(EventKind::GroupStatus, now_ms).change(group.shown.as_str(), shown.as_str());
             event.group = Some(Arc::clone(name));
-            effects.events.push(event);
+            let like: Vec<_> = members.filter(|(_, is)| *is == shown).map(|(name, _)| &**name).collect();
+            effects.events.push(event.message(format!("{shown}: {}", like.join(", "))));
             (group.shown, group.since_ms) = (shown, now_ms);
         }
     }
@@ -307,5 +308,56 @@ impl Service {
             policy: self.policy,
             declared: self.declared,
         }
+    }
+}
+
+/// Why a service shows what it shows.
+fn why(policy: &Policy, counts: &InstanceCounts) -> String {
+    let (up, n) = (counts.up(), counts.counted());
+    if n == 0 {
+        return "no instance counts".to_owned();
+    }
+    let mut why = format!("{up} of {n} up, {} needed", policy.needed(n));
+    for (count, word) in [
+        (counts.degraded, "degraded"),
+        (counts.unhealthy, "unhealthy"),
+        (counts.unknown, "unknown"),
+        (counts.starting, "starting"),
+        (counts.draining, "draining"),
+    ] {
+        if count > 0 {
+            why.push_str(&format!(", {count} {word}"));
+        }
+    }
+    why
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_says_how_many_are_up_and_needed_and_which_services_are_like_the_group() {
+        let mut board = Board::default();
+        let two = Policy { at_least: Some(2), ..Policy::default() };
+        let services = [("payments".to_owned(), two), ("stock".to_owned(), Policy::default())].into();
+        let members = BTreeSet::from(["payments".to_owned(), "stock".to_owned()]);
+        let mut effects = Effects::default();
+        board.declare(&services, &[("checkout".to_owned(), members)].into(), 0, &mut effects);
+        for (agent, service, status) in [
+            ("a", "stock", Status::Healthy),
+            ("a", "payments", Status::Healthy),
+            ("b", "payments", Status::Healthy),
+            ("b", "payments", Status::Unhealthy),
+        ] {
+            let instance = Instance { shown: status.into(), ready: None, components: Vec::new() };
+            board.set(&agent.into(), &service.into(), Some(instance), 1, &mut effects);
+        }
+        let last = |kind| {
+            let event = effects.events.iter().rfind(|event| event.kind == kind).unwrap();
+            event.message.as_deref().unwrap()
+        };
+        assert_eq!(last(EventKind::ServiceStatus), "1 of 2 up, 2 needed, 1 unhealthy");
+        assert_eq!(last(EventKind::GroupStatus), "unhealthy: payments");
     }
 }

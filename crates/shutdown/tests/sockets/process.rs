@@ -6,12 +6,12 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use farol_shutdown::listener::{self, Limits, Refused};
-use farol_shutdown::{Budgets, Supervisor, exit, signal};
+use farol_shutdown::{Budgets, Handle, Supervisor, exit, signal};
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, setrlimit};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::clients::bad_client;
+use crate::clients::{SEVEN, bad_client};
 use crate::rig::{PATIENCE, ms, router, short};
 
 const ROLE: &str = "FAROL_TEST_ROLE";
@@ -36,6 +36,7 @@ fn child() {
 async fn run(role: &str, signals: signal::Signals) -> u8 {
     let budgets = match role {
         "patient" => Budgets { drain: Duration::from_secs(60), ..short() },
+        "stuck cleanup" | "panicking cleanup" | "everything" => troubled_budget(),
         "stuck in start-up" => Budgets { last: ms(700), ..Budgets::default() },
         _ => short(),
     };
@@ -72,6 +73,7 @@ async fn run(role: &str, signals: signal::Signals) -> u8 {
                 handle.spawn("blocks a worker", async { block() });
             }
         }
+        "stuck cleanup" | "panicking cleanup" | "everything" => troubled(role, &handle),
         "blocking call left" => {
             let mut left = tokio::task::JoinSet::new();
             left.spawn_blocking(block);
@@ -88,6 +90,32 @@ async fn run(role: &str, signals: signal::Signals) -> u8 {
         say("exhausted");
     }
     supervisor.run().await.code
+}
+
+fn troubled_budget() -> Budgets {
+    Budgets { cleanup: ms(5_000), ..short() }
+}
+
+/// Cleanups before and after one that is in trouble, and with everything a task that never ends.
+fn troubled(role: &str, handle: &Handle) {
+    let tells = |name: &'static str| handle.cleanup(name, ms(500), move || async move { say(name) });
+    tells("registered first");
+    if role != "panicking cleanup" {
+        handle.cleanup("stuck", ms(200), std::future::pending::<()>);
+    }
+    tells("registered between");
+    if role != "stuck cleanup" {
+        // A panic that prints its backtrace takes its time on a busy machine.
+        handle.cleanup("panicking", ms(3_000), || async { breaks() });
+    }
+    tells("registered last");
+    if role == "everything" {
+        handle.spawn("never ends", std::future::pending::<()>());
+    }
+}
+
+fn breaks() {
+    panic!("no such table");
 }
 
 fn say(line: &str) {
@@ -257,6 +285,37 @@ async fn a_blocking_call_that_never_returns_cannot_keep_the_process() {
     let (code, took) = process.end().await;
     assert_eq!(code, 0, "everything that has a name ended in order");
     assert!(took < ms(2_000), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_cleanup_in_trouble_skips_no_other_and_everything_at_once_ends_inside_the_budget() {
+    for (role, failed) in [
+        ("stuck cleanup", &["stuck"][..]),
+        ("panicking cleanup", &["panicking"]),
+        ("everything", &["stuck", "panicking"]),
+    ] {
+        let mut process = Running::start(role);
+        let addr = process.addr();
+        let mut clients = Vec::new();
+        for (name, _) in SEVEN.into_iter().filter(|_| role == "everything") {
+            clients.push(bad_client(name, addr).await);
+        }
+        process.signal(Signal::TERM);
+        let (code, took) = process.end().await;
+        assert_eq!(code, i32::from(exit::CUT), "{role}");
+        assert!(took < troubled_budget().total() + ms(400), "{role}: {took:?}");
+        for name in ["registered last", "registered between", "registered first"] {
+            process.hear(name);
+        }
+        let log = process.log();
+        assert_eq!(log.lines().filter(|line| line.contains("phase ended")).count(), 4, "{role}: {log}");
+        for name in ["stuck", "panicking"] {
+            let told = log.contains(&format!("cleanup failed cleanup=\"{name}\""));
+            assert_eq!(told, failed.contains(&name), "{role}: {log}");
+        }
+        let straggler = log.contains("tasks did not end in time stragglers=[\"never ends\"]");
+        assert_eq!(straggler, role == "everything", "{role}: {log}");
+    }
 }
 
 #[tokio::test]

@@ -11,6 +11,9 @@ use std::time::Duration;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+/// A check that is slow now and then is told of at most this often.
+const SLOW_AGAIN_MS: u64 = 10 * 60_000;
+
 /// One component.
 pub(super) struct Slot {
     /// What its timers and its runs are known by.
@@ -29,8 +32,10 @@ pub(super) struct Slot {
     pub(super) flight: Option<Flight>,
     /// A run was asked for: it does not wait for the first run's turn.
     pub(super) asked: bool,
-    /// The last run was near its deadline; said once, not at every run.
+    /// The last run was slow: a row of slow ones is told of once.
     slow: bool,
+    /// When a slow run was last told of, on the boot clock: those that come and go are not told of each time.
+    slow_told_ms: Option<u64>,
 }
 
 /// A run under way.
@@ -67,7 +72,18 @@ impl Slot {
             maintenance: false,
         });
         let counter = Counter::new(Thresholds::from(&spec), now_ms);
-        Self { id, spec, check, fingerprint, counter, view, flight: None, asked: false, slow: false }
+        Self {
+            id,
+            spec,
+            check,
+            fingerprint,
+            counter,
+            view,
+            flight: None,
+            asked: false,
+            slow: false,
+            slow_told_ms: None,
+        }
     }
 
     pub(super) fn is_same(&self, registration: &Registration) -> bool {
@@ -128,7 +144,13 @@ impl Slot {
             view.checked_at = Some(Timestamp::now());
         }
         let before = self.show(view, change);
-        self.log_slow(took);
+        if change.is_none() && before.soft != self.view.soft {
+            self.log_soft(before.soft);
+        }
+        self.log_slow(took, now_ms);
+        if skipped {
+            tracing::debug!(component.name = &*self.view.name, "run was skipped: this process was starved");
+        }
         Checked {
             at_ms: now_ms,
             soft: self.view.soft,
@@ -169,21 +191,44 @@ impl Slot {
         );
     }
 
-    /// Tells of runs near their deadline: those that come next may miss it.
-    fn log_slow(&mut self, took: Option<Duration>) {
+    /// A result that does not count yet, or takes one back that did not.
+    fn log_soft(&self, from: Status) {
+        tracing::debug!(
+            component.name = &*self.view.name,
+            component.service = &*self.view.service,
+            from = from.as_str(),
+            to = self.view.soft.as_str(),
+            state = "soft",
+            reason = &*self.view.reason,
+            detail = &*self.view.message,
+            "component answered otherwise than before"
+        );
+    }
+
+    /// Tells of slow runs: those that come next may miss their deadline.
+    fn log_slow(&mut self, took: Option<Duration>, now_ms: u64) {
         let Some(took) = took else { return };
-        let slow = took > self.spec.deadline - self.spec.deadline / 5;
-        if slow && !self.slow && took <= self.spec.deadline {
+        let limit = slow_above(&self.spec);
+        let slow = took > limit;
+        let before = std::mem::replace(&mut self.slow, slow);
+        let quiet = self.slow_told_ms.is_some_and(|told| now_ms.saturating_sub(told) < SLOW_AGAIN_MS);
+        if slow && !before && !quiet && took <= self.spec.deadline {
+            self.slow_told_ms = Some(now_ms);
             tracing::warn!(
                 component.name = &*self.view.name,
                 component.service = &*self.view.service,
-                duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-                deadline_ms = u64::try_from(self.spec.deadline.as_millis()).unwrap_or(u64::MAX),
-                "check takes more than four fifths of its deadline"
+                duration_ms = whole_ms(took),
+                slow_above_ms = whole_ms(limit),
+                deadline_ms = whole_ms(self.spec.deadline),
+                "check is slow"
             );
         }
-        self.slow = slow;
     }
+}
+
+/// From when on a run is slow: what makes it degraded where that is set, else half of its deadline.
+fn slow_above(spec: &Spec) -> Duration {
+    spec.degraded_above.unwrap_or(spec.deadline / 2)
 }
 
 fn log_change(view: &ComponentView, Change { from, to }: Change) {
@@ -195,6 +240,7 @@ fn log_change(view: &ComponentView, Change { from, to }: Change) {
             component.service = service,
             from,
             to = to_word,
+            state = "hard",
             reason,
             detail,
             "component changed its status"
@@ -205,6 +251,7 @@ fn log_change(view: &ComponentView, Change { from, to }: Change) {
             component.service = service,
             from,
             to = to_word,
+            state = "hard",
             reason,
             detail,
             "component changed its status"
@@ -213,5 +260,9 @@ fn log_change(view: &ComponentView, Change { from, to }: Change) {
 }
 
 fn ttl_ms(spec: &Spec) -> u64 {
-    u64::try_from(spec.ttl.as_millis()).unwrap_or(u64::MAX)
+    whole_ms(spec.ttl)
+}
+
+fn whole_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

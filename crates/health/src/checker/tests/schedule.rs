@@ -98,6 +98,35 @@ async fn a_hanging_or_panicking_check_delays_no_other() {
     assert!(hanging.iter().all(|s| s.most_at_once() == 1));
 }
 
+#[tokio::test(start_paused = true)]
+async fn hundreds_of_checks_run_a_few_at_a_time_and_those_that_hang_never_pile_up() {
+    let good: Vec<_> = (0..300).map(|_| Script::new([Act::After(5, Outcome::healthy())])).collect();
+    let hanging: Vec<_> = (0..10).map(|_| Script::new([Act::Hang])).collect();
+    let all = |kind: &str, scripts: &[Arc<Script>]| {
+        let numbered = scripts.iter().enumerate();
+        numbered.map(|(n, script)| reg(spec(&format!("{kind}-{n}")), script)).collect::<Vec<_>>()
+    };
+    let mut checks = all("good", &good);
+    checks.extend(all("hanging", &hanging));
+    let bench = Bench::start(checks);
+    let mut most = 0;
+    while bench.elapsed_ms() < 10_000 {
+        tokio::time::sleep(ms(1)).await;
+        most = most.max(good.iter().map(|s| s.runs_now()).sum());
+    }
+    assert!((5..=40).contains(&most), "{most} of 300 at once");
+    for script in &good {
+        let starts = script.starts();
+        assert!(starts.len() >= 9, "{} runs in 10 s", starts.len());
+        assert!(
+            (0..starts.len()).all(|n| starts[n].abs_diff(starts[0] + 1_000 * n as u64) <= 2),
+            "{starts:?}"
+        );
+    }
+    assert!(hanging.iter().all(|script| script.most_at_once() == 1 && script.starts().len() >= 9));
+    assert!(bench.checker.0.board.lock().timers() <= 4 * 310);
+}
+
 /// Not in paused time: the thread is truly held, in the way that tokio has for it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_check_that_holds_its_thread_is_judged_runs_once_and_delays_no_other() {

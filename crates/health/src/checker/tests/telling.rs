@@ -158,22 +158,63 @@ impl tracing::Subscriber for Lines {
 }
 
 #[tokio::test(start_paused = true)]
+async fn maintenance_by_hand_has_a_reason_and_ends_apart_from_draining() {
+    let bench = Bench::start(vec![reg(spec("good"), &Script::new([ok()]))]);
+    bench.until_checked("good", 1).await;
+    let changed = bench.checker.changed();
+    let (switch, shown) = (bench.checker.maintenance(), || {
+        let snapshot = bench.checker.snapshot();
+        (snapshot.status_at(paused_ms()), snapshot.maintenance.as_deref().map(str::to_owned))
+    });
+    let well = (Aggregate::Status(Status::Healthy), None);
+    assert_eq!((shown(), switch.is_on()), (well.clone(), false));
+    let before = *changed.borrow();
+    switch.set(true, "new disks");
+    assert_eq!((shown(), switch.is_on()), ((Aggregate::Maintenance, Some("new disks".into())), true));
+    switch.set(true, "new disks");
+    assert_eq!(*changed.borrow(), before + 1, "the same again is no news");
+    switch.set(true, "old disks");
+    assert_eq!(shown().1.as_deref(), Some("old disks"));
+    bench.checker.set_draining(true);
+    switch.set(false, "");
+    assert_eq!(shown(), (Aggregate::Maintenance, None), "it still drains");
+    bench.checker.set_draining(false);
+    assert_eq!(shown(), well);
+}
+
+#[tokio::test(start_paused = true)]
 async fn changes_and_slowness_are_logged_once_each() {
     tracing::subscriber::set_global_default(Lines).unwrap();
-    let slow = || Act::After(450, Outcome::healthy());
+    let slow = || Act::After(300, Outcome::healthy());
     let script = Script::new([ok(), slow(), slow(), ok(), slow(), refused(), refused(), refused()]);
     let bench = Bench::start(vec![reg(spec("database"), &script)]);
     bench.until_checked("database", 9).await;
     let got = LINES.take();
-    let count =
-        |parts: &[&str]| got.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count();
+    let count = |lines: &[String], parts: &[&str]| {
+        lines.iter().filter(|line| parts.iter().all(|part| line.contains(part))).count()
+    };
     let changed = "message=component changed its status component.name=\"database\"";
-    assert_eq!(
-        count(&["INFO", changed, "from=\"starting\"", "to=\"healthy\"", "reason=\"ok\""]),
-        1,
-        "{got:#?}"
-    );
-    assert_eq!(count(&["WARN", changed, "to=\"unhealthy\"", "reason=\"connection_refused\""]), 1, "{got:#?}");
-    assert_eq!(count(&[changed]), 2, "{got:#?}");
-    assert_eq!(count(&["WARN", "four fifths", "deadline_ms=500"]), 2, "once for each row: {got:#?}");
+    let (hard, from, to) = ("state=\"hard\"", "from=\"starting\"", "to=\"healthy\"");
+    assert_eq!(count(&got, &["INFO", changed, from, to, hard, "reason=\"ok\""]), 1, "{got:#?}");
+    let refused = "reason=\"connection_refused\"";
+    assert_eq!(count(&got, &["WARN", changed, "to=\"unhealthy\"", hard, refused]), 1, "{got:#?}");
+    assert_eq!(count(&got, &[changed]), 2, "{got:#?}");
+    let soft = ["DEBUG", "answered otherwise", "state=\"soft\"", "to=\"unhealthy\"", refused];
+    assert_eq!(count(&got, &soft), 1, "the first answer of a row: {got:#?}");
+    assert_eq!(count(&got, &["component.name", "state="]), 3, "one a change: {got:#?}");
+    let warned = ["WARN", "check is slow", "slow_above_ms=250", "deadline_ms=500"];
+    assert_eq!(count(&got, &warned), 1, "a row in a short while is told of once: {got:#?}");
+
+    let script = Script::new([ok(), slow()]);
+    let bench = Bench::start(vec![reg(Spec { degraded_above: Some(ms(350)), ..spec("patient") }, &script)]);
+    bench.until_checked("patient", 3).await;
+    assert_eq!(count(&LINES.take(), &["check is slow"]), 0, "what was set counts");
+
+    let (mut acts, minute) = (vec![ok()], 60);
+    acts.extend((0..30 * minute).map(|second| if second % 2 == 0 { slow() } else { ok() }));
+    let script = Script::new(acts);
+    let bench = Bench::start(vec![reg(spec("flapping"), &script)]);
+    tokio::time::sleep(29 * MINUTE).await;
+    assert!(bench.log.checked("flapping").len() > 29 * minute - 5);
+    assert_eq!(count(&LINES.take(), &["check is slow"]), 3, "every ten minutes at most");
 }

@@ -1,6 +1,7 @@
 //! A process that answers for itself.
 
 use super::{next, serve, watch_name};
+use crate::group::{Group, Groups};
 use crate::grpc::pb::health_check_response::ServingStatus as Wire;
 use crate::grpc::{ProcessStatuses, ServingStatus, Statuses};
 use crate::probe::Source;
@@ -68,7 +69,7 @@ fn component(service: &str, name: &str, hard: Status) -> ComponentView {
 fn process(components: Vec<ComponentView>) -> Arc<Process> {
     let components = components.into_iter().map(Arc::new).collect();
     Arc::new(Process {
-        snapshot: Mutex::new(Arc::new(Snapshot { components, draining: false })),
+        snapshot: Mutex::new(Arc::new(Snapshot { components, ..Snapshot::default() })),
         started: AtomicBool::new(true),
         stopping: AtomicBool::new(false),
         changed: watch::channel(0).0,
@@ -85,7 +86,9 @@ fn a_process_answers_for_itself_its_services_and_their_components() {
         ComponentView { ttl_ms: 0, checked_ms: Some(1), ..component("old", "disk", Status::Healthy) },
         ComponentView { maintenance: true, ..component("parked", "queue", Status::Healthy) },
     ]);
-    let statuses = ProcessStatuses::new(process.clone());
+    let groups = [Group::new("all", ["database", "cache"]), Group::new("parked", ["queue"])];
+    let groups = Groups::new(groups, &process.snapshot.lock()).unwrap();
+    let statuses = ProcessStatuses::new(process.clone()).with_groups(groups);
     let cases = [
         ("", Some(Serving)),
         ("shop", Some(Serving)),
@@ -97,6 +100,10 @@ fn a_process_answers_for_itself_its_services_and_their_components() {
         ("old/disk", Some(Unknown)),
         ("parked", Some(NotServing)),
         ("parked/queue", Some(NotServing)),
+        ("group:all", Some(NotServing)),
+        ("group:parked", Some(NotServing)),
+        ("group:none", None),
+        ("all", None),
         ("mail/database", None),
         ("database", None),
         ("shop/", None),
@@ -109,8 +116,15 @@ fn a_process_answers_for_itself_its_services_and_their_components() {
     let names = |status: &[(&str, ServingStatus)]| {
         status.iter().map(|(name, status)| ((*name).to_owned(), *status)).collect::<Vec<_>>()
     };
-    let listed =
-        [("", Serving), ("shop", Serving), ("mail", NotServing), ("old", Unknown), ("parked", NotServing)];
+    let listed = [
+        ("", Serving),
+        ("shop", Serving),
+        ("mail", NotServing),
+        ("old", Unknown),
+        ("parked", NotServing),
+        ("group:all", NotServing),
+        ("group:parked", NotServing),
+    ];
     assert_eq!(statuses.list(), names(&listed));
 
     process.started.store(false, Ordering::Relaxed);
