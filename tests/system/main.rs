@@ -7,6 +7,7 @@ mod configuration;
 mod examples;
 mod hostile;
 mod life;
+mod local;
 mod logs;
 mod peers;
 mod store;

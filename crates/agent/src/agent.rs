@@ -3,6 +3,7 @@
 
 use crate::config::{Config, Listen};
 use crate::link::{self, Link};
+use crate::local;
 use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
@@ -29,6 +30,8 @@ pub struct Addresses {
     pub http: Option<SocketAddr>,
     /// gRPC health.
     pub health: Option<SocketAddr>,
+    /// The local API, where it has a port.
+    pub local: Option<SocketAddr>,
 }
 
 /// An agent with its sockets open; nothing runs yet.
@@ -40,6 +43,7 @@ pub struct Agent {
     reporter: Reporter,
     http: Option<TcpListener>,
     health: Option<TcpListener>,
+    local: Option<local::Listener>,
 }
 
 impl Agent {
@@ -53,14 +57,12 @@ impl Agent {
         handle: &Handle,
         connect: Arc<dyn Connect>,
     ) -> anyhow::Result<Self> {
-        let Listen { http, health, local } = config.listen;
+        let Listen { http, health, local } = config.listen.clone();
         let http = http.map(bind).transpose().context("listen.http")?;
         let health = health.map(bind).transpose().context("listen.health")?;
+        let local = local.as_ref().map(local::Listener::open).transpose().context("listen.local")?;
         let bound = http.as_ref().map(TcpListener::local_addr).transpose()?;
         let access = Access { bound: bound.into_iter().collect(), ..config.access.clone() };
-        if local.is_some() {
-            tracing::warn!("`listen.local` is set, but this version has no local API; nothing listens there");
-        }
         let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
         let boot =
             boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
@@ -96,6 +98,7 @@ impl Agent {
             config,
             http,
             health,
+            local,
         })
     }
 
@@ -103,13 +106,14 @@ impl Agent {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         let of = |listener: &Option<TcpListener>| listener.as_ref().and_then(|l| l.local_addr().ok());
-        Addresses { http: of(&self.http), health: of(&self.health) }
+        let local = self.local.as_ref().and_then(local::Listener::address);
+        Addresses { http: of(&self.http), health: of(&self.health), local }
     }
 
     /// Hands the parts to the supervisor. The agent is ready when this returns.
     #[must_use]
     pub fn start(self) -> Running {
-        let Self { config, handle, own, streamer, reporter, http, health } = self;
+        let Self { config, handle, own, streamer, reporter, http, health, local } = self;
         let checker = own.checker.clone();
         handle.spawn("checks", checker.run(handle.cleaning()));
         if config.monitors.is_empty() {
@@ -137,6 +141,9 @@ impl Agent {
                 "agent_health",
                 serve(listener, router, Limits::default(), None, &handle, "agent_health"),
             );
+        }
+        if let Some(listener) = local {
+            local::start(listener, &own, &handle);
         }
         own.start();
         tracing::info!(

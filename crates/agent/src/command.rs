@@ -137,7 +137,12 @@ async fn serve(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::
         cleaning.run_until_cancelled(reload_at(hangups, inputs, logging, running)).await;
     });
     if let Some(path) = ready_file {
-        let ready = Ready { agent_http: addresses.http, agent_health: addresses.health, ..Ready::default() };
+        let ready = Ready {
+            agent_http: addresses.http,
+            agent_health: addresses.health,
+            agent_local: addresses.local,
+            ..Ready::default()
+        };
         ready.write(&path).with_context(|| format!("{} cannot be written", path.display()))?;
     }
     Ok(supervisor.run().await)

@@ -9,6 +9,7 @@ pub use identity::{Identity, Surroundings};
 pub use monitor::{Monitor, TlsFiles};
 
 use crate::link::COMPONENT;
+use crate::local::Local;
 use farol_config::Map;
 use farol_health::{Details, Registration};
 use farol_shutdown::listener::Access;
@@ -53,14 +54,14 @@ pub struct Config {
 }
 
 /// The listeners; one that is not set is not opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listen {
     /// Probes and metrics.
     pub http: Option<SocketAddr>,
     /// `grpc.health.v1` in plain text.
     pub health: Option<SocketAddr>,
-    /// The local API, on loopback only.
-    pub local: Option<SocketAddr>,
+    /// The local API, on this machine only.
+    pub local: Option<Local>,
 }
 
 impl Config {
@@ -163,15 +164,13 @@ fn read_listen(m: &mut Map<'_>, default: Listen) -> Listen {
     let read = Listen {
         http: listen("http", default.http),
         health: listen("health", default.health),
-        local: listen("local", default.local),
+        local: m.parsed("local", "a place for the local API", "127.0.0.1:8512").optional(),
     };
-    if read.local.is_some_and(|local| !local.ip().to_canonical().is_loopback()) {
-        m.problem(
-            "local",
-            "is for this machine only; write an address on loopback, such as `127.0.0.1:8512`",
-        );
-    }
-    let all = [("http", read.http), ("health", read.health), ("local", read.local)];
+    let local = match read.local {
+        Some(Local::Tcp(address)) => Some(address),
+        Some(Local::Unix(_)) | None => None,
+    };
+    let all = [("http", read.http), ("health", read.health), ("local", local)];
     for (i, (name, address)) in all.iter().enumerate() {
         let Some(address) = address.filter(|a| a.port() != 0) else { continue };
         if let Some((other, _)) = all[..i].iter().find(|(_, a)| *a == Some(address)) {

@@ -11,8 +11,10 @@ pub mod collect;
 pub mod command;
 mod config;
 mod link;
+mod local;
 mod metrics;
 mod probes;
+mod problem;
 mod recorder;
 mod reloads;
 mod reporter;
@@ -25,5 +27,6 @@ mod understanding;
 
 pub use agent::{Addresses, Agent, Reloaded, Running};
 pub use config::{Config, Identity, Listen, Monitor, Surroundings, TlsFiles};
+pub use local::Local;
 pub use recorder::Counts;
 pub use stream::{Connect, Duplex, Io, Network};

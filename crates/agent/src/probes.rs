@@ -3,9 +3,9 @@
 
 use crate::link::Link;
 use crate::metrics;
+use crate::problem::Problem;
 use crate::recorder::Recorder;
 use crate::reloads::Reloads;
-use crate::strangers;
 use crate::traffic::{self, Traffic};
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -130,7 +130,7 @@ async fn only_readers(State(own): State<Arc<Own>>, request: Request, next: Next)
     let named = access.check_name(request.uri(), request.headers());
     match named.and_then(|()| access.check_reader(request.extensions())) {
         Ok(()) => next.run(request).await,
-        Err(denied) => strangers::problem(denied.status(), denied.code(), &denied.to_string()),
+        Err(denied) => Problem::from(denied).into_response(),
     }
 }
 
@@ -141,7 +141,7 @@ async fn say_where_the_peer_is(mut request: Request, next: Next) -> Response {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use axum::body::{Body, to_bytes};
     use farol_health::{Outcome, Registration, Spec, check_fn};
@@ -155,8 +155,16 @@ mod tests {
 
     fn own(read_any: bool) -> Arc<Own> {
         let check = check_fn("test", || std::future::ready(Outcome::healthy()));
-        let checks = [Registration::new(Spec::new("database", "shop"), check)];
-        let checker = Checker::new(checks.to_vec(), Arc::new(())).unwrap();
+        own_of(vec![Registration::new(Spec::new("database", "shop"), check)], read_any)
+    }
+
+    /// What an agent with these checks reads; the checks do not run.
+    pub(crate) fn own_with(checks: Vec<Registration>) -> Arc<Own> {
+        own_of(checks, false)
+    }
+
+    fn own_of(checks: Vec<Registration>, read_any: bool) -> Arc<Own> {
+        let checker = Checker::new(checks.clone(), Arc::new(())).unwrap();
         let boot = Boot { number: 1, nonce: 1 };
         let recorder = Arc::new(Recorder::idle(boot, 1 << 20, Duration::from_secs(10), &checks));
         let bound = vec!["127.0.0.1:8511".parse().unwrap()];

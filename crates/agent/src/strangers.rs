@@ -1,9 +1,9 @@
 //! What an agent's ports say to who asks for something they do not have, or may not have. Text only; what there is, and
 //! for whom, is in `probes.rs`.
 
+use crate::problem::Problem;
 use axum::Router;
-use axum::http::{StatusCode, Uri, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{StatusCode, Uri};
 use farol_health::grpc;
 
 /// What is said at the gRPC port to who does not speak it.
@@ -20,29 +20,16 @@ pub(crate) fn health(router: Router) -> Router {
     grpc::only(router, HEALTH_PORT)
 }
 
-async fn no_such_path(uri: Uri) -> Response {
+async fn no_such_path(uri: Uri) -> Problem {
     let detail = format!(
         "an agent has nothing at `{:.200}`; it has /health, /health/detailed, /health/ready, /health/live, /livez, \
          /readyz, /healthz and /metrics, the fleet is at its monitor",
         uri.path()
     );
-    problem(StatusCode::NOT_FOUND, "no_such_path", &detail)
+    Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail)
 }
 
-async fn no_such_method() -> Response {
+async fn no_such_method() -> Problem {
     let detail = "this path has no such method; the Allow header names those it has";
-    problem(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
-}
-
-/// As a monitor answers: RFC 9457.
-pub(crate) fn problem(status: StatusCode, code: &str, detail: &str) -> Response {
-    let document = serde_json::json!({
-        "type": "about:blank",
-        "title": status.canonical_reason(),
-        "status": status.as_u16(),
-        "code": code,
-        "detail": detail,
-    });
-    let headers = [(header::CONTENT_TYPE, "application/problem+json"), (header::CACHE_CONTROL, "no-store")];
-    (status, headers, document.to_string()).into_response()
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }

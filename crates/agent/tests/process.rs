@@ -163,7 +163,7 @@ fn wrong_usage_and_wrong_configuration_end_with_64_and_every_problem() {
     let (code, _, stderr) = output(place.command());
     assert_eq!(code, Some(64));
     assert!(stderr.contains("agent.yaml:1: intervall: unknown key"), "{stderr}");
-    assert!(stderr.contains("agent.yaml:2: listen.local: is for this machine only"), "{stderr}");
+    assert!(stderr.contains("agent.yaml:2: listen.local: `0.0.0.0:1` is not a place for the local API (it is for this machine only"), "{stderr}");
     let mut unknown = place.command();
     unknown.arg("--no-such-flag");
     assert_eq!(output(unknown).0, Some(64));

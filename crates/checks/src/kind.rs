@@ -1,10 +1,14 @@
 //! The kinds of checks that a configuration may name, and what is common to them. What a kind's own keys mean
 //! stands in its file.
 
-use crate::{disk, http, memory, mysql, postgres, redis, system, tcp};
+use crate::{
+    command, cpu, disk, file_descriptors, heartbeat, http, memory, mysql, postgres, process, push, redis,
+    system, tcp,
+};
 use farol_config::Map;
 use farol_health::{Check, Dependency};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Every kind, one line each.
 pub const KINDS: &[Kind] = &[
@@ -16,6 +20,12 @@ pub const KINDS: &[Kind] = &[
     disk::KIND,
     memory::KIND,
     system::KIND,
+    command::KIND,
+    heartbeat::KIND,
+    push::KIND,
+    process::KIND,
+    cpu::KIND,
+    file_descriptors::KIND,
 ];
 
 /// A kind of check.
@@ -37,11 +47,18 @@ pub(crate) struct Read {
     pub(crate) settings: String,
     /// Ready to run.
     pub(crate) check: Arc<dyn Check>,
+    /// Nobody is asked: its results are told, and silence for so long means what the check says.
+    pub(crate) told_within: Option<Duration>,
 }
 
 impl Read {
     pub(crate) fn new(settings: String, check: impl Check) -> Self {
-        Self { settings, check: Arc::new(check) }
+        Self { settings, check: Arc::new(check), told_within: None }
+    }
+
+    /// Of a component that an application tells of.
+    pub(crate) fn told(ttl: Duration, check: impl Check) -> Self {
+        Self { told_within: Some(ttl), ..Self::new(String::new(), check) }
     }
 }
 

@@ -2,15 +2,22 @@
 //! `farol-health`'s.
 
 mod address;
+mod cgroup;
+pub mod command;
+pub mod cpu;
 pub mod discover;
 pub mod disk;
 mod failure;
+pub mod file_descriptors;
+pub mod heartbeat;
 pub mod http;
 mod kept;
 mod kind;
 pub mod memory;
 pub mod mysql;
 pub mod postgres;
+pub mod process;
+pub mod push;
 pub mod redis;
 mod registrations;
 mod room;

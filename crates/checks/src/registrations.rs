@@ -1,6 +1,7 @@
 //! Reads a `checks:` list: the keys common to all kinds, and exactly one kind's own.
 
 use crate::kind::{KINDS, Kind, Read, names};
+use crate::{heartbeat, push};
 use farol_config::Map;
 use farol_health::{Registration, Spec};
 use std::collections::BTreeSet;
@@ -14,6 +15,9 @@ const INTERVALS: std::ops::RangeInclusive<Duration> =
 const DEADLINE_MAX: Duration = Duration::from_secs(86_400);
 /// The longest time to live: a month, for what runs once a month.
 const TTL_MAX: Duration = Duration::from_secs(32 * 86_400);
+/// The kinds of components that are told, and the keys that mean nothing there.
+const TOLD: [&str; 2] = [heartbeat::KIND.name, push::KIND.name];
+const OF_RUNS: [&str; 5] = ["interval", "deadline", "ttl", "start_grace", "degraded_above"];
 /// The longest start grace.
 const GRACE_MAX: Duration = Duration::from_secs(3_600);
 
@@ -38,7 +42,17 @@ fn registration(m: &mut Map<'_>, default_service: &str, seen: &mut BTreeSet<Stri
     Some(finish(spec, kind.name, read))
 }
 
-pub(crate) fn finish(spec: Spec, kind: &str, read: Read) -> Registration {
+pub(crate) fn finish(mut spec: Spec, kind: &str, read: Read) -> Registration {
+    if let Some(ttl) = read.told_within {
+        // The first word counts, whatever it is; until it comes the component is starting, for one ttl.
+        spec = Spec {
+            told: true,
+            interval: ttl,
+            ttl: Spec::default_ttl(ttl, spec.deadline),
+            start_grace: Duration::ZERO,
+            ..spec
+        };
+    }
     let mut hasher = DefaultHasher::new();
     format!("{spec:?}").hash(&mut hasher);
     kind.hash(&mut hasher);
@@ -70,6 +84,17 @@ fn kind(m: &mut Map<'_>) -> Option<&'static Kind> {
 
 fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
     let default = Spec::new("", "");
+    if let Some(kind) = kind.filter(|kind| TOLD.contains(&kind.name)) {
+        for key in OF_RUNS.into_iter().filter(|key| m.has(key)).collect::<Vec<_>>() {
+            m.ignore(key);
+            m.problem(
+                key,
+                format!("means nothing here, where nobody is asked; write `{}: {{ttl: 1h}}`", kind.name),
+            );
+        }
+        let default = Spec { failure_threshold: 1, success_threshold: 1, ..default };
+        return spec_told(m, default_service, default);
+    }
     let interval = m.duration("interval").within(INTERVALS).or(default.interval);
     let deadline = deadline(m, interval, default.deadline);
     let spec = Spec {
@@ -86,6 +111,7 @@ fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
         degraded_above: m.duration("degraded_above").optional(),
         labels: m.labels("labels"),
         dependency: kind.map_or(default.dependency, |kind| kind.dependency),
+        told: false,
     };
     if spec.ttl < interval.saturating_add(deadline) {
         m.problem(
@@ -97,6 +123,21 @@ fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
         m.problem("degraded_above", "is not below the deadline, so it can never be seen; make it shorter");
     }
     spec
+}
+
+/// A component that is told has no run to speak of; each word is a result and counts at once unless its thresholds
+/// say otherwise.
+fn spec_told(m: &mut Map<'_>, default_service: &str, default: Spec) -> Spec {
+    Spec {
+        name: m.name("name").required(),
+        service: m.name("service").or(default_service),
+        required: m.flag("required").or(default.required),
+        readiness: m.flag("readiness").or(default.readiness),
+        failure_threshold: m.integer("failure_threshold").within(1..=100).or(default.failure_threshold),
+        success_threshold: m.integer("success_threshold").within(1..=100).or(default.success_threshold),
+        labels: m.labels("labels"),
+        ..default
+    }
 }
 
 fn deadline(m: &mut Map<'_>, interval: Duration, default: Duration) -> Duration {

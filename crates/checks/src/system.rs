@@ -72,7 +72,7 @@ impl Check for System {
 
 /// The first line of `/proc/stat`, summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Ticks {
+pub(crate) struct Ticks {
     busy: u64,
     all: u64,
 }
@@ -88,7 +88,7 @@ impl Ticks {
     }
 
     /// Busy per hundred since `before`; nothing when no time has passed.
-    fn usage_since(self, before: Self) -> Option<f64> {
+    pub(crate) fn usage_since(self, before: Self) -> Option<f64> {
         let all = self.all.checked_sub(before.all).filter(|all| *all > 0)?;
         // The kernel's idle counters may step back a little.
         let busy = self.busy.saturating_sub(before.busy).min(all);
@@ -96,7 +96,8 @@ impl Ticks {
     }
 }
 
-fn ticks() -> Option<Ticks> {
+/// The processor's counters now.
+pub(crate) fn ticks() -> Option<Ticks> {
     Ticks::parse(&std::fs::read_to_string("/proc/stat").ok()?)
 }
 

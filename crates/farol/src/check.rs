@@ -38,6 +38,13 @@ fn named(checks: Vec<Registration>, names: &[String]) -> Result<Vec<Registration
         let known: Vec<_> = checks.iter().map(|check| check.spec.name.as_str()).collect();
         return Err(Error::Usage(format!("there is no check `{name}`; there are: {}", known.join(", "))));
     }
+    let told = |check: &&Registration| check.spec.told && names.contains(&check.spec.name);
+    if let Some(check) = checks.iter().find(told) {
+        return Err(Error::Usage(format!(
+            "`{}` is told by an application, so it cannot be asked; ask a running agent",
+            check.spec.name
+        )));
+    }
     let wanted = |check: &Registration| names.is_empty() || names.contains(&check.spec.name);
     Ok(checks.into_iter().filter(wanted).collect())
 }

@@ -108,6 +108,7 @@ async fn start(
             health: Some(addresses.health),
             agent_http: its.http,
             agent_health: its.health,
+            agent_local: its.local,
         };
         ready.write(file).with_context(|| format!("--ready-file {}", file.display()))?;
     }

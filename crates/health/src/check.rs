@@ -223,6 +223,9 @@ pub struct Spec {
     pub labels: BTreeMap<String, String>,
     /// The word readiness uses.
     pub dependency: Dependency,
+    /// Nobody is asked: results are told to the checker as they come, and the check runs one interval after the
+    /// last of them, to say what the silence means.
+    pub told: bool,
 }
 
 impl Spec {
@@ -245,6 +248,7 @@ impl Spec {
             degraded_above: None,
             labels: BTreeMap::new(),
             dependency: Dependency::Other,
+            told: false,
         }
     }
 

@@ -183,6 +183,18 @@ impl Checker {
         known
     }
 
+    /// Counts a result that came by itself, now, for a component whose specification says that it is told. Says
+    /// whether there is such a component.
+    #[must_use]
+    pub fn tell(&self, name: &str, outcome: Outcome) -> bool {
+        let mut board = self.0.board.lock();
+        let known = board.told(name, outcome, Instant::now(), (self.0.now_ms)());
+        self.0.publish(&mut board);
+        drop(board);
+        self.0.wake.notify_one();
+        known
+    }
+
     /// Says whether the process drains. The components' statuses stay true beneath it.
     pub fn set_draining(&self, draining: bool) {
         self.change_infallibly(|board| board.set_draining(draining));

@@ -76,7 +76,6 @@ fn document(page: Page, plain: fn(&Moment<'_>) -> Answer) -> MethodRouter<Probes
         };
         reply(answer.ok, answer.maintenance, kind, answer.body.to_string())
     })
-    .fallback(refused_method)
 }
 
 /// A route in Kubernetes' text.
@@ -92,13 +91,6 @@ fn text(endpoint: Endpoint) -> MethodRouter<Probes> {
             reply(text.ok, text.maintenance, "text/plain; charset=utf-8", text.body)
         },
     )
-    .fallback(refused_method)
-}
-
-/// Not kept by any cache either. Which methods there are, axum adds.
-#[allow(clippy::unused_async, reason = "a handler is async")]
-async fn refused_method() -> Response {
-    (StatusCode::METHOD_NOT_ALLOWED, [(header::CACHE_CONTROL, "no-store")]).into_response()
 }
 
 fn reply(ok: bool, maintenance: bool, kind: &'static str, body: String) -> Response {

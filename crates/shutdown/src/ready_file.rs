@@ -19,6 +19,8 @@ pub struct Ready {
     pub agent_http: Option<SocketAddr>,
     /// The agent's gRPC health.
     pub agent_health: Option<SocketAddr>,
+    /// The agent's local API, where it has a port.
+    pub agent_local: Option<SocketAddr>,
 }
 
 impl Ready {
@@ -37,6 +39,7 @@ impl Ready {
             ("health", self.health),
             ("agent_http", self.agent_http),
             ("agent_health", self.agent_health),
+            ("agent_local", self.agent_local),
         ];
         let fields = all.map(|(key, address)| match address {
             Some(address) => format!("\"{key}\":\"{address}\""),
@@ -60,7 +63,7 @@ mod tests {
             .unwrap();
         assert_eq!(
             std::fs::read_to_string(&path).unwrap(),
-            "{\"http\":null,\"agents\":null,\"health\":null,\"agent_http\":\"127.0.0.1:8511\",\"agent_health\":\"[::1]:8513\"}\n"
+            "{\"http\":null,\"agents\":null,\"health\":null,\"agent_http\":\"127.0.0.1:8511\",\"agent_health\":\"[::1]:8513\",\"agent_local\":null}\n"
         );
         assert_eq!(std::fs::read_dir(temp.path()).unwrap().count(), 1);
     }

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 /// How long the agent stands still.
 const PAUSE: Duration = Duration::from_secs(2);
 /// How long the target thinks about each answer: half of the time some check waits for one.
-const THINKS: Duration = Duration::from_millis(200);
+const THINKS: Duration = Duration::from_millis(700);
 /// Of each kind.
 const CHECKS: usize = 20;
 
@@ -53,8 +53,8 @@ async fn an_agent_that_stood_still_calls_nothing_unhealthy() {
             [("http", format!("url: \"http://{target}/\"")), ("tcp", format!("address: \"{target}\""))]
         {
             config += &format!(
-                "  - {{name: {kind}-{number}, service: shop, {kind}: {{{address}}}, interval: 400ms, \
-                 deadline: 400ms, ttl: 30s, failure_threshold: 1, success_threshold: 1}}\n"
+                "  - {{name: {kind}-{number}, service: shop, {kind}: {{{address}}}, interval: 1500ms, \
+                 deadline: 1500ms, ttl: 30s, failure_threshold: 1, success_threshold: 1}}\n"
             );
         }
     }
@@ -76,11 +76,14 @@ async fn an_agent_that_stood_still_calls_nothing_unhealthy() {
         .unwrap();
     }
     let since = &stack.history().await.unwrap()[before..];
-    assert_eq!(status_changes(since), Vec::<String>::new());
+    // Three runs passed over in a row are unknown, by the rules; unhealthy would be a lie.
+    let lies: Vec<_> =
+        status_changes(since).into_iter().filter(|change| change.ends_with(">unhealthy")).collect();
+    assert_eq!(lies, Vec::<String>::new());
     let log = agent.log();
     let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let changes = lines.filter(|line| line["message"] == "component changed its status");
-    let bad: Vec<_> = changes.filter(|line| line["to"] != "healthy").collect();
+    let bad: Vec<_> = changes.filter(|line| line["to"] == "unhealthy").collect();
     assert!(bad.is_empty(), "{bad:#?}");
     // A pause that no check noticed would show nothing: some run was in flight, and was passed over.
     assert!(log.contains("run was skipped"), "no run was in flight at any pause");

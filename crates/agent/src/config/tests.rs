@@ -42,7 +42,7 @@ fn the_example_is_read_whole() {
     assert_eq!((config.identity.id.as_str(), config.identity.role), ("payments-1", Role::Host));
     assert_eq!(config.identity.service, "host");
     assert_eq!(config.monitors[0].to_string(), "http://127.0.0.1:8502");
-    assert_eq!(config.listen.local.unwrap().port(), 8512);
+    assert_eq!(config.listen.local, Some(Local::Tcp("127.0.0.1:8512".parse().unwrap())));
     let spec = &config.checks[0].spec;
     assert_eq!((spec.name.as_str(), spec.service.as_str(), spec.readiness), ("database", "payments", true));
     assert_eq!(config.identity.labels.len(), 3);

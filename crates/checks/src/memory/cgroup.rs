@@ -1,25 +1,15 @@
 //! The memory limit of this process's cgroup, version 2. Each ancestor may have one; the limit with the least
 //! left below it is the one that will be hit. Version 1 has no place here: the machine's memory is used there.
 
+use crate::cgroup::groups;
 use crate::room::Room;
 use std::fs::read_to_string;
-use std::path::{Component, Path};
+use std::path::Path;
 
 /// The tightest limit, `None` where there is none. `mount` is the hierarchy, `membership` tells our place in it.
 pub(super) fn limit(mount: &Path, membership: &Path) -> Option<Room> {
-    let place = place(&read_to_string(membership).ok()?)?;
-    // A path that leads upward belongs to another namespace: only the mount's own top is ours to see.
-    let outside = Path::new(&place).components().any(|part| part == Component::ParentDir);
-    let own = if outside { mount.to_owned() } else { mount.join(place.trim_start_matches('/')) };
-    own.ancestors()
-        .take_while(|directory| directory.starts_with(mount))
-        .filter_map(room)
-        .min_by_key(|room| room.available)
-}
-
-/// The line of version 2 is `0::/path`.
-fn place(membership: &str) -> Option<String> {
-    membership.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+    let groups = groups(mount, membership);
+    groups.iter().filter_map(|directory| room(directory)).min_by_key(|room| room.available)
 }
 
 /// File pages that the kernel can drop at once do not count as used.

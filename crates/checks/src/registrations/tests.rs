@@ -1,5 +1,7 @@
 //! What a `checks:` list becomes, and what is said of a wrong one.
 
+mod machine;
+
 use super::*;
 use farol_config::Sources;
 use farol_health::Dependency;
@@ -20,7 +22,14 @@ fn every_kind_is_read_with_its_defaults() {
          - {name: mail, tcp: {address: 'mail:25'}}\n\
          - {name: disk, disk: {paths: [/, /tmp], degraded_at: 80%, writable: true}}\n\
          - {name: memory, memory: {of: machine}}\n\
-         - {name: system, system: }\n",
+         - {name: system, system: }\n\
+         - {name: load, command: {argv: [check_load, -w, '5'], env: {TOKEN: s3cret}}}\n\
+         - {name: nightly, heartbeat: {ttl: 25h}}\n\
+         - {name: queue, push: {ttl: 1m}, failure_threshold: 2}\n\
+         - {name: proxy, process: {name: nginx, at_least: 2, at_most: 9}}\n\
+         - {name: cpu, cpu: {of: machine, window: 5m}}\n\
+         - {name: files, file_descriptors: }\n\
+         - {name: files-of-proxy, file_descriptors: {name: nginx, degraded_at: 70%}}\n",
     )
     .unwrap();
     let seen: Vec<_> = read
@@ -36,9 +45,17 @@ fn every_kind_is_read_with_its_defaults() {
         ("disk", "disk", "host", false),
         ("memory", "memory", "host", false),
         ("system", "system", "host", false),
+        ("command", "load", "host", true),
+        ("heartbeat", "nightly", "host", true),
+        ("push", "queue", "host", true),
+        ("process", "proxy", "host", true),
+        ("cpu", "cpu", "host", false),
+        ("file_descriptors", "files", "host", false),
+        ("file_descriptors", "files-of-proxy", "host", false),
     ];
     assert_eq!(seen, expected);
-    assert_eq!(KINDS.len(), expected.len(), "a new kind belongs into this test");
+    let kinds: std::collections::BTreeSet<_> = seen.iter().map(|(kind, ..)| *kind).collect();
+    assert_eq!(KINDS.len(), kinds.len(), "a new kind belongs into this test");
     assert_eq!(read[0].spec.dependency, Dependency::Database);
     assert_eq!(read[1].spec.dependency, Dependency::Other);
     let default = Spec::new("mail", "host");
@@ -143,6 +160,20 @@ fn each_mistake_is_named_with_its_key() {
 }
 
 #[test]
+fn what_is_told_counts_at_once_and_expires_after_its_ttl() {
+    let read =
+        read("checks: [{name: a, heartbeat: {ttl: 1h}}, {name: b, push: {ttl: 2m}, failure_threshold: 3}]")
+            .unwrap();
+    let hour = Duration::from_secs(3_600);
+    let spec = &read[0].spec;
+    assert_eq!((spec.told, spec.interval, spec.start_grace), (true, hour, Duration::ZERO));
+    assert_eq!((spec.failure_threshold, spec.success_threshold), (1, 1));
+    assert!(spec.ttl > 3 * hour, "what the silence means is said in time to stay fresh");
+    assert_eq!((read[1].spec.failure_threshold, read[1].spec.success_threshold), (3, 1));
+    assert_ne!(read[0].fingerprint, read[1].fingerprint);
+}
+
+#[test]
 fn a_short_interval_shortens_the_default_deadline() {
     let read = read("checks: [{name: a, tcp: {address: 'h:1'}, interval: 200ms}]").unwrap();
     assert_eq!(read[0].spec.deadline, Duration::from_millis(200));
@@ -168,9 +199,10 @@ fn the_fingerprint_changes_with_every_setting_and_with_nothing_else() {
 fn secrets_do_not_show_in_a_dump() {
     let text = "checks:\n- {name: a, postgres: {url: 'postgres://app:s3cret@h/app'}}\n\
                 - {name: b, redis: {url: 'redis://h', password: s3cret}}\n\
-                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n";
+                - {name: c, http: {url: 'http://u:s3cret@h/', headers: {authorization: s3cret}}}\n\
+                - {name: d, command: {argv: [x], env: {TOKEN: s3cret}}}\n";
     let tree = Sources::new().text("agent.yaml", text).load().unwrap();
-    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 3));
+    assert!(tree.read(|m| registrations(m, "host").len()).is_ok_and(|read| read == 4));
     let dump = tree.dump();
     assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
 }

@@ -7,7 +7,7 @@ use super::agenda::{Agenda, Timer};
 use super::register::{self, Changes, RegisterError};
 use super::verdict::{End, Verdict};
 use super::{Checked, Observer};
-use crate::{Check, ComponentView, Registration, Snapshot};
+use crate::{Check, ComponentView, Outcome, Registration, Snapshot};
 use slot::Slot;
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -84,15 +84,15 @@ impl Board {
         self.armed = true;
         for slot in &mut self.slots {
             slot.flight = None;
-            let wait = if slot.asked { Duration::ZERO } else { spread(slot) };
-            self.agenda.set(slot.id, Timer::Run, now + wait);
+            let wait = if slot.asked { Duration::ZERO } else { first_wait(slot) };
+            self.agenda.set(slot.id, Timer::Run, after(now, wait));
         }
     }
 
     /// After the machine slept: every result is old, so each is asked again soon.
     pub(super) fn run_all_soon(&mut self, now: Instant) {
-        for slot in &self.slots {
-            self.agenda.set(slot.id, Timer::Run, now + spread(slot));
+        for slot in self.slots.iter().filter(|slot| !slot.spec.told) {
+            self.agenda.set(slot.id, Timer::Run, now + first_wait(slot));
         }
     }
 
@@ -136,6 +136,9 @@ impl Board {
         let mut known = 0;
         for slot in self.slots.iter_mut().filter(|slot| names.contains(&*slot.view.name)) {
             known += 1;
+            if slot.spec.told {
+                continue;
+            }
             slot.asked = true;
             if self.armed {
                 self.agenda.set(slot.id, Timer::Run, now);
@@ -223,8 +226,25 @@ impl Board {
             self.agenda.set(slot.id, Timer::Stale, now);
         }
         if self.armed {
-            self.agenda.set(slot.id, Timer::Run, now + spread(slot));
+            self.agenda.set(slot.id, Timer::Run, after(now, first_wait(slot)));
         }
+    }
+
+    /// A result came by itself. What a run that is under way says of the silence before it is no longer asked.
+    pub(super) fn told(&mut self, name: &str, outcome: Outcome, now: Instant, now_ms: u64) -> bool {
+        let of_name = |slot: &Slot| slot.spec.told && *slot.view.name == *name;
+        let Some(place) = self.slots.iter().position(of_name) else { return false };
+        let slot = &mut self.slots[place];
+        if let Some(flight) = &mut slot.flight {
+            flight.overdue = true;
+            flight.abort.abort();
+        }
+        self.agenda.clear(slot.id, Timer::Deadline);
+        if self.armed {
+            self.agenda.set(slot.id, Timer::Run, after(now, slot.spec.interval));
+        }
+        self.count(place, Verdict::told(outcome), now, now_ms);
+        true
     }
 
     /// A run was started.
@@ -289,11 +309,16 @@ impl Board {
     }
 
     fn judge(&mut self, place: usize, end: End, since: Instant, moment: Moment<'_>) {
-        let slot = &mut self.slots[place];
+        let slot = &self.slots[place];
         let verdict = Verdict::of(end, &slot.spec, &*slot.check, (moment.starved_since)(since));
-        let checked = slot.take(verdict, moment.now_ms);
+        self.count(place, verdict, moment.now, moment.now_ms);
+    }
+
+    fn count(&mut self, place: usize, verdict: Verdict, now: Instant, now_ms: u64) {
+        let slot = &mut self.slots[place];
+        let checked = slot.take(verdict, now_ms);
         if !checked.skipped {
-            self.agenda.set(slot.id, Timer::Stale, after(moment.now, slot.fresh_for(moment.now_ms)));
+            self.agenda.set(slot.id, Timer::Stale, after(now, slot.fresh_for(now_ms)));
         }
         self.news.push(News::Checked(Arc::clone(&slot.view.name), checked));
         self.unseen = true;
@@ -341,7 +366,12 @@ fn after(now: Instant, wait: Duration) -> Instant {
     now.checked_add(wait).unwrap_or_else(|| now + Duration::from_secs(365 * 86_400))
 }
 
-/// How long a component's first run waits: always the same for a name, and spread
+/// How long a component's first run waits: for one that is told, until its silence means something.
+fn first_wait(slot: &Slot) -> Duration {
+    if slot.spec.told { slot.spec.interval } else { spread(slot) }
+}
+
+/// How long the first run of others waits: always the same for a name, and spread
 /// over different ones.
 fn spread(slot: &Slot) -> Duration {
     let mut hasher = DefaultHasher::new();

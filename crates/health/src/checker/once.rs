@@ -33,13 +33,15 @@ impl Observer for Waiting {
 }
 
 /// Runs each check once, without start grace: the first result counts. Takes as long as the longest deadline at
-/// most. A run that says nothing because this process was starved leaves its component unknown.
+/// most. A run that says nothing because this process was starved leaves its component unknown. Components that are
+/// told are left out: there is nobody to ask.
 ///
 /// # Errors
 /// As for [`Checker::new`].
 pub async fn run_once(
     mut registrations: Vec<Registration>,
 ) -> Result<Vec<Arc<ComponentView>>, RegisterError> {
+    registrations.retain(|registration| !registration.spec.told);
     if registrations.is_empty() {
         return Ok(Vec::new());
     }

@@ -18,6 +18,7 @@ mod schedule;
 mod starvation;
 mod storm;
 mod telling;
+mod told;
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// Longer than any test waits for, unless it waits for just that.

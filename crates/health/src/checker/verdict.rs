@@ -58,6 +58,11 @@ impl Verdict {
         }
     }
 
+    /// A result that came by itself.
+    pub(super) fn told(outcome: Outcome) -> Self {
+        Self::result(outcome, None)
+    }
+
     fn late(waited: Duration, spec: &Spec, check: &dyn Check, starved: bool) -> Self {
         if starved {
             let message = "this process got no processor time, so the run says nothing; \

@@ -1,7 +1,7 @@
 //! `/health/groups/{name}`: a group's status under its own HTTP code, and what its members show. What a group shows is
 //! decided in `group`.
 
-use super::{refused_method, reply_with};
+use super::reply_with;
 use crate::aggregate::Aggregate;
 use crate::group::Groups;
 use crate::probe::{self, Source};
@@ -23,7 +23,7 @@ struct Grouped {
 /// only, so it has no details to withhold.
 pub fn group_router(source: Arc<dyn Source>, groups: Groups) -> Router {
     Router::new()
-        .route("/health/groups/{name}", get(answer).fallback(refused_method))
+        .route("/health/groups/{name}", get(answer))
         .with_state(Grouped { source, groups: Arc::new(groups) })
 }
 
