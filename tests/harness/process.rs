@@ -71,6 +71,19 @@ impl Process {
     /// # Errors
     /// When it ends before it is ready, or is not ready in time; the error holds its log.
     pub async fn start(name: &str, args: &[&str], folder: &Path) -> anyhow::Result<Self> {
+        Self::start_with(name, args, &[], folder).await
+    }
+
+    /// The same with these variables in its environment.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with(
+        name: &str,
+        args: &[&str],
+        env: &[(&str, &str)],
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let ready_file = folder.join("ready.json");
         if ready_file.exists() {
@@ -78,6 +91,7 @@ impl Process {
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
         let mut command = command(name, args)?;
+        command.envs(env.iter().copied());
         command.arg("--data-dir").arg(folder.join("data")).arg("--ready-file").arg(&ready_file);
         command.stdout(log.try_clone()?).stderr(log);
         let began = Instant::now();

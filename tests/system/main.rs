@@ -8,6 +8,7 @@ mod examples;
 mod hostile;
 mod life;
 mod local;
+mod logs;
 mod peers;
 mod store;
 mod tidy;

@@ -1,7 +1,7 @@
 //! The command line of `farol-agent`: what it reads, and what it does with it. Signals, environment and exit are
 //! `main`'s.
 
-use crate::config::{Config, Surroundings};
+use crate::config::{self, Config, Surroundings};
 use crate::{Agent, Network, Running};
 use anyhow::Context;
 use farol_config::{Problems, Sources, Tree};
@@ -58,17 +58,26 @@ pub struct Inputs {
     pub host_name: Option<String>,
 }
 
+/// What a process is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The agent.
+    pub agent: Config,
+    /// What it logs, and where.
+    pub logging: farol_logging::Config,
+}
+
 impl Inputs {
     /// Reads the configuration; the tree is for its dump.
     ///
     /// # Errors
     /// All problems at once.
-    pub fn load(&self) -> Result<(Config, Tree), Problems> {
+    pub fn load(&self) -> Result<(Settings, Tree), Problems> {
         self.load_for(None)
     }
 
     /// The same for an agent that runs already, and has this service.
-    fn load_for(&self, service: Option<String>) -> Result<(Config, Tree), Problems> {
+    fn load_for(&self, service: Option<String>) -> Result<(Settings, Tree), Problems> {
         let variable = |name: &str| {
             let found = self.vars.iter().find(|(key, _)| key == name)?;
             found.1.to_str().map(str::to_owned)
@@ -79,12 +88,18 @@ impl Inputs {
         if let Some(path) = &self.args.config {
             sources = sources.file(path);
         }
+        for key in &farol_logging::KEYS {
+            sources = sources.variable(key.variable, &format!("logging.{}", key.name));
+        }
         let tree = sources
             .env("FAROL_AGENT", None, self.vars.iter().cloned())
             .flag("--data-dir", "data_dir", data_dir)
             .load()?;
-        let config = tree.read(|m| Config::read_alone(m, &surroundings))?;
-        Ok((config, tree))
+        let settings = tree.read(|m| Settings {
+            logging: config::logging(m),
+            agent: Config::read_alone(m, &surroundings),
+        })?;
+        Ok((settings, tree))
     }
 }
 
@@ -92,7 +107,7 @@ impl Inputs {
 ///
 /// # Errors
 /// It could not start.
-pub fn run(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Result<ExitReport> {
+pub fn run(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::Result<ExitReport> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_keep_alive(std::time::Duration::from_secs(60))
@@ -100,13 +115,14 @@ pub fn run(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Result<E
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
-    let report = runtime.block_on(serve(inputs, config, signals));
+    let report = runtime.block_on(serve(inputs, settings, signals));
     // A collector may hang in a file system; the process does not wait for it.
     runtime.shutdown_background();
     report
 }
 
-async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Result<ExitReport> {
+async fn serve(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::Result<ExitReport> {
+    let Settings { agent: config, logging } = settings;
     let supervisor = Supervisor::for_process(Budgets::default(), signals)?;
     let handle = supervisor.handle();
     let data_dir = config.data_dir.as_ref().map(|path| DataDir::lock(path, "farol-agent")).transpose()?;
@@ -118,7 +134,7 @@ async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Resu
     let ready_file = inputs.args.ready_file.clone();
     let cleaning = handle.cleaning();
     handle.spawn("reload", async move {
-        cleaning.run_until_cancelled(reload_at(hangups, inputs, running)).await;
+        cleaning.run_until_cancelled(reload_at(hangups, inputs, logging, running)).await;
     });
     if let Some(path) = ready_file {
         let ready = Ready {
@@ -133,11 +149,21 @@ async fn serve(inputs: Inputs, config: Config, signals: Signals) -> anyhow::Resu
 }
 
 /// A bad file is refused whole and the old set stays.
-async fn reload_at(mut hangups: Hangups, inputs: Inputs, running: Running) {
+async fn reload_at(
+    mut hangups: Hangups,
+    inputs: Inputs,
+    mut logging: farol_logging::Config,
+    running: Running,
+) {
     loop {
         hangups.recv().await;
         let outcome = match inputs.load_for(Some(running.service())) {
-            Ok((config, _)) => running.reload(config),
+            Ok((new, _)) => running.reload(new.agent).inspect(|_| {
+                let later = farol_logging::take_over(&mut logging, &new.logging);
+                if !later.is_empty() {
+                    tracing::warn!(keys = later.join(", "), "these keys count only after a restart");
+                }
+            }),
             Err(problems) => Err(problems.into()),
         };
         running.note_reload(outcome.is_ok());

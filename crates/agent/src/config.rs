@@ -134,6 +134,17 @@ impl Config {
     }
 }
 
+/// Reads `logging:`; each of its keys may be set by a variable of its own too.
+pub(crate) fn logging(m: &mut Map<'_>) -> farol_logging::Config {
+    m.section("logging", |m| {
+        let (config, problems) = farol_logging::Config::of(|key| m.text(key.name).or(key.default));
+        for problem in problems {
+            m.problem(problem.key, problem.message);
+        }
+        config
+    })
+}
+
 impl std::fmt::Debug for Config {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Config")

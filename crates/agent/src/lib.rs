@@ -21,6 +21,7 @@ mod reporter;
 mod ring;
 mod strangers;
 mod stream;
+mod traffic;
 #[cfg(test)]
 mod understanding;
 

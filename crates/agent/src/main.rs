@@ -31,12 +31,9 @@ fn start(args: Args) -> anyhow::Result<ExitCode> {
         writeln!(std::io::stderr(), "{problem}").ok();
         Ok(ExitCode::from(exit::CONFIG))
     };
-    let logging = farol_logging::Config::from_env(|name| std::env::var(name).ok());
-    let (config, tree, logging) = match (inputs.load(), logging) {
-        (Ok((config, tree)), Ok(logging)) => (config, tree, logging),
-        (Err(problems), Ok(_)) => return told(&problems),
-        (Ok(_), Err(error)) => return told(&error),
-        (Err(problems), Err(error)) => return told(&format!("{problems}\n{error}")),
+    let (settings, tree) = match inputs.load() {
+        Ok(read) => read,
+        Err(problems) => return told(&problems),
     };
     if inputs.args.dump_config {
         std::io::stdout().write_all(tree.dump().as_bytes())?;
@@ -46,6 +43,6 @@ fn start(args: Args) -> anyhow::Result<ExitCode> {
         writeln!(std::io::stdout(), "the configuration is sound")?;
         return Ok(ExitCode::from(exit::OK));
     }
-    let _guard = farol_logging::init(logging)?;
-    Ok(run(inputs, config, signals)?.exit_code())
+    let _guard = farol_logging::init(settings.logging.clone())?;
+    Ok(run(inputs, settings, signals)?.exit_code())
 }

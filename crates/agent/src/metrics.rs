@@ -20,6 +20,7 @@ pub(crate) fn text(own: &Own) -> String {
     components(&own.snapshot(), boot_ms(), &mut out);
     stream(own, &mut out);
     reloads(own.reloads.readings(), &mut out);
+    own.traffic.write(&mut out);
     out
 }
 

@@ -6,6 +6,7 @@ use crate::metrics;
 use crate::problem::Problem;
 use crate::recorder::Recorder;
 use crate::reloads::Reloads;
+use crate::traffic::{self, Traffic};
 use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -32,6 +33,8 @@ pub(crate) struct Own {
     pub(crate) access: ArcSwap<Access>,
     /// For `/metrics`.
     pub(crate) reloads: Reloads,
+    /// What was asked of the listeners, for `/metrics`.
+    pub(crate) traffic: Traffic,
     stopping: CancellationToken,
     born_ms: u64,
     /// The listeners are served.
@@ -52,6 +55,7 @@ impl Own {
             link,
             access: ArcSwap::from_pointee(access),
             reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
+            traffic: Traffic::default(),
             stopping: handle.stopping(),
             born_ms: farol_health::clock::boot_ms(),
             started: AtomicBool::new(false),
@@ -107,6 +111,7 @@ pub(crate) fn router(own: &Arc<Own>, details: Details) -> Router {
     farol_health::router(source, details)
         .route("/metrics", metrics)
         .layer(middleware::from_fn(say_where_the_peer_is))
+        .layer(traffic::layer(&own.traffic.http))
 }
 
 /// gRPC health alone.
@@ -114,7 +119,8 @@ pub(crate) fn health(own: &Arc<Own>, draining: CancellationToken) -> Router {
     let source: Arc<dyn Source> = Arc::clone(own) as Arc<dyn Source>;
     let statuses = Arc::new(ProcessStatuses::new(source));
     let server = grpc::server(statuses, draining, grpc::Limits::default());
-    tonic::service::Routes::new(server).prepare().into_axum_router()
+    let routes = tonic::service::Routes::new(server).prepare().into_axum_router();
+    routes.layer(traffic::layer(&own.traffic.health))
 }
 
 /// Metrics are read from this machine, under its names, and by no page of another's, unless the configuration says

@@ -17,6 +17,7 @@ use crate::link::{self, Link};
 use crate::recorder::{Feed, Now, Recorder};
 use backoff::Backoff;
 use farol_health::Checker;
+use farol_logging::correlation::CorrelationId;
 use farol_shutdown::Handle;
 use farol_wire::proto::fleet_client::FleetClient;
 use farol_wire::proto::{AgentMessage, MonitorMessage, Welcome, agent_message, monitor_message};
@@ -27,8 +28,9 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
 use tonic::transport::Channel;
+use tonic::{Request, Streaming};
+use tracing::Instrument as _;
 
 /// A connection, and then Welcome, must be there within these.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
@@ -93,11 +95,14 @@ impl Streamer {
             turn = turn.wrapping_add(1);
             let Some(monitor) = self.monitors.get(at) else { return cleaning.cancelled().await };
             let mut acked = false;
-            let end = self.attempt(monitor, &mut acked).await;
+            // One id for all that is said of this stream, here and at the monitor.
+            let id = CorrelationId::new();
+            let span = id.span();
+            let end = self.attempt(monitor, &id, &mut acked).instrument(span.clone()).await;
             if acked {
                 backoff.reset();
             }
-            let Some(wait) = self.after(end, monitor, &mut backoff) else { return };
+            let Some(wait) = span.in_scope(|| self.after(end, monitor, &mut backoff)) else { return };
             if cleaning.run_until_cancelled(tokio::time::sleep(wait)).await.is_none() {
                 break;
             }
@@ -109,9 +114,9 @@ impl Streamer {
     }
 
     /// One connection and its stream; `acked` when the monitor acknowledged something.
-    async fn attempt(&self, monitor: &Monitor, acked: &mut bool) -> End {
+    async fn attempt(&self, monitor: &Monitor, id: &CorrelationId, acked: &mut bool) -> End {
         let cleaning = self.handle.cleaning();
-        let opened = match cleaning.run_until_cancelled(self.open(monitor)).await {
+        let opened = match cleaning.run_until_cancelled(self.open(monitor, id)).await {
             None => return End::Finished,
             Some(Err(end)) => return end,
             Some(Ok(opened)) => opened,
@@ -135,7 +140,7 @@ impl Streamer {
         end
     }
 
-    async fn open(&self, monitor: &Monitor) -> Result<Opened, End> {
+    async fn open(&self, monitor: &Monitor, id: &CorrelationId) -> Result<Opened, End> {
         let broken = |what: &str, why: &dyn std::fmt::Display| End::Broken(format!("{what}: {why}"));
         let io = match timeout(CONNECT_WITHIN, self.connect.connect(monitor)).await {
             Ok(Ok(io)) => io,
@@ -148,7 +153,7 @@ impl Streamer {
         let opening = async {
             let channel = connect::channel(io, monitor).await.map_err(|e| broken("no HTTP/2", &chain(&e)))?;
             let mut client = FleetClient::new(channel).max_decoding_message_size(HEARD_BYTES);
-            let mut incoming = client.stream(ReceiverStream::new(messages)).await?.into_inner();
+            let mut incoming = client.stream(call(messages, id)).await?.into_inner();
             let welcome = match incoming.message().await? {
                 Some(MonitorMessage { kind: Some(monitor_message::Kind::Welcome(welcome)) }) => welcome,
                 Some(_) => return Err(End::Broken("the monitor's first message was not Welcome".to_owned())),
@@ -230,6 +235,16 @@ impl Streamer {
     fn look_at_link(&self) {
         self.checker.check_now(&[link::COMPONENT]);
     }
+}
+
+/// The call tells the monitor the stream's correlation id.
+fn call(messages: mpsc::Receiver<AgentMessage>, id: &CorrelationId) -> Request<ReceiverStream<AgentMessage>> {
+    let mut call = Request::new(ReceiverStream::new(messages));
+    for (name, value) in id.headers() {
+        let value = value.parse().expect("an id is letters, digits and hyphens");
+        call.metadata_mut().insert(name, value);
+    }
+    call
 }
 
 /// A stream that was welcomed.

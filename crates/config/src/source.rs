@@ -26,6 +26,8 @@ pub struct Sources {
     vars: BTreeMap<OsString, OsString>,
     /// Variable names of their own and the key each fills in.
     aliases: Vec<(String, String)>,
+    /// Like aliases, but they make what they stand in.
+    variables: Vec<(String, String)>,
     /// Flags that were given: name, key, value.
     flags: Vec<(String, String, String)>,
 }
@@ -90,6 +92,14 @@ impl Sources {
         self
     }
 
+    /// A variable of another name (given with [`env`](Self::env)) that sets a key, whatever it stands in. It wins
+    /// over the file only.
+    #[must_use]
+    pub fn variable(mut self, variable: &str, path: &str) -> Self {
+        self.variables.push((variable.to_owned(), path.to_owned()));
+        self
+    }
+
     /// A flag of the command line; `None` when it was not given.
     #[must_use]
     pub fn flag(mut self, name: &str, path: &str, value: impl Into<Option<String>>) -> Self {
@@ -137,7 +147,10 @@ impl Sources {
             overlay::environment(root, &prefix.name, &prefix.at, &self.vars, problems);
         }
         for (variable, path) in &self.aliases {
-            overlay::alias(root, variable, path, &self.vars, problems);
+            overlay::alias(root, variable, path, false, &self.vars, problems);
+        }
+        for (variable, path) in &self.variables {
+            overlay::alias(root, variable, path, true, &self.vars, problems);
         }
     }
 }

@@ -71,7 +71,7 @@ async fn start(
     terminal: &mut Terminal,
 ) -> anyhow::Result<DataDir> {
     let data_dir = DataDir::lock(&inputs.args.data_dir, "farol")?;
-    let Settings { monitor: told, mut agent, of_machine, .. } = settings;
+    let Settings { monitor: told, mut agent, of_machine, logging } = settings;
     let https = told.tls.http.is_some();
     let service = agent.identity.service.clone();
     let bind = Monitor::bind(told.clone(), data_dir.path(), handle);
@@ -90,6 +90,7 @@ async fn start(
         inputs: inputs.clone(),
         reloader,
         running,
+        logging,
         monitor: told,
         monitors,
         found,

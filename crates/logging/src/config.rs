@@ -1,10 +1,16 @@
-//! What is logged and how it looks: `LOG_LEVEL` and `LOG_FORMAT` become checked values.
-//! It decides nothing about where the lines go.
+//! What is logged, how it looks and where it goes: words of a file or of the environment become checked values.
+
+mod output;
+
+pub use output::{Compression, Gelf, Output, Transport};
 
 use std::io::IsTerminal as _;
+use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
+
+use output::Place;
 
 use crate::correlation::SPAN_TARGET;
 
@@ -18,6 +24,10 @@ pub struct Config {
     pub format: Format,
     /// Which records are kept.
     pub level: Filter,
+    /// Where the lines go.
+    pub output: Output,
+    /// How often the same line is written within a second; the rest is told as a count. 0 writes all of them.
+    pub repeats: u32,
 }
 
 /// The shape of a line.
@@ -27,6 +37,8 @@ pub enum Format {
     Json,
     /// `time LEVEL target: message key=value`, for a human.
     Text,
+    /// GELF 1.1, the Graylog Extended Log Format.
+    Gelf,
 }
 
 /// Which records are kept: a level, or directives such as `info,farol_agent=debug`.
@@ -38,62 +50,163 @@ pub struct Filter {
     pub(crate) critical_only: bool,
 }
 
-/// A variable holds what is neither a level nor a format.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConfigError {
-    /// `LOG_LEVEL` cannot be understood.
-    #[error(
-        "LOG_LEVEL: `{0}` is not a level; write one of trace, debug, info, warning, error, critical, \
-         or directives such as `info,farol_agent=debug`"
-    )]
-    Level(String),
-    /// `LOG_FORMAT` cannot be understood.
-    #[error("LOG_FORMAT: `{0}` is not a format; write `structured`, `json` or `text`")]
-    Format(String),
-    /// Neither can be understood.
-    #[error("{0}\n{1}")]
-    Both(Box<ConfigError>, Box<ConfigError>),
+/// A setting, its variable in the environment and its default.
+pub struct Key {
+    /// Under `logging:` in a configuration file.
+    pub name: &'static str,
+    /// The variable that sets it too.
+    pub variable: &'static str,
+    /// What counts where nothing is said.
+    pub default: &'static str,
 }
 
+/// Every setting of the log.
+#[rustfmt::skip]
+pub const KEYS: [Key; 6] = [
+    Key { name: "level", variable: "LOG_LEVEL", default: "info" },
+    Key { name: "format", variable: "LOG_FORMAT", default: "auto" },
+    Key { name: "output", variable: "LOG_GELF", default: "stderr" },
+    Key { name: "compression", variable: "LOG_GELF_COMPRESSION", default: "zlib" },
+    Key { name: "chunk_bytes", variable: "LOG_GELF_CHUNK_BYTES", default: "1420" },
+    Key { name: "repeats", variable: "LOG_REPEATS", default: "10" },
+];
+
+/// A setting that cannot be understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Its name in a file.
+    pub key: &'static str,
+    /// Its variable.
+    pub variable: &'static str,
+    /// What is wrong and what to write instead.
+    pub message: String,
+}
+
+/// Variables hold what cannot be understood; one line for each.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|p| format!("{}: {}", p.variable, p.message)).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<Problem>);
+
+/// A word that is no such value; says what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotUnderstood(pub(crate) String);
+
 impl Config {
-    /// Reads `LOG_LEVEL` and `LOG_FORMAT` through `variable`. Absent or empty: INFO, and text on a terminal,
-    /// else JSON.
+    /// Reads the variables of [`KEYS`] through `variable`. Absent or empty: INFO, and text on a terminal, else
+    /// JSON, on standard error.
     ///
     /// # Errors
     /// Names each variable that cannot be understood and what to write instead.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let given = |name: &str| variable(name).filter(|value| !value.trim().is_empty());
-        let format = given("LOG_FORMAT").map_or_else(|| Ok(Format::fitting()), |value| value.parse());
-        let level = given("LOG_LEVEL").map_or_else(|| Ok(Filter::default()), |value| value.parse());
-        match (format, level) {
-            (Ok(format), Ok(level)) => Ok(Self { format, level }),
-            (Err(format), Err(level)) => Err(ConfigError::Both(level.into(), format.into())),
-            (Err(error), Ok(_)) | (Ok(_), Err(error)) => Err(error),
+        let (config, problems) =
+            Self::of(|key| variable(key.variable).unwrap_or_else(|| key.default.to_owned()));
+        if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
+    }
+
+    /// Reads each setting of [`KEYS`] as `text` has it. What cannot be understood has its default in the result
+    /// and is among the problems, which all come at once.
+    pub fn of(mut text: impl FnMut(&Key) -> String) -> (Self, Vec<Problem>) {
+        let mut reader = Reader { text: &mut text, problems: Vec::new() };
+        let level = reader.read(&KEYS[0], str::parse);
+        let format = reader.read(&KEYS[1], |word| match word {
+            "auto" => Ok(None),
+            word => word.parse().map(Some),
+        });
+        let place = reader.read(&KEYS[2], Place::parse);
+        let compression = reader.read(&KEYS[3], str::parse);
+        let chunk_bytes = reader.read(&KEYS[4], |word| {
+            number(word, 128..=8192).map_err(|told| NotUnderstood(format!("{told}, the size of a datagram")))
+        });
+        let repeats = reader.read(&KEYS[5], |word| number(word, 0..=1_000_000));
+        let output = match place {
+            None => Output::Stderr,
+            Some(Place { transport, host, port }) => {
+                Output::Gelf(Gelf { transport, host, port, compression, chunk_bytes })
+            }
+        };
+        let format = match (&output, format) {
+            (_, Some(format)) => format,
+            (Output::Stderr, None) => Format::fitting(),
+            (Output::Gelf(_), None) => Format::Gelf,
+        };
+        if output != Output::Stderr && format != Format::Gelf {
+            let what = "is sent over the network in GELF only; write `gelf` here, or `stderr` as the output";
+            reader.tell(&KEYS[1], what.to_owned());
         }
+        (Self { format, level, output, repeats }, reader.problems)
+    }
+
+    /// What a running log cannot take over from `new`.
+    #[must_use]
+    pub fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let mut names = Vec::new();
+        for (name, same) in [
+            ("logging.format", self.format == new.format),
+            ("logging.output", self.output == new.output),
+            ("logging.repeats", self.repeats == new.repeats),
+        ] {
+            if !same {
+                names.push(name);
+            }
+        }
+        names
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { format: Format::fitting(), level: Filter::default() }
+        Self::of(|key| key.default.to_owned()).0
     }
 }
 
+/// Takes settings out as texts and collects what is wrong with them.
+struct Reader<'r> {
+    text: &'r mut dyn FnMut(&Key) -> String,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn read<T>(&mut self, key: &Key, parse: impl Fn(&str) -> Result<T, NotUnderstood>) -> T {
+        let given = (self.text)(key);
+        let given = if given.trim().is_empty() { key.default } else { given.trim() };
+        parse(given).unwrap_or_else(|NotUnderstood(message)| {
+            self.tell(key, message);
+            parse(key.default).unwrap_or_else(|error| panic!("a test reads the default: {error}"))
+        })
+    }
+
+    fn tell(&mut self, key: &Key, message: String) {
+        self.problems.push(Problem { key: key.name, variable: key.variable, message });
+    }
+}
+
+fn number<T: FromStr + PartialOrd + std::fmt::Display>(
+    word: &str,
+    within: RangeInclusive<T>,
+) -> Result<T, NotUnderstood> {
+    word.parse().ok().filter(|number| within.contains(number)).ok_or_else(|| {
+        NotUnderstood(format!("`{word}` is not a number from {} to {}", within.start(), within.end()))
+    })
+}
+
 impl Format {
-    fn fitting() -> Self {
+    pub(crate) fn fitting() -> Self {
         if std::io::stderr().is_terminal() { Self::Text } else { Self::Json }
     }
 }
 
 impl FromStr for Format {
-    type Err = ConfigError;
+    type Err = NotUnderstood;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
         match text.trim().to_ascii_lowercase().as_str() {
             "json" | "structured" => Ok(Self::Json),
             "text" => Ok(Self::Text),
-            _ => Err(ConfigError::Format(text.to_owned())),
+            "gelf" => Ok(Self::Gelf),
+            _ => Err(NotUnderstood(format!(
+                "`{text}` is not a format; write `structured`, `json`, `text` or `gelf`"
+            ))),
         }
     }
 }
@@ -106,6 +219,12 @@ impl Filter {
     }
 }
 
+impl std::fmt::Display for Filter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.critical_only { "critical" } else { &self.directives })
+    }
+}
+
 impl Default for Filter {
     fn default() -> Self {
         Self { directives: "info".to_owned(), critical_only: false }
@@ -113,9 +232,9 @@ impl Default for Filter {
 }
 
 impl FromStr for Filter {
-    type Err = ConfigError;
+    type Err = NotUnderstood;
 
-    fn from_str(text: &str) -> Result<Self, ConfigError> {
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
         let word = text.trim().to_ascii_lowercase();
         let directives = match word.as_str() {
             "debug" => format!("debug,{CHATTY}"),
@@ -129,7 +248,10 @@ impl FromStr for Filter {
         };
         let filter = Self { directives, critical_only: word == "critical" };
         if filter.directives.is_empty() || filter.build().is_none() {
-            return Err(ConfigError::Level(text.to_owned()));
+            return Err(NotUnderstood(format!(
+                "`{text}` is not a level; write one of trace, debug, info, warning, error, critical, or \
+                 directives such as `info,farol_agent=debug`"
+            )));
         }
         Ok(filter)
     }
@@ -161,7 +283,7 @@ fn level(word: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Config, ConfigError, Filter, Format};
+    use super::{Compression, Config, Filter, Format, Gelf, Output, Transport};
 
     #[test]
     fn levels_and_directives_are_understood() {
@@ -191,29 +313,64 @@ mod tests {
     #[test]
     fn a_mistyped_level_is_an_error_and_silences_nothing() {
         for given in ["inof", "info,loud", "farol_agent=loud", "a=b=c", "[", "info,,debug", "verbose"] {
-            assert_eq!(given.parse::<Filter>(), Err(ConfigError::Level(given.to_owned())), "{given}");
+            assert!(given.parse::<Filter>().unwrap_err().to_string().contains("is not a level"), "{given}");
         }
     }
 
+    fn read(given: &[(&'static str, &str)]) -> (Config, String) {
+        let known = |name| given.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
+        let (config, problems) = Config::of(|key| known(key.name).unwrap_or_else(|| key.default.to_owned()));
+        let told: Vec<_> = problems.iter().map(|p| format!("{}: {}", p.key, p.message)).collect();
+        (config, told.join("\n"))
+    }
+
     #[test]
-    fn variables_are_read_and_a_wrong_one_is_named() {
-        let read = |level: &'static str, format: &'static str| {
-            Config::from_env(move |name| match name {
-                "LOG_LEVEL" => Some(level.to_owned()),
-                "LOG_FORMAT" => Some(format.to_owned()),
-                other => panic!("{other} is not ours"),
-            })
+    fn settings_are_understood() {
+        for format in ["json", "structured", "JSON"] {
+            assert_eq!(read(&[("format", format)]).0.format, Format::Json);
+        }
+        let (config, told) = read(&[("level", " "), ("format", "text"), ("repeats", "0")]);
+        assert_eq!((config.format, config.level, config.repeats), (Format::Text, Filter::default(), 0));
+        assert_eq!(told, "");
+        let (config, told) =
+            read(&[("output", "udp://[::1]:12201"), ("compression", "gzip"), ("chunk_bytes", "8192")]);
+        let gelf = Gelf {
+            transport: Transport::Udp,
+            host: "::1".to_owned(),
+            port: 12201,
+            compression: Compression::Gzip,
+            chunk_bytes: 8192,
         };
-        assert_eq!(read("info", "structured").unwrap().format, Format::Json);
-        assert_eq!(read("info", "JSON").unwrap().format, Format::Json);
-        assert_eq!(read("", "text").unwrap(), Config { format: Format::Text, level: Filter::default() });
-        assert_eq!(read("info", "gelf").unwrap_err(), ConfigError::Format("gelf".to_owned()));
-        assert!(read("loud", "text").unwrap_err().to_string().contains("LOG_LEVEL: `loud`"));
-        let both = read("loud", "gelf").unwrap_err().to_string();
-        assert!(
-            both.lines().count() == 2 && both.contains("LOG_LEVEL") && both.contains("LOG_FORMAT"),
-            "{both}"
-        );
+        assert_eq!((config.format, config.output, told.as_str()), (Format::Gelf, Output::Gelf(gelf), ""));
+    }
+
+    #[test]
+    fn all_problems_come_at_once() {
+        let (config, told) = read(&[
+            ("level", "loud"),
+            ("format", "xml"),
+            ("output", "http://graylog"),
+            ("compression", "lz4"),
+            ("chunk_bytes", "7"),
+            ("repeats", "-1"),
+        ]);
+        assert_eq!(config, Config::default());
+        let keys: Vec<_> = told.lines().map(|line| line.split(':').next().unwrap_or_default()).collect();
+        assert_eq!(keys, ["level", "format", "output", "compression", "chunk_bytes", "repeats"], "{told}");
+        let (_, told) = read(&[("output", "tcp://graylog:12201"), ("format", "json")]);
+        assert!(told.starts_with("format: is sent over the network in GELF only"), "{told}");
+    }
+
+    #[test]
+    fn variables_are_read_and_each_wrong_one_is_named() {
+        let set = |name: &str| match name {
+            "LOG_LEVEL" => Some("loud".to_owned()),
+            "LOG_FORMAT" => Some("xml".to_owned()),
+            _ => None,
+        };
+        let told = Config::from_env(set).unwrap_err().to_string();
+        assert!(told.starts_with("LOG_LEVEL: `loud` is not a level"), "{told}");
+        assert!(told.contains("\nLOG_FORMAT: `xml` is not a format"), "{told}");
         assert_eq!(Config::from_env(|_| None).unwrap(), Config::default());
     }
 }

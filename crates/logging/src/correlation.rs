@@ -1,9 +1,10 @@
-//! A tower layer: each request has an id, every line it causes carries it, and one line tells how it went.
-//! It does not know axum or who the peer is; the caller says where to find the route and the peer.
+//! A tower layer: each request has an id, every line it causes carries it, one line tells how it went (two of a
+//! stream), and it is counted. It does not know axum or who the peer is; the caller says where to find the route and the peer.
 
 mod access;
 mod body;
 mod id;
+mod requests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,14 +17,20 @@ use tracing::Instrument as _;
 use access::Access;
 pub use body::Body;
 pub use id::CorrelationId;
+pub use requests::{BUCKETS, Requests, Row};
 
 /// The target of the span `request`; every filter keeps it, because it carries the correlation id.
 pub(crate) const SPAN_TARGET: &str = "farol::correlation";
 
-/// Finds what a server has put into a request's extensions.
-type Find = fn(&Extensions) -> Option<String>;
+/// The target of access lines.
+pub(crate) const ACCESS_TARGET: &str = "access";
 
-/// Gives each request its correlation id and logs one line when its response begins: INFO, DEBUG when quiet.
+/// Find what a server has put into a request's extensions.
+type FindRoute = fn(&Extensions) -> Option<&str>;
+type FindPeer = fn(&Extensions) -> Option<String>;
+
+/// Gives each request its correlation id and logs one line when it is answered, of a call of gRPC when it ends, and
+/// of a stream when it opens and when it ends: INFO, DEBUG when quiet.
 ///
 /// The id is a valid `X-Request-ID`, else the trace id of `traceparent`, else new; it is returned as
 /// `X-Request-ID` and put into the request's extensions as [`CorrelationId`].
@@ -36,14 +43,18 @@ pub struct Layer {
 struct Settings {
     /// Paths that begin so are probed all day: their lines are DEBUG.
     quiet: Vec<String>,
+    /// Paths that begin so stream; events by `text/event-stream` are known by that.
+    streams: Vec<String>,
     /// The matched route, for instance axum's `MatchedPath`.
-    route: Option<Find>,
+    route: Option<FindRoute>,
     /// Who asks, as the listener knows it.
-    peer: Option<Find>,
+    peer: Option<FindPeer>,
+    /// Where requests are counted.
+    requests: Option<Arc<Requests>>,
 }
 
 impl Layer {
-    /// No quiet path, no route, no peer.
+    /// No quiet path, no stream, no route, no peer, no counts.
     #[must_use]
     pub fn new() -> Self {
         Self { settings: Arc::default() }
@@ -57,16 +68,31 @@ impl Layer {
         self
     }
 
+    /// Requests whose path begins with one of these are streams: told when they open and when they end.
+    #[must_use]
+    pub fn streams(mut self, prefixes: &[&str]) -> Self {
+        let settings = Arc::make_mut(&mut self.settings);
+        settings.streams.extend(prefixes.iter().map(|prefix| (*prefix).to_owned()));
+        self
+    }
+
+    /// Counts each request here when it ends.
+    #[must_use]
+    pub fn requests(mut self, requests: Arc<Requests>) -> Self {
+        Arc::make_mut(&mut self.settings).requests = Some(requests);
+        self
+    }
+
     /// Where to find the matched route.
     #[must_use]
-    pub fn route(mut self, find: Find) -> Self {
+    pub fn route(mut self, find: FindRoute) -> Self {
         Arc::make_mut(&mut self.settings).route = Some(find);
         self
     }
 
     /// Where to find the peer.
     #[must_use]
-    pub fn peer(mut self, find: Find) -> Self {
+    pub fn peer(mut self, find: FindPeer) -> Self {
         Arc::make_mut(&mut self.settings).peer = Some(find);
         self
     }
@@ -108,7 +134,7 @@ where
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
         let id = CorrelationId::of(request.headers());
-        let span = tracing::error_span!(target: SPAN_TARGET, "request", correlation_id = id.as_str());
+        let span = id.span();
         request.extensions_mut().insert(id.clone());
         let access = Access::of(&request, &self.settings);
         let answer = span.in_scope(|| self.inner.call(request));
@@ -116,8 +142,8 @@ where
         Box::pin(
             async move {
                 let response = answer.await?;
-                access.answered(response.status());
-                let mut response = response.map(|body| Body::new(body, inside));
+                let access = access.answered(&response);
+                let mut response = response.map(|body| Body::new(body, access, inside));
                 response.headers_mut().insert(id::X_REQUEST_ID, id.header());
                 Ok(response)
             }

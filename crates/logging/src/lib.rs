@@ -1,4 +1,4 @@
-//! Structured logs: one record is one line, as JSON or as plain text, on standard error.
+//! Structured logs: one record is one line, as JSON, GELF or plain text, on standard error or at a GELF input.
 //!
 //! ```no_run
 //! let config = farol_logging::Config::from_env(|name| std::env::var(name).ok())?;
@@ -9,20 +9,28 @@
 //! ```
 //! A record holds `timestamp level correlation_id message target` and, flat, the fields of the event and of all
 //! spans round it. Nothing in a value can end a line or forge a second one. Who logs never waits: past the
-//! queue's bounds records are dropped, counted, and the count is logged. [`correlation::Layer`] gives each HTTP
-//! or gRPC request its id; a task that a handler spawns keeps it with `.in_current_span()`.
+//! queue's bounds records are dropped, counted, and the count is logged. Lines that repeat within a second are
+//! counted instead of written. [`correlation::Layer`] gives each HTTP or gRPC request its id; a task that a
+//! handler spawns keeps it with `.in_current_span()`.
 
 mod config;
 pub mod correlation;
 mod escape;
+pub mod event;
+mod gelf;
+mod level;
+mod limit;
 mod queue;
 mod record;
 mod render;
 mod subscriber;
 mod writer;
 
-pub use config::{Config, ConfigError, Filter, Format};
-pub use subscriber::{InitError, dispatch, dropped, init};
+pub use config::{
+    Compression, Config, ConfigError, Filter, Format, Gelf, KEYS, Key, NotUnderstood, Output, Problem,
+    Transport,
+};
+pub use subscriber::{InitError, dispatch, dropped, init, level, set_level, take_over};
 pub use writer::{Drops, Guard};
 
 #[cfg(test)]

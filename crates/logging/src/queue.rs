@@ -70,10 +70,15 @@ impl Queue {
         }
     }
 
-    /// Asks the thread to write what is there and to end. A full queue needs no waking.
+    /// Lets the thread look at what it owes. A full queue needs no waking.
+    pub(crate) fn wake(&self) {
+        let _awake_already = self.sender.try_send(Message::Wake).is_err();
+    }
+
+    /// Asks the thread to write what is there and to end.
     pub(crate) fn close(&self) {
         self.state.closing.store(true, SeqCst);
-        let _awake_already = self.sender.try_send(Message::Wake).is_err();
+        self.wake();
     }
 }
 

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tracing::field::{Field, Visit};
 
 /// A longer value is cut: a record must not hold what a stranger can make as long as he likes.
-pub(crate) const VALUE_BYTES: usize = 16 * 1024;
+pub(crate) const VALUE_BYTES: usize = 32 * 1024;
 
 /// The names a reader searches for; `Trace` is shown as DEBUG.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,7 +68,7 @@ pub(crate) enum Value {
 }
 
 /// The fields of one event or one span; a name recorded again replaces the first.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Fields(Vec<(&'static str, Value)>);
 
 impl Fields {
@@ -94,16 +94,17 @@ impl Fields {
         }
     }
 
-    fn put(&mut self, field: &Field, value: Value) {
-        let name = field.name();
-        self.set(name.strip_prefix("r#").unwrap_or(name), value);
-    }
-
-    fn set(&mut self, name: &'static str, value: Value) {
+    /// Adds a field of the log's own making.
+    pub(crate) fn set(&mut self, name: &'static str, value: Value) {
         match self.0.iter_mut().find(|(known, _)| *known == name) {
             Some((_, old)) => *old = value,
             None => self.0.push((name, value)),
         }
+    }
+
+    fn put(&mut self, field: &Field, value: Value) {
+        let name = field.name();
+        self.set(name.strip_prefix("r#").unwrap_or(name), value);
     }
 }
 

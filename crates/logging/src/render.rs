@@ -1,28 +1,39 @@
-//! A record becomes a line, in JSON or as text. Each line ends with the only newline in it.
+//! A record becomes a line, in JSON, GELF or as text. Each line ends with the only newline in it.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use crate::config::Format;
 use crate::escape;
+use crate::gelf;
 use crate::record::{Record, Severity, Value};
 
 /// Keys that only the record itself may set; a field so named is shown as `field.<name>`.
 const RESERVED: [&str; 5] = ["timestamp", "level", "correlation_id", "message", "target"];
 
 /// The shape of lines, with colour or without.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Style {
     pub(crate) format: Format,
     /// Only on a terminal, and never in JSON.
     pub(crate) colour: bool,
+    /// Who sends, in GELF.
+    host: Arc<str>,
 }
 
 impl Style {
-    pub(crate) fn line(self, record: &Record<'_>) -> String {
+    pub(crate) fn new(format: Format, colour: bool) -> Self {
+        let name = rustix::system::uname();
+        let name = name.nodename().to_string_lossy();
+        Self { format, colour, host: if name.is_empty() { "localhost" } else { &*name }.into() }
+    }
+
+    pub(crate) fn line(&self, record: &Record<'_>) -> String {
         let mut out = String::with_capacity(256);
         match self.format {
             Format::Json => json(&mut out, record),
             Format::Text => text(&mut out, record, self.colour),
+            Format::Gelf => gelf::write(&mut out, record, &self.host),
         }
         out.push('\n');
         out
@@ -42,6 +53,7 @@ fn json(out: &mut String, record: &Record<'_>) {
     for (name, value) in &record.fields {
         out.push(',');
         if RESERVED.contains(name) {
+            // One of these words, so nothing in it needs escaping.
             put(out, format_args!("\"field.{name}\""));
         } else {
             escape::json(out, name);
@@ -69,7 +81,7 @@ fn text(out: &mut String, record: &Record<'_>, colour: bool) {
     let last = id.iter().map(|value| ("correlation_id", value));
     for (name, value) in record.fields.iter().copied().chain(last) {
         put(out, format_args!(" {dim}"));
-        escape::text(out, name);
+        escape::word(out, name);
         put(out, format_args!("={off}"));
         match value {
             Value::Text(text) => escape::word(out, text),
@@ -118,7 +130,7 @@ mod tests {
             ("ready", Value::Flag(true)),
             ("level", Value::Text("forged level".to_owned())),
         ];
-        Style { format, colour }.line(&Record {
+        Style::new(format, colour).line(&Record {
             at: "2026-01-15T10:30:00.1239Z".parse().unwrap(),
             severity: Severity::Warning,
             target: "farol_agent::stream",

@@ -4,17 +4,22 @@
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal as _, Write};
 use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Dispatch, Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::{LookupSpan, Scope};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{Config, Format};
-use crate::queue::{Bounds, Queue};
+use crate::config::{Config, Filter, Format, Output};
+use crate::gelf::Sink;
+use crate::level::Level;
+use crate::limit::{Admitted, Line, Repeats};
+use crate::queue::{Bounds, Queue, State};
 use crate::record::{Fields, Record, Severity, Shown, Value};
 use crate::render::Style;
 use crate::writer::{Drops, Guard, start};
@@ -31,28 +36,55 @@ pub enum InitError {
     Thread(#[source] std::io::Error),
 }
 
-/// What the one log of this process dropped.
-static PROCESS: OnceLock<Drops> = OnceLock::new();
+/// The one log of this process.
+static PROCESS: OnceLock<(Drops, Level)> = OnceLock::new();
 
 /// Records that the log set up by [`init`] has dropped; 0 before.
 #[must_use]
 pub fn dropped() -> u64 {
-    PROCESS.get().map_or(0, Drops::total)
+    PROCESS.get().map_or(0, |(drops, _)| drops.total())
 }
 
-/// Sends all of this process's events, those of the `log` crate and panics included, to standard error.
+/// Lets the log set up by [`init`] keep other records from now on. False where there is no such log.
+pub fn set_level(filter: &Filter) -> bool {
+    PROCESS.get().is_some_and(|(_, level)| level.set(filter))
+}
+
+/// Takes over another configuration while the log runs: its level, where it has changed, so that a reload for
+/// another reason leaves a level that an operator has set. Gives the keys that count only after a restart.
+pub fn take_over(known: &mut Config, new: &Config) -> Vec<&'static str> {
+    if known.level != new.level {
+        set_level(&new.level);
+        known.level.clone_from(&new.level);
+    }
+    known.needs_restart(new)
+}
+
+/// What the log set up by [`init`] keeps now.
+#[must_use]
+pub fn level() -> Option<Filter> {
+    PROCESS.get().map(|(_, level)| level.get())
+}
+
+/// Sends all of this process's events, those of the `log` crate and panics included, where `config` says.
 ///
 /// # Errors
 /// When a log is set up already, or no thread can be started.
 pub fn init(config: Config) -> Result<Guard, InitError> {
-    let stderr = std::io::stderr();
-    let colour = config.format == Format::Text
-        && stderr.is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    let (dispatch, guard) = build(&config, colour, Bounds::default(), Box::new(stderr))?;
+    let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let style = Style::new(config.format, colour && config.format == Format::Text);
+    let output = config.output.clone();
+    let (dispatch, guard, level) = build(&config, style, Bounds::default(), |state| match output {
+        Output::Stderr => Box::new(std::io::stderr()),
+        Output::Gelf(to) => {
+            let told = Style::new(Format::fitting(), colour);
+            Box::new(Sink::new(to, Arc::clone(state), told))
+        }
+    })?;
     dispatch.try_init().map_err(InitError::Twice)?;
     // It cannot be set already: the line above succeeds once.
-    PROCESS.set(guard.drops()).ok();
+    PROCESS.set((guard.drops(), level)).ok();
     std::panic::set_hook(Box::new(log_panic));
     Ok(guard)
 }
@@ -63,19 +95,23 @@ pub fn init(config: Config) -> Result<Guard, InitError> {
 /// # Errors
 /// When no thread can be started.
 pub fn dispatch(config: &Config, sink: impl Write + Send + 'static) -> Result<(Dispatch, Guard), InitError> {
-    build(config, false, Bounds::default(), Box::new(sink))
+    let style = Style::new(config.format, false);
+    let (dispatch, guard, _) = build(config, style, Bounds::default(), |_| Box::new(sink))?;
+    Ok((dispatch, guard))
 }
 
 pub(crate) fn build(
     config: &Config,
-    colour: bool,
+    style: Style,
     bounds: Bounds,
-    sink: Box<dyn Write + Send>,
-) -> Result<(Dispatch, Guard), InitError> {
-    let style = Style { format: config.format, colour };
-    let (queue, guard) = start(style, bounds, sink).map_err(InitError::Thread)?;
-    let lines = Lines { style, queue, critical_only: config.level.critical_only };
-    Ok((Dispatch::new(tracing_subscriber::registry().with(config.level.build()).with(lines)), guard))
+    sink: impl FnOnce(&Arc<State>) -> Box<dyn Write + Send>,
+) -> Result<(Dispatch, Guard, Level), InitError> {
+    let repeats = Arc::new(Repeats::new(config.repeats));
+    let (queue, guard) =
+        start(style.clone(), bounds, Arc::clone(&repeats), sink).map_err(InitError::Thread)?;
+    let (filter, level) = Level::new(&config.level);
+    let lines = Lines { style, queue, repeats, critical_only: Arc::clone(&level.critical_only) };
+    Ok((Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)), guard, level))
 }
 
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -95,8 +131,9 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
 struct Lines {
     style: Style,
     queue: Arc<Queue>,
+    repeats: Arc<Repeats>,
     /// `LOG_LEVEL=critical`, which an `EnvFilter` cannot say.
-    critical_only: bool,
+    critical_only: Arc<AtomicBool>,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
@@ -124,21 +161,23 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         event.record(&mut own);
         let metadata = event.metadata();
         let severity = Severity::of(*metadata.level(), own.is_true("critical"));
-        if self.critical_only && severity != Severity::Critical {
+        if severity != Severity::Critical && self.critical_only.load(Relaxed) {
             return;
         }
         let target = own.text("log.target").unwrap_or(metadata.target());
-        let line = with_spans(context.event_scope(event), &own, |correlation_id, fields| {
-            self.style.line(&Record {
-                at: Timestamp::now(),
-                severity,
-                target,
-                correlation_id,
-                message: own.text("message").unwrap_or_default(),
-                fields,
-            })
+        let message = own.text("message").unwrap_or_default();
+        let place = metadata.callsite();
+        with_spans(context.event_scope(event), &own, |correlation_id, fields| {
+            let line = Line { severity, target, message, fields: &fields };
+            match self.repeats.admit(&place, &line, Instant::now()) {
+                Admitted::Written => {}
+                Admitted::Counted => return,
+                Admitted::CountedFirst => return self.queue.wake(),
+            }
+            let at = Timestamp::now();
+            let record = Record { at, severity, target, correlation_id, message, fields };
+            self.queue.push(self.style.line(&record));
         });
-        self.queue.push(line);
     }
 }
 
@@ -146,8 +185,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
 fn with_spans<S: Subscriber + for<'b> LookupSpan<'b>>(
     scope: Option<Scope<'_, S>>,
     own: &Fields,
-    render: impl FnOnce(Option<&str>, Shown<'_>) -> String,
-) -> String {
+    render: impl FnOnce(Option<&str>, Shown<'_>),
+) {
     let spans: Vec<_> = scope.into_iter().flatten().collect();
     let extensions: Vec<_> = spans.iter().map(|span| span.extensions()).collect();
     let mut correlation_id = own.text("correlation_id");
@@ -160,7 +199,7 @@ fn with_spans<S: Subscriber + for<'b> LookupSpan<'b>>(
             }
         }
     }
-    render(correlation_id, fields)
+    render(correlation_id, fields);
 }
 
 /// Shown in the record's head, or only bookkeeping of the bridge from the `log` crate.

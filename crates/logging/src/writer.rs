@@ -7,7 +7,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
+use crate::limit::{self, Repeats};
 use crate::queue::{Bounds, Message, Queue, State, queue};
 use crate::record::{Record, Severity, Value};
 use crate::render::Style;
@@ -65,16 +67,18 @@ impl Drop for Guard {
     }
 }
 
-/// Starts the thread.
+/// Starts the thread. The sink sees the queue's state, and the thread writes what `repeats` owes.
 pub(crate) fn start(
     style: Style,
     bounds: Bounds,
-    sink: Box<dyn Write + Send>,
+    repeats: Arc<Repeats>,
+    sink: impl FnOnce(&Arc<State>) -> Box<dyn Write + Send>,
 ) -> std::io::Result<(Arc<Queue>, Guard)> {
     let (queue, receiver, state) = queue(bounds);
     let queue = Arc::new(queue);
     let (alive, ended) = sync_channel(0);
-    let mut writer = Writer { style, state: Arc::clone(&state), sink, torn: false };
+    let sink = sink(&state);
+    let mut writer = Writer { style, state: Arc::clone(&state), repeats, sink, torn: false };
     std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
         let _alive = alive;
         writer.run(&receiver);
@@ -86,6 +90,8 @@ struct Writer {
     /// The record of dropped lines is made here and looks like all others.
     style: Style,
     state: Arc<State>,
+    /// Counts of repeated lines, told when their second is over.
+    repeats: Arc<Repeats>,
     sink: Box<dyn Write + Send>,
     /// The sink failed inside a line: the next one must not be glued to its half.
     torn: bool,
@@ -94,15 +100,38 @@ struct Writer {
 impl Writer {
     fn run(&mut self, receiver: &Receiver<Message>) {
         let mut batch = Vec::with_capacity(BATCH_BYTES);
-        while let Ok(first) = receiver.recv() {
+        while let Some(first) = self.next(receiver) {
             self.write_all(first, receiver, &mut batch);
-            if self.state.is_closing() {
+            let closing = self.state.is_closing();
+            if closing {
                 // What came between the last look and the closing.
                 while let Ok(first) = receiver.try_recv() {
                     self.write_all(first, receiver, &mut batch);
                 }
+            }
+            self.tell_repeats(closing);
+            if closing {
                 return;
             }
+        }
+    }
+
+    /// Waits for a message; for no longer than a second where repeated lines are to be told.
+    fn next(&self, receiver: &Receiver<Message>) -> Option<Message> {
+        if !self.repeats.owes() {
+            return receiver.recv().ok();
+        }
+        match receiver.recv_timeout(limit::WINDOW) {
+            Ok(message) => Some(message),
+            Err(RecvTimeoutError::Timeout) => Some(Message::Wake),
+            Err(RecvTimeoutError::Disconnected) => None,
+        }
+    }
+
+    fn tell_repeats(&mut self, all: bool) {
+        for owed in self.repeats.due(Instant::now(), all) {
+            let line = self.style.line(&owed.record(Timestamp::now()));
+            self.write(line.as_bytes());
         }
     }
 

@@ -8,7 +8,7 @@ const PART: &str = "FAROL_LOGGING_TEST_PART";
 fn child(part: &str, format: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("a test has a path"));
     command.args(["--exact", "the_child", "--nocapture", "--test-threads=1"]);
-    command.env(PART, part).env("LOG_FORMAT", format).env("LOG_LEVEL", "info");
+    command.env(PART, part).env("LOG_FORMAT", format).env("LOG_LEVEL", "info").env("LOG_REPEATS", "0");
     command
 }
 
@@ -47,6 +47,19 @@ fn each_line_of_standard_error_is_a_record_and_the_last_one_arrives() {
         (&"CRITICAL".into(), &"panicked: lost\nall".into())
     );
     assert_eq!(records[201]["number"], 199);
+}
+
+#[test]
+fn what_repeats_is_counted_and_told_at_the_end_at_the_latest() {
+    let output = child("speak", "json").env("LOG_REPEATS", "10").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    let records: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let last: Vec<_> = records.iter().filter(|record| record["message"] == "last").collect();
+    let told: u64 = last.iter().filter_map(|record| record["repeated"].as_u64()).sum();
+    let written = last.iter().filter(|record| record.get("repeated").is_none()).count() as u64;
+    assert_eq!(written + told, 200, "{text}");
+    assert!(written >= 10 && told >= 1, "{text}");
 }
 
 #[test]

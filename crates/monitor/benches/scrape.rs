@@ -94,6 +94,7 @@ async fn app(dir: &Path) -> Arc<App> {
         questions: Questions::default(),
         reload: Box::new(|| Box::pin(async { Ok(Reloaded::default()) })),
         reloads: Reloads::default(),
+        traffic: farol_monitor::traffic::Traffic::default(),
         handle,
     })
 }

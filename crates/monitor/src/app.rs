@@ -8,6 +8,7 @@ use crate::ingest::Ingest;
 use crate::journal::Journal;
 use crate::scrape::Scrapes;
 use crate::store::Store;
+use crate::traffic::Traffic;
 use arc_swap::ArcSwap;
 use farol_health::Details;
 use farol_health::probe::Source;
@@ -45,6 +46,8 @@ pub struct App {
     pub reload: Reload,
     /// How reloads went.
     pub reloads: Reloads,
+    /// What was asked of the listeners.
+    pub traffic: Traffic,
     /// The process.
     pub handle: farol_shutdown::Handle,
 }

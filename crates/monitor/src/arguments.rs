@@ -44,7 +44,7 @@ Examples:
   farol-monitor --config monitor.yaml --check-config         every mistake at once, with file and line
   FAROL_MONITOR__LISTEN__HTTP=127.0.0.1:9501 farol-monitor   the environment wins over the file
 
-Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text)
+Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text|gelf)
 
 Exit codes: 0 stopped as asked, 1 a port, directory or store cannot be had, 64 wrong usage or configuration,
 75 a task or a cleanup failed or was cut, 128 + n ended at once by a second signal n";
@@ -55,6 +55,9 @@ impl Arguments {
         let mut sources = Sources::new();
         if let Some(file) = &self.config {
             sources = sources.file(file);
+        }
+        for key in &farol_logging::KEYS {
+            sources = sources.variable(key.variable, &format!("logging.{}", key.name));
         }
         sources
             .env("FAROL_MONITOR", None, env.iter().cloned())

@@ -273,6 +273,17 @@ fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String,
     (services, groups)
 }
 
+/// Reads `logging:`; each of its keys may be set by a variable of its own too.
+pub fn logging(m: &mut Map<'_>) -> farol_logging::Config {
+    m.section("logging", |m| {
+        let (config, problems) = farol_logging::Config::of(|key| m.text(key.name).or(key.default));
+        for problem in problems {
+            m.problem(problem.key, problem.message);
+        }
+        config
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,6 +9,7 @@ mod feed;
 mod guard;
 mod history;
 mod json;
+mod log_level;
 mod named;
 mod openapi;
 mod overview;
@@ -32,13 +33,11 @@ pub(crate) use problem::Problem;
 pub(crate) use route::{Kind, Param};
 
 use crate::app::App;
-use crate::scrape;
+use crate::{scrape, traffic};
 use axum::Router;
-use axum::extract::MatchedPath;
-use axum::http::{Extensions, StatusCode, Uri};
+use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use farol_shutdown::listener::Peer;
 use route::Class::{Operate, Probe, Read};
 use route::Route;
 use std::any::Any;
@@ -76,14 +75,21 @@ fn table() -> Vec<Route> {
         Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
         Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
         Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
+        Route::post("/api/v1/log-level", Operate, log_level::set, "Log more or less from now on").asks(log_level::ASKS).gives::<log_level::LogLevel>(),
         Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),
         Route::get("/openapi.json", Read, openapi::document, "This surface as an OpenAPI document"),
     ]
 }
 
+/// Every path of the table.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    table().into_iter().map(|route| route.path)
+}
+
 /// The monitor's HTTP surface. The listener puts the `Peer` into each request's extensions; without it a caller
 /// counts as far away.
 pub fn router(app: Arc<App>) -> Router {
+    let traffic = traffic::layer(&app.traffic.http);
     let mut router = Router::new();
     for route in table() {
         let Some(serve) = route.serve else { continue };
@@ -103,15 +109,7 @@ pub fn router(app: Arc<App>) -> Router {
         .method_not_allowed_fallback(no_such_method)
         .layer(from_fn(guard::prepare))
         .layer(CatchPanicLayer::custom(panicked))
-        .layer(correlation())
-}
-
-fn correlation() -> farol_logging::correlation::Layer {
-    let route =
-        |extensions: &Extensions| extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
-    let peer = |extensions: &Extensions| extensions.get::<Peer>().map(|peer| peer.addr.to_string());
-    let quiet = ["/health", "/livez", "/readyz", "/metrics"];
-    farol_logging::correlation::Layer::new().quiet(&quiet).route(route).peer(peer)
+        .layer(traffic)
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -22,6 +22,7 @@ mod reload;
 pub mod scrape;
 pub mod store;
 mod ticker;
+pub mod traffic;
 pub mod uptime;
 
 pub use config::Config;

@@ -16,16 +16,13 @@ fn main() -> ExitCode {
         }
     };
     let env: Vec<_> = std::env::vars_os().collect();
-    let logging = farol_logging::Config::from_env(|name| std::env::var(name).ok());
-    let (config, logging) = match (process::read(&arguments, &env), logging) {
-        (Ok((_, dump)), Ok(_)) if arguments.dump_config => return say(exit::OK, dump.trim_end()),
-        (Ok(_), Ok(_)) if arguments.check_config => return say(exit::OK, "the configuration is sound"),
-        (Ok((config, _)), Ok(logging)) => (config, logging),
-        (Err(problems), Err(error)) => return say(exit::CONFIG, &format!("{problems}\n{error}")),
-        (Err(problems), Ok(_)) => return say(exit::CONFIG, &problems.to_string()),
-        (_, Err(error)) => return say(exit::CONFIG, &error.to_string()),
+    let settings = match process::read(&arguments, &env) {
+        Ok((_, dump)) if arguments.dump_config => return say(exit::OK, dump.trim_end()),
+        Ok(_) if arguments.check_config => return say(exit::OK, "the configuration is sound"),
+        Ok((settings, _)) => settings,
+        Err(problems) => return say(exit::CONFIG, &problems.to_string()),
     };
-    match run(arguments, env, config, logging) {
+    match run(arguments, env, settings) {
         Ok(code) => code,
         Err(error) => say(exit::FAILURE, &format!("farol-monitor: {error:#}")),
     }
@@ -35,14 +32,13 @@ fn main() -> ExitCode {
 async fn run(
     arguments: Arguments,
     env: Vec<process::Variable>,
-    config: farol_monitor::Config,
-    logging: farol_logging::Config,
+    settings: process::Settings,
 ) -> anyhow::Result<ExitCode> {
     let supervisor = Supervisor::for_process(Budgets::default(), signal::terminations()?)?;
     let hangups = signal::hangups()?;
-    let _logs = farol_logging::init(logging)?;
+    let _logs = farol_logging::init(settings.logging.clone())?;
     let handle = supervisor.handle();
-    let start = process::start(arguments, env, config, hangups, &handle);
+    let start = process::start(arguments, env, settings, hangups, &handle);
     let _data_dir = handle.unless_stopping(start).await.transpose()?;
     Ok(supervisor.run().await.exit_code())
 }

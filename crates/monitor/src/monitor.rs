@@ -15,6 +15,7 @@ use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
 use crate::store::{Settings, SqliteStore, Store, StoreError};
+use crate::traffic::{self, Traffic};
 use crate::{http, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
@@ -169,6 +170,7 @@ impl<A: Accept> Monitor<A> {
             questions: Questions::default(),
             reload: reload::by_request(wish),
             reloads: Reloads::default(),
+            traffic: Traffic::default(),
             handle: handle.clone(),
         });
         app.reloads.note(true, now.wall_ms);
@@ -200,11 +202,13 @@ impl<A: Accept> Monitor<A> {
         own.begin();
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents =
-            grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT);
+            grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT)
+                .layer(traffic::layer(&app.traffic.agents));
         let source = Arc::clone(&app.own);
         let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app.fleet), source, outlet.generation()));
         let health = grpc::server(statuses, handle.draining(), grpc::Limits::default());
-        let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT);
+        let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
+            .layer(traffic::layer(&app.traffic.health));
         serve(&handle, listeners.http, http::router(app), Limits::default(), certificates.http, "http");
         let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
         serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");

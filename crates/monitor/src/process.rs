@@ -2,7 +2,7 @@
 //! environment but what it is given.
 
 use crate::arguments::Arguments;
-use crate::{Config, Monitor, ReloadRequest, Reloader};
+use crate::{Config, Monitor, ReloadRequest, Reloader, config};
 use anyhow::Context;
 use farol_config::Problems;
 use farol_shutdown::signal::Hangups;
@@ -13,18 +13,27 @@ use tokio::sync::mpsc;
 /// A variable of the environment.
 pub type Variable = (OsString, OsString);
 
+/// What a process is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The monitor.
+    pub monitor: Config,
+    /// What it logs, and where.
+    pub logging: farol_logging::Config,
+}
+
 /// Reads the configuration: what was read, and its dump.
-pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Config, String), Problems> {
+pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String), Problems> {
     let tree = arguments.sources(env).load()?;
-    let config = tree.read(Config::read)?;
-    Ok((config, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
+    let settings = tree.read(|m| Settings { logging: config::logging(m), monitor: Config::read(m) })?;
+    Ok((settings, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
 /// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.
 pub async fn start(
     arguments: Arguments,
     env: Vec<Variable>,
-    config: Config,
+    Settings { monitor: config, logging }: Settings,
     hangups: Hangups,
     handle: &Handle,
 ) -> anyhow::Result<DataDir> {
@@ -54,7 +63,7 @@ pub async fn start(
     let end = handle.cleaning();
     handle.spawn("reload", async move {
         let from = (arguments, env);
-        end.run_until_cancelled(reloads(&from, reloader, hangups, wishes)).await;
+        end.run_until_cancelled(reloads(&from, logging, reloader, hangups, wishes)).await;
     });
     Ok(data_dir)
 }
@@ -62,6 +71,7 @@ pub async fn start(
 /// Reads the configuration again at each SIGHUP and each operator's wish.
 async fn reloads(
     from: &(Arguments, Vec<Variable>),
+    mut logging: farol_logging::Config,
     reloader: Reloader,
     mut hangups: Hangups,
     mut wishes: mpsc::Receiver<ReloadRequest>,
@@ -72,7 +82,11 @@ async fn reloads(
             Some(wish) = wishes.recv() => Some(wish),
         };
         let outcome = match read(&from.0, &from.1) {
-            Ok((config, _)) => reloader.apply(config),
+            Ok((new, _)) => reloader.apply(new.monitor).map(|mut reloaded| {
+                let later = farol_logging::take_over(&mut logging, &new.logging);
+                reloaded.restart_needed.extend(later.into_iter().map(str::to_owned));
+                reloaded
+            }),
             Err(problems) => Err(reloader.refused(problems.iter().map(ToString::to_string).collect())),
         };
         if let Some(wish) = wish {

@@ -9,6 +9,7 @@ mod picture;
 mod process;
 mod selector;
 mod stream;
+mod traffic;
 
 use crate::app::App;
 use crate::http::{Asked, Kind as Written, Param, Problem, document};

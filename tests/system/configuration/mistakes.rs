@@ -234,7 +234,8 @@ async fn mistakes_of_the_environment_are_told_by_the_variables_name() -> Result<
     let both = [("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")];
     for binary in BINARIES {
         let said = run(binary, &["--check-config"], &both, folder.path()).await?;
-        said.refuses(64, &["LOG_LEVEL: `loud`", "LOG_FORMAT: `xml`"]).context(binary)?;
+        said.refuses(64, &["LOG_LEVEL: logging.level: `loud`", "LOG_FORMAT: logging.format: `xml`"])
+            .context(binary)?;
     }
     let level =
         run("farol-monitor", &["--check-config"], &[("LOG_LEVEL", "shouting")], folder.path()).await?;

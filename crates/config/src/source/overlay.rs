@@ -45,18 +45,19 @@ pub(super) fn environment(
     }
 }
 
-/// Fills in one key from a variable of another name, if what it stands in exists.
+/// Fills in one key from a variable of another name, if what it stands in exists or is to be made.
 pub(super) fn alias(
     root: &mut Node,
     variable: &str,
     path: &str,
+    creates: bool,
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
     let Some(value) = vars.get(OsStr::new(variable)) else { return };
     let origin = Origin::Env(variable.to_owned());
     let Some(text) = text(value, &origin, problems) else { return };
-    set(root, &segments(path), Given { origin, layer: Layer::Alias, text, creates: false }, problems);
+    set(root, &segments(path), Given { origin, layer: Layer::Alias, text, creates }, problems);
 }
 
 /// A variable's value; an empty one counts as not set.

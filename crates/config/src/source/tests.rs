@@ -264,3 +264,21 @@ fn several_files_merge() {
     });
     assert_eq!(found, Ok((1, 2, 2)));
 }
+
+#[test]
+fn a_variable_makes_what_it_stands_in_and_wins_over_the_file_only() {
+    let read = |text: &str, vars: &[(&str, &str)]| {
+        let sources = Sources::new().text("f.yaml", text).variable("LOG_LEVEL", "logging.level");
+        let tree = sources.env("F", None, vars.iter().copied()).load().unwrap();
+        tree.read(|m| m.section("logging", |m| m.text("level").or("none"))).unwrap()
+    };
+    for (text, vars, level) in [
+        ("", vec![("LOG_LEVEL", "debug")], "debug"),
+        ("logging: {level: info}", vec![("LOG_LEVEL", "debug")], "debug"),
+        ("logging: {level: info}", vec![("LOG_LEVEL", "")], "info"),
+        ("", vec![("LOG_LEVEL", "debug"), ("F__LOGGING__LEVEL", "error")], "error"),
+        ("", vec![], "none"),
+    ] {
+        assert_eq!(read(text, &vars), level, "{text} {vars:?}");
+    }
+}

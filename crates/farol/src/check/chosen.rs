@@ -33,9 +33,11 @@ pub(super) async fn checks(args: &CheckArgs) -> Result<Vec<Registration>, Error>
 
 fn said(m: &mut Map<'_>, surroundings: &Surroundings) -> Said {
     if !m.has("agent") && !m.has("monitor") {
+        m.ignore("logging");
         return Said::Checks(Config::read_alone(m, surroundings).checks);
     }
     m.ignore("monitor");
+    m.ignore("logging");
     m.section("agent", |m| {
         let checks = Config::read(m, surroundings).checks;
         if m.has("checks") { Said::Checks(checks) } else { Said::Nothing }

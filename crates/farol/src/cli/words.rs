@@ -23,7 +23,7 @@ farol.yaml:
       - {name: database, service: shop, postgres: {url: \"postgres://app@127.0.0.1/app\"}}
   Without `agent.checks` the checks of this machine are run. Each key may be set by the environment:
   FAROL_MONITOR__LISTEN__HTTP, FAROL_AGENT__NAME; a flag wins over it, and it over the file.
-  LOG_LEVEL (debug, info, …) and LOG_FORMAT (structured|json|text) say what is logged.
+  LOG_LEVEL (debug, info, …) and LOG_FORMAT (structured|json|text|gelf) say what is logged.
 
 Exit codes:
   0        ended as asked; clients that were cut are normal

@@ -20,6 +20,8 @@ pub(super) struct Reloads {
     pub(super) reloader: Reloader,
     /// The agent.
     pub(super) running: Running,
+    /// What is logged, as the configuration had it last.
+    pub(super) logging: farol_logging::Config,
     /// What the monitor was told last, to go back to.
     pub(super) monitor: farol_monitor::Config,
     /// Where the agent streams to: its monitor stays where it is.
@@ -61,7 +63,7 @@ impl Reloads {
                 return Err(self.reloader.refused(error.to_string().lines().map(str::to_owned).collect()));
             }
         };
-        let Settings { monitor, mut agent, of_machine, .. } = settings;
+        let Settings { monitor, mut agent, of_machine, logging } = settings;
         let found = look_around(&mut agent, &service, of_machine, &self.found).await;
         agent.monitors.clone_from(&self.monitors);
         // The monitor first: its certificates may be refused. The agent's checks were judged with the file.
@@ -77,6 +79,8 @@ impl Reloads {
                 return Err(self.reloader.refused(vec![format!("{error:#}")]));
             }
         }
+        let later = farol_logging::take_over(&mut self.logging, &logging);
+        reloaded.restart_needed.extend(later.into_iter().map(str::to_owned));
         self.monitor = monitor;
         self.found = found;
         Ok(reloaded)

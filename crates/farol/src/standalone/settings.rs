@@ -21,7 +21,7 @@ pub struct Inputs {
 /// What both halves are told, and what the process logs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// From `LOG_LEVEL` and `LOG_FORMAT`.
+    /// From `logging:`, `LOG_LEVEL` and the like.
     pub logging: farol_logging::Config,
     /// The monitor.
     pub monitor: farol_monitor::Config,
@@ -42,14 +42,12 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         value.to_str().map(str::to_owned)
     };
     let surroundings = Surroundings::read(variable, host_name.clone()).with_service(service);
-    let logging = farol_logging::Config::from_env(variable).map_err(|e| e.to_string());
-    let told = |problems: farol_config::Problems| match &logging {
-        Ok(_) => Error::Config(problems),
-        Err(words) => Error::Usage(format!("{problems}\n{words}")),
-    };
     let mut sources = Sources::new();
     if let Some(file) = &args.config {
         sources = sources.file(file);
+    }
+    for key in &farol_logging::KEYS {
+        sources = sources.variable(key.variable, &format!("logging.{}", key.name));
     }
     let tree = sources
         .env("FAROL_MONITOR", Some("monitor"), env.iter().cloned())
@@ -57,10 +55,9 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         .flag("--http", "monitor.listen.http", args.http.clone())
         .flag("--agents", "monitor.listen.agents", args.agents.clone())
         .flag("--health", "monitor.listen.health", args.health.clone())
-        .load()
-        .map_err(told)?;
-    let (monitor, (agent, of_machine)) = tree.read(|m| both(m, &surroundings)).map_err(told)?;
-    let logging = logging.map_err(Error::Usage)?;
+        .load()?;
+    let (logging, (monitor, (agent, of_machine))) =
+        tree.read(|m| (farol_monitor::config::logging(m), both(m, &surroundings)))?;
     let dump = format!("{}# --data-dir {}\n", tree.dump(), args.data_dir.display());
     Ok((Settings { logging, monitor, agent, of_machine }, dump))
 }
@@ -192,7 +189,11 @@ mod tests {
             let (inputs, _file) = inputs(file, &[("LOG_LEVEL", "loud"), ("LOG_FORMAT", "xml")]);
             let text = read(&inputs, None).unwrap_err().to_string();
             assert!(text.contains(words) && !text.contains("unknown key"), "{text}");
-            assert!(text.contains("LOG_LEVEL: `loud`") && text.contains("LOG_FORMAT: `xml`"), "{text}");
+            assert!(
+                text.contains("LOG_LEVEL: logging.level: `loud`")
+                    && text.contains("LOG_FORMAT: logging.format: `xml`"),
+                "{text}"
+            );
             assert_eq!(text.lines().count(), 3, "{text}");
         }
     }

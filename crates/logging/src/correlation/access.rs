@@ -1,22 +1,34 @@
-//! The one line of each request: route, method, status, time and peer. Queries are left out: they may hold
-//! secrets.
+//! The lines of each request: one where it is answered or its call ends, two where it is a stream, at its beginning
+//! and at its end. Queries are left out: they may hold secrets.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use tokio::time::Instant;
 use tracing::Level;
 
 use super::Settings;
+use super::requests::{Requests, Slot};
 
 /// So much of a path is shown.
 const PATH_CHARS: usize = 256;
+const GRPC_STATUS: &str = "grpc-status";
 
-/// Logs when it is answered, or when it is dropped without: the caller has gone, or the handler panicked.
+/// Tells when the request has ended: when it is answered, when its body is sent, or when it is dropped before,
+/// because the caller has gone or the handler panicked.
 pub(super) struct Access {
-    /// Taken by the line; none from the start when the line would not be kept.
+    /// Taken by the last line; none from the start when no line would be kept.
     told: Option<Told>,
+    /// Where it is counted; taken with the last line.
+    counted: Option<(Arc<Requests>, Slot)>,
+    /// It is a call of gRPC, whose outcome comes after its body.
+    is_rpc: bool,
+    /// Its route is one that streams.
+    is_stream: bool,
+    status: Option<StatusCode>,
+    grpc: Option<Grpc>,
     started: Instant,
 }
 
@@ -28,38 +40,92 @@ struct Told {
     peer: Option<String>,
 }
 
+/// A status of gRPC, by its number.
+#[derive(Clone, Copy)]
+pub(super) struct Grpc(u8);
+
 impl Access {
     pub(super) fn of<Q>(request: &Request<Q>, settings: &Settings) -> Self {
-        let quiet = settings.quiet.iter().any(|prefix| request.uri().path().starts_with(prefix));
+        let path = request.uri().path();
+        let starts = |prefixes: &[String]| prefixes.iter().any(|prefix| path.starts_with(prefix));
+        let quiet = starts(&settings.quiet);
         let kept = if quiet {
             tracing::enabled!(target: "access", Level::DEBUG)
         } else {
             tracing::enabled!(target: "access", Level::INFO)
         };
+        let route = settings.route.and_then(|find| find(request.extensions()));
         let told = kept.then(|| Told {
             quiet,
             method: request.method().clone(),
             uri: request.uri().clone(),
-            route: settings.route.and_then(|find| find(request.extensions())),
+            route: route.map(str::to_owned),
             peer: settings.peer.and_then(|find| find(request.extensions())),
         });
-        Self { told, started: Instant::now() }
+        let counted = settings
+            .requests
+            .as_ref()
+            .map(|requests| (Arc::clone(requests), requests.slot(path, route, request.method())));
+        let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        Self {
+            told,
+            counted,
+            is_rpc: kind.is_some_and(|kind| kind.starts_with(b"application/grpc")),
+            is_stream: starts(&settings.streams),
+            status: None,
+            grpc: None,
+            started: Instant::now(),
+        }
     }
 
-    pub(super) fn answered(mut self, status: StatusCode) {
-        self.tell(Some(status));
+    /// Gives itself back where the end is that of the body.
+    pub(super) fn answered<B>(mut self, response: &Response<B>) -> Option<Self> {
+        self.status = Some(response.status());
+        self.grpc = Grpc::of(response.headers());
+        let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+        self.is_stream |= kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
+        let goes_on =
+            response.status().is_success() && self.grpc.is_none() && (self.is_rpc || self.is_stream);
+        if !goes_on {
+            self.end(true);
+            return None;
+        }
+        if let Some(told) = self.told.as_ref().filter(|_| self.is_stream) {
+            told.line("stream opened", self.status, None, self.started.elapsed());
+        }
+        Some(self)
     }
 
-    fn tell(&mut self, status: Option<StatusCode>) {
+    /// What came after the body.
+    pub(super) fn trailers(&mut self, trailers: &HeaderMap) {
+        self.grpc = Grpc::of(trailers);
+        self.end(true);
+    }
+
+    /// The last line, and the count. `whole` when nothing was cut off.
+    pub(super) fn end(&mut self, whole: bool) {
+        let took = self.started.elapsed();
+        if let Some((requests, slot)) = self.counted.take() {
+            let failed = self.status.is_some_and(|status| status.is_server_error())
+                || self.grpc.is_some_and(Grpc::is_a_failure);
+            requests.count(slot, failed, took);
+        }
         if let Some(told) = self.told.take() {
-            told.line(status, self.started.elapsed());
+            let message = match (self.status, self.is_stream, whole) {
+                (None, ..) => "request ended without a response",
+                (Some(_), true, true) => "stream ended",
+                (Some(_), true, false) => "stream was cut",
+                (Some(_), false, true) => "request",
+                (Some(_), false, false) => "request was cut",
+            };
+            told.line(message, self.status, self.grpc, took);
         }
     }
 }
 
 impl Drop for Access {
     fn drop(&mut self) {
-        self.tell(None);
+        self.end(false);
     }
 }
 
@@ -72,19 +138,41 @@ fn cut(path: &str) -> Cow<'_, str> {
 }
 
 impl Told {
-    fn line(&self, status: Option<StatusCode>, took: Duration) {
-        let message = match status {
-            Some(_) => "request",
-            None => "request ended without a response",
-        };
+    fn line(&self, message: &str, status: Option<StatusCode>, grpc: Option<Grpc>, took: Duration) {
         let status = status.map(|status| status.as_u16());
+        let grpc = grpc.map(Grpc::name);
         let duration_ms = (took.as_secs_f64() * 1e6).round() / 1e3;
         let (method, path) = (self.method.as_str(), &*cut(self.uri.path()));
         let (route, peer) = (self.route.as_deref(), self.peer.as_deref());
         if self.quiet {
-            tracing::debug!(target: "access", method, path, route, status, duration_ms, peer, "{message}");
+            tracing::debug!(
+                target: "access", method, path, route, status, grpc.status = grpc, duration_ms, peer, "{message}"
+            );
         } else {
-            tracing::info!(target: "access", method, path, route, status, duration_ms, peer, "{message}");
+            tracing::info!(
+                target: "access", method, path, route, status, grpc.status = grpc, duration_ms, peer, "{message}"
+            );
         }
+    }
+}
+
+impl Grpc {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok().map(Self)
+    }
+
+    #[rustfmt::skip]
+    fn name(self) -> &'static str {
+        const NAMES: [&str; 17] = [
+            "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
+            "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
+            "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED",
+        ];
+        NAMES.get(usize::from(self.0)).copied().unwrap_or("UNKNOWN")
+    }
+
+    /// The server's own failure, as a status of 500 and above is one over HTTP.
+    fn is_a_failure(self) -> bool {
+        matches!(self.name(), "UNKNOWN" | "DEADLINE_EXCEEDED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
     }
 }

@@ -5,6 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use tracing::Span;
+
+use super::SPAN_TARGET;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -19,6 +22,33 @@ impl CorrelationId {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// A new one, for what this process begins itself.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::fresh()
+    }
+
+    /// A span whose lines all carry this id, at every level.
+    #[must_use]
+    pub fn span(&self) -> Span {
+        tracing::error_span!(target: SPAN_TARGET, "request", correlation_id = self.as_str())
+    }
+
+    /// What tells a peer of it: `x-request-id`, and `traceparent` where it is a trace id.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let traceparent = self.is_trace_id().then(|| {
+            let parent = uuid::Uuid::new_v4().as_u64_pair().0 | 1;
+            ("traceparent", format!("00-{}-{parent:016x}-01", self.0))
+        });
+        [("x-request-id", self.0.to_string())].into_iter().chain(traceparent)
+    }
+
+    fn is_trace_id(&self) -> bool {
+        self.0.len() == 32
+            && self.0.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && self.0.bytes().any(|byte| byte != b'0')
     }
 
     /// `X-Request-ID` if it is valid, else the trace id of a valid `traceparent`, else a new one.
@@ -42,6 +72,12 @@ impl CorrelationId {
     pub(super) fn header(&self) -> HeaderValue {
         HeaderValue::from_str(&self.0)
             .expect("an id holds only letters, digits, dots, underlines and hyphens")
+    }
+}
+
+impl Default for CorrelationId {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -112,6 +148,20 @@ mod tests {
         ] {
             assert_eq!(trace_id(&text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_sent_to_a_peer_gives_it_the_same_id() {
+        let id = CorrelationId::new();
+        for name in ["x-request-id", "traceparent"] {
+            let (_, value) = id.headers().find(|(known, _)| *known == name).unwrap();
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_str(&value).unwrap());
+            assert_eq!(CorrelationId::of(&headers), id, "{name}: {value}");
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert("x-request-id", HeaderValue::from_static("mine-1"));
+        assert_eq!(CorrelationId::of(&headers).headers().count(), 1, "no trace has this name");
     }
 
     #[test]

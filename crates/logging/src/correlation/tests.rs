@@ -1,6 +1,7 @@
 //! Through axum's router, and gRPC through the same: every line of a request carries its id.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tower::{Service, ServiceExt as _};
 use tracing::Instrument as _;
 use tracing::instrument::WithSubscriber as _;
 
-use super::{CorrelationId, Layer};
+use super::{CorrelationId, Layer, Requests};
 use crate::memory::Memory;
 use crate::{Config, Format, dispatch};
 
@@ -26,7 +27,7 @@ struct Peer(&'static str);
 fn layer() -> Layer {
     Layer::new()
         .quiet(&["/health", "/grpc.health.v1.Health/"])
-        .route(|extensions| extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned()))
+        .route(|extensions| extensions.get::<MatchedPath>().map(MatchedPath::as_str))
         .peer(|extensions| extensions.get::<Peer>().map(|peer| peer.0.to_owned()))
 }
 
@@ -70,7 +71,7 @@ struct Answer {
 /// One request, its body read to the end, and all that was logged meanwhile.
 async fn ask(router: Router, level: &str, request: Request<Body>) -> Answer {
     let memory = Memory::default();
-    let config = Config { format: Format::Json, level: level.parse().unwrap() };
+    let config = Config { format: Format::Json, level: level.parse().unwrap(), ..Config::default() };
     let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
     let (status, id) = async {
         let response = router.oneshot(request).await.unwrap();
@@ -165,7 +166,7 @@ async fn a_forged_id_is_replaced_and_an_unknown_path_has_no_route() {
 #[tokio::test]
 async fn a_request_whose_caller_goes_away_is_told_too() {
     let memory = Memory::default();
-    let config = Config { format: Format::Json, level: "info".parse().unwrap() };
+    let config = Config { format: Format::Json, level: "info".parse().unwrap(), ..Config::default() };
     let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
     let router = Router::new().route("/", get(std::future::pending::<()>)).layer(layer());
     let asked = async {
@@ -181,12 +182,37 @@ async fn a_request_whose_caller_goes_away_is_told_too() {
     assert_eq!(records[0].get("status"), None);
 }
 
-/// A gRPC service by hand: it logs and answers with a streamed body.
+/// A gRPC service by hand: it logs and answers with a streamed body, then its status.
 #[derive(Clone)]
 struct Echo;
 
 impl tonic::server::NamedService for Echo {
     const NAME: &'static str = "farol.test.Echo";
+}
+
+/// A body that ends with trailers.
+struct Trailed(Option<&'static str>, Logging);
+
+impl http_body::Body for Trailed {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Infallible>>> {
+        if self.0.is_none() {
+            return Poll::Ready(None);
+        }
+        match std::pin::Pin::new(&mut self.1).poll_frame(context) {
+            Poll::Ready(None) => Poll::Ready(self.0.take().map(|status| {
+                let mut trailers = http::HeaderMap::new();
+                trailers.insert("grpc-status", http::HeaderValue::from_static(status));
+                Ok(http_body::Frame::trailers(trailers))
+            })),
+            other => other,
+        }
+    }
 }
 
 impl Service<Request<tonic::body::Body>> for Echo {
@@ -198,18 +224,76 @@ impl Service<Request<tonic::body::Body>> for Echo {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, _request: Request<tonic::body::Body>) -> Self::Future {
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         tracing::info!("in the call");
-        std::future::ready(Ok(Response::new(tonic::body::Body::new(Logging(1)))))
+        let answer = match request.uri().path() {
+            "/farol.test.Echo/Refuse" => {
+                let refused = Response::builder().header("grpc-status", "16");
+                refused.body(tonic::body::Body::empty()).unwrap()
+            }
+            _ => Response::new(tonic::body::Body::new(Trailed(Some("14"), Logging(1)))),
+        };
+        std::future::ready(Ok(answer))
     }
 }
 
 #[tokio::test]
-async fn grpc_through_the_router_is_no_different() {
-    let router = tonic::service::Routes::new(Echo).into_axum_router().layer(layer());
-    let answer = ask(router, "info", request("/farol.test.Echo/Say", Some("mine-4"))).await;
-    assert_eq!(answer.id.as_deref(), Some("mine-4"));
-    let messages: Vec<_> = answer.records.iter().map(|record| record["message"].as_str().unwrap()).collect();
-    assert_eq!(messages, ["in the call", "request", "while the body is sent"]);
-    assert!(answer.records.iter().all(|record| record["correlation_id"] == "mine-4"), "{:?}", answer.records);
+async fn a_call_of_grpc_is_told_with_its_status_when_it_ends_and_a_stream_when_it_opens_too() {
+    for (path, expected) in [
+        ("/farol.test.Echo/Say", vec![("while the body is sent", None), ("request", Some("UNAVAILABLE"))]),
+        (
+            "/farol.test.Echo/Stream",
+            vec![
+                ("stream opened", None),
+                ("while the body is sent", None),
+                ("stream ended", Some("UNAVAILABLE")),
+            ],
+        ),
+        ("/farol.test.Echo/Refuse", vec![("request", Some("UNAUTHENTICATED"))]),
+    ] {
+        let requests = Arc::new(Requests::new("test", ["/farol.test.Echo/Say"]));
+        let layer = layer().streams(&["/farol.test.Echo/Stream"]).requests(Arc::clone(&requests));
+        let router = tonic::service::Routes::new(Echo).into_axum_router().layer(layer);
+        let mut call = request(path, Some("mine-4"));
+        call.headers_mut().insert("content-type", http::HeaderValue::from_static("application/grpc"));
+        let answer = ask(router, "info", call).await;
+        assert_eq!(answer.id.as_deref(), Some("mine-4"));
+        let told: Vec<_> = answer.records[1..]
+            .iter()
+            .map(|record| (record["message"].as_str().unwrap(), record["grpc.status"].as_str()))
+            .collect();
+        assert_eq!(answer.records[0]["message"], "in the call");
+        assert_eq!(told, expected, "{path}");
+        assert!(answer.records.iter().all(|r| r["correlation_id"] == "mine-4"), "{:?}", answer.records);
+        let rows: Vec<_> = requests.rows().map(|row| (row.route, row.count, row.errors)).collect();
+        let route = if path.ends_with("Say") { path } else { "other" };
+        assert_eq!(rows, [(route, 1, u64::from(!path.ends_with("Refuse")))], "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_whose_reader_goes_away_is_told_as_cut() {
+    let memory = Memory::default();
+    let config = Config { format: Format::Json, level: "info".parse().unwrap(), ..Config::default() };
+    let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
+    let events = get(async || {
+        let body = Body::from_stream(futures_stream());
+        Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
+    });
+    let router = Router::new().route("/events", events).layer(layer());
+    let asked = async {
+        let response = router.oneshot(request("/events", Some("mine-5"))).await.unwrap();
+        drop(response);
+    };
+    asked.with_subscriber(dispatch).await;
+    drop(guard);
+    let records = memory.records();
+    let told: Vec<_> = records.iter().map(|record| record["message"].as_str().unwrap()).collect();
+    assert_eq!(told, ["stream opened", "stream was cut"]);
+    assert!(records.iter().all(|r| r["correlation_id"] == "mine-5" && r["route"] == "/events"));
+}
+
+/// Never sends anything.
+fn futures_stream() -> impl tokio_stream::Stream<Item = Result<Bytes, Infallible>> {
+    tokio_stream::pending()
 }

@@ -1,5 +1,7 @@
 //! Events and spans become lines: what is inherited, what is kept, and that no text can forge a record.
 
+mod forged;
+
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use serde_json::Value;
 use tracing::dispatcher::with_default;
@@ -9,7 +11,7 @@ use crate::{Config, Format, dispatch};
 
 fn log(format: Format, level: &str, act: impl FnOnce()) -> Memory {
     let memory = Memory::default();
-    let config = Config { format, level: level.parse().unwrap() };
+    let config = Config { format, level: level.parse().unwrap(), ..Config::default() };
     let (dispatch, guard) = dispatch(&config, memory.clone()).unwrap();
     with_default(&dispatch, act);
     drop(guard);

@@ -1,18 +1,23 @@
 //! Sinks that block, fail and tear: what is lost is counted and told, and nobody waits.
 
 use std::io::{self, ErrorKind, Write};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::start;
+use super::Guard;
 use crate::config::Format;
+use crate::limit::Repeats;
 use crate::memory::Memory;
-use crate::queue::Bounds;
+use crate::queue::{Bounds, Queue};
 use crate::render::Style;
 
-const STYLE: Style = Style { format: Format::Json, colour: false };
+fn start(bounds: Bounds, sink: impl Write + Send + 'static) -> (Arc<Queue>, Guard) {
+    let repeats = Arc::new(Repeats::new(0));
+    super::start(Style::new(Format::Json, false), bounds, repeats, |_| Box::new(sink)).unwrap()
+}
 
 /// Says that a write has begun, then blocks until it is told to go on or the other end is gone.
 struct Gate {
@@ -47,7 +52,7 @@ fn line(number: usize) -> String {
 fn a_full_queue_drops_at_once_and_the_count_is_logged() {
     let (sink, begun, open, memory) = gate();
     let bounds = Bounds { records: 4, bytes: usize::MAX };
-    let (queue, guard) = start(STYLE, bounds, Box::new(sink)).unwrap();
+    let (queue, guard) = start(bounds, sink);
     queue.push(line(0));
     begun.recv().unwrap();
     for number in 1..=10 {
@@ -70,7 +75,7 @@ fn long_records_fill_the_queue_by_their_bytes() {
     let (sink, begun, open, memory) = gate();
     let long = format!("\"{}\"\n", "x".repeat(1000));
     let bounds = Bounds { records: 1000, bytes: 2500 };
-    let (queue, guard) = start(STYLE, bounds, Box::new(sink)).unwrap();
+    let (queue, guard) = start(bounds, sink);
     queue.push(line(0));
     begun.recv().unwrap();
     for _ in 0..5 {
@@ -85,7 +90,7 @@ fn long_records_fill_the_queue_by_their_bytes() {
 #[test]
 fn a_record_above_the_bound_passes_an_empty_queue() {
     let memory = Memory::default();
-    let (queue, guard) = start(STYLE, Bounds { records: 1, bytes: 10 }, Box::new(memory.clone())).unwrap();
+    let (queue, guard) = start(Bounds { records: 1, bytes: 10 }, memory.clone());
     queue.push(format!("\"{}\"\n", "x".repeat(1000)));
     drop(guard);
     assert_eq!(memory.text().len(), 1003);
@@ -94,7 +99,7 @@ fn a_record_above_the_bound_passes_an_empty_queue() {
 #[test]
 fn the_guard_waits_for_all_that_was_logged() {
     let memory = Memory::default();
-    let (queue, guard) = start(STYLE, Bounds::default(), Box::new(memory.clone())).unwrap();
+    let (queue, guard) = start(Bounds::default(), memory.clone());
     for number in 0..5000 {
         queue.push(line(number));
     }
@@ -108,7 +113,7 @@ fn the_guard_waits_for_all_that_was_logged() {
 #[test]
 fn the_guard_gives_up_on_a_sink_that_takes_nothing() {
     let (sink, begun, open, _memory) = gate();
-    let (queue, guard) = start(STYLE, Bounds::default(), Box::new(sink)).unwrap();
+    let (queue, guard) = start(Bounds::default(), sink);
     queue.push(line(0));
     begun.recv().unwrap();
     let before = Instant::now();
@@ -147,7 +152,7 @@ fn a_sink_that_fails_inside_a_line_loses_it_alone() {
         Err(ErrorKind::StorageFull), // so is the record that tells of it
     ];
     let sink = Flaky { memory: memory.clone(), script: script.into_iter() };
-    let (queue, guard) = start(STYLE, Bounds::default(), Box::new(sink)).unwrap();
+    let (queue, guard) = start(Bounds::default(), sink);
     let drops = guard.drops();
     queue.push(line(1));
     let deadline = Instant::now() + Duration::from_secs(5);

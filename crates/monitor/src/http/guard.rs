@@ -4,16 +4,19 @@
 use super::asked::Asked;
 use super::problem::Problem;
 use super::route::{Class, Param};
+use super::token::Shown;
 use crate::app::App;
 use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use farol_health::PeerIsLoopback;
+use farol_logging::event;
 use farol_shutdown::listener::{Denied, Peer};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Bodies are not larger; no route needs one.
 const BODY_BYTES: usize = 64 * 1024;
@@ -35,9 +38,13 @@ pub(super) async fn prepare(mut request: Request, next: Next) -> Response {
     if request.body().is_end_stream() {
         return next.run(request).await;
     }
+    let (peer, uri) = (peer_of(&request).cloned(), request.uri().clone());
     match take_body(request).await {
         Ok(request) => next.run(request).await,
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            tell(&problem, peer.as_ref(), uri.path());
+            problem.into_response()
+        }
     }
 }
 
@@ -71,7 +78,37 @@ pub(super) async fn keep(State(rule): State<Rule>, mut request: Request, next: N
             request.extensions_mut().insert(asked);
             next.run(request).await
         }
-        Err(problem) => problem.into_response(),
+        Err(problem) => {
+            tell(&problem, peer_of(&request), request.uri().path());
+            problem.into_response()
+        }
+    }
+}
+
+fn peer_of(request: &Request) -> Option<&Peer> {
+    request.extensions().get::<Peer>()
+}
+
+/// Who was refused for what he is or showed has a line of his own; a wrong question has none.
+fn tell(problem: &Problem, peer: Option<&Peer>, path: &str) {
+    let code = problem.code();
+    let is_refusal = matches!(
+        code,
+        "wrong_token"
+            | "too_many_wrong_tokens"
+            | "token_needed"
+            | "loopback_only"
+            | "unknown_host"
+            | "foreign_origin"
+            | "body_too_large"
+            | "body_too_slow"
+    );
+    if is_refusal {
+        let event = event::security(code).outcome("refused").subject(format_args!("{path:.256}"));
+        match peer {
+            Some(peer) => event.peer(peer.addr.ip()).log(),
+            None => event.log(),
+        }
     }
 }
 
@@ -84,19 +121,27 @@ impl Rule {
         match self.class {
             Class::Probe => {}
             Class::Read => access.check_reader(request.extensions())?,
-            Class::Operate => self.check_token(request.headers())?,
+            Class::Operate => self.check_token(request)?,
         }
         Asked::read(request.uri().query(), self.asks)
     }
 
-    fn check_token(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let given = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    fn check_token(&self, request: &Request) -> Result<(), Problem> {
+        let given = request.headers().get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
         let bearer = given.and_then(|value| {
             let (scheme, token) = value.split_at_checked(7)?;
             scheme.eq_ignore_ascii_case(b"bearer ").then(|| token.trim_ascii())
         });
-        if bearer.is_some_and(|token| self.app.token.is(token)) {
-            return Ok(());
+        let address = peer_of(request).map(|peer| peer.addr.ip());
+        match given.map(|_| self.app.token.judge(bearer.unwrap_or_default(), address, Instant::now())) {
+            Some(Shown::Right) => return Ok(()),
+            Some(Shown::TooMany(wait)) => {
+                let seconds = wait.as_secs_f64().ceil() as u64;
+                let detail = format!("too many wrong tokens from this address; wait {seconds} s");
+                return Err(Problem::too_many("too_many_wrong_tokens", detail)
+                    .with(header::RETRY_AFTER, HeaderValue::from(seconds)));
+            }
+            Some(Shown::Wrong) | None => {}
         }
         let (code, detail) = if given.is_some() {
             (

@@ -56,6 +56,11 @@ impl Problem {
             .with(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
+    /// Its stable code.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// Adds a header.
     pub(crate) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));

@@ -144,6 +144,7 @@ impl Scene {
             questions: Questions::default(),
             reload,
             reloads: Reloads::default(),
+            traffic: crate::traffic::Traffic::default(),
             handle,
         });
         let router = router(Arc::clone(&app));

@@ -1,11 +1,18 @@
 //! The operator's token: made at the first start, kept in a file that only this user reads, compared in constant
 //! time. What it allows is decided by the route table.
 
+mod guesses;
+
+use guesses::Guesses;
 use std::fs::{File, OpenOptions, Permissions};
 use std::hint::black_box;
 use std::io::{self, Read, Write};
+use std::net::IpAddr;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 /// The file's name in the data directory.
@@ -15,7 +22,20 @@ const BYTES: usize = 64;
 
 /// The token that `operate` routes ask for.
 #[derive(Clone)]
-pub struct OperatorToken(String);
+pub struct OperatorToken {
+    token: String,
+    /// Who showed wrong ones lately.
+    guesses: Arc<Guesses>,
+}
+
+/// What a token that was shown is.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Right,
+    Wrong,
+    /// There were too many wrong ones; this one was not looked at.
+    TooMany(Duration),
+}
 
 impl std::fmt::Debug for OperatorToken {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -54,19 +74,19 @@ impl OperatorToken {
             );
             return Err(named(&path, &what));
         }
-        Ok(Self(token.to_owned()))
+        Ok(Self::new(token.to_owned()))
     }
 
     /// Written under another name first, so that a half-written file is never read as a token.
     fn make(data_dir: &Path) -> io::Result<Self> {
-        let token = Self(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
+        let token = Self::new(format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple()));
         let path = data_dir.join(FILE);
         let half = data_dir.join("operator.token.new");
         let write = || {
             let mut file =
                 OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&half)?;
             file.set_permissions(Permissions::from_mode(0o600))?;
-            writeln!(file, "{}", token.0)?;
+            writeln!(file, "{}", token.token)?;
             file.sync_all()?;
             std::fs::rename(&half, &path)
         };
@@ -74,10 +94,29 @@ impl OperatorToken {
         Ok(token)
     }
 
+    fn new(token: String) -> Self {
+        Self { token, guesses: Arc::default() }
+    }
+
+    /// Judges a token that `address` shows. Who guesses from afar is not even listened to after ten wrong ones in
+    /// a minute; on this machine the right one always counts, so that no other user can lock the operator out.
+    pub(crate) fn judge(&self, given: &[u8], address: Option<IpAddr>, now: Instant) -> Shown {
+        let wait = self.guesses.wait(address, now);
+        let near = address.is_some_and(|address| address.is_loopback());
+        match wait {
+            Some(wait) if !near => return Shown::TooMany(wait),
+            _ if self.is(given) => return Shown::Right,
+            Some(wait) => return Shown::TooMany(wait),
+            None => {}
+        }
+        self.guesses.wrong(address, now);
+        Shown::Wrong
+    }
+
     /// Whether this is the token. The time taken tells nothing of where they differ.
     #[must_use]
     pub fn is(&self, given: &[u8]) -> bool {
-        let own = self.0.as_bytes();
+        let own = self.token.as_bytes();
         let mut difference = usize::from(given.len() != own.len());
         for (at, byte) in own.iter().enumerate() {
             let other = given.get(at).copied().unwrap_or_default();
@@ -89,7 +128,7 @@ impl OperatorToken {
     /// The token itself, for those who write it into a request.
     #[must_use]
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.token
     }
 }
 
@@ -122,6 +161,24 @@ mod tests {
             std::fs::write(dir.path().join(FILE), bad).unwrap();
             let error = OperatorToken::open(dir.path()).unwrap_err().to_string();
             assert!(error.contains("operator.token") && error.contains("delete it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn wrong_ones_are_limited_and_the_right_one_counts_on_this_machine() {
+        let dir = tempfile::tempdir().unwrap();
+        let token = OperatorToken::open(dir.path()).unwrap();
+        let (now, own) = (Instant::now(), token.expose().to_owned());
+        for (address, after) in [("10.0.0.7", None), ("127.0.0.1", Some(Shown::Right))] {
+            let address = Some(address.parse().unwrap());
+            for _ in 0..10 {
+                assert_eq!(token.judge(b"wrong", address, now), Shown::Wrong);
+            }
+            let wait = Shown::TooMany(Duration::from_secs(60));
+            assert_eq!(token.judge(b"wrong", address, now), wait);
+            assert_eq!(token.judge(own.as_bytes(), address, now), after.unwrap_or(wait));
+            let later = now + Duration::from_secs(61);
+            assert_eq!(token.judge(own.as_bytes(), address, later), Shown::Right);
         }
     }
 

@@ -3,6 +3,7 @@
 
 use super::protocol::{Next, Protocol, replaced};
 use super::{Counters, Ingest};
+use farol_logging::event;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
 use futures::StreamExt;
@@ -152,6 +153,17 @@ impl Session {
             | Code::ResourceExhausted
             | Code::DeadlineExceeded => Counters::add(&counters.violations, 1),
             _ => {}
+        }
+        let refused = match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => Some("peer_refused"),
+            Code::AlreadyExists => Some("identity_conflict"),
+            Code::ResourceExhausted | Code::OutOfRange => Some("oversize"),
+            _ => None,
+        };
+        if let Some(name) = refused {
+            let peer = self.protocol.peer().ip();
+            let event = event::security(name).outcome("refused").peer(peer).subject(self.protocol.name());
+            event.detail(status.message()).log();
         }
         tracing::warn!(
             agent.id = self.protocol.name(),

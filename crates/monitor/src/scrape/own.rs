@@ -4,6 +4,7 @@
 use super::exposition::{Format, Kind, label, number, push};
 use super::process;
 use super::stream::Page;
+use super::traffic;
 use crate::app::App;
 use crate::fleet::{Agent, Component, Live};
 use farol_health::probe::Moment;
@@ -143,6 +144,7 @@ fn counts(app: &App, families: &mut Families<'_>) {
     ingest(app, families);
     journal(app, families);
     listeners(app, families);
+    traffic::write(&app.traffic.all(), families);
     app.scrapes.tell(families);
 }
 

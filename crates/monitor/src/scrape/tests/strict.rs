@@ -49,7 +49,8 @@ pub(super) fn read(page: &str, open_metrics: bool) -> Result<Read, String> {
             if helped.take().as_deref() != Some(name) {
                 return Err(format!("TYPE without its HELP: {line}"));
             }
-            let known = matches!(word, "gauge" | "counter") || (open_metrics && word == "unknown");
+            let known =
+                matches!(word, "gauge" | "counter" | "histogram") || (open_metrics && word == "unknown");
             if !known {
                 return Err(format!("an unknown type: {line}"));
             }
@@ -60,9 +61,17 @@ pub(super) fn read(page: &str, open_metrics: bool) -> Result<Read, String> {
         } else {
             let sample = sample(line).ok_or_else(|| format!("no sample: {line}"))?;
             let family = family.as_deref().ok_or_else(|| format!("a sample before any family: {line}"))?;
-            let counter = open_metrics && read.types[family] == "counter";
-            let expected = if counter { format!("{family}_total") } else { family.to_owned() };
-            if sample.0 != expected {
+            let kind = read.types[family].as_str();
+            let ending = sample.0.strip_prefix(family);
+            let fits = match kind {
+                "histogram" => match ending {
+                    Some("_bucket") => sample.1.contains_key("le"),
+                    ending => matches!(ending, Some("_sum" | "_count")),
+                },
+                "counter" if open_metrics => ending == Some("_total"),
+                _ => ending == Some(""),
+            };
+            if !fits {
                 return Err(format!("a sample of another family than {family}: {line}"));
             }
             if !seen.insert((sample.0.clone(), sample.1.clone())) {

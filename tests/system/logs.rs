@@ -1,0 +1,5 @@
+//! What the processes write: formats, where lines go, and what must never be in them.
+
+mod correlation;
+mod gelf;
+mod secrets;
