@@ -16,7 +16,7 @@ use crate::probes::Own;
 use crate::problem::Problem;
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{MatchedPath, Path, State};
+use axum::extract::{Path, State};
 use axum::http::{Extensions, StatusCode, Uri, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -94,10 +94,8 @@ fn router(own: &Arc<Own>) -> Router {
 
 /// Applications tell all day: their lines are quiet.
 fn correlation() -> farol_logging::correlation::Layer {
-    let route =
-        |extensions: &Extensions| extensions.get::<MatchedPath>().map(|path| path.as_str().to_owned());
     let peer = |extensions: &Extensions| extensions.get::<Peer>().map(|peer| peer.addr.to_string());
-    farol_logging::correlation::Layer::new().quiet(&["/v1/"]).route(route).peer(peer)
+    farol_logging::correlation::Layer::new().quiet(&["/v1/"]).route(crate::traffic::matched).peer(peer)
 }
 
 async fn beat(

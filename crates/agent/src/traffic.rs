@@ -79,6 +79,7 @@ pub(crate) fn layer(requests: &Arc<Requests>) -> Layer {
     Layer::new().quiet(&QUIET).streams(&[WATCH]).route(matched).peer(peer).requests(Arc::clone(requests))
 }
 
-fn matched(extensions: &Extensions) -> Option<&str> {
+/// The route that axum matched.
+pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
     extensions.get::<MatchedPath>().map(MatchedPath::as_str)
 }
