@@ -3,6 +3,8 @@
 use super::shop::Shop;
 use super::{Done, run, tool};
 use farol_tests::process::Process;
+use farol_tests::wait::until;
+use std::time::Duration;
 use tokio::process::Command;
 
 /// GET by curl: `STATUS CONTENT-TYPE CACHE-CONTROL` and the body.
@@ -66,6 +68,9 @@ async fn the_four_routes_are_as_documented() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_detailed_route_holds_the_real_figures_of_this_machine() {
     let shop = Shop::open().await;
+    // A share of the processors is known once the kernel has counted a moment; until then it is left out.
+    let busy = async || curl(&shop.farol, "/health/detailed").await.1.contains("cpu_usage");
+    until("the processors' share", Duration::from_secs(30), busy).await.unwrap();
     let (head, body) = curl(&shop.farol, "/health/detailed").await;
     assert_eq!(head, FINE, "{body}");
     assert_eq!(jq(".", &body).await, body, "it is not compact");
