@@ -93,12 +93,16 @@ async fn a_reader_that_stops_reading_is_closed() {
 
 #[tokio::test]
 async fn a_peer_that_answers_pings_and_a_long_answer_are_left_alone() {
-    let rig = Rig::start(short(), tight(), None);
+    // A second for an answer: this client shares its thread with the server, on a machine that may be busy.
+    let second = ms(1_000);
+    let limits = Limits { handshake: second, stalled: second, keep_alive_timeout: second, ..tight() };
+    let rig = Rig::start(short(), limits, None);
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     assert_eq!(client.get(rig.url("/")).send().await.unwrap().status(), 200);
     let mut stream = client.get(rig.url("/stream")).send().await.unwrap();
     let mut plain = reqwest::get(rig.url("/stream")).await.unwrap();
-    let end = tokio::time::Instant::now() + ms(1_500);
+    // Longer than a ping and the time for its answer.
+    let end = tokio::time::Instant::now() + ms(1_800);
     while tokio::time::Instant::now() < end {
         assert!(stream.chunk().await.unwrap().is_some());
         assert!(plain.chunk().await.unwrap().is_some());
