@@ -16,7 +16,7 @@ use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
 use crate::store::{Settings, SqliteStore, Store, StoreError};
 use crate::traffic::{self, Traffic};
-use crate::{http, ticker};
+use crate::{http, scrape, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -200,6 +200,7 @@ impl<A: Accept> Monitor<A> {
         let Parts { app, ingest, own, writer, outlet } = parts;
         keep_journal(&handle, writer);
         own.begin();
+        scrape::export(&app);
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         let agents =
             grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT)

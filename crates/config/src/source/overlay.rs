@@ -50,14 +50,14 @@ pub(super) fn alias(
     root: &mut Node,
     variable: &str,
     path: &str,
-    creates: bool,
+    (layer, creates): (Layer, bool),
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
     let Some(value) = vars.get(OsStr::new(variable)) else { return };
     let origin = Origin::Env(variable.to_owned());
     let Some(text) = text(value, &origin, problems) else { return };
-    set(root, &segments(path), Given { origin, layer: Layer::Alias, text, creates }, problems);
+    set(root, &segments(path), Given { origin, layer, text, creates }, problems);
 }
 
 /// A variable's value; an empty one counts as not set.
