@@ -28,12 +28,8 @@ pub(crate) fn text(own: &Own) -> String {
 
 /// Exports the same by OTLP, where that is wanted.
 pub(crate) fn export(own: &Arc<Own>) {
-    let own = Arc::downgrade(own);
-    farol_logging::observe("farol-agent", move |metrics| {
-        if let Some(own) = own.upgrade() {
-            all(&own, &mut Families::Exported(metrics));
-        }
-    });
+    let own = Arc::clone(own);
+    farol_logging::observe("farol-agent", move |metrics| all(&own, &mut Families::Exported(metrics)));
 }
 
 fn all(own: &Own, families: &mut Families<'_>) {

@@ -153,12 +153,7 @@ impl Streamer {
         end
     }
 
-    async fn open(
-        &self,
-        monitor: &Monitor,
-        id: &CorrelationId,
-        trace: &trace::Span,
-    ) -> Result<Opened, End> {
+    async fn open(&self, monitor: &Monitor, id: &CorrelationId, trace: &trace::Span) -> Result<Opened, End> {
         let broken = |what: &str, why: &dyn std::fmt::Display| End::Broken(format!("{what}: {why}"));
         let connecting = trace.child("connect");
         let io = match timeout(CONNECT_WITHIN, self.connect.connect(monitor)).await {

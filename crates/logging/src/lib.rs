@@ -29,8 +29,8 @@ pub mod trace;
 mod writer;
 
 pub use config::{
-    Compression, Config, ConfigError, Filter, Format, Gelf, Headers, KEYS, Key, NotUnderstood, OTLP_CA, OTLP_HEADERS,
-    OTLP_KEYS, Otlp, Output, Problem, Process, Transport,
+    Compression, Config, ConfigError, Filter, Format, Gelf, Headers, KEYS, Key, NotUnderstood, OTLP_CA,
+    OTLP_HEADERS, OTLP_KEYS, Otlp, Output, Problem, Process, Transport,
 };
 pub use otlp::{ExportError, Kind, Metrics};
 pub use subscriber::{InitError, dispatch, dropped, init, level, observe, set_level, take_over, unsent};

@@ -21,6 +21,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::trace::SdkTracer;
 use tokio::runtime;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::config::{Otlp, Process};
 use channel::Channels;
@@ -29,6 +30,8 @@ pub(crate) use logs::{Logs, TraceIds};
 pub(crate) use metrics::Sources;
 pub use metrics::{Kind, Metrics};
 pub(crate) use queue::Dropped;
+#[cfg(test)]
+pub(crate) use spans::tracer;
 
 /// How long the end waits for what is still to be sent; a collector that hangs costs no more.
 const LAST: Duration = Duration::from_millis(800);
@@ -48,7 +51,9 @@ pub enum ExportError {
         message: String,
     },
     /// The operating system gave no thread, or no poll.
-    #[error("cannot start the thread that exports by OTLP; see the limits on processes and open files (`ulimit -a`)")]
+    #[error(
+        "cannot start the thread that exports by OTLP; see the limits on processes and open files (`ulimit -a`)"
+    )]
     Thread(#[source] io::Error),
 }
 
@@ -64,14 +69,15 @@ pub(crate) struct Exports {
 /// The thread; its drop sends what waits, for at most a second.
 #[derive(Debug)]
 pub(crate) struct Running {
-    stop: watch::Sender<bool>,
+    /// By when it is to end.
+    stop: watch::Sender<Option<Instant>>,
     /// Disconnected when the thread has ended.
     ended: Receiver<()>,
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.stop.send_replace(Some(Instant::now() + LAST));
         if self.ended.recv_timeout(LAST + GRACE) == Err(RecvTimeoutError::Timeout) {
             tracing::warn!("the thread that exports by OTLP does not end; it is left behind");
         }
@@ -85,19 +91,22 @@ pub(crate) fn is_own_thread() -> bool {
 
 /// The process's end, as the senders see it.
 #[derive(Clone)]
-struct End(watch::Receiver<bool>);
+struct End(watch::Receiver<Option<Instant>>);
 
 impl End {
     /// It begins: what waits is to be sent now.
     async fn begins(&mut self) {
         // An error means that the guard is gone, which is the end too.
-        self.0.wait_for(|stop| *stop).await.ok();
+        self.0.wait_for(Option::is_some).await.ok();
     }
 
     /// The time to send what waits is over.
     async fn is_over(&mut self) {
         self.begins().await;
-        tokio::time::sleep(LAST).await;
+        let deadline = *self.0.borrow();
+        if let Some(deadline) = deadline {
+            tokio::time::sleep_until(deadline).await;
+        }
     }
 }
 
@@ -111,7 +120,7 @@ pub(crate) fn start(config: &Otlp, process: &Process) -> Result<(Exports, Runnin
     let runtime = builder.build().map_err(ExportError::Thread)?;
     let resource = resource::of(config, process);
     let health = Arc::new(Health::default());
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(None);
     let end = End(stopped);
     // Connections belong to the runtime that they are made in.
     let entered = runtime.enter();

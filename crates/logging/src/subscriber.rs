@@ -64,8 +64,8 @@ pub fn unsent() -> impl Iterator<Item = (&'static str, u64)> {
     PROCESS.get().into_iter().flat_map(|process| process.unsent.counts())
 }
 
-/// Has `tell` asked for metrics whenever those of this process are exported by OTLP; never where they are not. The
-/// scope parts those who tell metrics of the same names.
+/// Has `tell` asked for metrics whenever those of this process are exported by OTLP, the last time at its very end;
+/// dropped at once where they are not. The scope parts those who tell metrics of the same names.
 pub fn observe(scope: &'static str, tell: impl Fn(&mut Metrics) + Send + 'static) {
     if let Some(sources) = PROCESS.get().and_then(|process| process.metrics.as_ref()) {
         sources.add(scope, Box::new(tell));
@@ -144,8 +144,8 @@ pub(crate) fn build(
 ) -> Result<(Dispatch, Guard, Level), InitError> {
     let repeats = Arc::new(Repeats::new(config.repeats));
     let exported = exported.map(Arc::new);
-    let (queue, guard) =
-        start(style.clone(), bounds, Arc::clone(&repeats), exported.clone(), sink).map_err(InitError::Thread)?;
+    let (queue, guard) = start(style.clone(), bounds, Arc::clone(&repeats), exported.clone(), sink)
+        .map_err(InitError::Thread)?;
     let (filter, level) = Level::new(&config.level);
     let lines = Lines { style, queue, repeats, exported, critical_only: Arc::clone(&level.critical_only) };
     Ok((Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)), guard, level))

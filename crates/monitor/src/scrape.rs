@@ -86,11 +86,9 @@ impl Scrapes {
 /// The same by OTLP, where that is wanted, but for the statuses of each agent's components: those are the agents' to
 /// export.
 pub(crate) fn export(app: &Arc<App>) {
-    let app = Arc::downgrade(app);
+    let app = Arc::clone(app);
     farol_logging::observe("farol-monitor", move |metrics| {
-        if let Some(app) = app.upgrade() {
-            own::counts(&app, &mut Families::Exported(metrics));
-        }
+        own::counts(&app, &mut Families::Exported(metrics));
     });
 }
 

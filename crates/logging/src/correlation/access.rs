@@ -172,7 +172,7 @@ impl Told {
 }
 
 impl Grpc {
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok().map(Self)
     }
 

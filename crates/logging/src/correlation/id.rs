@@ -192,7 +192,11 @@ mod tests {
         }
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", HeaderValue::from_static("mine-1"));
-        assert_eq!(CorrelationId::of(&headers, &Span::none()).headers(&Span::none()).count(), 1, "no trace has this name");
+        assert_eq!(
+            CorrelationId::of(&headers, &Span::none()).headers(&Span::none()).count(),
+            1,
+            "no trace has this name"
+        );
     }
 
     #[test]

@@ -88,3 +88,6 @@ pub(super) fn ended(span: &Span, status: Option<StatusCode>, grpc: Option<Grpc>,
     }
     span.end();
 }
+
+#[cfg(test)]
+mod tests;

@@ -81,7 +81,7 @@ pub(super) fn refused(error: impl std::fmt::Display) -> ExportError {
     ExportError::Setting { key: "endpoint", message: format!("the exporter cannot be made: {error}") }
 }
 
-/// Sends these headers, and no others, with each call.
+/// Sends these headers with each call, and not what the environment adds.
 #[derive(Clone)]
 pub(super) struct WithHeaders(MetadataMap);
 
@@ -99,11 +99,16 @@ impl WithHeaders {
         }
         Self(map)
     }
+
+    pub(super) fn request<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().clone_from(&self.0);
+        request
+    }
 }
 
 impl Interceptor for WithHeaders {
-    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
-        request.metadata_mut().clone_from(&self.0);
-        Ok(request)
+    fn call(&mut self, _as_the_library_has_it: Request<()>) -> Result<Request<()>, Status> {
+        Ok(self.request(()))
     }
 }

@@ -8,9 +8,7 @@ use opentelemetry::{InstrumentationScope, SpanId, TraceFlags, TraceId};
 use opentelemetry_otlp::LogExporter;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{
-    LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider,
-};
+use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider};
 
 use super::ExportError;
 use super::channel::{Channels, refused};
@@ -21,7 +19,8 @@ use crate::config::Otlp;
 use crate::record::{Record, Severity, Value};
 
 /// Libraries that carry telemetry; with each of their lines they would make more of them.
-const CARRIERS: [&str; 6] = ["h2", "hyper", "hyper_util", "tonic", "tower", "opentelemetry"];
+const CARRIERS: [&str; 5] = ["h2", "hyper", "hyper_util", "tonic", "tower"];
+const CARRIERS_START: &str = "opentelemetry";
 /// So would the export's own words.
 const OWN: &str = "farol_logging::otlp";
 /// Fields take about so much beside their texts.
@@ -33,6 +32,10 @@ pub(crate) struct TraceIds;
 impl TraceIds {
     pub(crate) const TRACE: &'static str = "trace_id";
     pub(crate) const SPAN: &'static str = "span_id";
+
+    pub(crate) fn has(name: &str) -> bool {
+        name == Self::TRACE || name == Self::SPAN
+    }
 }
 
 /// Where records are handed in.
@@ -73,7 +76,8 @@ impl Logs {
     /// Hands a record in, unless it speaks of what carries it.
     pub(crate) fn take(&self, record: &Record<'_>) {
         let library = record.target.split("::").next().unwrap_or_default();
-        if CARRIERS.contains(&library) || record.target.starts_with(OWN) || super::is_own_thread() {
+        let carries = CARRIERS.contains(&library) || library.starts_with(CARRIERS_START);
+        if carries || record.target.starts_with(OWN) || super::is_own_thread() {
             return;
         }
         let (made, bytes) = self.made(record);
@@ -142,5 +146,31 @@ impl Export<SdkLogRecord> for Exporter {
     async fn export(&self, batch: &[Item<SdkLogRecord>]) -> OTelSdkResult {
         let batch: Vec<_> = batch.iter().map(|item| (&item.it, &self.scope)).collect();
         self.exporter.export(LogBatch::new(&batch)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AnyValue, any, number};
+    use crate::record::{Severity, Value};
+
+    #[test]
+    fn severities_have_the_numbers_of_the_specification() {
+        for (severity, expected) in [
+            (Severity::Debug, 5),
+            (Severity::Info, 9),
+            (Severity::Warning, 13),
+            (Severity::Error, 17),
+            (Severity::Critical, 21),
+        ] {
+            assert_eq!(number(severity) as u8, expected, "{severity:?}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_otlp_cannot_hold_is_a_text() {
+        assert_eq!(any(&Value::Unsigned(7)), AnyValue::Int(7));
+        assert_eq!(any(&Value::Unsigned(u64::MAX)), AnyValue::from(u64::MAX.to_string()));
+        assert_eq!(any(&Value::Flag(true)), AnyValue::Boolean(true));
     }
 }

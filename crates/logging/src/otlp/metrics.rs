@@ -19,7 +19,6 @@ use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
 use tonic::codec::CompressionEncoding;
-use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use super::channel::{Channels, WithHeaders};
@@ -166,7 +165,8 @@ impl Sources {
 /// Asks all sources every interval, and at the end.
 pub(super) struct SendMetrics {
     sources: Arc<Sources>,
-    client: MetricsServiceClient<InterceptedService<Channel, WithHeaders>>,
+    client: MetricsServiceClient<Channel>,
+    headers: WithHeaders,
     resource: ToldResource,
     address: String,
     started: u64,
@@ -182,16 +182,17 @@ pub(super) fn open(
     health: &Arc<Health>,
 ) -> Result<Option<(Arc<Sources>, SendMetrics)>, ExportError> {
     let Some(address) = &config.metrics else { return Ok(None) };
-    let mut client =
-        MetricsServiceClient::with_interceptor(channels.to(address)?, channels.headers.clone());
+    let mut client = MetricsServiceClient::new(channels.to(address)?);
     if config.gzip {
-        client = client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        client =
+            client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
     }
     let sources = Arc::new(Sources::default());
     let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
     let sender = SendMetrics {
         sources: Arc::clone(&sources),
         client,
+        headers: channels.headers.clone(),
         resource: ToldResource { attributes, ..ToldResource::default() },
         address: address.clone(),
         started: nanos(),
@@ -236,11 +237,15 @@ impl SendMetrics {
             ..ResourceMetrics::default()
         };
         let request = ExportMetricsServiceRequest { resource_metrics: vec![told] };
-        self.client.export(request).await.map(drop).map_err(|status| {
+        self.client.export(self.headers.request(request)).await.map(drop).map_err(|status| {
             // In the words of the other two exporters, which leave out what the collector says: it may repeat a header.
-            let source = std::error::Error::source(&status).map(|error| format!(": {error}"));
-            let source = source.unwrap_or_default();
-            OTelSdkError::InternalFailure(format!("failed with gRPC code: {:?}{source}", status.code()))
+            let mut why = format!("MetricsServiceClient export failed with gRPC code: {:?}", status.code());
+            let mut source = std::error::Error::source(&status);
+            while let Some(error) = source {
+                why = format!("{why}: {error}");
+                source = error.source();
+            }
+            OTelSdkError::InternalFailure(why)
         })
     }
 
@@ -273,7 +278,10 @@ mod tests {
         let Some(metric::Data::Histogram(told)) = &metrics.told[0].data else { panic!("a histogram") };
         let point = &told.data_points[0];
         assert_eq!(point.bucket_counts, [2, 3, 2]);
-        assert_eq!((point.count, point.sum, point.explicit_bounds.as_slice()), (7, Some(9.5), &[0.1, 1.0][..]));
+        assert_eq!(
+            (point.count, point.sum, point.explicit_bounds.as_slice()),
+            (7, Some(9.5), &[0.1, 1.0][..])
+        );
     }
 
     #[test]

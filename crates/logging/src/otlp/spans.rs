@@ -48,7 +48,7 @@ pub(super) fn open(
 }
 
 /// Without a share the library's own reading of `OTEL_TRACES_SAMPLER` counts: who asks decides, else all.
-pub(super) fn tracer(processor: impl SpanProcessor + 'static, share: Option<f64>) -> SdkTracer {
+pub(crate) fn tracer(processor: impl SpanProcessor + 'static, share: Option<f64>) -> SdkTracer {
     let mut builder = SdkTracerProvider::builder().with_span_processor(processor);
     if let Some(share) = share {
         builder = builder.with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(share))));

@@ -13,8 +13,7 @@ pub(super) fn write(all: &[&Requests], families: &mut Families<'_>) {
     let errors: Vec<_> = rows.iter().map(|row| (labels(row).to_vec(), row.errors as f64)).collect();
     let help = "Requests that this process failed: HTTP 5xx, and the like of gRPC.";
     families.many("farol_request_errors_total", Kind::Counter, help, errors);
-    let bins =
-        |row| Bins { labels: labels(row), below: &row.buckets, count: row.count, sum: row.seconds };
+    let bins = |row| Bins { labels: labels(row), below: &row.buckets, count: row.count, sum: row.seconds };
     let help = "How long requests took, in seconds.";
     families.histogram("farol_request_duration_seconds", help, &BUCKETS, rows.iter().map(bins));
 }
