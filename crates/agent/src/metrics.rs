@@ -11,7 +11,7 @@ use families::Families;
 use farol_health::Snapshot;
 use farol_health::clock::boot_ms;
 use farol_health::probe::Source;
-use farol_logging::Kind;
+use farol_logging::MetricKind;
 use farol_logging::correlation::{BUCKETS, Row};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -43,14 +43,14 @@ fn all(own: &Own, families: &mut Families<'_>) {
 fn components(snapshot: &Snapshot, now_ms: u64, families: &mut Families<'_>) {
     let name = "farol_component_status";
     let help = "0 unknown, 1 starting, 2 healthy, 3 degraded, 4 unhealthy, 5 maintenance";
-    families.head(name, Kind::Gauge, help);
+    families.head(name, MetricKind::Gauge, help);
     for view in &snapshot.components {
         let maintenance = view.maintenance || snapshot.draining;
         let status = if maintenance { 5 } else { view.status_at(now_ms) as u8 };
         families.sample(name, &[("service", &view.service), ("component", &view.name)], status.into());
     }
     let name = "farol_component_stale";
-    families.head(name, Kind::Gauge, "Whether the last result is older than its time to live");
+    families.head(name, MetricKind::Gauge, "Whether the last result is older than its time to live");
     for view in &snapshot.components {
         let stale = u8::from(view.is_stale(now_ms));
         families.sample(name, &[("service", &view.service), ("component", &view.name)], stale.into());
@@ -61,7 +61,7 @@ fn components(snapshot: &Snapshot, now_ms: u64, families: &mut Families<'_>) {
 fn stream(own: &Own, families: &mut Families<'_>) {
     let phase = own.link.phase();
     let name = "farol_agent_stream_state";
-    families.head(name, Kind::Gauge, "1 for the state in which the stream is");
+    families.head(name, MetricKind::Gauge, "1 for the state in which the stream is");
     for (word, is) in [
         ("down", phase == Phase::Down),
         ("backlog", phase == Phase::Backlog),
@@ -72,7 +72,7 @@ fn stream(own: &Own, families: &mut Families<'_>) {
     }
     let Counts { reports, acked, unacked, lost, ring_bytes, series, samples_dropped } = own.recorder.counts();
     let (opened, failed) = (own.link.opened.load(Ordering::Relaxed), own.link.failed.load(Ordering::Relaxed));
-    use Kind::{Counter, Gauge};
+    use MetricKind::{Counter, Gauge};
     for (name, kind, help, value) in [
         ("farol_agent_streams_opened_total", Counter, "Streams that a monitor welcomed", opened),
         ("farol_agent_streams_failed_total", Counter, "Connections and streams that ended or failed", failed),
@@ -96,12 +96,12 @@ fn stream(own: &Own, families: &mut Families<'_>) {
 #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
 fn logs(families: &mut Families<'_>) {
     let (name, help) = ("farol_log_lines_dropped_total", "Lines of the log that were dropped");
-    families.one(name, Kind::Counter, help, farol_logging::dropped() as f64);
+    families.one(name, MetricKind::Counter, help, farol_logging::dropped() as f64);
     for (at, (signal, count)) in farol_logging::unsent().enumerate() {
         let name = "farol_otlp_dropped_total";
         if at == 0 {
             let help = "Records of the log and spans that could not be exported by OTLP";
-            families.head(name, Kind::Counter, help);
+            families.head(name, MetricKind::Counter, help);
         }
         families.sample(name, &[("signal", signal)], count as f64);
     }
@@ -112,28 +112,28 @@ fn logs(families: &mut Families<'_>) {
 fn reloads(readings: Readings, families: &mut Families<'_>) {
     let Readings { succeeded, failed, last_failed, last_success_ms } = readings;
     let name = "farol_config_reloads_total";
-    families.head(name, Kind::Counter, "Readings of the configuration, the first included.");
+    families.head(name, MetricKind::Counter, "Readings of the configuration, the first included.");
     families.sample(name, &[("result", "success")], succeeded as f64);
     families.sample(name, &[("result", "failure")], failed as f64);
     let (name, help) = ("farol_config_last_reload_successful", "0 after a reading that was refused.");
-    families.one(name, Kind::Gauge, help, u8::from(!last_failed).into());
+    families.one(name, MetricKind::Gauge, help, u8::from(!last_failed).into());
     let name = "farol_config_last_reload_success_timestamp_seconds";
     let help = "When the configuration was last taken over.";
-    families.one(name, Kind::Gauge, help, last_success_ms as f64 / 1e3);
+    families.one(name, MetricKind::Gauge, help, last_success_ms as f64 / 1e3);
 }
 
 /// And these.
 #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
 fn requests(rows: &[Row<'_>], families: &mut Families<'_>) {
     let name = "farol_requests_total";
-    families.head(name, Kind::Counter, "Requests that ended, streams among them.");
+    families.head(name, MetricKind::Counter, "Requests that ended, streams among them.");
     rows.iter().for_each(|row| families.sample(name, &labels(row), row.count as f64));
     let name = "farol_request_errors_total";
     let help = "Requests that this process failed: HTTP 5xx, and the like of gRPC.";
-    families.head(name, Kind::Counter, help);
+    families.head(name, MetricKind::Counter, help);
     rows.iter().for_each(|row| families.sample(name, &labels(row), row.errors as f64));
     let name = "farol_request_duration_seconds";
-    families.head(name, Kind::Histogram, "How long requests took, in seconds.");
+    families.head(name, MetricKind::Histogram, "How long requests took, in seconds.");
     for row in rows {
         families.histogram(name, &labels(row), &BUCKETS, &row.buckets, (row.count, row.seconds));
     }

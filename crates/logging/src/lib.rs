@@ -32,7 +32,7 @@ pub use config::{
     Compression, Config, ConfigError, Filter, Format, Gelf, Headers, KEYS, Key, NotUnderstood, OTLP_CA,
     OTLP_HEADERS, OTLP_KEYS, Otlp, Output, Problem, Process, Transport,
 };
-pub use otlp::{ExportError, Kind, Metrics};
+pub use otlp::{ExportError, MetricKind, Metrics};
 pub use subscriber::{InitError, dispatch, dropped, init, level, observe, set_level, take_over, unsent};
 pub use writer::{Drops, Guard};
 

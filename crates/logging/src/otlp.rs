@@ -28,7 +28,7 @@ use channel::Channels;
 use health::Health;
 pub(crate) use logs::{Logs, TraceIds};
 pub(crate) use metrics::Sources;
-pub use metrics::{Kind, Metrics};
+pub use metrics::{MetricKind, Metrics};
 pub(crate) use queue::Dropped;
 #[cfg(test)]
 pub(crate) use spans::tracer;
@@ -130,6 +130,8 @@ pub(crate) fn start(config: &Otlp, process: &Process) -> Result<(Exports, Runnin
     let (tracer, send_spans) = spans::open(config, &mut channels, &resource, &health, &mut dropped)?.unzip();
     let (sources, send_metrics) = metrics::open(config, &mut channels, &resource, &health)?.unzip();
     drop(entered);
+    // Nobody has set it: it was made above.
+    health.dropped.set(dropped.clone()).ok();
     let (alive, ended) = sync_channel(0);
     let work = async move {
         tokio::join!(

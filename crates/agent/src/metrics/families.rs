@@ -1,6 +1,6 @@
 //! How the agent's own metrics leave it: spelled in Prometheus' text format, or exported. Knows no metric.
 
-use farol_logging::{Kind, Metrics};
+use farol_logging::{MetricKind, Metrics};
 use std::fmt::Write as _;
 
 /// Takes families, one after the other.
@@ -13,11 +13,11 @@ pub(super) enum Families<'a> {
 
 impl Families<'_> {
     /// The next samples are of this family.
-    pub(super) fn head(&mut self, name: &str, kind: Kind, help: &str) {
+    pub(super) fn head(&mut self, name: &str, kind: MetricKind, help: &str) {
         let word = match kind {
-            Kind::Gauge => "gauge",
-            Kind::Counter => "counter",
-            Kind::Histogram => "histogram",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Counter => "counter",
+            MetricKind::Histogram => "histogram",
         };
         match self {
             // Writing to a String does not fail.
@@ -35,7 +35,7 @@ impl Families<'_> {
     }
 
     /// A family of one sample without labels.
-    pub(super) fn one(&mut self, name: &str, kind: Kind, help: &str, value: f64) {
+    pub(super) fn one(&mut self, name: &str, kind: MetricKind, help: &str, value: f64) {
         self.head(name, kind, help);
         self.sample(name, &[], value);
     }

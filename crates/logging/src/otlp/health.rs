@@ -1,16 +1,25 @@
 //! How the export does: one line of the log when it begins to fail, one when it works again, whatever the number of
 //! signals and tries in between.
 
+use std::sync::OnceLock;
+
 use parking_lot::Mutex;
 
-/// Signals that fail now.
+use super::Dropped;
+
+/// How all signals do.
 #[derive(Debug, Default)]
-pub(super) struct Health(Mutex<Vec<&'static str>>);
+pub(super) struct Health {
+    /// Those that fail now.
+    failing: Mutex<Vec<&'static str>>,
+    /// For the line of the end; set when every signal has its queue.
+    pub(super) dropped: OnceLock<Dropped>,
+}
 
 impl Health {
     /// An export failed; `waits` where it is tried again.
     pub(super) fn fails(&self, signal: &'static str, address: &str, why: &str, waits: bool) {
-        let mut failing = self.0.lock();
+        let mut failing = self.failing.lock();
         if failing.contains(&signal) {
             return;
         }
@@ -37,14 +46,16 @@ impl Health {
     }
 
     /// An export arrived.
-    pub(super) fn works(&self, signal: &'static str, dropped: u64) {
-        let mut failing = self.0.lock();
+    pub(super) fn works(&self, signal: &'static str) {
+        let mut failing = self.failing.lock();
         let Some(at) = failing.iter().position(|known| *known == signal) else { return };
         failing.swap_remove(at);
         let last = failing.is_empty();
         drop(failing);
         if last {
-            tracing::info!(otlp.signal = signal, dropped_total = dropped, "telemetry is exported again");
+            let dropped: u64 =
+                self.dropped.get().map_or(0, |dropped| dropped.counts().map(|(_, count)| count).sum());
+            tracing::info!(dropped_total = dropped, "telemetry is exported again");
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::config::Otlp;
 
 /// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// Up and down.
     Gauge,
     /// Up only, from the start of the process.
@@ -52,16 +52,16 @@ impl Metrics {
     }
 
     /// The next samples are of this metric. Its unit is the one its name ends with.
-    pub fn family(&mut self, name: &str, kind: Kind, help: &str) {
+    pub fn family(&mut self, name: &str, kind: MetricKind, help: &str) {
         let temporality = AggregationTemporality::Cumulative.into();
         let data = match kind {
-            Kind::Gauge => metric::Data::Gauge(Gauge::default()),
-            Kind::Counter => metric::Data::Sum(Sum {
+            MetricKind::Gauge => metric::Data::Gauge(Gauge::default()),
+            MetricKind::Counter => metric::Data::Sum(Sum {
                 data_points: Vec::new(),
                 aggregation_temporality: temporality,
                 is_monotonic: true,
             }),
-            Kind::Histogram => metric::Data::Histogram(Histogram {
+            MetricKind::Histogram => metric::Data::Histogram(Histogram {
                 data_points: Vec::new(),
                 aggregation_temporality: temporality,
             }),
@@ -215,7 +215,7 @@ impl SendMetrics {
                 _ = ticks.tick() => false,
             };
             match within(self.send(), timeout, &end).await {
-                Ok(()) => self.health.works("metrics", 0),
+                Ok(()) => self.health.works("metrics"),
                 Err(failure) => {
                     self.health.fails("metrics", &self.address, &failure.why, failure.passes);
                 }
@@ -268,12 +268,12 @@ impl SendMetrics {
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, Metrics, metric, unit};
+    use super::{MetricKind, Metrics, metric, unit};
 
     #[test]
     fn a_histograms_counts_are_told_one_by_one() {
         let mut metrics = Metrics::new(1);
-        metrics.family("x_seconds", Kind::Histogram, "X.");
+        metrics.family("x_seconds", MetricKind::Histogram, "X.");
         metrics.histogram([("a", "b")], &[0.1, 1.0], &[2, 5], (7, 9.5));
         let Some(metric::Data::Histogram(told)) = &metrics.told[0].data else { panic!("a histogram") };
         let point = &told.data_points[0];

@@ -79,7 +79,7 @@ impl<T, E: Export<T>> Sender<T, E> {
                 return Ok(());
             }
             match within(self.exporter.export(&batch), self.timeout, end).await {
-                Ok(()) => self.health.works(self.signal, self.queue.dropped()),
+                Ok(()) => self.health.works(self.signal),
                 Err(Failure { why, passes }) => {
                     self.health.fails(self.signal, &self.address, &why, passes);
                     if passes {

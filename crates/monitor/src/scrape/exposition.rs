@@ -22,10 +22,10 @@ pub(super) enum Kind {
 
 impl Kind {
     /// The same to who exports it.
-    pub(super) fn exported(self) -> farol_logging::Kind {
+    pub(super) fn exported(self) -> farol_logging::MetricKind {
         match self {
-            Self::Gauge => farol_logging::Kind::Gauge,
-            Self::Counter => farol_logging::Kind::Counter,
+            Self::Gauge => farol_logging::MetricKind::Gauge,
+            Self::Counter => farol_logging::MetricKind::Counter,
         }
     }
 }

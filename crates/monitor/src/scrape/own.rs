@@ -89,7 +89,7 @@ impl Families<'_> {
                 }
             }
             Self::Exported(metrics) => {
-                metrics.family(name, farol_logging::Kind::Histogram, help);
+                metrics.family(name, farol_logging::MetricKind::Histogram, help);
                 for Bins { labels, below, count, sum } in samples {
                     metrics.histogram(labels, bounds, below, (count, sum));
                 }

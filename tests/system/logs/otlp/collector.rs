@@ -50,11 +50,6 @@ impl Collector {
         self.received.lock().iter().filter(|item| item["signal"] == signal).cloned().collect()
     }
 
-    /// Everything, as text.
-    pub(super) fn text(&self) -> String {
-        self.received.lock().iter().map(|item| format!("{item}\n")).collect()
-    }
-
     /// The first of a signal of which this is true.
     pub(super) async fn first(&self, signal: &str, what: &str, is: impl Fn(&Value) -> bool) -> Value {
         let mut found = None;

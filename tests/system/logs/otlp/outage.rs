@@ -13,7 +13,12 @@ const ANY_PORT: [&str; 6] = ["--http", "127.0.0.1:0", "--agents", "127.0.0.1:0",
 const WARNING: &str = "telemetry cannot be exported";
 
 async fn farol(folder: &Path, endpoint: &str) -> Process {
-    let env = [("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint), ("OTEL_METRIC_EXPORT_INTERVAL", "1000")];
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1000"),
+        ("OTEL_SERVICE_NAME", "lighthouse"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "service.instance.id=chosen,deployment.environment.name=test"),
+    ];
     Process::start_with("farol", &ANY_PORT, &env, folder).await.unwrap()
 }
 
@@ -31,7 +36,15 @@ async fn what_was_said_before_the_collector_came_arrives() {
     until("the outage is told", SOON, async || warnings(&farol.log()) > 0).await.unwrap();
     farol.get("/api/v1/fleet").await.unwrap();
     let collector = Collector::open(port);
-    collector.first("logs", "the first line", |record| record["message"] == "ready").await;
+    let ready = collector.first("logs", "the first line", |record| record["message"] == "ready").await;
+    for (key, value) in [
+        ("service.name", "lighthouse"),
+        ("service.instance.id", "chosen"),
+        ("deployment.environment.name", "test"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+    ] {
+        assert_eq!(ready["resource"][key], value, "{ready}");
+    }
     collector.first("traces", "a span of before", |span| span["name"] == "GET /api/v1/fleet").await;
     collector.first("metrics", "metrics", |sample| sample["name"] == "farol_ready").await;
     until("its end is told", SOON, async || farol.log().contains("telemetry is exported again"))
