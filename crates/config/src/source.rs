@@ -102,8 +102,8 @@ impl Sources {
         self
     }
 
-    /// A variable of another name (given with [`env`](Self::env)) that sets a key where nothing else does: one that
-    /// other programs share, so that the file's own word counts.
+    /// A variable of another name (given with [`env`](Self::env)) that sets a key where nothing else does, or where the
+    /// file says `auto`: one that other programs share, so that the file's own word counts.
     #[must_use]
     pub fn fallback(mut self, variable: &str, path: &str) -> Self {
         self.fallbacks.push((variable.to_owned(), path.to_owned()));

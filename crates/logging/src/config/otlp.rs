@@ -9,29 +9,35 @@ use percent_encoding::percent_decode_str;
 
 use super::{ConfigError, Key, NotUnderstood, Problem, Reader};
 
+/// A key with this word leaves it to its variable, and where that is not set, to what is usual.
+const AUTO: &str = "auto";
 /// Where a collector listens where nobody says otherwise.
 const LOCAL: &str = "http://127.0.0.1:4317";
+/// An export may take so long.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Metrics are exported so often.
+const INTERVAL: Duration = Duration::from_secs(60);
 
-/// OTLP's settings: under `logging.otlp` in a configuration file, which wins over these variables, because other
-/// programs read them too.
+/// OTLP's settings: under `logging.otlp` in a configuration file, which wins over these variables unless it says `auto`,
+/// because other programs read them too.
 #[rustfmt::skip]
 pub const OTLP_KEYS: [Key; 16] = [
-    Key { name: "disabled", variable: "OTEL_SDK_DISABLED", default: "false" },
-    Key { name: "endpoint", variable: "OTEL_EXPORTER_OTLP_ENDPOINT", default: "none" },
-    Key { name: "logs", variable: "OTEL_LOGS_EXPORTER", default: "auto" },
-    Key { name: "traces", variable: "OTEL_TRACES_EXPORTER", default: "auto" },
-    Key { name: "metrics", variable: "OTEL_METRICS_EXPORTER", default: "auto" },
-    Key { name: "logs_endpoint", variable: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", default: "auto" },
-    Key { name: "traces_endpoint", variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", default: "auto" },
-    Key { name: "metrics_endpoint", variable: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", default: "auto" },
+    Key { name: "disabled", variable: "OTEL_SDK_DISABLED", default: AUTO },
+    Key { name: "endpoint", variable: "OTEL_EXPORTER_OTLP_ENDPOINT", default: AUTO },
+    Key { name: "logs", variable: "OTEL_LOGS_EXPORTER", default: AUTO },
+    Key { name: "traces", variable: "OTEL_TRACES_EXPORTER", default: AUTO },
+    Key { name: "metrics", variable: "OTEL_METRICS_EXPORTER", default: AUTO },
+    Key { name: "logs_endpoint", variable: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", default: AUTO },
+    Key { name: "traces_endpoint", variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", default: AUTO },
+    Key { name: "metrics_endpoint", variable: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", default: AUTO },
     Key { name: OTLP_HEADERS, variable: "OTEL_EXPORTER_OTLP_HEADERS", default: "" },
-    Key { name: "protocol", variable: "OTEL_EXPORTER_OTLP_PROTOCOL", default: "grpc" },
-    Key { name: "timeout", variable: "OTEL_EXPORTER_OTLP_TIMEOUT", default: "10s" },
-    Key { name: "compression", variable: "OTEL_EXPORTER_OTLP_COMPRESSION", default: "none" },
-    Key { name: OTLP_CA, variable: "OTEL_EXPORTER_OTLP_CERTIFICATE", default: "system" },
-    Key { name: "interval", variable: "OTEL_METRIC_EXPORT_INTERVAL", default: "60s" },
-    Key { name: "sample", variable: "", default: "auto" },
-    Key { name: "service_name", variable: "OTEL_SERVICE_NAME", default: "auto" },
+    Key { name: "protocol", variable: "OTEL_EXPORTER_OTLP_PROTOCOL", default: AUTO },
+    Key { name: "timeout", variable: "OTEL_EXPORTER_OTLP_TIMEOUT", default: AUTO },
+    Key { name: "compression", variable: "OTEL_EXPORTER_OTLP_COMPRESSION", default: AUTO },
+    Key { name: OTLP_CA, variable: "OTEL_EXPORTER_OTLP_CERTIFICATE", default: AUTO },
+    Key { name: "interval", variable: "OTEL_METRIC_EXPORT_INTERVAL", default: AUTO },
+    Key { name: "sample", variable: "", default: AUTO },
+    Key { name: "service_name", variable: "OTEL_SERVICE_NAME", default: AUTO },
 ];
 
 /// The key whose value is secret.
@@ -101,17 +107,17 @@ impl Otlp {
         let mut reader = Reader { text: &mut text, problems: Vec::new() };
         let disabled = reader.read(&keys[0], flag);
         let told_before = reader.problems.len();
-        let endpoint = reader.read(&keys[1], |word| endpoint(word, "none"));
+        let endpoint = reader.read(&keys[1], endpoint);
         let switches = [2, 3, 4].map(|at| reader.read(&keys[at], switch));
-        let own = [5, 6, 7].map(|at| reader.read(&keys[at], |word| self::endpoint(word, "auto")));
+        let own = [5, 6, 7].map(|at| reader.read(&keys[at], self::endpoint));
         let headers = reader.read(&keys[8], headers);
         let spoken = (reader.text)(&keys[9]);
-        let timeout = reader.read(&keys[10], |word| time(word, Duration::from_millis(100)));
+        let timeout = reader.read(&keys[10], |word| time(word, Duration::from_millis(100), TIMEOUT));
         let gzip = reader.read(&keys[11], compression);
-        let ca = reader.read(&keys[12], |word| Ok((word != "system").then(|| PathBuf::from(word))));
-        let interval = reader.read(&keys[13], |word| time(word, Duration::from_secs(1)));
+        let ca = reader.read(&keys[12], |word| Ok((word != AUTO).then(|| PathBuf::from(word))));
+        let interval = reader.read(&keys[13], |word| time(word, Duration::from_secs(1), INTERVAL));
         let sample = reader.read(&keys[14], sample);
-        let service_name = reader.read(&keys[15], |word| Ok((word != "auto").then(|| word.to_owned())));
+        let service_name = reader.read(&keys[15], |word| Ok((word != AUTO).then(|| word.to_owned())));
         if disabled {
             // What it would have been is nobody's trouble.
             reader.problems.truncate(told_before);
@@ -128,7 +134,7 @@ impl Otlp {
         if logs.is_none() && traces.is_none() && metrics.is_none() {
             return (None, reader.problems);
         }
-        if spoken.trim() != "grpc" && !spoken.trim().is_empty() {
+        if !["grpc", AUTO, ""].contains(&spoken.trim()) {
             let what = "is not spoken by Farol; write `grpc`, and the collector's port for it, mostly 4317";
             reader.tell(&keys[9], what.to_owned());
         }
@@ -140,14 +146,14 @@ impl Otlp {
 fn flag(word: &str) -> Result<bool, NotUnderstood> {
     match word.to_ascii_lowercase().as_str() {
         "true" => Ok(true),
-        "false" => Ok(false),
+        "false" | AUTO => Ok(false),
         _ => Err(NotUnderstood(format!("`{word}` is neither yes nor no; write `true` or `false`"))),
     }
 }
 
 fn switch(word: &str) -> Result<Switch, NotUnderstood> {
     match word.to_ascii_lowercase().as_str() {
-        "auto" => Ok(Switch::Auto),
+        AUTO => Ok(Switch::Auto),
         "true" | "otlp" => Ok(Switch::On),
         "false" | "none" => Ok(Switch::Off),
         _ => Err(NotUnderstood(format!(
@@ -156,9 +162,9 @@ fn switch(word: &str) -> Result<Switch, NotUnderstood> {
     }
 }
 
-/// `word`, or `None` where it is the one that stands for none.
-fn endpoint(word: &str, none: &str) -> Result<Option<String>, NotUnderstood> {
-    if word == none {
+/// `none` is what a file says against a variable.
+fn endpoint(word: &str) -> Result<Option<String>, NotUnderstood> {
+    if word == "none" || word == AUTO {
         return Ok(None);
     }
     let is_one = word.parse::<Uri>().is_ok_and(|uri| {
@@ -198,14 +204,17 @@ fn headers(text: &str) -> Result<Headers, NotUnderstood> {
 
 fn compression(word: &str) -> Result<bool, NotUnderstood> {
     match word {
-        "none" => Ok(false),
+        "none" | AUTO => Ok(false),
         "gzip" => Ok(true),
         _ => Err(NotUnderstood(format!("`{word}` is not known; write `none` or `gzip`"))),
     }
 }
 
 /// A duration with its unit, or milliseconds, as the variables have them.
-fn time(word: &str, least: Duration) -> Result<Duration, NotUnderstood> {
+fn time(word: &str, least: Duration, usual: Duration) -> Result<Duration, NotUnderstood> {
+    if word == AUTO {
+        return Ok(usual);
+    }
     let end = word.find(|c: char| !c.is_ascii_digit()).unwrap_or(word.len());
     let unit = match &word[end..] {
         "" | "ms" => Some(1),
@@ -222,7 +231,7 @@ fn time(word: &str, least: Duration) -> Result<Duration, NotUnderstood> {
 }
 
 fn sample(word: &str) -> Result<Option<f64>, NotUnderstood> {
-    if word == "auto" {
+    if word == AUTO {
         return Ok(None);
     }
     word.parse().ok().filter(|share| (0.0..=1.0).contains(share)).map(Some).ok_or_else(|| {

@@ -22,14 +22,14 @@ const ENV: [(&str, &str); 4] = [
 #[tokio::test]
 async fn the_file_wins_over_the_shared_variables_and_headers_are_hidden() {
     let folder = tempfile::tempdir().unwrap();
-    let file = "logging: {otlp: {service_name: from-file, traces: true}}\n";
+    let file = "logging: {otlp: {endpoint: auto, service_name: from-file, traces: true}}\n";
     for binary in ["farol", "farol-monitor", "farol-agent"] {
         let done = asked(binary, folder.path(), file, "--dump-config", &ENV).await;
         for line in [
             "endpoint: http://env:4317  # from OTEL_EXPORTER_OTLP_ENDPOINT",
             "headers: \"***\"  # from OTEL_EXPORTER_OTLP_HEADERS",
             "farol.yaml:1",
-            "timeout: 10s  # from default",
+            "timeout: auto  # from default",
         ] {
             assert!(done.out.contains(line), "{line} is not in {binary}'s\n{}{}", done.out, done.err);
         }
