@@ -22,7 +22,6 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use farol_health::grpc;
-use farol_health::probe::Source;
 use farol_shutdown::Handle;
 use farol_shutdown::listener::{self, Accept, Access, Handler, Limits, Tls};
 use std::net::SocketAddr;
@@ -53,7 +52,7 @@ pub struct Monitor<A: Accept> {
     listeners: Listeners<A>,
     certificates: Certificates,
     token: OperatorToken,
-    own: Arc<Own>,
+    own: Own,
     traffic: Traffic,
     handle: Handle,
 }
@@ -199,7 +198,7 @@ impl<A: Accept> Monitor<A> {
             clock,
             events,
             ingest,
-            own: Arc::clone(&own) as Arc<dyn Source>,
+            own: own.source(),
             details: config.details,
             access: ArcSwap::from_pointee(access),
             token,
@@ -237,16 +236,15 @@ fn serve_probes<A: Accept>(
     config: &Config,
     listeners: Listeners<A>,
     certificates: &Certificates,
-    own: &Arc<Own>,
+    own: &Own,
     traffic: &Traffic,
     handle: &Handle,
 ) -> Waiting {
-    let source = Arc::clone(own) as Arc<dyn Source>;
-    let http = Door::new(http::starting(Arc::clone(&source), config.details, traffic));
+    let http = Door::new(http::starting(own.source(), config.details, traffic));
     let agents = grpc::only(Router::new().fallback(door::no_agents_yet), AGENTS_PORT);
     let agents = Door::of_agents(agents.layer(traffic::layer(&traffic.agents)));
     let generation = watch::Sender::new(0);
-    let statuses = Arc::new(FleetStatuses::new(source, generation.clone()));
+    let statuses = Arc::new(FleetStatuses::new(own.source(), generation.clone()));
     let health = grpc::server(Arc::clone(&statuses) as Arc<_>, handle.draining(), grpc::Limits::default());
     let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
         .layer(traffic::layer(&traffic.health));

@@ -4,12 +4,11 @@ use crate::journal::{Journal, StoreHealth};
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
-    Check, Checked, Checker, ComponentView, Dependency, Figure, Observer, Outcome, RegisterError,
-    Registration, Snapshot, Spec, Unit,
+    Application, Check, Checked, Checker, ComponentView, Dependency, Figure, Observer, Outcome,
+    RegisterError, Registration, Spec, Unit,
 };
-use farol_shutdown::{Handle, Phase};
+use farol_shutdown::Handle;
 use futures::future::BoxFuture;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -17,13 +16,11 @@ use tokio::sync::watch;
 /// The service under which the monitor's own components stand.
 const SERVICE: &str = "farol";
 
-/// What probes of the monitor read.
+/// The monitor's own two checks, and what probes read of them.
 pub(crate) struct Own {
     checker: Checker,
+    probed: Arc<Application>,
     handle: Handle,
-    /// Its state is restored and its listeners are up.
-    started: AtomicBool,
-    born_ms: u64,
     /// What the store's check looks at, once the store is open.
     store: Arc<OnceLock<Journal>>,
     /// Becomes true with the first look at the open store: readiness has an answer from then on.
@@ -32,7 +29,7 @@ pub(crate) struct Own {
 
 impl Own {
     /// Registers the two checks; [`begin`](Self::begin) runs them.
-    pub(crate) fn new(ready_requires_store: bool, handle: Handle) -> Result<Arc<Self>, RegisterError> {
+    pub(crate) fn new(ready_requires_store: bool, handle: Handle) -> Result<Self, RegisterError> {
         let store = Arc::<OnceLock<Journal>>::default();
         let second = Duration::from_secs(1);
         let mut database = Spec::new("database", SERVICE);
@@ -50,8 +47,13 @@ impl Own {
         ];
         let looked = watch::Sender::new(false);
         let checker = Checker::new(checks, Arc::new(FirstLook(looked.clone())))?;
-        let born_ms = farol_health::clock::boot_ms();
-        Ok(Arc::new(Self { checker, handle, started: AtomicBool::new(false), born_ms, store, looked }))
+        let probed = Application::new(checker.clone(), env!("CARGO_PKG_VERSION"), handle.stopping());
+        Ok(Self { checker, probed, handle, store, looked })
+    }
+
+    /// What probes read.
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.probed) as Arc<dyn Source>
     }
 
     /// Runs the checks until the cleanups.
@@ -66,33 +68,7 @@ impl Own {
         self.checker.check_now(&["database"]);
         let mut looked = self.looked.subscribe();
         self.handle.cleaning().run_until_cancelled(looked.wait_for(|looked| *looked)).await;
-        self.started.store(true, Ordering::Release);
-    }
-}
-
-impl Source for Own {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.checker.snapshot()
-    }
-
-    fn heartbeat_ms(&self) -> u64 {
-        self.checker.heartbeat()
-    }
-
-    fn born_ms(&self) -> u64 {
-        self.born_ms
-    }
-
-    fn started(&self) -> bool {
-        self.started.load(Ordering::Acquire)
-    }
-
-    fn stopping(&self) -> bool {
-        self.handle.phase() != Phase::Running
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
+        self.probed.started();
     }
 }
 
