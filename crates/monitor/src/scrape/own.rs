@@ -240,6 +240,9 @@ fn monitor(app: &App, families: &mut Families<'_>) {
         let help = "Records of the log and spans that could not be exported by OTLP.";
         families.many("farol_otlp_dropped_total", Kind::Counter, help, unsent);
     }
+    let stages = app.handle.stages();
+    let stages = stages.iter().map(|stage| (vec![("stage", stage.name)], stage.took.as_secs_f64()));
+    families.many("farol_start_stage_seconds", Kind::Gauge, "How long each stage of the start took.", stages);
     let reloads = app.reloads.state();
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
     let results = [("success", reloads.succeeded as f64), ("failure", reloads.failed as f64)];
