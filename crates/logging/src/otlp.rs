@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use opentelemetry::Context;
 use opentelemetry_sdk::trace::SdkTracer;
-use tokio::runtime;
+use tokio::runtime::{self, Runtime};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -110,20 +110,41 @@ impl End {
     }
 }
 
+/// A runtime that may be dropped anywhere, another runtime included, and waits for nothing: a look-up of a name may hang.
+struct Own(Option<Runtime>);
+
+impl Own {
+    fn new() -> io::Result<Self> {
+        let mut builder = runtime::Builder::new_current_thread();
+        // Those that look up names.
+        builder.enable_all().thread_name("otlp").on_thread_start(|| {
+            std::mem::forget(Context::enter_telemetry_suppressed_scope());
+        });
+        builder.build().map(|runtime| Self(Some(runtime)))
+    }
+
+    fn get(&self) -> &Runtime {
+        self.0.as_ref().expect("only the drop takes it")
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// Starts the thread; connections are made when there is something to send.
 pub(crate) fn start(config: &Otlp, process: &Process) -> Result<(Exports, Running), ExportError> {
-    let mut builder = runtime::Builder::new_current_thread();
-    // Those that look up names.
-    builder.enable_all().thread_name("otlp").on_thread_start(|| {
-        std::mem::forget(Context::enter_telemetry_suppressed_scope());
-    });
-    let runtime = builder.build().map_err(ExportError::Thread)?;
+    let runtime = Own::new().map_err(ExportError::Thread)?;
     let resource = resource::of(config, process);
     let health = Arc::new(Health::default());
     let (stop, stopped) = watch::channel(None);
     let end = End(stopped);
     // Connections belong to the runtime that they are made in.
-    let entered = runtime.enter();
+    let entered = runtime.get().enter();
     let mut channels = Channels::new(config)?;
     let mut dropped = Dropped::default();
     let (logs, send_logs) = logs::open(config, &mut channels, &resource, &health, &mut dropped)?.unzip();
@@ -143,9 +164,7 @@ pub(crate) fn start(config: &Otlp, process: &Process) -> Result<(Exports, Runnin
     let thread = thread::Builder::new().name("otlp".to_owned()).spawn(move || {
         let _alive = alive;
         let _suppressed = Context::enter_telemetry_suppressed_scope();
-        runtime.block_on(work);
-        // A look-up of a name may hang.
-        runtime.shutdown_background();
+        runtime.get().block_on(work);
     });
     thread.map_err(ExportError::Thread)?;
     Ok((Exports { logs, tracer, metrics: sources, dropped }, Running { stop, ended }))

@@ -12,6 +12,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::codec::CompressionEncoding;
+use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
 
 use super::sender::Failure;
@@ -46,13 +48,17 @@ impl LogsService for Collector {
 
 impl Collector {
     /// Serves until the set is dropped.
-    async fn serve(&self, at: &str) -> (SocketAddr, JoinSet<()>) {
-        let listener = TcpListener::bind(at).await.unwrap();
+    async fn serve(&self) -> (SocketAddr, JoinSet<()>) {
+        self.serve_with(Server::builder()).await
+    }
+
+    async fn serve_with(&self, mut server: Server) -> (SocketAddr, JoinSet<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = LogsServiceServer::new(self.clone());
+        let service = LogsServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            let server = tonic::transport::Server::builder().add_service(service);
+            let server = server.add_service(service);
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
         (address, serving)
@@ -69,8 +75,13 @@ impl Collector {
 }
 
 fn logs_to(address: SocketAddr) -> (Exports, Running) {
-    let at = format!("http://{address}");
-    let (config, _) = Otlp::of(|key| (key.name == "logs_endpoint").then(|| at.clone()));
+    exports(&[("logs_endpoint", &format!("http://{address}"))])
+}
+
+fn exports(settings: &[(&str, &str)]) -> (Exports, Running) {
+    let text = |name| settings.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
+    let (config, problems) = Otlp::of(|key| text(key.name));
+    assert_eq!(problems, []);
     start(&config.unwrap(), &Process::default()).unwrap()
 }
 
@@ -109,7 +120,7 @@ async fn what_is_not_taken_now_is_sent_again_and_what_is_refused_is_dropped_and_
 async fn answered_once_with(code: Code, passes: bool) {
     let collector = Collector::default();
     collector.answers.lock().push(code);
-    let (address, _serving) = collector.serve("127.0.0.1:0").await;
+    let (address, _serving) = collector.serve().await;
     let (exports, running) = logs_to(address);
     log(&exports, "farol", "first", &[]);
     let asked = async {
@@ -128,7 +139,7 @@ async fn answered_once_with(code: Code, passes: bool) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_end_sends_what_waits_and_a_carriers_lines_are_not_taken() {
     let collector = Collector::default();
-    let (address, _serving) = collector.serve("127.0.0.1:0").await;
+    let (address, _serving) = collector.serve().await;
     let (exports, running) = logs_to(address);
     let long = Value::Text("x".repeat(32 << 10));
     log(&exports, "farol", "kept", &[("long", &long), ("number", &Value::Unsigned(u64::MAX))]);
@@ -156,6 +167,35 @@ async fn a_collector_that_hangs_or_is_away_costs_the_end_no_more_than_its_time()
         assert!(began.elapsed() < super::LAST + super::GRACE * 3, "{:?}", began.elapsed());
         assert_eq!(dropped(&exports), 10_000, "all are counted");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_is_believed_where_its_certificate_is_signed_by_whom_it_should() {
+    let signed = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+    let (own, strange) = (signed("localhost"), signed("localhost"));
+    let folder = tempfile::tempdir().unwrap();
+    let collector = Collector::default();
+    let identity = Identity::from_pem(own.cert.pem(), own.signing_key.serialize_pem());
+    let server = Server::builder().tls_config(ServerTlsConfig::new().identity(identity)).unwrap();
+    let (address, _serving) = collector.serve_with(server).await;
+    let endpoint = format!("https://localhost:{}", address.port());
+    for (name, made, arrives) in [("strange", &strange, false), ("own", &own, true)] {
+        let ca = folder.path().join(name);
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        let settings =
+            [("logs_endpoint", endpoint.as_str()), ("ca", ca.to_str().unwrap()), ("compression", "gzip")];
+        let (exports, running) = exports(&settings);
+        log(&exports, "farol", name, &[]);
+        tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
+        assert_eq!((collector.took.lock().len(), dropped(&exports)), (arrives.into(), u64::from(!arrives)));
+    }
+    let (config, _) = Otlp::of(|key| match key.name {
+        "endpoint" => Some(endpoint.clone()),
+        "ca" => Some("nowhere.pem".to_owned()),
+        _ => None,
+    });
+    let told = start(&config.unwrap(), &Process::default()).map(drop).unwrap_err().to_string();
+    assert!(told.starts_with("logging.otlp.ca: nowhere.pem cannot be read"), "{told}");
 }
 
 #[test]

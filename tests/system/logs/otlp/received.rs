@@ -98,7 +98,7 @@ async fn a_refused_stream_is_an_error_on_both_sides() {
 #[tokio::test]
 async fn requests_continue_their_callers_trace_and_probes_make_none() {
     let collector = Collector::open(0);
-    let mut stack = Stack::start(&collector.logging("")).await.unwrap();
+    let mut stack = Stack::start(&collector.logging(", compression: gzip")).await.unwrap();
     let client = reqwest::Client::new();
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
     let parent = format!("00-{trace}-00f067aa0ba902b7-01");
@@ -116,6 +116,11 @@ async fn requests_continue_their_callers_trace_and_probes_make_none() {
         }
         request.send().await.unwrap();
     }
+    // A stream's span is its opening: it arrives while the stream is open.
+    let events = client.get(format!("http://{}/api/v1/events", stack.addresses().http));
+    let events = events.header("accept", "text/event-stream").send().await.unwrap();
+    collector.first("traces", "the stream's", |span| span["name"] == "GET /api/v1/events").await;
+    drop(events);
     let fleet = collector.first("traces", "the last", |span| span["name"] == "GET /api/v1/fleet").await;
     let fields = &fleet["fields"];
     assert_eq!(
@@ -150,6 +155,7 @@ async fn requests_continue_their_callers_trace_and_probes_make_none() {
     names.sort();
     let expected = [
         "GET /api/v1/agents/{agent} 400 true",
+        "GET /api/v1/events 200 false",
         "GET /api/v1/fleet 200 false",
         "GET /api/v1/services 200 false",
         "GET /health/live 200 true",
