@@ -50,14 +50,14 @@ pub(super) fn alias(
     root: &mut Node,
     variable: &str,
     path: &str,
-    creates: bool,
+    (layer, creates): (Layer, bool),
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
     let Some(value) = vars.get(OsStr::new(variable)) else { return };
     let origin = Origin::Env(variable.to_owned());
     let Some(text) = text(value, &origin, problems) else { return };
-    set(root, &segments(path), Given { origin, layer: Layer::Alias, text, creates }, problems);
+    set(root, &segments(path), Given { origin, layer, text, creates }, problems);
 }
 
 /// A variable's value; an empty one counts as not set.
@@ -97,7 +97,7 @@ pub(super) fn set(root: &mut Node, path: &[String], given: Given, problems: &mut
         Some(index) => {
             let entry = &mut entries[index];
             match &entry.value.value {
-                Value::Scalar { .. } if entry.value.layer <= layer => {
+                Value::Scalar { text, .. } if entry.value.layer <= layer || yields(text, layer) => {
                     *entry = Entry { key: entry.key.clone(), origin, value: node };
                 }
                 Value::Scalar { .. } => {}
@@ -106,6 +106,11 @@ pub(super) fn set(root: &mut Node, path: &[String], given: Given, problems: &mut
             }
         }
     }
+}
+
+/// Whether a key leaves its value to the variable of a fallback.
+fn yields(text: &str, layer: Layer) -> bool {
+    layer == Layer::Fallback && text == "auto"
 }
 
 /// The entries of a map; what is not set yet becomes an empty one.
