@@ -131,7 +131,7 @@ fn measured(view: &ComponentView, figure: &Figure, moment: &Moment<'_>, checks: 
 
 /// What all measurements of a component share.
 fn observation(view: &ComponentView, moment: &Moment<'_>) -> Map<String, Value> {
-    let verdict = verdict(shown(view, moment.now_ms));
+    let verdict = verdict(moment.shown(view));
     let mut entry = Map::new();
     entry.insert("componentId".into(), (&*view.name).into());
     entry.insert("componentType".into(), component_type(view).into());
