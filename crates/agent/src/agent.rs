@@ -73,8 +73,10 @@ impl Agent {
         let checker = Checker::new(registrations(&config, &link), observer)?;
         let (interval, decided) = watch::channel(config.interval);
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
+        let own = Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle);
+        let drained = own.drained.clone();
         Ok(Self {
-            own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle),
+            own,
             streamer: Streamer {
                 identity: config.identity.clone(),
                 boot,
@@ -85,6 +87,7 @@ impl Agent {
                 link,
                 wished: config.interval,
                 interval,
+                drained,
                 handle: handle.clone(),
             },
             reporter: Reporter {
@@ -143,7 +146,8 @@ impl Agent {
             );
         }
         if let Some(listener) = local {
-            local::start(listener, &own, &handle);
+            let role = (!config.monitors.is_empty()).then_some(config.identity.role);
+            local::start(listener, &own, role, &handle);
         }
         own.start();
         tracing::info!(

@@ -191,8 +191,12 @@ impl Agent {
         let spoke_before = std::mem::replace(&mut live.spoke, true);
         live.last_message_ms = step.now.run_ms;
         live.last_seen_ms = step.now.wall_ms;
-        // A Goodbye stands until the stream ends.
-        if !live.said_goodbye() {
+        // A Goodbye stands until the stream ends, and one that goes on speaking is not lost meanwhile.
+        if live.said_goodbye() {
+            if let Presence::Held { until_ms } = &mut live.presence {
+                *until_ms = step.now.run_ms + RESTART_GRACE_MS;
+            }
+        } else {
             let before = std::mem::replace(&mut live.presence, Presence::Here);
             if spoke_before && matches!(before, Presence::Lost { .. }) {
                 step.tell(EventKind::AgentBack, &self.id);
