@@ -1,7 +1,7 @@
 //! The same news as `application/health+json` (draft-inadarei-api-health-check): pass, warn or fail. Decides
 //! nothing that the plain documents do not decide.
 
-use super::{Answer, Moment, live, ready, shown, spelling};
+use super::{Answer, Moment, live, ready, spelling};
 use crate::aggregate::Aggregate;
 use crate::{ComponentView, Dependency, Figure, Status, Unit};
 use serde_json::{Map, Value, json};
