@@ -18,7 +18,8 @@ Examples:
   farol-agent --dump-config                           every value and where it comes from
   FAROL_AGENT__NAME=web-1 FAROL_AGENT__LISTEN__HTTP='[::]:8511' farol-agent
 
-Environment: FAROL_AGENT__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text|gelf)
+Environment: FAROL_AGENT__<KEY>__<KEY>, LOG_LEVEL (debug, info, …),
+  LOG_FORMAT (structured|json|text|gelf)
 
 Signals:
   SIGTERM, SIGINT  say goodbye, send the last report, end; a second one ends at once

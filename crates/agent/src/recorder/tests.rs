@@ -429,6 +429,9 @@ fn a_word_keeps_its_own_time_however_late_its_report_and_its_message_waits() {
     life.report(Made::Tick);
     life.open(0);
     life.flow(9, 1 << 20);
+    // The first live report tells all.
+    life.report(Made::Tick);
+    life.flow(9, 1 << 20);
     life.now_ms += 2_000;
     let came_ms = life.now_ms;
     for place in [0, 1] {
