@@ -174,6 +174,9 @@ fn monitor(app: &App, families: &mut Families<'_>) {
     families.total("farol_events_total", "Events since the start.", app.events.newest());
     let dropped = farol_logging::dropped();
     families.total("farol_log_lines_dropped_total", "Lines of the log that were dropped.", dropped);
+    let stages = app.handle.stages();
+    let stages = stages.iter().map(|stage| (vec![("stage", stage.name)], stage.took.as_secs_f64()));
+    families.many("farol_start_stage_seconds", Kind::Gauge, "How long each stage of the start took.", stages);
     let reloads = app.reloads.state();
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
     let results = [("success", reloads.succeeded as f64), ("failure", reloads.failed as f64)];
