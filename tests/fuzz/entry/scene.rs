@@ -4,6 +4,7 @@
 use super::memory_store::MemoryStore;
 use farol_agent::{Agent, Connect, Io, Running, Surroundings};
 use farol_config::Sources;
+use farol_monitor::store::Store;
 use farol_monitor::{Listeners, Monitor};
 use farol_shutdown::listener::Accept;
 use farol_shutdown::{Budgets, Handle, Supervisor};
@@ -120,12 +121,10 @@ impl Scene {
             let listeners = Listeners { http: http_wire, agents: agents_wire, health: health_wire };
             let config = Sources::new().text("monitor.yaml", MONITOR).load().expect("it is YAML");
             let config = config.read(farol_monitor::Config::read).expect("it is sound");
-            let store = Arc::new(MemoryStore::default());
-            let mut monitor =
-                Monitor::with(config, folder.path(), &handle, store, listeners).await.expect("a monitor");
+            let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+            let monitor = Monitor::with(config, folder.path(), &handle, listeners).expect("a monitor");
             // Wishes for a reload are refused, because nobody takes them over.
-            drop(monitor.reloads().1);
-            monitor.run().await;
+            drop(monitor.run_over(async { Ok(store) }).await.expect("it is ready"));
             let config = Sources::new().text("agent.yaml", &agent(&local)).load().expect("it is YAML");
             let config = config
                 .read(|m| farol_agent::Config::read_alone(m, &Surroundings::default()))
