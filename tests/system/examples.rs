@@ -25,7 +25,7 @@ fn text(file: &str) -> String {
 }
 
 /// The example with every key in force.
-fn whole(file: &str) -> String {
+pub(crate) fn whole(file: &str) -> String {
     text(file).lines().map(|line| format!("{}\n", uncommented(line))).collect()
 }
 

@@ -82,7 +82,7 @@ fn status_changes<'e>(events: impl IntoIterator<Item = &'e Value>) -> Vec<String
 }
 
 /// The kinds of the events that are about this agent.
-fn kinds_of<'e>(events: impl IntoIterator<Item = &'e Value>, agent: &str) -> Vec<&'e str> {
+pub(crate) fn kinds_of<'e>(events: impl IntoIterator<Item = &'e Value>, agent: &str) -> Vec<&'e str> {
     let of_agent = events.into_iter().filter(|event| event["agent"] == agent);
     of_agent.filter_map(|event| event["kind"].as_str()).collect()
 }

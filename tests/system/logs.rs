@@ -3,4 +3,5 @@
 mod correlation;
 mod gelf;
 mod otlp;
+mod refused;
 mod secrets;

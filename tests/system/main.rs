@@ -9,6 +9,7 @@ mod hostile;
 mod life;
 mod local;
 mod logs;
+mod mutation;
 mod peers;
 mod store;
 mod tidy;

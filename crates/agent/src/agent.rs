@@ -15,6 +15,7 @@ use farol_shutdown::listener::{Access, Limits, bind, serve};
 use farol_shutdown::{DataDir, Handle};
 use parking_lot::Mutex;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -44,6 +45,8 @@ pub struct Agent {
     http: Option<TcpListener>,
     health: Option<TcpListener>,
     local: Option<local::Listener>,
+    /// Where its configuration stands, for its first line.
+    file: Option<PathBuf>,
 }
 
 impl Agent {
@@ -74,8 +77,10 @@ impl Agent {
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
+        let own = Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle);
+        let drained = own.drained.clone();
         Ok(Self {
-            own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle),
+            own,
             streamer: Streamer {
                 identity: config.identity.clone(),
                 boot,
@@ -86,6 +91,7 @@ impl Agent {
                 link,
                 wished: config.interval,
                 interval,
+                drained,
                 handle: handle.clone(),
             },
             reporter: Reporter {
@@ -100,7 +106,14 @@ impl Agent {
             http,
             health,
             local,
+            file: None,
         })
+    }
+
+    /// Names the file of its configuration in its first line.
+    #[must_use]
+    pub fn configured_by(self, file: Option<PathBuf>) -> Self {
+        Self { file, ..self }
     }
 
     /// Where it listens.
@@ -114,7 +127,7 @@ impl Agent {
     /// Hands the parts to the supervisor. The agent is ready when this returns.
     #[must_use]
     pub fn start(self) -> Running {
-        let Self { config, handle, own, streamer, reporter, http, health, local } = self;
+        let Self { config, handle, own, streamer, reporter, http, health, local, file } = self;
         let checker = own.checker.clone();
         handle.spawn("checks", checker.run(handle.cleaning()));
         if config.monitors.is_empty() {
@@ -144,12 +157,14 @@ impl Agent {
             );
         }
         if let Some(listener) = local {
-            local::start(listener, &own, &handle);
+            let role = (!config.monitors.is_empty()).then_some(config.identity.role);
+            local::start(listener, &own, role, &handle);
         }
         own.start();
         metrics::export(&own);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
+            config = file.as_ref().map(|file| tracing::field::display(file.display())),
             agent.id = config.identity.id,
             role = config.identity.role.as_str(),
             checks = config.checks.len(),

@@ -18,6 +18,9 @@ Examples:
   farol-agent --dump-config                           every value and where it comes from
   FAROL_AGENT__NAME=web-1 FAROL_AGENT__LISTEN__HTTP='[::]:8511' farol-agent
 
+Environment: FAROL_AGENT__<KEY>__<KEY>, LOG_LEVEL (debug, info, …),
+  LOG_FORMAT (structured|json|text|gelf)
+
 Signals:
   SIGTERM, SIGINT  say goodbye, send the last report, end; a second one ends at once
   SIGHUP           read the configuration again and take over its checks and access
@@ -45,6 +48,18 @@ pub struct Args {
     /// Print every value with its source and end.
     #[arg(long)]
     pub dump_config: bool,
+}
+
+impl Settings {
+    /// Every value with its source.
+    #[must_use]
+    pub fn dump(&self, tree: &Tree) -> String {
+        let mut dump = tree.dump();
+        if self.agent.data_dir.is_none() {
+            dump.push_str("# data_dir is not set: nothing outlives the process; --data-dir DIR\n");
+        }
+        dump
+    }
 }
 
 /// Everything that decides the configuration; read again at each SIGHUP.
@@ -132,6 +147,7 @@ async fn serve(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::
     let data_dir = config.data_dir.as_ref().map(|path| DataDir::lock(path, "farol-agent")).transpose()?;
     let network = Arc::new(Network::new(config.tls.clone()));
     let agent = Agent::bind(config, data_dir.as_ref(), &handle, network)?;
+    let agent = agent.configured_by(inputs.args.config.clone());
     let addresses = agent.addresses();
     let hangups = farol_shutdown::signal::hangups()?;
     let running = agent.start();

@@ -3,6 +3,7 @@
 
 mod address;
 mod bucket;
+mod drain;
 mod guard;
 mod socket;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use farol_health::clock::boot_ms;
 use farol_health::{ComponentView, Outcome};
 use farol_shutdown::Handle;
 use farol_shutdown::listener::{Limits, Peer, serve};
+use farol_wire::Role;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,19 +58,22 @@ fn table() -> Vec<Route> {
         Route { path: "/v1/heartbeats/{name}", class: Class::Local, serve: put(beat) },
         Route { path: "/v1/components/{name}", class: Class::Local, serve: put(tell) },
         Route { path: "/v1/components", class: Class::Local, serve: get(components) },
+        Route { path: "/v1/drain", class: Class::Local, serve: put(drain::drain) },
     ]
 }
 
 /// What the routes share.
 pub(crate) struct Api {
     own: Arc<Own>,
+    /// What the agent runs beside, where there is a monitor that it says Goodbye to.
+    role: Option<Role>,
     /// How fast each name is told.
     buckets: Mutex<Buckets>,
 }
 
 /// Serves the API until draining ends.
-pub(crate) fn start(listener: Listener, own: &Arc<Own>, handle: &Handle) {
-    let router = router(own);
+pub(crate) fn start(listener: Listener, own: &Arc<Own>, role: Option<Role>, handle: &Handle) {
+    let router = router(own, role);
     let limits = Limits { connections: CONNECTIONS, per_address: CONNECTIONS, ..Limits::default() };
     match listener {
         Listener::Tcp(tcp) => handle.spawn(NAME, serve(tcp, router, limits, None, handle, NAME)),
@@ -76,8 +81,8 @@ pub(crate) fn start(listener: Listener, own: &Arc<Own>, handle: &Handle) {
     }
 }
 
-fn router(own: &Arc<Own>) -> Router {
-    let api = Arc::new(Api { own: Arc::clone(own), buckets: Mutex::default() });
+fn router(own: &Arc<Own>, role: Option<Role>) -> Router {
+    let api = Arc::new(Api { own: Arc::clone(own), role, buckets: Mutex::default() });
     let mut router = Router::new();
     for Route { path, class, serve } in table() {
         let serve = match class {
@@ -199,8 +204,8 @@ fn shown(component: &ComponentView, now_ms: u64) -> Value {
 
 async fn no_such_path(uri: Uri) -> Problem {
     let detail = format!(
-        "there is nothing at `{:.200}`; there are PUT /v1/heartbeats/{{name}}, PUT /v1/components/{{name}} and GET \
-         /v1/components",
+        "there is nothing at `{:.200}`; there are PUT /v1/heartbeats/{{name}}, PUT /v1/components/{{name}}, GET \
+         /v1/components and PUT /v1/drain",
         uri.path()
     );
     Problem::new(StatusCode::NOT_FOUND, "no_such_path", detail)

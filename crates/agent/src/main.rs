@@ -36,7 +36,7 @@ fn start(args: Args) -> anyhow::Result<ExitCode> {
         Err(problems) => return told(&problems),
     };
     if inputs.args.dump_config {
-        std::io::stdout().write_all(tree.dump().as_bytes())?;
+        std::io::stdout().write_all(settings.dump(&tree).as_bytes())?;
         return Ok(ExitCode::from(exit::OK));
     }
     if inputs.args.check_config {

@@ -35,6 +35,8 @@ pub(crate) struct Own {
     pub(crate) reloads: Reloads,
     /// What was asked of the listeners, for `/metrics`.
     pub(crate) traffic: Traffic,
+    /// Cancelled when somebody asked this agent to drain, once and for all.
+    pub(crate) drained: CancellationToken,
     stopping: CancellationToken,
     born_ms: u64,
     /// The listeners are served.
@@ -56,6 +58,7 @@ impl Own {
             access: ArcSwap::from_pointee(access),
             reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
             traffic: Traffic::default(),
+            drained: CancellationToken::new(),
             stopping: handle.stopping(),
             born_ms: farol_health::clock::boot_ms(),
             started: AtomicBool::new(false),
@@ -66,6 +69,16 @@ impl Own {
     pub(crate) fn start(&self) {
         self.started.store(true, Ordering::Release);
         self.recorder.look();
+    }
+
+    /// Takes the agent out of service while it runs on: its components are under maintenance, and the stream says
+    /// Goodbye. Says whether that is new.
+    pub(crate) fn drain(&self) -> bool {
+        let is_new = !self.drained.is_cancelled();
+        self.drained.cancel();
+        self.checker.set_draining(true);
+        self.recorder.look();
+        is_new
     }
 }
 

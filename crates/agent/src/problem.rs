@@ -40,6 +40,16 @@ impl Problem {
     pub(crate) fn code(&self) -> &'static str {
         self.code
     }
+
+    #[cfg(test)]
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
 }
 
 impl From<Denied> for Problem {

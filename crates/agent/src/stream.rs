@@ -21,14 +21,15 @@ use farol_logging::correlation::CorrelationId;
 use farol_logging::trace;
 use farol_shutdown::Handle;
 use farol_wire::proto::fleet_client::FleetClient;
-use farol_wire::proto::{AgentMessage, MonitorMessage, Welcome, agent_message, monitor_message};
-use farol_wire::{Boot, Hello, Limits, PROTOCOL};
+use farol_wire::proto::{AgentMessage, MonitorMessage, Welcome, agent_message, goodbye, monitor_message};
+use farol_wire::{Boot, Hello, Limits, PROTOCOL, Role};
 use session::Session;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 use tonic::{Request, Streaming};
 use tracing::Instrument as _;
@@ -81,6 +82,8 @@ pub(crate) struct Streamer {
     /// What the agent asks for; what the monitor decides goes out.
     pub(crate) wished: Duration,
     pub(crate) interval: watch::Sender<Duration>,
+    /// Cancelled when the agent is asked to say Goodbye and run on.
+    pub(crate) drained: CancellationToken,
     pub(crate) handle: Handle,
 }
 
@@ -251,6 +254,11 @@ impl Streamer {
     fn look_at_link(&self) {
         self.checker.check_now(&[link::COMPONENT]);
     }
+}
+
+/// The word for what the agent says at a planned end.
+pub(crate) fn goodbye_word(role: Role) -> &'static str {
+    if session::goodbye_of(role) == goodbye::Kind::Workload { "workload" } else { "agent" }
 }
 
 /// The call tells the monitor the stream's correlation id and its trace.

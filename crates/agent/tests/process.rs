@@ -155,6 +155,11 @@ fn a_sound_configuration_is_checked_and_dumped_with_its_sources() {
     ] {
         assert!(stdout.contains(line), "{line} is not in\n{stdout}");
     }
+    let unset = "# data_dir is not set";
+    assert!(!stdout.contains(unset), "{stdout}");
+    let mut dump = place.command();
+    dump.arg("--dump-config");
+    assert!(output(dump).1.contains(unset));
 }
 
 #[test]
@@ -171,7 +176,9 @@ fn wrong_usage_and_wrong_configuration_end_with_64_and_every_problem() {
     help.arg("--help");
     let (code, stdout, _) = output(help);
     assert_eq!(code, Some(0));
-    assert!(stdout.contains("Examples:") && stdout.contains("Exit codes:"), "{stdout}");
+    for word in ["Examples:", "Exit codes:", "LOG_LEVEL (", "LOG_FORMAT (structured|json|text|gelf)"] {
+        assert!(stdout.contains(word), "{word} is not in\n{stdout}");
+    }
     let mut level = Place::new(CONFIG).command();
     level.env("LOG_LEVEL", "loud");
     let (code, _, stderr) = output(level);

@@ -74,6 +74,10 @@ impl Check for Command {
         "command"
     }
 
+    fn target(&self) -> Option<String> {
+        Some(format!("`{}`", self.program()))
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         async move {
             match child::run(&self.settings).await {

@@ -91,6 +91,10 @@ impl Check for Cpu {
         KIND.name
     }
 
+    fn target(&self) -> Option<String> {
+        Some("the kernel about the processors".to_owned())
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         // The kernel answers these files from memory: nothing to wait for.
         async move { self.ask() }.boxed()

@@ -55,6 +55,13 @@ impl Check for FileDescriptors {
         KIND.name
     }
 
+    fn target(&self) -> Option<String> {
+        Some(match &self.settings.target {
+            Some(target) => format!("the kernel about the files of {target}"),
+            None => "the kernel about the files of this machine".to_owned(),
+        })
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         let (settings, looking) = (Arc::clone(&self.settings), Arc::clone(&self.looking));
         async move {

@@ -39,5 +39,5 @@ pub use certificate::Lifetime;
 pub use discover::discover;
 pub use kind::{KINDS, Kind};
 pub use pattern::{Bound, Pattern};
-pub use registrations::registrations;
+pub use registrations::{is_told, registrations};
 pub use trust::Trust;

@@ -66,6 +66,10 @@ impl Check for Process {
         KIND.name
     }
 
+    fn target(&self) -> Option<String> {
+        Some(format!("the kernel about {}", self.settings.target))
+    }
+
     fn run(&self) -> BoxFuture<'_, Outcome> {
         let (settings, last) = (Arc::clone(&self.settings), Arc::clone(&self.last));
         async move {

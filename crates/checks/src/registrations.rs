@@ -30,6 +30,12 @@ pub fn registrations(m: &mut Map<'_>, default_service: &str) -> Vec<Registration
     read.into_iter().flatten().collect()
 }
 
+/// Whether components of this kind are told how they are, and nobody asks.
+#[must_use]
+pub fn is_told(kind: &str) -> bool {
+    TOLD.contains(&kind)
+}
+
 fn registration(m: &mut Map<'_>, default_service: &str, seen: &mut BTreeSet<String>) -> Option<Registration> {
     let kind = kind(m);
     let spec = spec(m, default_service, kind.copied());
@@ -84,7 +90,7 @@ fn kind(m: &mut Map<'_>) -> Option<&'static Kind> {
 
 fn spec(m: &mut Map<'_>, default_service: &str, kind: Option<Kind>) -> Spec {
     let default = Spec::new("", "");
-    if let Some(kind) = kind.filter(|kind| TOLD.contains(&kind.name)) {
+    if let Some(kind) = kind.filter(|kind| is_told(kind.name)) {
         for key in OF_RUNS.into_iter().filter(|key| m.has(key)).collect::<Vec<_>>() {
             m.ignore(key);
             m.problem(

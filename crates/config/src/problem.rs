@@ -8,6 +8,8 @@ use std::sync::Arc;
 const TOLD: usize = 200;
 /// How much of a wrong value a message repeats.
 const REPEATED: usize = 60;
+/// No message has more characters: what is wrong and what to do is shorter, a value that is repeated may not be.
+const SAID: usize = 2_000;
 
 /// Where a value was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,13 +76,15 @@ pub struct Problem {
     pub origin: Origin,
     /// The key, for instance `agent.checks[2].interval`; empty for a file as a whole.
     pub key: String,
-    /// What is wrong and what to do. Never holds a secret.
+    /// What is wrong and what to do: one printable line. Never holds a secret.
     pub message: String,
 }
 
 impl Problem {
     pub(crate) fn new(origin: &Origin, key: &str, message: impl Into<String>) -> Self {
-        Self { origin: origin.clone(), key: key.to_owned(), message: message.into() }
+        // Whoever found the problem may repeat a value as it was written.
+        let message = printable(&cut(&message.into(), SAID));
+        Self { origin: origin.clone(), key: key.to_owned(), message }
     }
 }
 
@@ -188,11 +192,16 @@ pub(crate) fn needs_escape(c: char) -> bool {
 
 /// A piece of input for a message: in back-ticks, printable, cut when long.
 pub(crate) fn quoted(text: &str) -> String {
-    let mut cut: String = text.chars().take(REPEATED).collect();
+    format!("`{}`", printable(&cut(text, REPEATED)))
+}
+
+/// At most so many characters.
+fn cut(text: &str, most: usize) -> String {
+    let mut cut: String = text.chars().take(most).collect();
     if cut.len() < text.len() {
         cut.push('…');
     }
-    format!("`{}`", printable(&cut))
+    cut
 }
 
 #[cfg(test)]
@@ -228,6 +237,10 @@ mod tests {
     fn control_characters_cannot_forge_a_line() {
         let problem = Problem::new(&Origin::Env("X\nY".into()), "a\u{1b}[31m", quoted("b\r\nc"));
         assert_eq!(problem.to_string(), "X\\u{a}Y: a\\u{1b}[31m: `b\\u{d}\\u{a}c`");
+        let raw = Problem::new(&Origin::Default, "level", "`info\u{1b}[2J\nok` is not a level".to_owned());
+        assert_eq!(raw.message, "`info\\u{1b}[2J\\u{a}ok` is not a level");
+        let long = Problem::new(&Origin::Default, "cert", "x".repeat(1 << 20));
+        assert_eq!(long.message.chars().count(), SAID + 1);
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl<'a> Moment<'a> {
         self.snapshot.maintenance.as_deref().filter(|_| self.details)
     }
 
+    /// What is shown for one component: with the process each of its components drains.
+    fn shown(&self, component: &ComponentView) -> Aggregate {
+        if self.snapshot.draining { Aggregate::Maintenance } else { shown(component, self.now_ms) }
+    }
+
     fn dependencies(&self) -> impl Iterator<Item = &ComponentView> {
         self.snapshot.components.iter().map(|c| &**c).filter(|c| c.readiness)
     }
@@ -169,7 +174,7 @@ pub fn detailed(moment: &Moment<'_>) -> Answer {
         .snapshot
         .components
         .iter()
-        .map(|c| (c.name.to_string(), detailed::component(c, moment.now_ms, moment.details)))
+        .map(|c| (c.name.to_string(), detailed::component(c, moment)))
         .collect();
     let mut body = Map::new();
     body.insert("status".into(), overall.as_str().into());
@@ -185,7 +190,7 @@ pub fn detailed(moment: &Moment<'_>) -> Answer {
 #[must_use]
 pub fn ready(moment: &Moment<'_>) -> Answer {
     let dependencies: Map<String, Value> =
-        moment.dependencies().map(|c| (c.name.to_string(), word(c, moment.now_ms).into())).collect();
+        moment.dependencies().map(|c| (c.name.to_string(), word(c, moment).into())).collect();
     let ready = moment.ready();
     Answer {
         ok: ready,
@@ -235,8 +240,8 @@ pub fn no_group(groups: &Groups) -> Value {
 }
 
 /// The word of `/health/ready` for one dependency.
-fn word(component: &ComponentView, now_ms: u64) -> &'static str {
-    match (shown(component, now_ms), component.dependency) {
+fn word(component: &ComponentView, moment: &Moment<'_>) -> &'static str {
+    match (moment.shown(component), component.dependency) {
         (Aggregate::Maintenance, _) => "maintenance",
         (Aggregate::Status(Status::Healthy | Status::Degraded), Dependency::Database)
         | (Aggregate::Status(Status::Healthy), Dependency::Store) => "connected",

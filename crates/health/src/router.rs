@@ -11,8 +11,9 @@ use crate::probe::{self, Answer, Endpoint, Moment, Page, Source};
 use axum::Router;
 use axum::extract::{Query, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::{Next, from_fn, map_response};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::MethodRouter;
 use std::sync::Arc;
 
 /// After so many seconds a process under maintenance may be asked again.
@@ -54,7 +55,7 @@ struct Probes {
 ///
 /// The caller's address is read from the request's [`PeerIsLoopback`] extension.
 pub fn router(source: Arc<dyn Source>, details: Details) -> Router {
-    Router::new()
+    unkept()
         .route("/health", document(Page::Health, probe::health))
         .route("/health/detailed", document(Page::Detailed, probe::detailed))
         .route("/health/ready", document(Page::Ready, probe::ready))
@@ -67,7 +68,7 @@ pub fn router(source: Arc<dyn Source>, details: Details) -> Router {
 
 /// A JSON route in both of its forms.
 fn document(page: Page, plain: fn(&Moment<'_>) -> Answer) -> MethodRouter<Probes> {
-    get(async move |State(probes): State<Probes>, request: Request| {
+    refusing().get(async move |State(probes): State<Probes>, request: Request| {
         let moment = Moment::of(&*probes.source, probes.details.allowed(&request));
         let (answer, kind) = if accept::prefers_health_json(request.headers()) {
             (probe::ietf(page, &moment), "application/health+json")
@@ -80,7 +81,7 @@ fn document(page: Page, plain: fn(&Moment<'_>) -> Answer) -> MethodRouter<Probes
 
 /// A route in Kubernetes' text.
 fn text(endpoint: Endpoint) -> MethodRouter<Probes> {
-    get(
+    refusing().get(
         async move |State(probes): State<Probes>,
                     Query(query): Query<Vec<(String, String)>>,
                     request: Request| {
@@ -91,6 +92,28 @@ fn text(endpoint: Endpoint) -> MethodRouter<Probes> {
             reply(text.ok, text.maintenance, "text/plain; charset=utf-8", text.body)
         },
     )
+}
+
+/// A router whose 404s below `/health` no cache keeps: what is not there yet may come. Where a process brings a fallback
+/// of its own, that answers.
+fn unkept<S: Clone + Send + Sync + 'static>() -> Router<S> {
+    Router::new().layer(from_fn(async |request: Request, next: Next| {
+        let ours = request.uri().path().starts_with("/health");
+        let response = next.run(request).await;
+        if ours { not_stored(response).await } else { response }
+    }))
+}
+
+/// A route's beginning: the 405 that it has for other methods is kept by no cache either. Where a process brings one of
+/// its own, that answers.
+fn refusing<S: Clone + Send + Sync + 'static>() -> MethodRouter<S> {
+    MethodRouter::new().layer(map_response(not_stored))
+}
+
+#[allow(clippy::unused_async, reason = "a layer is async")]
+async fn not_stored(mut response: Response) -> Response {
+    response.headers_mut().entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+    response
 }
 
 fn reply(ok: bool, maintenance: bool, kind: &'static str, body: String) -> Response {

@@ -4,6 +4,7 @@
 mod accept;
 mod access;
 mod admission;
+mod alarm;
 mod bind;
 mod connection;
 mod greeting;

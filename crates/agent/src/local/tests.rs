@@ -66,7 +66,7 @@ async fn put_to(router: &Router, path: &str, body: &str) -> Answer {
 
 #[tokio::test]
 async fn every_route_is_for_programs_on_this_machine_alone() {
-    let router = router(&own());
+    let router = router(&own(), None);
     let routes = table();
     assert!(!routes.is_empty());
     for Route { path, class, .. } in routes {
@@ -96,7 +96,7 @@ async fn every_route_is_for_programs_on_this_machine_alone() {
 #[tokio::test]
 async fn what_is_told_counts_at_once() {
     let own = own();
-    let router = router(&own);
+    let router = router(&own, None);
     let status = |name: &str| own.checker.snapshot().component(name).unwrap().hard;
     assert_eq!(put_to(&router, "/v1/heartbeats/nightly", "").await.status, 204);
     assert_eq!(status("nightly"), Status::Healthy);
@@ -117,7 +117,7 @@ async fn what_is_told_counts_at_once() {
 
 #[tokio::test]
 async fn what_cannot_be_told_is_a_problem_that_says_what_to_do() {
-    let router = router(&own());
+    let router = router(&own(), None);
     let long = "x".repeat(65 * 1024);
     let good = r#"{"status":"healthy"}"#;
     for (path, body, expected, word) in [
@@ -144,7 +144,7 @@ async fn what_cannot_be_told_is_a_problem_that_says_what_to_do() {
 
 #[tokio::test]
 async fn a_flood_of_one_name_is_slowed_and_no_other_is() {
-    let router = router(&own());
+    let router = router(&own(), None);
     let mut refused = None;
     for _ in 0..40 {
         let answer = put_to(&router, "/v1/components/queue", r#"{"status":"healthy"}"#).await;
@@ -157,4 +157,32 @@ async fn a_flood_of_one_name_is_slowed_and_no_other_is() {
     assert_eq!(refused.headers["retry-after"], "1");
     assert_eq!(put_to(&router, "/v1/heartbeats/nightly", "").await.status, 204);
     assert_eq!(put_to(&router, "/v1/heartbeats/weekly", "").await.status, 404);
+}
+
+#[tokio::test]
+async fn a_drain_is_taken_once_holds_and_makes_the_agent_unready() {
+    let own = own();
+    let router = router(&own, Some(Role::Pod));
+    assert!(!own.checker.snapshot().draining);
+    for status in [202, 200, 200] {
+        let answer = ask(&router, HERE, "PUT", "/v1/drain", &[HOST], "").await;
+        assert_eq!(answer.status, status);
+        assert_eq!(answer.body, serde_json::json!({"draining": true, "goodbye": "workload"}));
+        assert!(own.checker.snapshot().draining && own.drained.is_cancelled());
+    }
+    let back = ask(&router, HERE, "DELETE", "/v1/drain", &[HOST], "").await;
+    assert_eq!(back.code(), (405, "method_not_allowed"), "a Goodbye stands until its stream ends");
+    let probes = crate::probes::router(&own, farol_health::Details::Always);
+    let ready = ask(&probes, HERE, "GET", "/health/ready", &[HOST], "").await;
+    assert_eq!((ready.status, &ready.body["ready"]), (503, &Value::Bool(false)));
+    let detailed = ask(&probes, HERE, "GET", "/health/detailed", &[HOST], "").await;
+    assert_eq!(detailed.body["components"]["queue"]["status"], "maintenance", "{}", detailed.body);
+    assert_eq!(put_to(&router, "/v1/components/queue", r#"{"status":"degraded"}"#).await.status, 204);
+}
+
+#[tokio::test]
+async fn an_agent_without_a_monitor_drains_too_and_says_goodbye_to_nobody() {
+    let router = router(&own(), None);
+    let answer = ask(&router, HERE, "PUT", "/v1/drain", &[HOST], "{").await;
+    assert_eq!((answer.status, &answer.body["goodbye"]), (202, &Value::Null), "a body is not looked at");
 }

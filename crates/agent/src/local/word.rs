@@ -26,6 +26,11 @@ pub(super) fn of_component(body: &[u8]) -> Result<Outcome, Problem> {
         "healthy" => (Status::Healthy, "ok"),
         "degraded" => (Status::Degraded, "told_degraded"),
         "unhealthy" => (Status::Unhealthy, "told_unhealthy"),
+        "maintenance" => {
+            return Err(bad_status(
+                "`maintenance` is not told of one component (`PUT /v1/drain` takes the agent out of service)",
+            ));
+        }
         other => return Err(bad_status(&format!("`{:.40}` is no status", other.escape_default()))),
     };
     let reason = match fields.remove("reason") {
@@ -190,6 +195,11 @@ mod tests {
         ] {
             let problem = of_component(body.as_bytes()).unwrap_err();
             assert_eq!(problem.code(), code, "{:.80}", body);
+        }
+        let problem = of_component(br#"{"status":"maintenance"}"#).unwrap_err();
+        assert_eq!((problem.code(), problem.status().as_u16()), ("bad_status", 422));
+        for word in ["`maintenance` is not told", "PUT /v1/drain", "`healthy`, `degraded`, `unhealthy`"] {
+            assert!(problem.detail().contains(word), "{word}");
         }
         assert_eq!(of_component(b"\xff").unwrap_err().code(), "bad_json");
         assert_eq!(of_heartbeat(br#"{"status":"healthy"}"#).unwrap_err().code(), "unknown_field");

@@ -8,7 +8,7 @@ use super::{Counts, Now};
 use crate::catalog::{Catalog, CheckSeries, Component, Limits, Row};
 use crate::collect;
 use crate::ring::{Layout, Ring};
-use farol_health::{Checked, Registration, Snapshot, Status};
+use farol_health::{Checked, ComponentView, Registration, Snapshot, Status};
 use farol_wire::Bitmap;
 use farol_wire::proto::{Report, agent_message};
 use prost::Message;
@@ -210,7 +210,7 @@ impl Record {
 
     /// Whether a report out of turn would say anything.
     pub(super) fn has_news(&self, snapshot: &Snapshot, now_ms: u64) -> bool {
-        let is_new = |view: &farol_health::ComponentView| {
+        let is_new = |view: &ComponentView| {
             self.tracked.get(&*view.name).is_some_and(|t| t.is_new(view, snapshot.draining, now_ms))
         };
         self.components_changed
@@ -283,11 +283,15 @@ impl Record {
         all: bool,
         now_ms: u64,
     ) -> Vec<farol_wire::proto::ComponentStatus> {
-        let tracked = &mut self.tracked;
-        let views = snapshot.components.iter();
-        views
-            .filter_map(|view| tracked.get_mut(&*view.name)?.tell(view, snapshot.draining, all, now_ms))
-            .collect()
+        let (tracked, checked) = (&mut self.tracked, &self.checked);
+        let entry = |view: &Arc<ComponentView>| {
+            let tracked = tracked.get_mut(&*view.name)?;
+            let told = tracked.tell(view, snapshot.draining, all, now_ms);
+            // Words come when they come: when one did is not to be guessed from the report's own time.
+            let came = farol_checks::is_told(view.kind) && checked.contains(&tracked.ids.component);
+            told.or_else(|| came.then(|| tracked.renewed(view, snapshot.draining))?)
+        };
+        snapshot.components.iter().filter_map(entry).collect()
     }
 
     /// Which components had a result, by their places among all ids.

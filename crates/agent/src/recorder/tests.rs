@@ -418,3 +418,33 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_word_keeps_its_own_time_however_late_its_report_and_its_message_waits() {
+    let mut life = Life::new(vec!["queue", "door"], 1 << 20);
+    for (place, kind) in [(0, "push"), (1, "tcp")] {
+        Arc::make_mut(&mut life.snapshot.components[place]).kind = kind;
+        life.result(place, Status::Healthy, &[]);
+    }
+    life.report(Made::Tick);
+    life.open(0);
+    life.flow(9, 1 << 20);
+    // The first live report tells all.
+    life.report(Made::Tick);
+    life.flow(9, 1 << 20);
+    life.now_ms += 2_000;
+    let came_ms = life.now_ms;
+    for place in [0, 1] {
+        life.result(place, Status::Healthy, &[]);
+    }
+    Arc::make_mut(&mut life.snapshot.components[0]).message = "another".into();
+    life.now_ms += 7_000;
+    life.report(Made::Tick);
+    let (_, next) = life.feed().next(life.cursor);
+    let Next::Report(_, report) = next else { panic!("there is a report") };
+    let told: Vec<_> = report.changed.iter().map(|c| (c.checked_ms, c.message.as_str())).collect();
+    assert_eq!(told, [(came_ms, "")], "the other one's time is the report's");
+    life.report(Made::Tick);
+    life.flow(9, 1 << 20);
+    let (_, Next::Nothing) = life.feed().next(life.cursor) else { panic!("all was heard") };
+}

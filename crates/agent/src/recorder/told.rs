@@ -76,9 +76,19 @@ impl Tracked {
     }
 }
 
+impl Tracked {
+    /// Its entry when nothing is new but the time of its last word: with the message that was told, because another one
+    /// has to wait.
+    pub(super) fn renewed(&self, view: &ComponentView, draining: bool) -> Option<proto::ComponentStatus> {
+        let told = self.told.as_ref()?;
+        let mut entry = entry(self.ids.component, view, draining);
+        entry.message = cut(&told.message, MESSAGE_BYTES);
+        Some(entry)
+    }
+}
+
 /// A component as it stands.
 pub(super) fn entry(id: u32, view: &ComponentView, draining: bool) -> proto::ComponentStatus {
-    let cut = |text: &str, most: usize| text[..text.floor_char_boundary(most)].to_owned();
     ComponentReport {
         id,
         hard: view.hard,
@@ -89,6 +99,10 @@ pub(super) fn entry(id: u32, view: &ComponentView, draining: bool) -> proto::Com
         maintenance: view.maintenance || draining,
     }
     .into()
+}
+
+fn cut(text: &str, most: usize) -> String {
+    text[..text.floor_char_boundary(most)].to_owned()
 }
 
 /// Cuts the longest messages, all to one length, until the statuses take no more than `room` bytes in their message.

@@ -26,6 +26,9 @@ const LEAST_BYTES: usize = 64;
 const LAST_ACK_WITHIN: Duration = Duration::from_secs(2);
 /// What a Goodbye promises: the whole shutdown fits into it.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(30);
+/// And one that was asked for: the workload ends first, in its own time. Where it takes longer the monitor takes the
+/// agent out, and a new stream says Goodbye again.
+const DRAIN_DEADLINE: Duration = Duration::from_secs(600);
 /// Key frames are made at most so often, whatever is asked.
 const KEY_EVERY: Duration = Duration::from_millis(100);
 /// A monitor forgets retired series only with the stream: one that retired so many begins anew.
@@ -118,6 +121,7 @@ impl<'a> Session<'a> {
 
     pub(super) async fn run(mut self, acked: &mut bool) -> End {
         let (stopping, cleaning) = (self.agent.handle.stopping(), self.agent.handle.cleaning());
+        let drained = self.agent.drained.clone();
         loop {
             if let Some(end) = self.fill() {
                 return end;
@@ -126,6 +130,7 @@ impl<'a> Session<'a> {
             let step = tokio::select! {
                 biased;
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
+                () = drained.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
                 () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
                 () = sleep_until(self.key_at.unwrap_or_else(Instant::now)), if self.key_at.is_some() => Step::Key,
@@ -224,15 +229,16 @@ impl<'a> Session<'a> {
         (self.retired > RETIRED_AT_MOST).then_some(End::Reconnect(Duration::ZERO))
     }
 
-    /// The first act of a shutdown.
+    /// The first act of a shutdown, or what was asked for before it.
     fn goodbye(&mut self) {
-        let kind = match (self.agent.handle.reason(), self.agent.identity.role) {
+        let kind = match self.agent.handle.reason() {
             // Nobody planned this end.
-            (Some(Reason::Task { .. }), _) => goodbye::Kind::Failing,
-            (_, Role::Pod) => goodbye::Kind::Workload,
-            (_, Role::Node | Role::Host) => goodbye::Kind::Agent,
+            Some(Reason::Task { .. }) => goodbye::Kind::Failing,
+            _ => goodbye_of(self.agent.identity.role),
         };
-        let deadline_ms = u32::try_from(GOODBYE_DEADLINE.as_millis()).unwrap_or(u32::MAX);
+        let is_shutdown = self.agent.handle.stopping().is_cancelled();
+        let deadline = if is_shutdown { GOODBYE_DEADLINE } else { DRAIN_DEADLINE };
+        let deadline_ms = u32::try_from(deadline.as_millis()).unwrap_or(u32::MAX);
         self.queue.push_front(agent_message::Kind::Goodbye(Goodbye { kind: kind.into(), deadline_ms }));
         self.said_goodbye = true;
     }
@@ -342,8 +348,16 @@ impl<'a> Session<'a> {
             "drain windows are applied"
         );
         checker.set_maintenance(&names);
-        checker.set_draining(maintenance.drain);
+        checker.set_draining(maintenance.drain || self.agent.drained.is_cancelled());
         self.agent.recorder.look();
+    }
+}
+
+/// What a planned end means.
+pub(super) fn goodbye_of(role: Role) -> goodbye::Kind {
+    match role {
+        Role::Pod => goodbye::Kind::Workload,
+        Role::Node | Role::Host => goodbye::Kind::Agent,
     }
 }
 

@@ -221,3 +221,18 @@ fn secrets_do_not_show_in_a_dump() {
     let dump = tree.dump();
     assert!(dump.contains("authorization") && !dump.contains("s3cret"), "{dump}");
 }
+
+#[test]
+fn a_run_that_takes_too_long_names_what_was_asked_on_this_machine_too() {
+    for (kind, target) in [
+        ("command: {argv: [/bin/check_load, -w, \"5\"]}", "`/bin/check_load`"),
+        ("process: {name: nginx}", "the kernel about `nginx`"),
+        ("process: {pid_file: /run/a.pid}", "the kernel about the process of /run/a.pid"),
+        ("cpu:", "the kernel about the processors"),
+        ("file_descriptors:", "the kernel about the files of this machine"),
+        ("file_descriptors: {pattern: ^java}", "the kernel about the files of what matches `^java`"),
+    ] {
+        let read = read(&format!("checks:\n- name: a\n  {kind}\n")).unwrap();
+        assert_eq!(read[0].check.target().as_deref(), Some(target), "{kind}");
+    }
+}

@@ -4,6 +4,7 @@
 mod slot;
 
 use super::agenda::{Agenda, Timer};
+use super::heartbeat::{Heartbeat, Mark};
 use super::register::{self, Changes, RegisterError};
 use super::verdict::{End, Verdict};
 use super::{Checked, Observer};
@@ -69,12 +70,12 @@ pub(super) struct Start {
     pub(super) check: Arc<dyn Check>,
 }
 
-/// The moment, on both clocks, and what the pulse says about a time since when.
+/// The moment, on both clocks, and the pulse as it was looked at then.
 #[derive(Clone, Copy)]
 pub(super) struct Moment<'a> {
     pub(super) now: Instant,
     pub(super) now_ms: u64,
-    pub(super) starved_since: &'a dyn Fn(Instant) -> bool,
+    pub(super) pulse: &'a Heartbeat,
 }
 
 impl Board {
@@ -248,11 +249,11 @@ impl Board {
     }
 
     /// A run was started.
-    pub(super) fn started(&mut self, id: u64, now: Instant, abort: AbortHandle) {
+    pub(super) fn started(&mut self, id: u64, since: Mark, abort: AbortHandle) {
         if let Some(&place) = self.places.get(&id) {
             let slot = &mut self.slots[place];
-            self.agenda.set(id, Timer::Deadline, after(now, slot.spec.deadline));
-            slot.flight = Some(slot::Flight { since: now, overdue: false, abort });
+            self.agenda.set(id, Timer::Deadline, after(since.at, slot.spec.deadline));
+            slot.flight = Some(slot::Flight { since, overdue: false, abort });
         }
     }
 
@@ -292,8 +293,8 @@ impl Board {
             None => return Some(Start { id: slot.id, check: Arc::clone(&slot.check) }),
             // It was cut and has not let go: it holds its thread. It still gives no answer, and that counts.
             Some(flight) if flight.overdue => {
-                let (since, waited) = (moment.now, moment.now - flight.since);
-                self.judge(place, End::Overdue { waited }, since, moment);
+                let waited = moment.now - flight.since.at;
+                self.judge(place, End::Overdue { waited }, moment.pulse.mark(moment.now), moment);
             }
             Some(_) => {}
         }
@@ -305,12 +306,12 @@ impl Board {
         flight.overdue = true;
         flight.abort.abort();
         let since = flight.since;
-        self.judge(place, End::Overdue { waited: moment.now - since }, since, moment);
+        self.judge(place, End::Overdue { waited: moment.now - since.at }, since, moment);
     }
 
-    fn judge(&mut self, place: usize, end: End, since: Instant, moment: Moment<'_>) {
+    fn judge(&mut self, place: usize, end: End, since: Mark, moment: Moment<'_>) {
         let slot = &self.slots[place];
-        let verdict = Verdict::of(end, &slot.spec, &*slot.check, (moment.starved_since)(since));
+        let verdict = Verdict::of(end, &slot.spec, &*slot.check, moment.pulse.starved_since(since));
         self.count(place, verdict, moment.now, moment.now_ms);
     }
 

@@ -9,6 +9,10 @@ const BEAT: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_secs(1);
 /// A beat later than this shows that the process was starved.
 const LATE: Duration = Duration::from_millis(100);
+/// So do beats that are late by more than that together, and by so large a part of a run. A container's quota stops a
+/// process for less than 100 ms at a time, ten times a second: then no single beat is late enough, and at most the half
+/// of a run is seen as lost, because the beats themselves are that far apart.
+const SHARE: u32 = 3;
 /// The boot clock counts sleep and the monotonic one does not: so much apart, the machine has slept.
 const SLEPT: Duration = Duration::from_secs(2);
 
@@ -19,18 +23,21 @@ pub(super) struct Heartbeat {
     due: Instant,
     /// When a beat was last found to be late.
     late_at: Option<Instant>,
+    /// By how much all beats together were late.
+    lost: Duration,
     /// The moment of the last look, on both clocks.
     looked: (Instant, u64),
 }
 
 impl Heartbeat {
     pub(super) fn new(now: Instant, now_ms: u64) -> Self {
-        Self { due: now + BEAT, late_at: None, looked: (now, now_ms) }
+        Self { due: now + BEAT, late_at: None, lost: Duration::ZERO, looked: (now, now_ms) }
     }
 
     /// Looks at the clocks. Says whether the machine has slept since the last look.
     pub(super) fn look(&mut self, now: Instant, now_ms: u64) -> bool {
         if now >= self.due {
+            self.lost = self.lost.saturating_add(now - self.due);
             if now - self.due > LATE {
                 self.late_at = Some(now);
             }
@@ -46,10 +53,25 @@ impl Heartbeat {
         self.due
     }
 
-    /// Whether the process was starved at some time after then.
-    pub(super) fn late_since(&self, then: Instant) -> bool {
-        self.late_at.is_some_and(|late| late > then)
+    /// A beginning, for a later question.
+    pub(super) fn mark(&self, now: Instant) -> Mark {
+        Mark { at: now, lost: self.lost }
     }
+
+    /// Whether the process was starved between the mark and the last look.
+    pub(super) fn starved_since(&self, mark: Mark) -> bool {
+        let lost = self.lost.saturating_sub(mark.lost);
+        let passed = self.looked.0.saturating_duration_since(mark.at);
+        self.late_at.is_some_and(|late| late > mark.at) || (lost > LATE && lost > passed / SHARE)
+    }
+}
+
+/// A moment of the pulse.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Mark {
+    pub(super) at: Instant,
+    /// As much was lost until then.
+    lost: Duration,
 }
 
 #[cfg(test)]
@@ -61,17 +83,60 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut heartbeat = Heartbeat::new(start, 0);
+        let began = heartbeat.mark(start);
         let mut look = |ms| {
             heartbeat.look(at(ms), ms);
             heartbeat.next(at(ms), true);
-            heartbeat.late_since(start)
+            heartbeat.starved_since(began)
         };
         assert!(!look(50));
         assert!(!look(200), "100 ms late is not over 100 ms");
         assert!(!look(230));
         assert!(look(351));
-        assert!(heartbeat.late_since(at(350)));
-        assert!(!heartbeat.late_since(at(351)), "what began then was not starved");
+        let since = |ms| heartbeat.starved_since(heartbeat.mark(at(ms)));
+        assert!(since(350));
+        assert!(!since(351), "what began then was not starved");
+    }
+
+    /// Looks that come so late after each beat, over a run of 500 ms.
+    fn starved_by(late_ms: u64) -> bool {
+        let start = Instant::now();
+        let mut heartbeat = Heartbeat::new(start, 0);
+        let mark = heartbeat.mark(start);
+        let mut now_ms = 0;
+        while now_ms < 500 {
+            now_ms += 50 + late_ms;
+            let now = start + Duration::from_millis(now_ms);
+            heartbeat.look(now, now_ms);
+            heartbeat.next(now, true);
+        }
+        heartbeat.starved_since(mark)
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_again_and_again_for_less_than_100_ms_is_starved_and_a_busy_one_is_not() {
+        // A quota of 4 ms in each 100 ms: each beat comes about 46 ms late.
+        for late_ms in [46, 50, 90] {
+            assert!(starved_by(late_ms), "{late_ms}");
+        }
+        // A machine with work, whose processes wait for their turn.
+        for late_ms in [0, 1, 5, 10, 20] {
+            assert!(!starved_by(late_ms), "{late_ms}");
+        }
+    }
+
+    #[test]
+    fn what_was_lost_before_a_run_began_is_not_counted_for_it() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut heartbeat = Heartbeat::new(start, 0);
+        for beat in 1..=5 {
+            heartbeat.look(at(beat * 100), beat * 100);
+            heartbeat.next(at(beat * 100), true);
+        }
+        let mark = heartbeat.mark(at(500));
+        heartbeat.look(at(550), 550);
+        assert!(!heartbeat.starved_since(mark));
     }
 
     #[test]
@@ -85,7 +150,7 @@ mod tests {
         assert_eq!(heartbeat.next(at(900), true), at(950));
         assert_eq!(heartbeat.next(at(920), true), at(950), "other turns do not put a beat off");
         heartbeat.look(at(1_051), 1_051);
-        assert!(heartbeat.late_since(at(900)));
+        assert!(heartbeat.starved_since(heartbeat.mark(at(900))));
         assert_eq!(heartbeat.next(at(1_051), false), at(2_051));
     }
 

@@ -66,29 +66,36 @@ pub(super) async fn run(inner: &Inner, token: CancellationToken) {
     }
 }
 
-/// Does all that can be done now and says when there will be more to do.
-fn turn(inner: &Inner, flights: &mut Flights, heartbeat: &mut Heartbeat, landed: Option<Landed>) -> Instant {
+/// Looks at the clocks. Says whether the machine has slept since the last look.
+fn look<'a>(inner: &Inner, heartbeat: &'a mut Heartbeat) -> (bool, Moment<'a>) {
     let (now, now_ms) = (Instant::now(), (inner.now_ms)());
     let slept = heartbeat.look(now, now_ms);
     inner.heartbeat_ms.store(now_ms, Ordering::Relaxed);
-    let pulse = &*heartbeat;
-    let moment = Moment { now, now_ms, starved_since: &|then| pulse.late_since(then) };
+    (slept, Moment { now, now_ms, pulse: heartbeat })
+}
 
+/// Does all that can be done now and says when there will be more to do.
+fn turn(inner: &Inner, flights: &mut Flights, heartbeat: &mut Heartbeat, landed: Option<Landed>) -> Instant {
+    let (mut slept, mut moment) = look(inner, heartbeat);
     let mut board = inner.board.lock();
-    if slept {
-        board.run_all_soon(now);
-    }
     let mut next = landed;
     while let Some(landed) = next {
         if let Some((id, end)) = flights.landed(landed) {
             board.landed(id, end, moment);
         }
         next = flights.tasks.try_join_next_with_id();
+        // The process may have stood still since the last look: what landed meanwhile is not judged by that one.
+        let (slept_since, later) = look(inner, heartbeat);
+        (slept, moment) = (slept || slept_since, later);
+    }
+    let now = moment.now;
+    if slept {
+        board.run_all_soon(now);
     }
     for start in board.turn(moment) {
         let id = start.id;
         let abort = flights.start(start);
-        board.started(id, now, abort);
+        board.started(id, moment.pulse.mark(now), abort);
     }
     inner.publish(&mut board);
     let beat = heartbeat.next(now, !flights.tasks.is_empty());

@@ -1,14 +1,16 @@
 //! One component in `/health/detailed`. Decides its keys, not its status.
 
-use super::{shown, spelling};
+use super::{Moment, spelling};
+use crate::aggregate::Aggregate;
 use crate::{ComponentView, Figure};
 use serde_json::{Map, Value};
 
-/// The component as an object. Without `details` its message, metadata and figures are left out.
-pub(super) fn component(view: &ComponentView, now_ms: u64, details: bool) -> Value {
+/// The component as an object. Without details its message, metadata and figures are left out.
+pub(super) fn component(view: &ComponentView, moment: &Moment<'_>) -> Value {
+    let (now_ms, details, shown) = (moment.now_ms, moment.details, moment.shown(view));
     let mut body = Map::new();
-    body.insert("status".into(), shown(view, now_ms).as_str().into());
-    beneath(view, now_ms, &mut body);
+    body.insert("status".into(), shown.as_str().into());
+    beneath(view, shown, now_ms, &mut body);
     if let Some(took) = view.response_time {
         body.insert("response_time".into(), spelling::response_time(took).into());
     }
@@ -34,9 +36,9 @@ pub(super) fn component(view: &ComponentView, now_ms: u64, details: bool) -> Val
 
 /// What the shown status hides: the true status under maintenance, the last one of a stale component, and a
 /// last result that does not count yet.
-fn beneath(view: &ComponentView, now_ms: u64, body: &mut Map<String, Value>) {
+fn beneath(view: &ComponentView, shown: Aggregate, now_ms: u64, body: &mut Map<String, Value>) {
     let stale = view.is_stale(now_ms);
-    if view.maintenance {
+    if shown == Aggregate::Maintenance {
         body.insert("true_status".into(), view.status_at(now_ms).as_str().into());
     }
     if stale {

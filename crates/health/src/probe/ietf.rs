@@ -1,7 +1,7 @@
 //! The same news as `application/health+json` (draft-inadarei-api-health-check): pass, warn or fail. Decides
 //! nothing that the plain documents do not decide.
 
-use super::{Answer, Moment, live, ready, shown, spelling};
+use super::{Answer, Moment, live, ready, spelling};
 use crate::aggregate::Aggregate;
 use crate::{ComponentView, Dependency, Figure, Status, Unit};
 use serde_json::{Map, Value, json};
@@ -131,7 +131,7 @@ fn measured(view: &ComponentView, figure: &Figure, moment: &Moment<'_>, checks: 
 
 /// What all measurements of a component share.
 fn observation(view: &ComponentView, moment: &Moment<'_>) -> Map<String, Value> {
-    let verdict = verdict(shown(view, moment.now_ms));
+    let verdict = verdict(moment.shown(view));
     let mut entry = Map::new();
     entry.insert("componentId".into(), (&*view.name).into());
     entry.insert("componentType".into(), component_type(view).into());

@@ -157,7 +157,9 @@ fn health_follows_the_instance_rule_and_is_good_news_when_healthy_or_degraded() 
     let answer = health(&draining);
     assert_eq!((answer.body["status"].as_str(), answer.ok), (Some("maintenance"), false));
     assert!(answer.maintenance);
-    assert_eq!(detailed(&draining).body["components"]["a"]["status"], "healthy", "the truth stays visible");
+    let body = detailed(&draining).body;
+    assert_eq!(body["components"]["a"]["status"], "maintenance");
+    assert_eq!(body["components"]["a"]["true_status"], "healthy", "the truth stays visible");
 }
 
 #[test]

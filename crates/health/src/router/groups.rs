@@ -1,7 +1,7 @@
 //! `/health/groups/{name}`: a group's status under its own HTTP code, and what its members show. What a group shows is
 //! decided in `group`.
 
-use super::reply_with;
+use super::{refusing, reply_with, unkept};
 use crate::aggregate::Aggregate;
 use crate::group::Groups;
 use crate::probe::{self, Source};
@@ -9,7 +9,6 @@ use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::get;
 use std::sync::Arc;
 
 /// What the handler reads.
@@ -22,8 +21,8 @@ struct Grouped {
 /// `/health/groups/{name}` for GET and HEAD, to be merged with [`router`](super::router). It tells names and statuses
 /// only, so it has no details to withhold.
 pub fn group_router(source: Arc<dyn Source>, groups: Groups) -> Router {
-    Router::new()
-        .route("/health/groups/{name}", get(answer))
+    unkept()
+        .route("/health/groups/{name}", refusing().get(answer))
         .with_state(Grouped { source, groups: Arc::new(groups) })
 }
 

@@ -141,8 +141,32 @@ async fn a_head_answers_as_a_get_without_its_body_and_other_methods_get_405() {
             let refused = send(&router, Request::builder().method(method).uri(route)).await;
             assert_eq!(refused.status, 405, "{method} {route}");
             assert_eq!(refused.header(header::ALLOW), "GET,HEAD", "{method} {route}");
+            assert_eq!(refused.header(header::CACHE_CONTROL), "no-store", "{method} {route}");
         }
     }
+}
+
+#[tokio::test]
+async fn refusals_are_kept_by_no_cache_in_an_application_and_one_of_its_own_stands() {
+    let plain = || router(Arc::new(app(Status::Healthy)), Details::Never);
+    let page = || Router::new().route("/page", axum::routing::get(async || "page"));
+    let put = |router: Router, path: &'static str| async move {
+        send(&router, Request::builder().method("PUT").uri(path)).await
+    };
+    let app_of = || page().merge(plain());
+    for path in ["/health/nothing", "/health/live/x", "/health/services/shop"] {
+        let got = get_local(&app_of(), path).await;
+        assert_eq!((got.status, got.header(header::CACHE_CONTROL)), (404, "no-store"), "{path}");
+    }
+    let elsewhere = get_local(&app_of(), "/nothing").await;
+    assert_eq!((elsewhere.status, elsewhere.header(header::CACHE_CONTROL)), (404, ""), "not ours");
+    assert_eq!(put(app_of(), "/page").await.header(header::CACHE_CONTROL), "", "not ours");
+    assert_eq!(put(app_of(), "/health").await.header(header::CACHE_CONTROL), "no-store");
+    let own = app_of()
+        .fallback(async || (axum::http::StatusCode::NOT_FOUND, "theirs"))
+        .method_not_allowed_fallback(async || (axum::http::StatusCode::METHOD_NOT_ALLOWED, "theirs"));
+    assert_eq!(get_local(&own, "/health/nothing").await.body, "theirs");
+    assert_eq!(put(own, "/health").await.body, "theirs");
 }
 
 #[tokio::test]
@@ -221,7 +245,8 @@ async fn a_group_answers_under_its_own_code_and_an_unknown_one_names_those_there
         let head = send(&router, Request::builder().method("HEAD").uri(&path)).await;
         assert_eq!((head.status, head.body.as_str()), (status, ""), "{path}");
         let refused = send(&router, Request::builder().method("PUT").uri(&path)).await;
-        assert_eq!((refused.status, refused.header(header::ALLOW)), (405, "GET,HEAD"), "{path}");
+        let headers = (refused.header(header::ALLOW), refused.header(header::CACHE_CONTROL));
+        assert_eq!((refused.status, headers), (405, ("GET,HEAD", "no-store")), "{path}");
     }
     let got = get_local(&router, "/health/groups/%22no%0Aone%22").await;
     assert_eq!((got.status, got.header(header::CONTENT_TYPE)), (404, "application/problem+json"));

@@ -4,6 +4,7 @@ use super::*;
 use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
+mod heard;
 mod order;
 mod replaced;
 mod restart;

@@ -3,6 +3,7 @@
 use super::queue::Batch;
 use super::{Shared, State};
 use crate::store::{Store, StoreError};
+use farol_logging::event;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -14,6 +15,8 @@ pub(super) const GROUP_WITHIN: Duration = Duration::from_millis(200);
 pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// With nothing to commit the store's upkeep goes on so often.
 const IDLE: Duration = Duration::from_secs(1);
+/// A commit that takes so long is told; so many groups fit into it that reports begin to wait.
+const SLOW: Duration = Duration::from_secs(1);
 /// Upkeep that was refused is tried again after so long.
 const UPKEEP_AGAIN: Duration = Duration::from_secs(10);
 
@@ -27,11 +30,13 @@ pub struct Writer {
     more: bool,
     /// Upkeep was refused: not before then.
     upkeep_from: Option<Instant>,
+    /// The last commit was slow, which was told: a row of them is one event.
+    slow: bool,
 }
 
 impl Writer {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>) -> Self {
-        Self { store, shared, retry: RETRY.0, more: false, upkeep_from: None }
+        Self { store, shared, retry: RETRY.0, more: false, upkeep_from: None, slow: false }
     }
 
     /// Commits until `cleaning` is cancelled, then commits the rest and closes the store. An error means that the
@@ -144,6 +149,11 @@ impl Writer {
         if reports > 0 {
             self.retry = RETRY.0;
         }
+        let slow = took >= SLOW;
+        if slow && !self.slow {
+            event::performance("slow_commit").outcome("success").took(took).subject("store").log();
+        }
+        self.slow = slow;
         if let Some((since, _)) = refused_since {
             tracing::info!(refused_ms = now_ms() - since, "the store takes again");
         }

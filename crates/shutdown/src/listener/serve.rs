@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::admission::{Admission, Place};
+use super::alarm::{Alarm, Alarms};
 use super::connection::{Common, Connection, Ended};
 use super::{Accept, Closed, Handler, Limits, Refused, Stats, Tls};
 use crate::Handle;
@@ -54,7 +55,7 @@ where
         common: Arc::new(Common { limits, tls, draining }),
         service,
         connections: JoinSet::new(),
-        warned: None,
+        alarms: Alarms::default(),
     };
     async move {
         let _until_drained = entered;
@@ -71,8 +72,8 @@ struct Listener<S> {
     service: S,
     /// Owns every connection: none outlives the listener.
     connections: JoinSet<(SocketAddr, Ended)>,
-    /// When a refusal was last logged as a warning.
-    warned: Option<Instant>,
+    /// What was told of refusals.
+    alarms: Alarms,
 }
 
 impl<S: Handler> Listener<S> {
@@ -136,7 +137,9 @@ impl<S: Handler> Listener<S> {
             Ok(place) => place,
             Err(reason) => {
                 self.stats.refuse(reason);
-                tracing::debug!(listener = self.name, %addr, reason = reason.as_str(), "connection refused");
+                if let Some(alarm) = Alarm::of_refused(reason) {
+                    self.alarms.raise(alarm, self.name, addr, &"the port's limit is reached");
+                }
                 return;
             }
         };
@@ -156,22 +159,15 @@ impl<S: Handler> Listener<S> {
             Err(_) => Closed::Cut,
         };
         self.stats.ended(why);
-        if let Ok((addr, Ended { detail: Some(error), .. })) = ended {
-            self.tell(addr, why, &error);
-        }
-    }
-
-    /// A refused certificate is mostly a mistake in a configuration, so the operator reads of it; but
-    /// once a second at most, for anyone can cause it.
-    fn tell(&mut self, addr: SocketAddr, why: Closed, error: &str) {
-        let (listener, reason) = (self.name, why.as_str());
-        let quiet_until = self.warned.map(|at| at + Duration::from_secs(1));
-        let loud = matches!(why, Closed::Tls | Closed::Identity);
-        if loud && quiet_until.is_none_or(|until| until <= Instant::now()) {
-            self.warned = Some(Instant::now());
-            tracing::warn!(listener, %addr, reason, error, "connection refused");
-        } else {
-            tracing::debug!(listener, %addr, reason, error, "connection ended");
+        let Ok((addr, Ended { detail, .. })) = ended else { return };
+        match (Alarm::of_closed(why), detail) {
+            // A refused certificate is mostly a mistake in a configuration, so the operator reads why.
+            (Some(alarm), Some(error)) => self.alarms.raise(alarm, self.name, addr, &error),
+            (Some(alarm), None) => self.alarms.raise(alarm, self.name, addr, &"it did not come in time"),
+            (None, Some(error)) => {
+                tracing::debug!(listener = self.name, %addr, reason = why.as_str(), error, "connection ended");
+            }
+            (None, None) => {}
         }
     }
 

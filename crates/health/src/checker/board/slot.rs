@@ -2,6 +2,7 @@
 //! is decided on the board.
 
 use crate::checker::Checked;
+use crate::checker::heartbeat::Mark;
 use crate::checker::verdict::Verdict;
 use crate::counting::{Change, Counter, Soft, Thresholds};
 use crate::{Check, ComponentView, Registration, Spec, Status};
@@ -9,7 +10,6 @@ use jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 /// A check that is slow now and then is told of at most this often.
 const SLOW_AGAIN_MS: u64 = 10 * 60_000;
@@ -41,7 +41,7 @@ pub(super) struct Slot {
 /// A run under way.
 pub(super) struct Flight {
     /// When it was started.
-    pub(super) since: Instant,
+    pub(super) since: Mark,
     /// It had its time and was judged; it is only waited for so that the check never runs twice at once.
     pub(super) overdue: bool,
     /// Cuts it.

@@ -1,6 +1,7 @@
 //! When checks run, and when they are cut.
 
 use super::super::board::{Board, Moment, News};
+use super::super::heartbeat::Heartbeat;
 use super::super::verdict::End;
 use super::*;
 use std::sync::mpsc;
@@ -178,14 +179,14 @@ async fn a_check_that_holds_its_thread_is_judged_runs_once_and_delays_no_other()
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_comes_after_its_run_was_judged_does_not_count() {
     let start = Instant::now();
-    let moment =
-        |wait| Moment { now: start + ms(wait), now_ms: 1_000_000 + wait, starved_since: &|_: Instant| false };
+    let pulse = Heartbeat::new(start, 1_000_000);
+    let moment = |wait| Moment { now: start + ms(wait), now_ms: 1_000_000 + wait, pulse: &pulse };
     let mut board = Board::default();
     board.register(reg(spec("database"), &Script::new([Act::Hang])), start, 1_000_000).unwrap();
     board.arm(start);
     let run = board.turn(moment(1_000)).pop().unwrap();
     let mut tasks = JoinSet::new();
-    board.started(run.id, moment(1_000).now, tasks.spawn(std::future::pending::<()>()));
+    board.started(run.id, pulse.mark(moment(1_000).now), tasks.spawn(std::future::pending::<()>()));
     board.turn(moment(1_499));
     assert!(board.take_news().is_empty());
     board.turn(moment(1_500));

@@ -102,6 +102,9 @@ impl Agent {
         let was_here = live.presence == Presence::Here;
         self.heard(live, step);
         let changed = !reported.changed.is_empty();
+        // These say themselves when they were checked; of the others only the report's time is known.
+        let said: HashSet<usize> =
+            reported.changed.iter().filter_map(|status| live.by_id.get(&status.id).copied()).collect();
         for status in reported.changed {
             live.tell(status, told);
         }
@@ -110,8 +113,10 @@ impl Agent {
         for position in reported.checked.positions() {
             let Some(at) = live.order.get(position).copied() else { break };
             let Some(component) = live.components.get_mut(at) else { continue };
-            component.checked_run_ms = component.checked_run_ms.max(Some(checked.0));
-            component.checked_wall_ms = component.checked_wall_ms.max(Some(checked.1));
+            if !said.contains(&at) {
+                component.checked_run_ms = component.checked_run_ms.max(Some(checked.0));
+                component.checked_wall_ms = component.checked_wall_ms.max(Some(checked.1));
+            }
             revived |= component.stale;
         }
         if changed || revived || !was_here {
@@ -191,8 +196,12 @@ impl Agent {
         let spoke_before = std::mem::replace(&mut live.spoke, true);
         live.last_message_ms = step.now.run_ms;
         live.last_seen_ms = step.now.wall_ms;
-        // A Goodbye stands until the stream ends.
-        if !live.said_goodbye() {
+        // A Goodbye stands until the stream ends, and one that goes on speaking is not lost meanwhile.
+        if live.said_goodbye() {
+            if let Presence::Held { until_ms } = &mut live.presence {
+                *until_ms = step.now.run_ms + RESTART_GRACE_MS;
+            }
+        } else {
             let before = std::mem::replace(&mut live.presence, Presence::Here);
             if spoke_before && matches!(before, Presence::Lost { .. }) {
                 step.tell(EventKind::AgentBack, &self.id);

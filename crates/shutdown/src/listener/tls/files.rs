@@ -1,7 +1,7 @@
 //! Reads PEM files for TLS. Every error names its file and what to do; whether a certificate is trusted is
 //! decided by the verifier.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use rustls::RootCertStore;
@@ -112,6 +112,30 @@ pub(crate) fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
+/// No file of certificates is larger: every authority of a machine together is a quarter of that.
+const MAX_FILE: u64 = 1 << 20;
+
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(path).and_then(|file| file.take(MAX_FILE + 1).read_to_end(&mut bytes));
+    let read = read.and_then(|_| match bytes.len() as u64 {
+        0..=MAX_FILE => Ok(()),
+        _ => {
+            Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is larger than 1 MiB; is it the right one?"))
+        }
+    });
+    read.map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_refused() {
+        let error = read(Path::new("/dev/zero")).unwrap_err();
+        let TlsError::Read { source, .. } = &error else { panic!("{error}") };
+        assert!(source.to_string().contains("larger than 1 MiB"), "{source}");
+    }
 }
