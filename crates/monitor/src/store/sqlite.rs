@@ -5,11 +5,9 @@
 //! last moments, and never damages what is older. `full` syncs at each commit, so that an acknowledged report
 //! survives a power loss too.
 
-mod catalog;
 mod check;
 mod commit;
 mod fault;
-mod journal;
 mod layouts;
 mod load;
 mod migrate;
@@ -18,29 +16,18 @@ mod reports;
 mod statuses;
 mod tidy;
 
+use super::memory::Memory;
+use super::upkeep::Upkeep;
 use super::{
-    AgentKey, ComponentFilter, Group, KnownAgent, LayoutKey, Restored, StatusChange, Store, StoreError, Visit,
+    AgentKey, ComponentFilter, Connections, Durability, Group, KnownAgent, LayoutKey, Restored, StatusChange,
+    Store, StoreError, Visit, reading,
 };
-use catalog::Catalog;
 use futures::future::BoxFuture;
-use parking_lot::RwLock;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use tidy::Upkeep;
+use std::sync::Arc;
 use tokio::sync::Mutex;
-
-/// What a commit survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process, however it comes.
-    #[default]
-    Normal,
-    /// A power loss too, at the price of a sync per commit.
-    Full,
-}
 
 /// Where the store is and what it promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +46,7 @@ pub struct SqliteStore {
     /// The one that writes; `None` once closed.
     writer: Mutex<Option<Writer>>,
     readers: SqlitePool,
-    /// Boots, marks, layouts. Locked for a look or a step, never over an await.
-    catalog: RwLock<Catalog>,
-    /// What a starting monitor must know, read at open; until it is taken or something is committed.
-    restored: parking_lot::Mutex<Option<Restored>>,
-    /// Why it will take nothing any more.
-    failed: OnceLock<StoreError>,
-    /// Reports without definitions that readers met.
-    undecodable: AtomicU64,
+    memory: Memory,
 }
 
 /// The connection that writes, and what belongs to it.
@@ -105,19 +85,10 @@ impl SqliteStore {
         fault::judge(&self.path, error)
     }
 
-    fn closed(&self) -> StoreError {
-        StoreError::Refused(format!("{} is closed", self.path.display()))
-    }
-
-    fn usable(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |why| Err(why.clone()))
-    }
-
     /// Remembers what is fatal in a step of the writer. The connection is then left to the end of the process:
     /// closing it would sync once more, and a second sync may succeed although the first one lost something.
     async fn remember<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(why @ StoreError::Fatal(_)) = &result {
-            self.failed.get_or_init(|| why.clone());
+        if self.memory.note(&result) {
             let writer = self.writer.lock().await.take();
             writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
         }
@@ -136,14 +107,14 @@ impl Store for SqliteStore {
 
     fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.usable()?;
+            self.memory.usable()?;
             self.remember(self.write(group).await).await
         })
     }
 
     fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
         Box::pin(async move {
-            self.usable()?;
+            self.memory.usable()?;
             self.remember(self.tidy_up(now_ms).await).await
         })
     }
@@ -159,7 +130,7 @@ impl Store for SqliteStore {
         to_ms: i64,
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.visit_reports(agents, from_ms, to_ms, visit))
+        Box::pin(reading::visit(self, agents, (from_ms, to_ms), visit))
     }
 
     fn status_changes(
@@ -176,7 +147,11 @@ impl Store for SqliteStore {
     }
 
     fn undecodable(&self) -> u64 {
-        self.undecodable.load(Ordering::Relaxed)
+        self.memory.undecodable()
+    }
+
+    fn connections(&self) -> Connections {
+        Connections::of(&self.readers, self.writer.try_lock().ok().map(|writer| writer.is_some()))
     }
 
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {

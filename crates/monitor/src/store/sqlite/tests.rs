@@ -1,10 +1,10 @@
 //! What only this store can show: its file, its modes, its refusals. What every store must do is in the system tests.
 
 use super::fault::judge_code;
-use super::{Durability, Settings, SqliteStore};
+use super::{Settings, SqliteStore};
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError,
-    StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Store,
+    StoreError, StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::sqlite::SqliteConnectOptions;
