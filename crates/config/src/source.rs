@@ -24,8 +24,8 @@ pub struct Sources {
     prefixes: Vec<Prefix>,
     /// The variables that were given with the prefixes. May hold secrets: never printed.
     vars: BTreeMap<OsString, OsString>,
-    /// Variable names of their own and the key each fills in.
-    aliases: Vec<(String, String)>,
+    /// Variable names of their own and the key each fills in; and whether a bare number is one of seconds.
+    aliases: Vec<(String, String, bool)>,
     /// Like aliases, but they make what they stand in.
     variables: Vec<(String, String)>,
     /// Flags that were given: name, key, value.
@@ -88,7 +88,14 @@ impl Sources {
     /// in exists: `DB_HOST` never chooses the store. It wins over the file only.
     #[must_use]
     pub fn alias(mut self, variable: &str, path: &str) -> Self {
-        self.aliases.push((variable.to_owned(), path.to_owned()));
+        self.aliases.push((variable.to_owned(), path.to_owned(), false));
+        self
+    }
+
+    /// The same of a duration: `DB_TIMEOUT=30` means 30 seconds there, as people write it.
+    #[must_use]
+    pub fn alias_in_seconds(mut self, variable: &str, path: &str) -> Self {
+        self.aliases.push((variable.to_owned(), path.to_owned(), true));
         self
     }
 
@@ -146,11 +153,13 @@ impl Sources {
         for prefix in &self.prefixes {
             overlay::environment(root, &prefix.name, &prefix.at, &self.vars, problems);
         }
-        for (variable, path) in &self.aliases {
-            overlay::alias(root, variable, path, false, &self.vars, problems);
+        for (variable, path, in_seconds) in &self.aliases {
+            let alias = overlay::Alias { variable, path, creates: false, in_seconds: *in_seconds };
+            overlay::alias(root, &alias, &self.vars, problems);
         }
         for (variable, path) in &self.variables {
-            overlay::alias(root, variable, path, true, &self.vars, problems);
+            let alias = overlay::Alias { variable, path, creates: true, in_seconds: false };
+            overlay::alias(root, &alias, &self.vars, problems);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::outlet::Publisher;
 use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
-use crate::store::{Settings, SqliteStore, Store, StoreError};
+use crate::store::{self, Store, StoreError};
 use crate::traffic::{self, Traffic};
 use crate::{http, ticker};
 use anyhow::Context;
@@ -34,9 +34,6 @@ use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
 const AGENTS_PER_ADDRESS: usize = 8_192;
-
-/// A store cannot be opened with less than this free on its disk: its pages, log and shared memory.
-const LEAST_ROOM: u64 = 128 * 1_024;
 
 /// What is said at the agents' port to who does not speak gRPC.
 const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
@@ -102,17 +99,8 @@ impl Monitor<TcpListener> {
             agents: listener::bind(config.listen.agents).context("listen.agents")?,
             health: listener::bind(config.listen.health).context("listen.health")?,
         };
-        let path = config.store.file(data_dir);
-        let settings = Settings { path: path.clone(), durability: config.store.durability };
-        let store = match SqliteStore::open(settings).await {
-            // The store itself says so where SQLite has told it.
-            Err(error) if disk_is_full(&path) && !error.to_string().contains("is full") => {
-                Err(anyhow::Error::new(error).context("its disk is full; free some space"))
-            }
-            opened => opened.map_err(anyhow::Error::new),
-        };
-        let store = store.with_context(|| format!("store {}", path.display()))?;
-        Self::with(config, data_dir, handle, Arc::new(store), listeners).await
+        let store = store::open(&config.store, data_dir).await?;
+        Self::with(config, data_dir, handle, store, listeners).await
     }
 }
 
@@ -238,12 +226,6 @@ fn warn_of_strangers(config: &Config, agents: SocketAddr) {
              `client_ca` to ask for certificates"
         );
     }
-}
-
-/// Whether nothing can be written beside this file: SQLite names the failed call then, not the reason.
-fn disk_is_full(path: &Path) -> bool {
-    let disk = path.parent().and_then(|directory| rustix::fs::statvfs(directory).ok());
-    disk.is_some_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
 }
 
 /// The journal's writer commits until the cleanups, and its last group is one of them.

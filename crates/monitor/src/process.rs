@@ -26,7 +26,8 @@ pub struct Settings {
 pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String), Problems> {
     let tree = arguments.sources(env).load()?;
     let settings = tree.read(|m| Settings { logging: config::logging(m), monitor: Config::read(m) })?;
-    Ok((settings, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
+    let unused = config::unused_variables(&settings.monitor.store, env);
+    Ok((settings, format!("{}{unused}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
 /// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.

@@ -6,13 +6,17 @@ mod layouts;
 mod load;
 mod marks;
 mod memory;
+mod open;
 mod pack;
+mod postgres;
 mod reading;
 mod row;
 mod sqlite;
 mod texts;
 mod upkeep;
 
+pub use open::open;
+pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
 pub use sqlite::{Settings, SqliteStore};
 
 use bytes::Bytes;

@@ -45,19 +45,32 @@ pub(super) fn environment(
     }
 }
 
+/// A variable of another name.
+pub(super) struct Alias<'a> {
+    pub(super) variable: &'a str,
+    /// The key that it fills in.
+    pub(super) path: &'a str,
+    /// Whether it makes the maps that the key stands in.
+    pub(super) creates: bool,
+    /// A bare number is one of seconds.
+    pub(super) in_seconds: bool,
+}
+
 /// Fills in one key from a variable of another name, if what it stands in exists or is to be made.
 pub(super) fn alias(
     root: &mut Node,
-    variable: &str,
-    path: &str,
-    creates: bool,
+    alias: &Alias<'_>,
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(value) = vars.get(OsStr::new(variable)) else { return };
-    let origin = Origin::Env(variable.to_owned());
-    let Some(text) = text(value, &origin, problems) else { return };
-    set(root, &segments(path), Given { origin, layer: Layer::Alias, text, creates }, problems);
+    let Some(value) = vars.get(OsStr::new(alias.variable)) else { return };
+    let origin = Origin::Env(alias.variable.to_owned());
+    let Some(mut text) = text(value, &origin, problems) else { return };
+    if alias.in_seconds && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        text.push('s');
+    }
+    let given = Given { origin, layer: Layer::Alias, text, creates: alias.creates };
+    set(root, &segments(alias.path), given, problems);
 }
 
 /// A variable's value; an empty one counts as not set.

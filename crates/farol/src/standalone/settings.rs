@@ -49,7 +49,7 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
     for key in &farol_logging::KEYS {
         sources = sources.variable(key.variable, &format!("logging.{}", key.name));
     }
-    let tree = sources
+    let tree = farol_monitor::config::database_variables(sources, "monitor.")
         .env("FAROL_MONITOR", Some("monitor"), env.iter().cloned())
         .env("FAROL_AGENT", Some("agent"), env.iter().cloned())
         .flag("--http", "monitor.listen.http", args.http.clone())
@@ -58,7 +58,8 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         .load()?;
     let (logging, (monitor, (agent, of_machine))) =
         tree.read(|m| (farol_monitor::config::logging(m), both(m, &surroundings)))?;
-    let dump = format!("{}# --data-dir {}\n", tree.dump(), args.data_dir.display());
+    let unused = farol_monitor::config::unused_variables(&monitor.store, env);
+    let dump = format!("{}{unused}# --data-dir {}\n", tree.dump(), args.data_dir.display());
     Ok((Settings { logging, monitor, agent, of_machine }, dump))
 }
 
