@@ -15,6 +15,7 @@ mod restart;
 mod shutdown;
 mod spine;
 mod start;
+mod starting;
 mod starved;
 
 use farol_tests::stack::{SOON, Stack};

@@ -72,6 +72,7 @@ impl Agent {
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link), observer)?;
         let (interval, decided) = watch::channel(config.interval);
+        handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
         Ok(Self {
             own: Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle),

@@ -15,7 +15,7 @@ use crate::verdict::Error;
 use anyhow::Context;
 use companion::Companion;
 use farol_health::Registration;
-use farol_monitor::Monitor;
+use farol_monitor::{Monitor, Running};
 use farol_shutdown::signal::Hangups;
 use farol_shutdown::{DataDir, ExitReport, Handle, Ready, Supervisor};
 use greeting::Greeting;
@@ -52,9 +52,10 @@ pub fn run(
     let runtime = tokio::runtime::Runtime::new()?;
     let report = runtime.block_on(async {
         let handle = supervisor.handle();
-        let start = Box::pin(start(inputs, settings, hangups()?, &handle, terminal));
         // Held until everything has ended.
-        let _data_dir = handle.unless_stopping(start).await.transpose()?;
+        let data_dir = DataDir::lock(&inputs.args.data_dir, "farol")?;
+        let start = Box::pin(start(inputs, settings, hangups()?, &data_dir, &handle, terminal));
+        handle.unless_stopping(start).await.transpose()?;
         anyhow::Ok(supervisor.run().await)
     });
     // A check may hang in a file system; the process does not wait for it.
@@ -67,24 +68,25 @@ async fn start(
     inputs: Inputs,
     settings: Settings,
     hangups: Hangups,
+    data_dir: &DataDir,
     handle: &Handle,
     terminal: &mut Terminal,
-) -> anyhow::Result<DataDir> {
-    let data_dir = DataDir::lock(&inputs.args.data_dir, "farol")?;
+) -> anyhow::Result<()> {
     let Settings { monitor: told, mut agent, of_machine, logging } = settings;
     let https = told.tls.http.is_some();
-    let service = agent.identity.service.clone();
-    let bind = Monitor::bind(told.clone(), data_dir.path(), handle);
-    let (found, monitor) = tokio::join!(look_around(&mut agent, &service, of_machine, &[]), bind);
-    let mut monitor = monitor?;
+    let monitor = Monitor::bind(told.clone(), data_dir.path(), handle)?;
     let addresses = monitor.addresses()?;
-    let (reloader, wishes) = monitor.reloads();
-    let (id, checks) = (agent.identity.id.clone(), names(&agent.checks));
-    let companion = Companion::bind(agent, &told, addresses.agents, &data_dir)?;
-    let its = companion.addresses();
-    monitor.run().await;
-    let monitors = companion.monitors.clone();
-    let running = companion.run(handle);
+    // Beside the monitor, whose store may take its time: the agent looks after its checks meanwhile.
+    let beside = async {
+        let service = agent.identity.service.clone();
+        let found = look_around(&mut agent, &service, of_machine, &[]).await;
+        let (id, checks) = (agent.identity.id.clone(), names(&agent.checks));
+        let companion = Companion::bind(agent, &told, addresses.agents, data_dir)?;
+        let (its, monitors) = (companion.addresses(), companion.monitors.clone());
+        anyhow::Ok((found, id, checks, its, monitors, companion.run(handle)))
+    };
+    let (monitor, (found, id, checks, its, monitors, running)) = tokio::try_join!(monitor.run(), beside)?;
+    let Running { reloader, wishes } = monitor;
     let looked_at = running.clone();
     let reloads = reload::Reloads {
         inputs: inputs.clone(),
@@ -127,7 +129,7 @@ async fn start(
         let greeting = Greeting { agent: &id, checks: &checks, addresses, https, data_dir: data_dir.path() };
         terminal.print(&greeting.text())?;
     }
-    Ok(data_dir)
+    Ok(())
 }
 
 /// Gives an agent without a list the checks of this machine, and returns them.

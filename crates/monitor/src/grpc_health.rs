@@ -5,22 +5,29 @@ use crate::fleet::Fleet;
 use farol_health::aggregate::Aggregate;
 use farol_health::grpc::{ServingStatus, Statuses};
 use farol_health::probe::{Moment, Source};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::watch;
 
-/// The names of the fleet, and `""` for the monitor itself.
+/// The names of the fleet, and `""` for the monitor itself. Until the fleet is restored every other name is unknown.
 pub struct FleetStatuses {
-    fleet: Arc<Fleet>,
+    /// Empty while the monitor starts.
+    fleet: OnceLock<Arc<Fleet>>,
     /// The monitor's own health.
     own: Arc<dyn Source>,
     /// Moves when any status may read differently.
-    generation: watch::Receiver<u64>,
+    generation: watch::Sender<u64>,
 }
 
 impl FleetStatuses {
-    /// Reads the fleet, and `own` for `""`.
-    pub fn new(fleet: Arc<Fleet>, own: Arc<dyn Source>, generation: watch::Receiver<u64>) -> Self {
-        Self { fleet, own, generation }
+    /// Reads `own` for `""`.
+    pub fn new(own: Arc<dyn Source>, generation: watch::Sender<u64>) -> Self {
+        Self { fleet: OnceLock::new(), own, generation }
+    }
+
+    /// Reads this fleet from now on.
+    pub fn open(&self, fleet: Arc<Fleet>) {
+        self.fleet.get_or_init(|| fleet);
+        self.generation.send_modify(|generation| *generation += 1);
     }
 
     fn itself(&self) -> ServingStatus {
@@ -42,15 +49,19 @@ impl Statuses for FleetStatuses {
         if name.is_empty() {
             return Some(self.itself());
         }
-        self.fleet.shown(name).map(|shown| self.serving(shown))
+        match self.fleet.get() {
+            Some(fleet) => fleet.shown(name).map(|shown| self.serving(shown)),
+            None => Some(ServingStatus::Unknown),
+        }
     }
 
     fn list(&self) -> Vec<(String, ServingStatus)> {
-        let fleet = self.fleet.listed().into_iter().map(|(name, shown)| (name, self.serving(shown)));
+        let listed = self.fleet.get().map(|fleet| fleet.listed()).unwrap_or_default();
+        let fleet = listed.into_iter().map(|(name, shown)| (name, self.serving(shown)));
         std::iter::once((String::new(), self.itself())).chain(fleet).collect()
     }
 
     fn changed(&self) -> watch::Receiver<u64> {
-        self.generation.clone()
+        self.generation.subscribe()
     }
 }

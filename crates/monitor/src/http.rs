@@ -33,11 +33,14 @@ pub(crate) use problem::Problem;
 pub(crate) use route::{Kind, Param};
 
 use crate::app::App;
-use crate::{scrape, traffic};
+use crate::traffic::Traffic;
+use crate::{door, scrape, traffic};
 use axum::Router;
 use axum::http::{StatusCode, Uri};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
+use farol_health::Details;
+use farol_health::probe::Source;
 use route::Class::{Operate, Probe, Read};
 use route::Route;
 use std::any::Any;
@@ -110,6 +113,15 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(from_fn(guard::prepare))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(traffic)
+}
+
+/// The surface of a monitor that starts: its own probes, and for everything else a word to come back.
+pub(crate) fn starting(own: Arc<dyn Source>, details: Details, traffic: &Traffic) -> Router {
+    farol_health::router(own, details)
+        .fallback(door::not_yet)
+        .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(guard::prepare))
+        .layer(traffic::layer(&traffic.http))
 }
 
 async fn no_such_path(uri: Uri) -> Problem {

@@ -1,12 +1,13 @@
 //! The live health of the fleet: ingest, state, store, probes, scrape.
 //!
-//! [`Monitor::bind`] opens the store and the sockets, [`Monitor::run`] starts the parts. A report goes through
-//! [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
+//! [`Monitor::bind`] opens the sockets, [`Monitor::run`] answers probes, opens the store and starts the parts. A report
+//! goes through [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
 pub mod app;
 pub mod arguments;
 pub mod clock;
 pub mod config;
+mod door;
 pub mod events;
 pub mod fleet;
 pub mod grpc_health;
@@ -26,5 +27,5 @@ pub mod traffic;
 pub mod uptime;
 
 pub use config::Config;
-pub use monitor::{Addresses, Listeners, Monitor};
+pub use monitor::{Addresses, Listeners, Monitor, Running};
 pub use reload::{ReloadRequest, Reloader};

@@ -3,7 +3,7 @@
 use clap::Parser;
 use farol_monitor::arguments::Arguments;
 use farol_monitor::process;
-use farol_shutdown::{Budgets, Supervisor, exit, signal};
+use farol_shutdown::{Budgets, DataDir, Supervisor, exit, signal};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -38,8 +38,10 @@ async fn run(
     let hangups = signal::hangups()?;
     let _logs = farol_logging::init(settings.logging.clone())?;
     let handle = supervisor.handle();
-    let start = process::start(arguments, env, settings, hangups, &handle);
-    let _data_dir = handle.unless_stopping(start).await.transpose()?;
+    // Held until everything has ended.
+    let data_dir = DataDir::lock(&arguments.data_dir, "farol-monitor")?;
+    let start = Box::pin(process::start(arguments, env, settings, hangups, &data_dir, &handle));
+    handle.unless_stopping(start).await.transpose()?;
     Ok(supervisor.run().await.exit_code())
 }
 

@@ -1,9 +1,10 @@
-//! The monitor as a whole: opens its store and its sockets (`bind`), then runs its parts under the process's
-//! supervisor (`run`). Knows no signals, arguments or environment.
+//! The monitor as a whole: opens its sockets (`bind`), then answers probes, opens its store and runs its parts under the
+//! process's supervisor (`run`). Knows no signals, arguments or environment.
 
 use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::door::{self, Door};
 use crate::events::Events;
 use crate::fleet::{Fleet, Outlet};
 use crate::grpc_health::FleetStatuses;
@@ -14,22 +15,21 @@ use crate::outlet::Publisher;
 use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
-use crate::store::{self, Store, StoreError};
+use crate::store::{self, Restored, Store, StoreError};
 use crate::traffic::{self, Traffic};
 use crate::{http, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use farol_health::grpc;
-use farol_health::probe::Source;
 use farol_shutdown::Handle;
-use farol_shutdown::listener::{self, Accept, Access, Limits, Tls};
+use farol_shutdown::listener::{self, Accept, Access, Handler, Limits, Tls};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
@@ -42,15 +42,25 @@ const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and ques
 const HEALTH_PORT: &str = "this port speaks gRPC (grpc.health.v1) only: ask it with `farol healthcheck grpc://HOST:PORT/SERVICE`; \
                            probes by HTTP go to the monitor's HTTP port (`listen.http`)";
 
-/// A monitor that has its store and its sockets, and does nothing yet.
+/// A monitor that has its sockets, and does nothing yet.
 pub struct Monitor<A: Accept> {
+    config: Config,
+    data_dir: PathBuf,
     listeners: Listeners<A>,
     certificates: Certificates,
-    parts: Parts,
-    reloader: Reloader,
-    /// Operators' wishes for a reload, until somebody takes them over.
-    wishes: mpsc::Receiver<ReloadRequest>,
+    token: OperatorToken,
+    own: Own,
+    traffic: Traffic,
     handle: Handle,
+}
+
+/// A monitor that is ready: what a reload goes through, and the operators' wishes for one. Who runs the process answers
+/// them.
+pub struct Running {
+    /// Gives it another configuration.
+    pub reloader: Reloader,
+    /// Who asks for a reload.
+    pub wishes: mpsc::Receiver<ReloadRequest>,
 }
 
 /// Where connections come from: sockets, or a simulated network in tests.
@@ -82,89 +92,50 @@ pub(crate) struct Certificates {
     health: Option<Tls>,
 }
 
-/// What the tasks work on.
-struct Parts {
-    app: Arc<App>,
-    ingest: Arc<Ingest>,
-    own: Arc<Own>,
-    writer: Writer,
-    outlet: Arc<Publisher>,
+/// What waits for the store to open.
+struct Waiting {
+    http: Door,
+    agents: Door,
+    statuses: Arc<FleetStatuses>,
+    /// Moves when any status may read differently.
+    generation: watch::Sender<u64>,
 }
 
 impl Monitor<TcpListener> {
-    /// Opens the sockets and the store in `data_dir`, and restores what the store knows.
-    pub async fn bind(config: Config, data_dir: &Path, handle: &Handle) -> anyhow::Result<Self> {
+    /// Opens the sockets.
+    pub fn bind(config: Config, data_dir: &Path, handle: &Handle) -> anyhow::Result<Self> {
         let listeners = Listeners {
             http: listener::bind(config.listen.http).context("listen.http")?,
             agents: listener::bind(config.listen.agents).context("listen.agents")?,
             health: listener::bind(config.listen.health).context("listen.health")?,
         };
-        let store = store::open(&config.store, data_dir).await?;
-        Self::with(config, data_dir, handle, store, listeners).await
+        Self::with(config, data_dir, handle, listeners)
     }
 }
 
 impl<A: Accept> Monitor<A> {
-    /// The same over any store and any network.
-    pub async fn with(
+    /// The same over any network.
+    pub fn with(
         config: Config,
         data_dir: &Path,
         handle: &Handle,
-        store: Arc<dyn Store>,
         listeners: Listeners<A>,
     ) -> anyhow::Result<Self> {
         let certificates = Certificates::load(&config)?;
         warn_of_strangers(&config, listeners.agents.local_addr()?);
-        let clock = Arc::new(Clock::start());
-        let now = clock.now();
-        let restored = store.restore().await.context("reading the store")?;
-        let (journal, writer) = journal::open(Arc::clone(&store), &restored);
-        let events = Arc::new(Events::default());
-        let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
-        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet) as Arc<dyn Outlet>));
-        // Declared first: what was restored is counted by the policies in force.
-        fleet.declare(&config.services, &config.groups, now);
-        fleet.restore(&restored, now);
-        note_downtime(&journal, restored.last_commit_ms, now.wall_ms);
-        let own = Own::new(journal.clone(), config.ready_requires_store, handle.clone())?;
-        let ingest = Arc::new(Ingest {
-            fleet: Arc::clone(&fleet),
-            journal: journal.clone(),
-            clock: Arc::clone(&clock),
-            outlet: Arc::clone(&outlet) as Arc<dyn Outlet>,
-            policy: ArcSwap::from_pointee(config.ingest.clone()),
-            store_id: store.id(),
-            draining: handle.draining(),
-            counters: Counters::default(),
-        });
-        let (wish, wishes) = mpsc::channel(4);
-        let access = Access {
-            read_any: config.access.read_any,
-            hosts: config.access.hosts.iter().cloned().collect(),
-            bound: vec![listeners.http.local_addr()?],
-        };
-        let app = Arc::new(App {
-            fleet,
-            journal,
-            store,
-            clock,
-            events,
-            ingest: Arc::clone(&ingest),
-            own: Arc::clone(&own) as Arc<dyn Source>,
-            details: config.details,
-            access: ArcSwap::from_pointee(access),
-            token: OperatorToken::open(data_dir).context("the operator's token")?,
-            scrapes: Scrapes::new(config.scrape_max_series),
-            questions: Questions::default(),
-            reload: reload::by_request(wish),
-            reloads: Reloads::default(),
+        let token = OperatorToken::open(data_dir).context("the operator's token")?;
+        let own = Own::new(config.ready_requires_store, handle.clone())?;
+        handle.stage("listen");
+        Ok(Self {
+            config,
+            data_dir: data_dir.to_owned(),
+            listeners,
+            certificates,
+            token,
+            own,
             traffic: Traffic::default(),
             handle: handle.clone(),
-        });
-        app.reloads.note(true, now.wall_ms);
-        let reloader = Reloader::new(Arc::clone(&app), certificates.clone(), config);
-        let parts = Parts { app, ingest, own, writer, outlet };
-        Ok(Self { listeners, certificates, parts, reloader, wishes, handle: handle.clone() })
+        })
     }
 
     /// Where it listens.
@@ -176,44 +147,140 @@ impl<A: Accept> Monitor<A> {
         })
     }
 
-    /// What a reload goes through, and the operators' wishes for one. Who runs the process answers them.
-    pub fn reloads(&mut self) -> (Reloader, mpsc::Receiver<ReloadRequest>) {
-        let wishes = std::mem::replace(&mut self.wishes, mpsc::channel(1).1);
-        (self.reloader.clone(), wishes)
+    /// Answers probes from now on, opens the store and starts every part under the supervisor; they end with it.
+    /// Returns when the monitor is ready.
+    pub async fn run(self) -> anyhow::Result<Running> {
+        let (settings, data_dir) = (self.config.store.clone(), self.data_dir.clone());
+        self.run_over(async move { store::open(&settings, &data_dir).await }).await
     }
 
-    /// Starts every part under the supervisor; they end with it. Returns when the monitor is ready.
-    pub async fn run(self) {
-        let Self { listeners, certificates, parts, handle, .. } = self;
-        let Parts { app, ingest, own, writer, outlet } = parts;
-        keep_journal(&handle, writer);
+    /// The same over any store.
+    pub async fn run_over(
+        self,
+        store: impl Future<Output = anyhow::Result<Arc<dyn Store>>>,
+    ) -> anyhow::Result<Running> {
+        let bound = self.listeners.http.local_addr()?;
+        let Self { config, listeners, certificates, token, own, traffic, handle, .. } = self;
         own.begin();
+        let waiting = serve_probes(&config, listeners, &certificates, &own, &traffic, &handle);
+        let store = store.await?;
+        handle.stage("store");
+        let restored = store.restore().await.context("reading the store")?;
+        let (journal, writer) = journal::open(Arc::clone(&store), &restored);
+        let events = Arc::new(Events::default());
+        let outlet: Arc<dyn Outlet> =
+            Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), waiting.generation.clone()));
+        let clock = Arc::new(Clock::start());
+        let fleet = restore_fleet(&config, &outlet, &restored, &clock, &journal);
+        let ingest = Arc::new(Ingest {
+            fleet: Arc::clone(&fleet),
+            journal: journal.clone(),
+            clock: Arc::clone(&clock),
+            outlet,
+            policy: ArcSwap::from_pointee(config.ingest.clone()),
+            store_id: store.id(),
+            draining: handle.draining(),
+            counters: Counters::default(),
+        });
+        let (wish, wishes) = mpsc::channel(4);
+        let access = Access {
+            read_any: config.access.read_any,
+            hosts: config.access.hosts.iter().cloned().collect(),
+            bound: vec![bound],
+        };
+        let app = Arc::new(App {
+            fleet,
+            journal: journal.clone(),
+            store,
+            clock,
+            events,
+            ingest,
+            own: own.source(),
+            details: config.details,
+            access: ArcSwap::from_pointee(access),
+            token,
+            scrapes: Scrapes::new(config.scrape_max_series),
+            questions: Questions::default(),
+            reload: reload::by_request(wish),
+            reloads: Reloads::default(),
+            traffic,
+            handle: handle.clone(),
+        });
+        handle.stage("restore");
+        app.reloads.note(true, app.clock.now().wall_ms);
+        keep_journal(&handle, writer);
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
-        let agents =
-            grpc::only(tonic::service::Routes::new(ingest.service()).into_axum_router(), AGENTS_PORT)
-                .layer(traffic::layer(&app.traffic.agents));
-        let source = Arc::clone(&app.own);
-        let statuses = Arc::new(FleetStatuses::new(Arc::clone(&app.fleet), source, outlet.generation()));
-        let health = grpc::server(statuses, handle.draining(), grpc::Limits::default());
-        let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
-            .layer(traffic::layer(&app.traffic.health));
-        serve(&handle, listeners.http, http::router(app), Limits::default(), certificates.http, "http");
-        let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
-        serve(&handle, listeners.agents, agents, limits, certificates.agents, "agents");
-        serve(&handle, listeners.health, health, Limits::default(), certificates.health, "health");
-        own.start().await;
+        waiting.open(&app);
+        own.start(journal).await;
+        handle.stage("first_look");
+        Ok(Running { reloader: Reloader::new(app, certificates, config), wishes })
     }
+}
+
+impl Waiting {
+    /// From now on everything is served.
+    fn open(self, app: &Arc<App>) {
+        let agents = tonic::service::Routes::new(app.ingest.service()).into_axum_router();
+        let agents = grpc::only(agents, AGENTS_PORT).layer(traffic::layer(&app.traffic.agents));
+        self.statuses.open(Arc::clone(&app.fleet));
+        self.agents.open(agents);
+        self.http.open(http::router(Arc::clone(app)));
+    }
+}
+
+/// Serves all three ports: what probes ask is answered at once, what needs the store later.
+fn serve_probes<A: Accept>(
+    config: &Config,
+    listeners: Listeners<A>,
+    certificates: &Certificates,
+    own: &Own,
+    traffic: &Traffic,
+    handle: &Handle,
+) -> Waiting {
+    let http = Door::new(http::starting(own.source(), config.details, traffic));
+    let agents = grpc::only(Router::new().fallback(door::no_agents_yet), AGENTS_PORT);
+    let agents = Door::of_agents(agents.layer(traffic::layer(&traffic.agents)));
+    let generation = watch::Sender::new(0);
+    let statuses = Arc::new(FleetStatuses::new(own.source(), generation.clone()));
+    let health = grpc::server(Arc::clone(&statuses) as Arc<_>, handle.draining(), grpc::Limits::default());
+    let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
+        .layer(traffic::layer(&traffic.health));
+    let Certificates { http: http_tls, agents: agents_tls, health: health_tls } = certificates.clone();
+    serve(handle, listeners.http, http.clone(), Limits::default(), http_tls, "http");
+    let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
+    serve(handle, listeners.agents, agents.clone(), limits, agents_tls, "agents");
+    serve(handle, listeners.health, health, Limits::default(), health_tls, "health");
+    Waiting { http, agents, statuses, generation }
+}
+
+/// The fleet as the store knows it. Nobody watched since its last commit.
+fn restore_fleet(
+    config: &Config,
+    outlet: &Arc<dyn Outlet>,
+    restored: &Restored,
+    clock: &Clock,
+    journal: &Journal,
+) -> Arc<Fleet> {
+    let now = clock.now();
+    let fleet = Arc::new(Fleet::new(Arc::clone(outlet)));
+    // Declared first: what was restored is counted by the policies in force.
+    fleet.declare(&config.services, &config.groups, now);
+    fleet.restore(restored, now);
+    if let Some(from_ms) = restored.last_commit_ms.filter(|from_ms| *from_ms < now.wall_ms) {
+        journal.blind(from_ms, now.wall_ms);
+    }
+    fleet
 }
 
 fn serve<A: Accept>(
     handle: &Handle,
     accept: A,
-    router: Router,
+    service: impl Handler,
     limits: Limits,
     tls: Option<Tls>,
     name: &'static str,
 ) {
-    handle.spawn(name, listener::serve(accept, router, limits, tls, handle, name));
+    handle.spawn(name, listener::serve(accept, service, limits, tls, handle, name));
 }
 
 /// Says so where anybody may speak for any agent.
@@ -241,13 +308,6 @@ fn keep_journal(handle: &Handle, writer: Writer) {
         flush.cancel();
         flushed.cancelled().await;
     });
-}
-
-/// The time since the last commit of a monitor before this one was watched by nobody.
-fn note_downtime(journal: &Journal, last_commit_ms: Option<i64>, now_ms: i64) {
-    if let Some(from) = last_commit_ms.filter(|from| *from < now_ms) {
-        journal.blind(from, now_ms);
-    }
 }
 
 impl Certificates {

@@ -17,16 +17,10 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// Publishes to these.
+    /// Publishes to these; `generation` moves when any status may read differently.
     #[must_use]
-    pub fn new(events: Arc<Events>, journal: Journal) -> Self {
-        Self { events, journal, generation: watch::Sender::new(0) }
-    }
-
-    /// Moves when any status may read differently.
-    #[must_use]
-    pub fn generation(&self) -> watch::Receiver<u64> {
-        self.generation.subscribe()
+    pub fn new(events: Arc<Events>, journal: Journal, generation: watch::Sender<u64>) -> Self {
+        Self { events, journal, generation }
     }
 }
 

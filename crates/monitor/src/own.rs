@@ -1,40 +1,37 @@
 //! The monitor's own health: its store (`database`) and its machine (`system`), and nothing of the fleet.
 
 use crate::journal::{Journal, StoreHealth};
+use crate::store::Connections;
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
-    Check, Checked, Checker, ComponentView, Dependency, Figure, Observer, Outcome, RegisterError,
-    Registration, Snapshot, Spec, Unit,
+    Application, Check, Checked, Checker, ComponentView, Dependency, Figure, Observer, Outcome,
+    RegisterError, Registration, Spec, Unit,
 };
-use farol_shutdown::{Handle, Phase};
+use farol_shutdown::Handle;
 use futures::future::BoxFuture;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 
 /// The service under which the monitor's own components stand.
 const SERVICE: &str = "farol";
 
-/// What probes of the monitor read.
+/// The monitor's own two checks, and what probes read of them.
 pub(crate) struct Own {
     checker: Checker,
+    probed: Arc<Application>,
     handle: Handle,
-    /// Its state is restored and its listeners are up.
-    started: AtomicBool,
-    born_ms: u64,
-    /// Becomes true with the first look at the store: readiness has an answer from then on.
+    /// What the store's check looks at, once the store is open.
+    store: Arc<OnceLock<Journal>>,
+    /// Becomes true with the first look at the open store: readiness has an answer from then on.
     looked: watch::Sender<bool>,
 }
 
 impl Own {
     /// Registers the two checks; [`begin`](Self::begin) runs them.
-    pub(crate) fn new(
-        journal: Journal,
-        ready_requires_store: bool,
-        handle: Handle,
-    ) -> Result<Arc<Self>, RegisterError> {
+    pub(crate) fn new(ready_requires_store: bool, handle: Handle) -> Result<Self, RegisterError> {
+        let store = Arc::<OnceLock<Journal>>::default();
         let second = Duration::from_secs(1);
         let mut database = Spec::new("database", SERVICE);
         (database.interval, database.readiness, database.dependency) = (second, true, Dependency::Store);
@@ -44,16 +41,20 @@ impl Own {
         let checks = vec![
             Registration {
                 spec: database,
-                check: Arc::new(StoreCheck { journal, strict: ready_requires_store }),
+                check: Arc::new(StoreCheck { journal: Arc::clone(&store), strict: ready_requires_store }),
                 fingerprint: 1,
             },
             Registration { spec: system, check: Arc::new(System::new()), fingerprint: 2 },
         ];
         let looked = watch::Sender::new(false);
         let checker = Checker::new(checks, Arc::new(FirstLook(looked.clone())))?;
-        checker.check_now(&["database"]);
-        let born_ms = farol_health::clock::boot_ms();
-        Ok(Arc::new(Self { checker, handle, started: AtomicBool::new(false), born_ms, looked }))
+        let probed = Application::new(checker.clone(), env!("CARGO_PKG_VERSION"), handle.stopping());
+        Ok(Self { checker, probed, handle, store, looked })
+    }
+
+    /// What probes read.
+    pub(crate) fn source(&self) -> Arc<dyn Source> {
+        Arc::clone(&self.probed) as Arc<dyn Source>
     }
 
     /// Runs the checks until the cleanups.
@@ -61,47 +62,26 @@ impl Own {
         self.handle.spawn("own checks", self.checker.clone().run(self.handle.cleaning()));
     }
 
-    /// Returns after the first look at the store: whoever is told that the monitor is ready must find it so.
-    /// Readiness may say yes from here on.
-    pub(crate) async fn start(&self) {
+    /// The store is open. Returns after the first look at it: whoever is told that the monitor is ready must find it
+    /// so. Readiness may say yes from here on.
+    pub(crate) async fn start(&self, journal: Journal) {
+        self.store.get_or_init(|| journal);
+        self.checker.check_now(&["database"]);
         let mut looked = self.looked.subscribe();
         self.handle.cleaning().run_until_cancelled(looked.wait_for(|looked| *looked)).await;
-        self.started.store(true, Ordering::Release);
+        self.probed.started();
     }
 }
 
-impl Source for Own {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.checker.snapshot()
-    }
+/// The store's code before it is open.
+const OPENING: &str = "store_opening";
 
-    fn heartbeat_ms(&self) -> u64 {
-        self.checker.heartbeat()
-    }
-
-    fn born_ms(&self) -> u64 {
-        self.born_ms
-    }
-
-    fn started(&self) -> bool {
-        self.started.load(Ordering::Acquire)
-    }
-
-    fn stopping(&self) -> bool {
-        self.handle.phase() != Phase::Running
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
-    }
-}
-
-/// Notes the first look at the store.
+/// Notes the first look at the open store.
 struct FirstLook(watch::Sender<bool>);
 
 impl Observer for FirstLook {
-    fn checked(&self, name: &str, _: &Checked) {
-        if name == "database" {
+    fn checked(&self, name: &str, checked: &Checked) {
+        if name == "database" && checked.outcome.reason != OPENING {
             self.0.send_replace(true);
         }
     }
@@ -113,7 +93,8 @@ impl Observer for FirstLook {
 
 /// How the store does, from the journal's own account: a probe never waits for a database.
 struct StoreCheck {
-    journal: Journal,
+    /// Empty while the store is being opened.
+    journal: Arc<OnceLock<Journal>>,
     /// A store that refuses is unhealthy, not degraded.
     strict: bool,
 }
@@ -161,9 +142,13 @@ fn trouble(health: &StoreHealth) -> Option<(&'static str, String)> {
 
 impl StoreCheck {
     fn look(&self) -> Outcome {
-        let health = self.journal.health();
+        let Some(journal) = self.journal.get() else {
+            return Outcome::unhealthy(OPENING, "the store is not open yet; the log says what it waits for");
+        };
+        let health = journal.health();
         let outcome = judge(&health, self.strict);
         let groups = health.committed_groups.max(1) as f64;
+        let outcome = connections(outcome.took(health.last_commit_took), health.connections);
         outcome
             .with(Figure::counter(
                 "farol_store_reports_committed_total",
@@ -180,6 +165,19 @@ impl StoreCheck {
                 Unit::Seconds,
             ))
     }
+}
+
+/// The figures of the store's connections that are known.
+fn connections(outcome: Outcome, known: Connections) -> Outcome {
+    let all = [
+        ("farol_store_connections_active", known.active, "connections.active"),
+        ("farol_store_connections_idle", known.idle, "connections.idle"),
+        ("farol_store_connections_max", known.max, "connections.max"),
+    ];
+    let known = all.into_iter().filter_map(|(name, count, key)| count.map(|count| (name, count, key)));
+    known.fold(outcome, |outcome, (name, count, key)| {
+        outcome.with(Figure::gauge(name, f64::from(count), Unit::None).shown_as(key))
+    })
 }
 
 #[cfg(test)]
@@ -211,5 +209,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn connections_that_are_not_known_are_left_out() {
+        let keys = |known| -> Vec<_> {
+            connections(Outcome::healthy(), known).figures.iter().map(|f| (f.shown_as, f.value)).collect()
+        };
+        assert_eq!(keys(Connections::default()), []);
+        let some = Connections { active: Some(0), idle: None, max: Some(9) };
+        assert_eq!(keys(some), [(Some("connections.active"), 0.0), (Some("connections.max"), 9.0)]);
     }
 }

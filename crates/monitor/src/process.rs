@@ -2,7 +2,7 @@
 //! environment but what it is given.
 
 use crate::arguments::Arguments;
-use crate::{Config, Monitor, ReloadRequest, Reloader, config};
+use crate::{Config, Monitor, ReloadRequest, Reloader, Running, config};
 use anyhow::Context;
 use farol_config::Problems;
 use farol_shutdown::signal::Hangups;
@@ -30,19 +30,18 @@ pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String
     Ok((settings, format!("{}{unused}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
-/// Starts the monitor under the supervisor and returns when it is ready. The directory must be held until the end.
+/// Starts the monitor under the supervisor and returns when it is ready.
 pub async fn start(
     arguments: Arguments,
     env: Vec<Variable>,
     Settings { monitor: config, logging }: Settings,
     hangups: Hangups,
+    data_dir: &DataDir,
     handle: &Handle,
-) -> anyhow::Result<DataDir> {
-    let data_dir = DataDir::lock(&arguments.data_dir, "farol-monitor")?;
-    let mut monitor = Monitor::bind(config, data_dir.path(), handle).await?;
+) -> anyhow::Result<()> {
+    let monitor = Monitor::bind(config, data_dir.path(), handle)?;
     let addresses = monitor.addresses()?;
-    let (reloader, wishes) = monitor.reloads();
-    monitor.run().await;
+    let Running { reloader, wishes } = monitor.run().await?;
     if let Some(file) = &arguments.ready_file {
         let ready = Ready {
             http: Some(addresses.http),
@@ -66,7 +65,7 @@ pub async fn start(
         let from = (arguments, env);
         end.run_until_cancelled(reloads(&from, logging, reloader, hangups, wishes)).await;
     });
-    Ok(data_dir)
+    Ok(())
 }
 
 /// Reads the configuration again at each SIGHUP and each operator's wish.

@@ -17,7 +17,7 @@ const HEALTH: [&str; 3] =
     ["/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/List", "/grpc.health.v1.Health/Watch"];
 
 /// The requests of each listener, counted since the start.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Traffic {
     /// REST, probes, scrape.
     pub http: Arc<Requests>,

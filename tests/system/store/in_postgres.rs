@@ -6,6 +6,8 @@ use farol_monitor::store::{PostgresServer, PostgresSettings, PostgresStore};
 use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use rustix::process::{Pid, Signal, kill_process};
+use sqlx::{Connection, PgConnection};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -43,6 +45,18 @@ impl Databases {
     }
 }
 
+impl Databases {
+    /// One that is there.
+    pub(super) fn named(&self, database: &str) -> InPostgres<'_> {
+        InPostgres { server: &self.server, database: database.to_owned() }
+    }
+
+    /// A session of somebody else; the error is the server's.
+    pub(super) async fn session(&self) -> Result<PgConnection, String> {
+        PgConnection::connect(&self.server.superuser_url()).await.map_err(|error| error.to_string())
+    }
+}
+
 /// Short waits, so that what fails fails soon.
 pub(super) fn settings(port: u16, user: &str, password: &str, database: &str) -> PostgresSettings {
     PostgresSettings {
@@ -66,6 +80,14 @@ impl InPostgres<'_> {
         settings(self.server.port(), SUPERUSER, PASSWORD, &self.database)
     }
 
+    /// The same over the Unix socket, where nobody needs a password: a new session costs little.
+    pub(super) fn by_socket(&self) -> PostgresSettings {
+        let mut settings = self.settings();
+        settings.server.host =
+            self.server.path("").to_str().map(|path| path.trim_end_matches('/').to_owned());
+        settings
+    }
+
     pub(super) async fn store(&self) -> PostgresStore {
         PostgresStore::open(self.settings()).await.unwrap()
     }
@@ -73,6 +95,22 @@ impl InPostgres<'_> {
     /// SQL in this database.
     pub(super) fn sql(&self, text: &str) -> String {
         self.server.sql_in(&self.database, text).unwrap()
+    }
+
+    /// The server's process of the writer's session.
+    pub(super) fn writer(&self) -> i32 {
+        let text = format!(
+            "SELECT l.pid FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+             WHERE d.datname = '{}' AND {WRITER}",
+            self.database
+        );
+        self.server.sql(&text).unwrap().parse().unwrap()
+    }
+
+    /// Makes a process of the server stand still, or go on.
+    pub(super) fn hang(process: i32, still: bool) {
+        let process = Pid::from_raw(process).unwrap();
+        kill_process(process, if still { Signal::STOP } else { Signal::CONT }).unwrap();
     }
 
     /// Ends the writer's session, as an administrator can at any time; how many there were.

@@ -2,12 +2,13 @@
 
 mod broken;
 mod doors;
-mod monitor;
 mod writer;
 
 use super::in_postgres::{Databases, InPostgres, settings};
 use super::{BOOT, Group, group, report};
 use farol_monitor::store::{PostgresStore, Store, StoreError};
+use farol_tests::stack::SOON;
+use farol_tests::wait::until;
 
 /// The next reports of agent 1: one group after another, each with some.
 struct Issued {
@@ -38,6 +39,17 @@ async fn prepared(place: &InPostgres<'_>) -> PostgresStore {
     let store = place.store().await;
     store.commit(&group(Vec::new())).await.unwrap();
     store
+}
+
+/// Hands a group in until the store takes it, as the journal does.
+async fn takes(store: &dyn Store, group: &Group) {
+    until("the store takes", SOON, async || match store.commit(group).await {
+        Ok(()) => true,
+        Err(StoreError::Refused(_)) => false,
+        Err(other) => panic!("{other}"),
+    })
+    .await
+    .unwrap();
 }
 
 fn refused<T: std::fmt::Debug>(result: Result<T, StoreError>) -> String {

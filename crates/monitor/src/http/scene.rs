@@ -32,6 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tower::ServiceExt;
 
 /// Where the monitor listens, as far as it knows.
@@ -66,7 +67,7 @@ impl Source for Well {
 
 pub(crate) struct Scene {
     pub(crate) app: Arc<App>,
-    pub(crate) outlet: Arc<Publisher>,
+    pub(crate) generation: watch::Sender<u64>,
     /// Kept, so that the journal is not without one.
     _writer: Writer,
     own: Arc<Well>,
@@ -109,15 +110,17 @@ impl Scene {
         let (journal, writer) = journal::open(Arc::clone(&store), &store.restore().await.unwrap());
         let clock = Arc::new(Clock::start());
         let events = Arc::new(Events::default());
-        let outlet = Arc::new(Publisher::new(Arc::clone(&events), journal.clone()));
-        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet) as Arc<dyn Outlet>));
+        let generation = watch::Sender::new(0);
+        let outlet: Arc<dyn Outlet> =
+            Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), generation.clone()));
+        let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
         let supervisor = Supervisor::new(Budgets::default());
         let handle: Handle = supervisor.handle();
         let ingest = Arc::new(Ingest {
             fleet: Arc::clone(&fleet),
             journal: journal.clone(),
             clock: Arc::clone(&clock),
-            outlet: Arc::clone(&outlet) as Arc<dyn Outlet>,
+            outlet,
             policy: ArcSwap::from_pointee(Policy {
                 trust: Trust::default(),
                 limits: Default::default(),
@@ -148,7 +151,7 @@ impl Scene {
             handle,
         });
         let router = router(Arc::clone(&app));
-        Self { app, outlet, _writer: writer, own, router, _supervisor: supervisor, _dir: dir }
+        Self { app, generation, _writer: writer, own, router, _supervisor: supervisor, _dir: dir }
     }
 
     /// The monitor begins to stop.

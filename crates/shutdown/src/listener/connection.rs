@@ -71,9 +71,18 @@ impl Connection {
         T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
         S: Handler,
     {
-        let Some(tls) = &self.common.tls else {
-            return self.greet(io, Peer::new(addr, None), service).await;
-        };
+        match &self.common.tls {
+            None => self.greet(io, Peer::new(addr, None), service).await,
+            // Boxed, as what follows the greeting is: a connection that says nothing stays small.
+            Some(tls) => Box::pin(self.shake_hands(tls, io, addr, service)).await,
+        }
+    }
+
+    async fn shake_hands<T, S>(&self, tls: &Tls, io: T, addr: SocketAddr, service: S) -> Ended
+    where
+        T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        S: Handler,
+    {
         let handshake = timeout_at(self.accepted + self.common.limits.handshake, tls.accept(io));
         let done = tokio::select! {
             biased;
@@ -116,12 +125,12 @@ impl Connection {
         let counting = Arc::clone(&pulse);
         let service = service_fn(move |request| answer(&service, &peer, &counting, request));
         match protocol {
-            Protocol::Http1 => self.drive(self.http1().serve_connection(io, service), &pulse).await,
+            Protocol::Http1 => Box::pin(self.drive(self.http1().serve_connection(io, service), &pulse)).await,
             Protocol::Http2 => {
                 let ended = CancellationToken::new();
                 let streams = Streams { ended: ended.clone() };
                 let _no_stream_outlives_its_connection: DropGuard = ended.drop_guard();
-                self.drive(self.http2(streams).serve_connection(io, service), &pulse).await
+                Box::pin(self.drive(self.http2(streams).serve_connection(io, service), &pulse)).await
             }
         }
     }
@@ -255,5 +264,22 @@ where
         let ended = self.ended.clone();
         #[allow(clippy::disallowed_methods, reason = "ends with its connection, which a JoinSet owns")]
         tokio::spawn(async move { ended.run_until_cancelled_owned(stream).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use http_body_util::Empty;
+
+    #[test]
+    fn a_connection_that_says_nothing_costs_next_to_nothing() {
+        let common = Common { limits: Limits::default(), tls: None, draining: CancellationToken::new() };
+        let service = tower::service_fn(async |_| Ok::<_, BoxError>(Response::new(Empty::<Bytes>::new())));
+        let (io, _far) = tokio::io::duplex(64);
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let waits = Connection::new(Arc::new(common)).serve(io, peer, service);
+        assert!(size_of_val(&waits) < 2_048, "{} bytes", size_of_val(&waits));
     }
 }

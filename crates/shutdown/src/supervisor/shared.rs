@@ -15,6 +15,7 @@ use super::cleanup::Cleanup;
 use super::report::Reason;
 use super::roster::Roster;
 use crate::listener::Stats;
+use crate::stages::Stages;
 use crate::{Budgets, Phase, exit};
 
 pub(crate) struct Shared {
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) exposed: AtomicBool,
     /// Someone sits at a terminal and waits.
     pub(crate) at_terminal: bool,
+    /// How the start went.
+    pub(crate) stages: Stages,
     /// Connections aborted at the end of the drain budget, for the report.
     pub(crate) connections_cut: AtomicU64,
     /// Ends the process from outside the runtime; only where the process is ours to end.
@@ -76,6 +79,7 @@ impl Shared {
             listeners: Mutex::default(),
             exposed: AtomicBool::new(false),
             at_terminal,
+            stages: Stages::begin(tokio::time::Instant::now()),
             connections_cut: AtomicU64::new(0),
             backstop,
         }

@@ -2,32 +2,16 @@
 //! twice, and the store takes again by itself.
 
 use super::super::{Place, seqs};
-use super::{Databases, Issued, Store, StoreError, prepared, refused};
-use farol_tests::wait::until;
+use super::{Databases, InPostgres, Issued, Store, prepared, refused, takes};
 use std::time::Duration;
 use tokio::time::Instant;
-
-const SOON: Duration = Duration::from_secs(20);
-
-/// Commits until the store takes; the group is the same each time, as the journal's is.
-async fn takes_again(store: &dyn Store, issued: &mut Issued) {
-    let group = issued.group();
-    until("the store takes again", SOON, async || match store.commit(&group).await {
-        Ok(()) => true,
-        Err(StoreError::Refused(_)) => false,
-        Err(other) => panic!("{other}"),
-    })
-    .await
-    .unwrap();
-}
 
 #[tokio::test]
 async fn a_server_that_stops_or_crashes_refuses_and_takes_again_when_it_is_back() {
     let mut databases = Databases::start().await;
     databases.server.sql("CREATE DATABASE fleet").unwrap();
     let mut issued = Issued::new();
-    let place = |databases: &Databases| databases.named("fleet");
-    let store = prepared(&place(&databases)).await;
+    let store = prepared(&databases.named("fleet")).await;
     for crash in [false, true, false] {
         store.commit(&issued.group()).await.unwrap();
         if crash {
@@ -42,12 +26,11 @@ async fn a_server_that_stops_or_crashes_refuses_and_takes_again_when_it_is_back(
         }
         refused(store.tidy(i64::MAX / 2).await);
         databases.server.start_again().await.unwrap();
-        issued.last -= 3;
-        takes_again(&store, &mut issued).await;
+        takes(&store, &group).await;
         assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
     }
     // Questions come back by themselves too; a new start finds the same.
-    let place = place(&databases);
+    let place = databases.named("fleet");
     assert_eq!(place.sql("SELECT count(*) FROM farol.journal"), (issued.last / 3).to_string());
     drop(store);
     assert_eq!(seqs(&*place.open().await, 1, 0, i64::MAX).await, issued.all());
@@ -57,8 +40,8 @@ async fn a_server_that_stops_or_crashes_refuses_and_takes_again_when_it_is_back(
 async fn a_server_that_hangs_is_given_up_in_time_and_its_commit_is_found_out() {
     let databases = Databases::start().await;
     let place = databases.place();
-    let mut short = place.settings();
-    short.timeout = Duration::from_millis(300);
+    let mut short = place.by_socket();
+    short.timeout = Duration::from_millis(500);
     let store = farol_monitor::store::PostgresStore::open(short).await.unwrap();
     store.commit(&super::group(Vec::new())).await.unwrap();
     let mut issued = Issued::new();
@@ -66,15 +49,14 @@ async fn a_server_that_hangs_is_given_up_in_time_and_its_commit_is_found_out() {
         store.commit(&issued.group()).await.unwrap();
         // Only the session that writes stands still: its commit may be made when it goes on.
         let pid = place.writer();
-        place.signal(pid, true);
+        InPostgres::hang(pid, true);
         let began = Instant::now();
         let group = issued.group();
         let why = refused(store.commit(&group).await);
         assert!(began.elapsed() < Duration::from_secs(2), "{:?}: {why}", began.elapsed());
-        assert!(why.contains("no answer within 300ms"), "{why}");
-        place.signal(pid, false);
-        issued.last -= 3;
-        takes_again(&store, &mut issued).await;
+        assert!(why.contains("no answer within 500ms"), "{why}");
+        InPostgres::hang(pid, false);
+        takes(&store, &group).await;
     }
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
     let rows = place.sql("SELECT count(*) FROM farol.journal");
@@ -89,16 +71,21 @@ async fn a_server_that_became_read_only_refuses_and_questions_go_on() {
     let store = prepared(&place).await;
     let mut issued = Issued::new();
     store.commit(&issued.group()).await.unwrap();
-    databases.server.sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", place.database)).unwrap();
+    databases
+        .server
+        .sql(&format!("ALTER DATABASE {} SET default_transaction_read_only = on", place.database))
+        .unwrap();
     place.terminate_writer();
     let group = issued.group();
     let why = refused(store.commit(&group).await);
     assert!(why.contains("25006") && why.contains("read-only"), "{why}");
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, [1, 2, 3]);
-    databases.server.sql(&format!("ALTER DATABASE {} RESET default_transaction_read_only", place.database)).unwrap();
+    databases
+        .server
+        .sql(&format!("ALTER DATABASE {} RESET default_transaction_read_only", place.database))
+        .unwrap();
     place.terminate_writer();
-    issued.last -= 3;
-    takes_again(&store, &mut issued).await;
+    takes(&store, &group).await;
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
 }
 
@@ -108,25 +95,28 @@ async fn a_commit_that_was_given_up_half_way_leaves_nothing_in_doubt() {
     let place = databases.place();
     let store = prepared(&place).await;
     let mut issued = Issued::new();
-    let mut given_up = 0;
-    for polls in 1..25 {
+    for round in 0..12 {
         let group = issued.group();
-        let mut commit = store.commit(&group);
-        let mut done = false;
-        for _ in 0..polls {
-            done = futures::poll!(&mut commit).is_ready();
-            if done {
-                break;
-            }
-            tokio::time::sleep(Duration::from_micros(100)).await;
+        // A server that stands still has the whole commit before it when we go, and makes it when it goes on.
+        let process = place.writer();
+        let hangs = round % 2 == 0;
+        if hangs {
+            InPostgres::hang(process, true);
         }
+        let mut commit = store.commit(&group);
+        let done = futures::poll!(&mut commit).is_ready();
+        assert!(!(done && hangs), "a server that stands still said something");
         drop(commit);
-        given_up += u32::from(!done);
-        // The journal hands it in again.
-        store.commit(&group).await.unwrap();
+        if hangs {
+            InPostgres::hang(process, false);
+        }
+        // The journal hands it in again, unless it has heard of its commit.
+        if !done {
+            takes(&store, &group).await;
+        }
     }
-    assert!(given_up > 0, "no commit was given up");
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
-    assert_eq!(place.sql("SELECT count(*) FROM farol.store"), "1");
+    let rows = place.sql("SELECT count(*) FROM farol.journal");
+    assert_eq!(rows, (issued.last / 3).to_string(), "no group has two rows");
     store.close().await.unwrap();
 }

@@ -9,9 +9,15 @@ use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
 async fn each_closed_door_says_what_to_do_and_never_the_password() {
     let databases = Databases::start().await;
     let port = databases.server.port();
-    databases.server.sql("CREATE ROLE app LOGIN PASSWORD 'hunter2'; CREATE DATABASE theirs").unwrap();
-    databases.server.sql("CREATE DATABASE readonly; ALTER DATABASE readonly SET default_transaction_read_only = on").unwrap();
-    databases.server.sql("CREATE DATABASE other").unwrap();
+    for text in [
+        "CREATE ROLE app LOGIN PASSWORD 'hunter2'",
+        "CREATE DATABASE theirs",
+        "CREATE DATABASE readonly",
+        "ALTER DATABASE readonly SET default_transaction_read_only = on",
+        "CREATE DATABASE other",
+    ] {
+        databases.server.sql(text).unwrap();
+    }
     databases.server.sql_in("other", "CREATE SCHEMA farol; CREATE TABLE farol.lights (a int)").unwrap();
     let table: [(PostgresSettings, bool, &[&str]); 7] = [
         (settings(port, "app", "hunter3", "theirs"), true, &["28P01", "check `user`, `password`"]),
@@ -94,7 +100,8 @@ async fn of_several_that_start_at_once_one_writes_and_the_others_name_it() {
 
 #[tokio::test]
 async fn too_many_connections_are_told_and_the_store_opens_when_there_is_room() {
-    let server = Postgres::start_with(&["max_connections=6", "superuser_reserved_connections=0"]).await.unwrap();
+    let server =
+        Postgres::start_with(&["max_connections=6", "superuser_reserved_connections=0"]).await.unwrap();
     let databases = Databases::on(server);
     let place = databases.place();
     let hold = || PostgresStore::open(settings(place.server.port(), SUPERUSER, PASSWORD, &place.database));
@@ -102,8 +109,7 @@ async fn too_many_connections_are_told_and_the_store_opens_when_there_is_room() 
     // Sessions of others, as many as there is room for.
     let mut others = Vec::new();
     let why = loop {
-        let other = databases.place_of_nobody().await;
-        match other {
+        match databases.session().await {
             Ok(held) => others.push(held),
             Err(why) => break why,
         }

@@ -1,8 +1,8 @@
 //! One monitor writes: what happens to one whose session ends, and to one that is overtaken.
 
 use super::super::{Place, seqs};
-use super::{Databases, Issued, PostgresStore, Store, fatal, prepared, refused};
-use std::sync::Arc;
+use super::{Databases, Issued, PostgresStore, Store, fatal, group, prepared, refused, takes};
+use sqlx::PgConnection;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use std::time::Duration;
 async fn sessions_that_are_ended_in_the_middle_of_commits_cost_no_group_and_double_none() {
     let databases = Databases::start().await;
     let place = databases.place();
-    let store = Arc::new(prepared(&place).await);
+    let store = PostgresStore::open(place.by_socket()).await.unwrap();
+    store.commit(&group(Vec::new())).await.unwrap();
     let mut issued = Issued::new();
+    let mut killer = databases.session().await.unwrap();
     let done = AtomicBool::new(false);
     let (mut ended, mut groups) = (0, 0_u64);
     let commits = async {
         while groups < 300 {
-            store.commit(&issued.group()).await.unwrap();
+            takes(&store, &issued.group()).await;
             groups += 1;
         }
         done.store(true, Ordering::Relaxed);
     };
     let terminations = async {
-        let url = databases.server.superuser_url();
-        let mut killer = Killer::new(&url, &place.database).await;
         while !done.load(Ordering::Relaxed) {
-            ended += killer.kill().await;
+            ended += kill(&mut killer, &place.database).await;
             // Another moment of a commit each time.
-            tokio::time::sleep(Duration::from_micros(300 + 137 * ended % 4_000)).await;
+            tokio::time::sleep(Duration::from_micros(2_000 + 1_370 * ended % 8_000)).await;
         }
     };
     futures::join!(commits, terminations);
-    assert!(ended >= 20, "only {ended} sessions were ended");
-    assert_eq!(seqs(&*store, 1, 0, i64::MAX).await, issued.all());
+    assert!(ended >= 50, "only {ended} sessions were ended");
+    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
     let rows = place.sql("SELECT count(*) FROM farol.journal");
     assert_eq!(rows, groups.to_string(), "each group has one row, after {ended} sessions were ended");
     let restored = store.restore().await.unwrap();
@@ -41,24 +41,11 @@ async fn sessions_that_are_ended_in_the_middle_of_commits_cost_no_group_and_doub
     assert_eq!(seqs(&*place.open().await, 1, 0, i64::MAX).await, issued.all());
 }
 
-/// Ends the writer's session over a connection of its own, as quickly as it can.
-struct Killer {
-    connection: sqlx::PgConnection,
-    database: String,
-}
-
-impl Killer {
-    async fn new(url: &str, database: &str) -> Self {
-        let connection = sqlx::Connection::connect(url).await.unwrap();
-        Self { connection, database: database.to_owned() }
-    }
-
-    async fn kill(&mut self) -> u64 {
-        const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                            WHERE datname = $1 AND application_name LIKE 'farol-monitor ________'";
-        let killed = sqlx::query(KILL).bind(&self.database).execute(&mut self.connection).await;
-        killed.unwrap().rows_affected()
-    }
+/// Ends the writer's session; how many there were.
+async fn kill(killer: &mut PgConnection, database: &str) -> u64 {
+    const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                        WHERE datname = $1 AND application_name LIKE 'farol-monitor ________'";
+    sqlx::query(KILL).bind(database).execute(killer).await.unwrap().rows_affected()
 }
 
 #[tokio::test]
@@ -77,7 +64,7 @@ async fn a_monitor_that_was_overtaken_writes_nothing_more_and_says_why() {
     let refused = refused(first.commit(&issued.group()).await);
     assert!(refused.contains("is written by another monitor"), "{refused}");
     second.close().await.unwrap();
-    for result in [first.commit(&issued.group()).await, first.tidy(0).await.map(|_| ()), first.close().await] {
+    for result in [first.commit(&issued.group()).await, first.tidy(0).await.map(|_| ())] {
         let why = fatal(result);
         assert!(why.contains("another monitor has taken over the store"), "{why}");
     }

@@ -307,8 +307,12 @@ async fn grpc_health_reads_the_fleet_in_its_three_words() {
     scene.agent("a", &[("payments", "database", Degraded), ("payments", "queue", Unhealthy)]);
     scene.agent("b", &[("mail", "smtp", Healthy)]);
     let app = &scene.app;
-    let statuses =
-        FleetStatuses::new(Arc::clone(&app.fleet), Arc::clone(&app.own), scene.outlet.generation());
+    let statuses = FleetStatuses::new(Arc::clone(&app.own), scene.generation.clone());
+    for name in ["payments", "nobody", "group:checkout"] {
+        assert_eq!(statuses.check(name), Some(Unknown), "{name}: nothing is restored yet");
+    }
+    assert_eq!(statuses.list(), [(String::new(), Serving)]);
+    statuses.open(Arc::clone(&app.fleet));
     let cases = [
         ("", Some(Serving)),
         ("payments", Some(NotServing)),

@@ -2,7 +2,7 @@
 
 use super::super::scene::{Scene, local};
 use crate::events::{FOLLOWERS, KEPT};
-use crate::fleet::{Effects, Event, EventKind, Outlet};
+use crate::fleet::{Effects, Event, EventKind};
 use axum::body::{Body, BodyDataStream};
 use axum::http::{Method, StatusCode};
 use farol_health::Status;
@@ -58,7 +58,7 @@ fn kinds(heard: &[Heard]) -> Vec<&str> {
 
 fn push(scene: &Scene, times: std::ops::RangeInclusive<i64>, message: &str) {
     let event = |at_ms| Event::new(EventKind::Store, at_ms).message(message);
-    scene.outlet.publish(&Effects { events: times.map(event).collect(), ..Effects::default() });
+    scene.app.ingest.outlet.publish(&Effects { events: times.map(event).collect(), ..Effects::default() });
 }
 
 const PATH: &str = "/api/v1/events";
