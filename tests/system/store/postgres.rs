@@ -2,6 +2,7 @@
 
 mod broken;
 mod doors;
+mod monitor;
 mod writer;
 
 use super::in_postgres::{Databases, InPostgres, settings};

@@ -1,6 +1,6 @@
 //! Opens the store, and finds out after a broken connection what became of what was begun. Decides who may write.
 
-use super::connect::{self, Link};
+use super::connect::{self, Link, no_link};
 use super::{Doubt, Landing, PostgresSettings, PostgresStore, Run, Writer, fault, load, lock, migrate};
 use crate::store::memory::Memory;
 use crate::store::row::Entry;
@@ -127,9 +127,19 @@ impl PostgresStore {
         }
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
+        let was_open = writer.link.is_some() && writer.doubt.is_none();
+        match self.read_anew(writer).await {
+            // It broke since the last commit.
+            Err(StoreError::Refused(_)) if was_open => self.read_anew(writer).await,
+            read => read,
+        }
+    }
+
+    async fn read_anew(&self, writer: &mut Writer) -> Result<Restored, StoreError> {
         self.ready(writer).await?;
-        let Some(link) = &mut writer.link else { return Err(self.memory.closed()) };
-        let loaded = load::load(&self.memory.place, link, false).await;
+        let place = &self.memory.place;
+        let Some(link) = &mut writer.link else { return Err(fault::judge(place, &no_link())) };
+        let loaded = load::load(place, link, false).await;
         if loaded.is_err() {
             writer.link = None;
         }
