@@ -1,3 +1,5 @@
+//! What the keys and variables of `store:` give, and what each mistake is told.
+
 use super::*;
 use farol_config::Tree;
 
