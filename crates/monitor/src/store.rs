@@ -2,6 +2,7 @@
 //! means; how it is laid out is each store's own business.
 
 mod catalog;
+mod database;
 mod layouts;
 mod load;
 mod marks;

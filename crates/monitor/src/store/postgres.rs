@@ -22,17 +22,14 @@ mod tidy;
 
 pub use settings::{PostgresServer, PostgresSettings, PostgresTls, TlsMode};
 
+use super::database::Database;
 use super::memory::Memory;
 use super::pack::Packed;
 use super::upkeep::Upkeep;
-use super::{
-    AgentKey, ComponentFilter, Connections, Group, KnownAgent, LayoutKey, Restored, StatusChange, Store,
-    StoreError, Visit, reading,
-};
+use super::{AgentKey, Connections, LayoutKey, Restored, StoreError};
 use crate::store::layouts::KnownLayout;
 use connect::Link;
 use farol_wire::Boot;
-use futures::future::BoxFuture;
 use sqlx::postgres::PgPool;
 use std::sync::Arc;
 use tokio::sync::Mutex;
@@ -109,76 +106,23 @@ impl PostgresStore {
     fn judge(&self, error: &sqlx::Error) -> StoreError {
         fault::judge(&self.memory.place, error)
     }
-
-    /// Remembers what is fatal in a step of the writer, and lets go of its connection.
-    async fn remember<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if self.memory.note(&result) {
-            drop(self.writer.lock().await.take());
-        }
-        result
-    }
 }
 
-impl Store for PostgresStore {
-    fn id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
+impl Database for PostgresStore {
+    fn store_id(&self) -> &Arc<str> {
+        &self.id
     }
 
-    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>> {
-        Box::pin(self.restored())
+    async fn read_anew(&self) -> Result<Restored, StoreError> {
+        self.read_again().await
     }
 
-    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.memory.usable()?;
-            self.remember(self.write(group).await).await
-        })
+    async fn give_up(&self) {
+        drop(self.writer.lock().await.take());
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move {
-            self.memory.usable()?;
-            self.remember(self.tidy_up(now_ms).await).await
-        })
-    }
-
-    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {
-        Box::pin(self.known_agents())
-    }
-
-    fn reports<'a>(
-        &'a self,
-        agents: &'a [AgentKey],
-        from_ms: i64,
-        to_ms: i64,
-        visit: Visit<'a>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(reading::visit(self, agents, (from_ms, to_ms), visit))
-    }
-
-    fn status_changes(
-        &self,
-        filter: ComponentFilter,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>> {
-        Box::pin(self.read_changes(filter, from_ms, to_ms))
-    }
-
-    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
-        Box::pin(self.read_blind(from_ms, to_ms))
-    }
-
-    fn undecodable(&self) -> u64 {
-        self.memory.undecodable()
-    }
-
-    fn connections(&self) -> Connections {
+    fn open_connections(&self) -> Connections {
         let has_link = |writer: &Option<Writer>| writer.as_ref().is_some_and(|w| w.link.is_some());
         Connections::of(&self.readers, self.writer.try_lock().ok().map(|writer| has_link(&writer)))
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.remember(self.let_go().await).await })
     }
 }

@@ -4,7 +4,7 @@
 use super::layouts::Sets;
 use super::memory::Memory;
 use super::row::{self, Directory, Entry, KeyReport};
-use super::{AgentKey, LayoutKey, ReportRecord, StoreError, StoredReport, Visit};
+use super::{AgentKey, KnownAgent, LayoutKey, ReportRecord, StoreError, StoredReport, Visit};
 use bytes::Bytes;
 use farol_wire::Boot;
 use foldhash::{HashMap, HashMapExt, HashSet};
@@ -56,6 +56,9 @@ pub(crate) trait Rows: Sync {
         spans: Vec<Span>,
         take: Take<'_, (i64, Vec<u8>)>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Every agent of which it may hold reports, in the order of their keys.
+    fn known_agents(&self) -> impl Future<Output = Result<Vec<KnownAgent>, StoreError>> + Send;
 
     /// Layouts; one that is gone is left out.
     fn sets(&self, keys: &[LayoutKey]) -> impl Future<Output = Result<Sets, StoreError>> + Send;

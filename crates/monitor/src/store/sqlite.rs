@@ -16,13 +16,10 @@ mod reports;
 mod statuses;
 mod tidy;
 
+use super::database::Database;
 use super::memory::Memory;
 use super::upkeep::Upkeep;
-use super::{
-    AgentKey, ComponentFilter, Connections, Durability, Group, KnownAgent, LayoutKey, Restored, StatusChange,
-    Store, StoreError, Visit, reading,
-};
-use futures::future::BoxFuture;
+use super::{Connections, Durability, LayoutKey, Restored, StoreError};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
@@ -84,78 +81,29 @@ impl SqliteStore {
     fn judge(&self, error: &sqlx::Error) -> StoreError {
         fault::judge(&self.path, error)
     }
-
-    /// Remembers what is fatal in a step of the writer. The connection is then left to the end of the process:
-    /// closing it would sync once more, and a second sync may succeed although the first one lost something.
-    async fn remember<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if self.memory.note(&result) {
-            let writer = self.writer.lock().await.take();
-            writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
-        }
-        result
-    }
 }
 
-impl Store for SqliteStore {
-    fn id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
+impl Database for SqliteStore {
+    fn store_id(&self) -> &Arc<str> {
+        &self.id
     }
 
-    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>> {
-        Box::pin(self.restored())
+    async fn read_anew(&self) -> Result<Restored, StoreError> {
+        let mut guard = self.writer.lock().await;
+        let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
+        self.settle(writer).await?;
+        Ok(load::reload(&self.path, &mut writer.connection).await?.restored)
     }
 
-    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.memory.usable()?;
-            self.remember(self.write(group).await).await
-        })
+    /// The connection is left to the end of the process: closing it would sync once more, and a second sync may
+    /// succeed although the first one lost something.
+    async fn give_up(&self) {
+        let writer = self.writer.lock().await.take();
+        writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move {
-            self.memory.usable()?;
-            self.remember(self.tidy_up(now_ms).await).await
-        })
-    }
-
-    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {
-        Box::pin(self.known_agents())
-    }
-
-    fn reports<'a>(
-        &'a self,
-        agents: &'a [AgentKey],
-        from_ms: i64,
-        to_ms: i64,
-        visit: Visit<'a>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(reading::visit(self, agents, (from_ms, to_ms), visit))
-    }
-
-    fn status_changes(
-        &self,
-        filter: ComponentFilter,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>> {
-        Box::pin(self.read_changes(filter, from_ms, to_ms))
-    }
-
-    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
-        Box::pin(self.read_blind(from_ms, to_ms))
-    }
-
-    fn undecodable(&self) -> u64 {
-        self.memory.undecodable()
-    }
-
-    fn connections(&self) -> Connections {
+    fn open_connections(&self) -> Connections {
         Connections::of(&self.readers, self.writer.try_lock().ok().map(|writer| writer.is_some()))
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.remember(self.let_go().await).await })
     }
 }
 

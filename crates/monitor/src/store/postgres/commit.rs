@@ -3,6 +3,7 @@
 
 use super::connect::{Link, no_link};
 use super::{Doubt, Landing, PostgresStore, Run, Writer, fault, lock, statuses};
+use crate::store::database::Commits;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
 use crate::store::{AgentRecord, Group, LayoutKey, ReportRecord, StoreError};
@@ -51,9 +52,8 @@ struct Bytes {
     body: Vec<u8>,
 }
 
-impl PostgresStore {
-    /// Writes a group in one transaction, and counts it in memory once it is committed.
-    pub(super) async fn write(&self, group: &Group) -> Result<(), StoreError> {
+impl Commits for PostgresStore {
+    async fn write(&self, group: &Group) -> Result<(), StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         let was_open = writer.link.is_some() && writer.doubt.is_none();
@@ -66,7 +66,9 @@ impl PostgresStore {
         }
         wrote.map_err(|e| lock::judge(&self.memory.place, &e))
     }
+}
 
+impl PostgresStore {
     async fn write_once(&self, writer: &mut Writer, group: &Group) -> Result<(), sqlx::Error> {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let number = writer.last_row + 1;

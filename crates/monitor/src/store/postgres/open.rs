@@ -119,23 +119,19 @@ impl PostgresStore {
         entries.filter_map(run).collect()
     }
 
-    /// What was read at open, or is read anew when it was taken or something was committed since.
-    pub(super) async fn restored(&self) -> Result<Restored, StoreError> {
-        self.memory.usable()?;
-        if let Some(restored) = self.memory.take_restored() {
-            return Ok(restored);
-        }
+    /// Reads what a starting monitor must know.
+    pub(super) async fn read_again(&self) -> Result<Restored, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         let was_open = writer.link.is_some() && writer.doubt.is_none();
-        match self.read_anew(writer).await {
+        match self.read_over(writer).await {
             // It broke since the last commit.
-            Err(StoreError::Refused(_)) if was_open => self.read_anew(writer).await,
+            Err(StoreError::Refused(_)) if was_open => self.read_over(writer).await,
             read => read,
         }
     }
 
-    async fn read_anew(&self, writer: &mut Writer) -> Result<Restored, StoreError> {
+    async fn read_over(&self, writer: &mut Writer) -> Result<Restored, StoreError> {
         self.ready(writer).await?;
         let place = &self.memory.place;
         let Some(link) = &mut writer.link else { return Err(fault::judge(place, &no_link())) };

@@ -32,17 +32,6 @@ FROM unnest($1::bigint[], $2::int[], $3::int[]) AS w (id, start, length) JOIN fa
 const KNOWN_AGENTS: &str = "SELECT key, id FROM farol.agents ORDER BY key";
 
 impl PostgresStore {
-    pub(super) async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {
-        let mut known = Vec::new();
-        let mut take = |(key, id): (i64, String)| {
-            let key = u32::try_from(key).unwrap_or(u32::MAX);
-            known.push(KnownAgent { key: AgentKey(key), id: id.into() });
-            Ok(())
-        };
-        self.each(sqlx::query_as(KNOWN_AGENTS), &mut take).await?;
-        Ok(known)
-    }
-
     /// Takes the rows of an answer one after another. None may keep us waiting for longer than the timeout.
     pub(super) async fn each<T>(
         &self,
@@ -102,6 +91,17 @@ impl Rows for PostgresStore {
         let starts: Vec<i32> = spans.iter().map(|(_, start, _)| small(*start)).collect();
         let lengths: Vec<i32> = spans.iter().map(|(.., length)| small(*length)).collect();
         self.each(sqlx::query_as(BODIES).bind(rows).bind(starts).bind(lengths), take).await
+    }
+
+    async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {
+        let mut known = Vec::new();
+        let mut take = |(key, id): (i64, String)| {
+            let key = u32::try_from(key).unwrap_or(u32::MAX);
+            known.push(KnownAgent { key: AgentKey(key), id: id.into() });
+            Ok(())
+        };
+        self.each(sqlx::query_as(KNOWN_AGENTS), &mut take).await?;
+        Ok(known)
     }
 
     async fn sets(&self, keys: &[LayoutKey]) -> Result<Sets, StoreError> {

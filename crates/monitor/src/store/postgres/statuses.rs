@@ -3,6 +3,7 @@
 
 use super::PostgresStore;
 use super::connect::Link;
+use crate::store::database::Statuses;
 use crate::store::texts::{self, ChangeRow};
 use crate::store::{
     CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Covered, Group, StatusChange, StoreError,
@@ -173,8 +174,8 @@ fn components(all: &[ComponentRecord]) -> Query<'static, Postgres, PgArguments> 
     write.bind(numbers(|c| c.changed_ms)).bind(flags(|c| c.stale))
 }
 
-impl PostgresStore {
-    pub(super) async fn read_changes(
+impl Statuses for PostgresStore {
+    async fn read_changes(
         &self,
         filter: ComponentFilter,
         from_ms: i64,
@@ -196,7 +197,7 @@ impl PostgresStore {
         texts::changes(rows)
     }
 
-    pub(super) async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+    async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         let mut rows = Vec::new();
         let mut take = |row| {
             rows.push(row);

@@ -3,6 +3,7 @@
 
 use super::connect::{Link, no_link};
 use super::{Doubt, PostgresStore, Writer, load, lock};
+use crate::store::database::Tidies;
 use crate::store::upkeep::{ROWS_A_STEP, Step};
 use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
 use std::time::Duration;
@@ -54,9 +55,8 @@ const DELETE_BLIND: &str = "DELETE FROM farol.blind WHERE to_ms < $1";
 
 const LAST_NAME: &str = "SELECT max(key) FROM farol.component_names";
 
-impl PostgresStore {
-    /// One step of what is due; true when more is due at once.
-    pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+impl Tidies for PostgresStore {
+    async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         // The server makes its checkpoints itself, and what is written is never counted.
@@ -72,6 +72,36 @@ impl PostgresStore {
         Ok(true)
     }
 
+    /// Saves the marks and closes the connections. Where the server is away that is left out: what was acknowledged is
+    /// committed, and the marks are rebuilt at the next start.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        let closing = async {
+            self.ready(&mut writer).await?;
+            let saved = async {
+                self.save_marks(&mut writer).await?;
+                writer.stamp(jiff::Timestamp::now().as_millisecond()).await
+            };
+            saved.await.map_err(|e| lock::judge(&self.memory.place, &e))?;
+            match writer.link.take() {
+                Some(link) => link.close().await.map_err(|e| self.judge(&e)),
+                None => Ok(()),
+            }
+        };
+        let closed = tokio::time::timeout(CLOSE_WITHIN, closing).await;
+        // Those of questions that are still open; nobody waits for their answers.
+        drop(tokio::time::timeout(CLOSE_WITHIN / 2, self.readers.close()).await);
+        let why = match closed {
+            Ok(Err(StoreError::Refused(why))) => why,
+            Ok(closed) => return closed,
+            Err(_) => format!("{} does not answer", self.memory.place),
+        };
+        tracing::warn!(%why, "the store was left as it is; the next start takes a moment longer");
+        Ok(())
+    }
+}
+
+impl PostgresStore {
     async fn save_marks(&self, writer: &mut Writer) -> Result<(), sqlx::Error> {
         let (row, body) = (writer.last_row, self.memory.catalog.read().marks().write());
         let link = writer.begin().await?;
@@ -101,34 +131,6 @@ impl PostgresStore {
         let mut catalog = self.memory.catalog.write();
         gone.into_iter().filter_map(|key| u32::try_from(key).ok()).for_each(|key| catalog.remove_boot(key));
         catalog.remove_layouts(&layouts, &mut writer.unused);
-        Ok(())
-    }
-
-    /// Saves the marks and closes the connections. Where the server is away that is left out: what was acknowledged is
-    /// committed, and the marks are rebuilt at the next start.
-    pub(super) async fn let_go(&self) -> Result<(), StoreError> {
-        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
-        let closing = async {
-            self.ready(&mut writer).await?;
-            let saved = async {
-                self.save_marks(&mut writer).await?;
-                writer.stamp(jiff::Timestamp::now().as_millisecond()).await
-            };
-            saved.await.map_err(|e| lock::judge(&self.memory.place, &e))?;
-            match writer.link.take() {
-                Some(link) => link.close().await.map_err(|e| self.judge(&e)),
-                None => Ok(()),
-            }
-        };
-        let closed = tokio::time::timeout(CLOSE_WITHIN, closing).await;
-        // Those of questions that are still open; nobody waits for their answers.
-        drop(tokio::time::timeout(CLOSE_WITHIN / 2, self.readers.close()).await);
-        let why = match closed {
-            Ok(Err(StoreError::Refused(why))) => why,
-            Ok(closed) => return closed,
-            Err(_) => format!("{} does not answer", self.memory.place),
-        };
-        tracing::warn!(%why, "the store was left as it is; the next start takes a moment longer");
         Ok(())
     }
 }

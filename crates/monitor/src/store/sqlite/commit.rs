@@ -1,6 +1,7 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
 use super::{SqliteStore, Writer, load, statuses};
+use crate::store::database::Commits;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
 use crate::store::row::Row;
@@ -46,9 +47,8 @@ ON CONFLICT (from_ms) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms)";
 const STAMP: &str = "
 UPDATE store SET last_commit_ms = ?1, last_agent = max(last_agent, ?2), last_boot = max(last_boot, ?3)";
 
-impl SqliteStore {
-    /// Writes a group in one transaction, and counts it in memory once it is committed.
-    pub(super) async fn write(&self, group: &Group) -> Result<(), StoreError> {
+impl Commits for SqliteStore {
+    async fn write(&self, group: &Group) -> Result<(), StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         self.settle(writer).await?;
@@ -78,7 +78,9 @@ impl SqliteStore {
         writer.upkeep.stamped(now_ms);
         Ok(())
     }
+}
 
+impl SqliteStore {
     /// After a step that was given up half-way nobody knows whether it was committed: what is in memory is read anew.
     pub(super) async fn settle(&self, writer: &mut Writer) -> Result<(), StoreError> {
         if !writer.open {

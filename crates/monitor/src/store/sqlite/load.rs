@@ -1,10 +1,10 @@
 //! Reads at open what the file holds. What it means is `store/load.rs`'s.
 
-use super::{SqliteStore, fault, layouts};
+use super::{fault, layouts};
+use crate::store::StoreError;
 use crate::store::load::{Loaded, Raw};
 use crate::store::reading::DirectoryRow;
 use crate::store::row::Directory;
-use crate::store::{Restored, StoreError};
 use futures::TryStreamExt;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
@@ -88,19 +88,5 @@ impl Loader<'_> {
             tail.push(directory.map_err(|why| StoreError::Fatal(fault::damaged(path, &why)))?);
         }
         Ok(tail)
-    }
-}
-
-impl SqliteStore {
-    /// What was read at open, or is read anew when it was taken or something was committed since.
-    pub(super) async fn restored(&self) -> Result<Restored, StoreError> {
-        self.memory.usable()?;
-        if let Some(restored) = self.memory.take_restored() {
-            return Ok(restored);
-        }
-        let mut guard = self.writer.lock().await;
-        let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
-        self.settle(writer).await?;
-        Ok(reload(&self.path, &mut writer.connection).await?.restored)
     }
 }

@@ -28,14 +28,6 @@ FROM json_each(?1) w CROSS JOIN journal_bodies b ON b.id = w.value ->> 0";
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM agents ORDER BY key";
 
-impl SqliteStore {
-    pub(super) async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {
-        let rows: Vec<(u32, String)> =
-            sqlx::query_as(KNOWN_AGENTS).fetch_all(&self.readers).await.map_err(|e| self.judge(&e))?;
-        Ok(rows.into_iter().map(|(key, id)| KnownAgent { key: AgentKey(key), id: id.into() }).collect())
-    }
-}
-
 impl Rows for SqliteStore {
     fn memory(&self) -> &Memory {
         &self.memory
@@ -75,6 +67,12 @@ impl Rows for SqliteStore {
             take(part)?;
         }
         Ok(())
+    }
+
+    async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {
+        let rows: Vec<(u32, String)> =
+            sqlx::query_as(KNOWN_AGENTS).fetch_all(&self.readers).await.map_err(|e| self.judge(&e))?;
+        Ok(rows.into_iter().map(|(key, id)| KnownAgent { key: AgentKey(key), id: id.into() }).collect())
     }
 
     async fn sets(&self, keys: &[LayoutKey]) -> Result<Sets, StoreError> {

@@ -2,6 +2,7 @@
 //! staleness.
 
 use super::SqliteStore;
+use crate::store::database::Statuses;
 use crate::store::texts::{self, ChangeRow};
 use crate::store::{CHANGES_AT_MOST, ComponentFilter, ComponentKey, Group, StatusChange, StoreError};
 use serde_json::{Value, json};
@@ -143,8 +144,8 @@ async fn run(
     Ok(())
 }
 
-impl SqliteStore {
-    pub(super) async fn read_changes(
+impl Statuses for SqliteStore {
+    async fn read_changes(
         &self,
         filter: ComponentFilter,
         from_ms: i64,
@@ -163,7 +164,7 @@ impl SqliteStore {
         texts::changes(rows)
     }
 
-    pub(super) async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+    async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         let rows = sqlx::query_as(BLIND).bind(from_ms).bind(to_ms).fetch_all(&self.readers).await;
         rows.map_err(|e| self.judge(&e))
     }

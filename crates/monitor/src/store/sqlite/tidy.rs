@@ -2,6 +2,7 @@
 //! is done at once.
 
 use super::{SqliteStore, Writer, check};
+use crate::store::database::Tidies;
 use crate::store::upkeep::{ROWS_A_STEP, Step};
 use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
 use sqlx::{Connection, Executor};
@@ -39,9 +40,8 @@ DELETE FROM component_names WHERE key > ?1 AND key <= ?2
   AND NOT EXISTS (SELECT 1 FROM status_changes s WHERE s.name = component_names.key)
   AND NOT EXISTS (SELECT 1 FROM components c WHERE c.name = component_names.key)";
 
-impl SqliteStore {
-    /// One step of what is due; true when more is due at once.
-    pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+impl Tidies for SqliteStore {
+    async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         self.settle(writer).await?;
@@ -57,6 +57,25 @@ impl SqliteStore {
         Ok(true)
     }
 
+    /// Saves the marks, brings everything to its last place, and closes the connections.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        self.settle(&mut writer).await?;
+        let result = async {
+            self.save_marks(&mut writer).await?;
+            writer.stamp(jiff::Timestamp::now().as_millisecond()).await?;
+            check::note_closed(&mut writer.connection).await?;
+            writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            Ok(())
+        };
+        let result: Result<(), sqlx::Error> = result.await;
+        let closed = writer.connection.close().await;
+        result.and(closed).map_err(|e| self.judge(&e))
+    }
+}
+
+impl SqliteStore {
     async fn save_marks(&self, writer: &mut Writer) -> Result<(), sqlx::Error> {
         let (row, body) = (writer.last_row, self.memory.catalog.read().marks().write());
         writer.begin().await?;
@@ -101,23 +120,6 @@ impl SqliteStore {
             gone.into_iter().for_each(|key| catalog.remove_boot(key));
         }
         self.shorten_layouts(writer, oldest).await
-    }
-
-    /// Saves the marks, brings everything to its last place, and closes the connections.
-    pub(super) async fn let_go(&self) -> Result<(), StoreError> {
-        self.readers.close().await;
-        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
-        self.settle(&mut writer).await?;
-        let result = async {
-            self.save_marks(&mut writer).await?;
-            writer.stamp(jiff::Timestamp::now().as_millisecond()).await?;
-            check::note_closed(&mut writer.connection).await?;
-            writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-            Ok(())
-        };
-        let result: Result<(), sqlx::Error> = result.await;
-        let closed = writer.connection.close().await;
-        result.and(closed).map_err(|e| self.judge(&e))
     }
 }
 
