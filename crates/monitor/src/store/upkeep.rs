@@ -113,3 +113,44 @@ impl Upkeep {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CHECKPOINT_BYTES, COMPONENTS_A_STEP, Step, Upkeep};
+
+    #[test]
+    fn each_piece_is_due_in_its_time_and_none_in_between() {
+        let mut upkeep = Upkeep::new(5);
+        let now_ms = 1_000_000;
+        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Stamp), "a start is one of the times");
+        upkeep.stamped(now_ms);
+        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Journal));
+        upkeep.journal_is_short(now_ms);
+        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Statuses));
+        assert_eq!(upkeep.components(), (0, COMPONENTS_A_STEP));
+        upkeep.looked_at(COMPONENTS_A_STEP, Some(COMPONENTS_A_STEP + 1), now_ms);
+        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Statuses), "one component is left");
+        upkeep.looked_at(2 * COMPONENTS_A_STEP, Some(COMPONENTS_A_STEP + 1), now_ms);
+        assert_eq!(upkeep.components().0, 0, "the next round begins at the first");
+        assert_eq!(upkeep.due(now_ms + 59_999, 5), None);
+        // A row that is not in the saved marks; and what was written waits for its last place.
+        assert_eq!(upkeep.due(now_ms, 6), Some(Step::Marks));
+        assert_eq!(upkeep.due(now_ms, 6), None, "tried again in its time");
+        upkeep.marked(6);
+        upkeep.wrote(CHECKPOINT_BYTES);
+        assert_eq!(upkeep.due(now_ms, 6), Some(Step::Checkpoint));
+        upkeep.checkpointed();
+        assert_eq!(upkeep.due(now_ms, 6), None);
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_stops_no_upkeep() {
+        let mut upkeep = Upkeep::new(0);
+        for set in [5_000_000, 1_000_000] {
+            upkeep.stamped(set);
+            upkeep.journal_is_short(set);
+            upkeep.looked_at(1, None, set);
+        }
+        assert_eq!(upkeep.due(900_000, 0), Some(Step::Stamp));
+    }
+}

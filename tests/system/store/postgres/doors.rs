@@ -2,8 +2,9 @@
 
 use super::{Databases, PostgresStore, Store, fatal, prepared, refused, settings};
 use farol_config::Secret;
-use farol_monitor::store::{PostgresServer, PostgresSettings};
+use farol_monitor::store::{PostgresServer, PostgresSettings, PostgresTls, TlsMode};
 use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
+use std::path::PathBuf;
 
 #[tokio::test]
 async fn each_closed_door_says_what_to_do_and_never_the_password() {
@@ -42,6 +43,38 @@ async fn each_closed_door_says_what_to_do_and_never_the_password() {
     let server = PostgresServer { url: Some(url), ..PostgresServer::default() };
     let by_url = PostgresSettings { server, ..settings(port, "", "", "") };
     PostgresStore::open(by_url).await.unwrap().close().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_way_to_the_server_can_be_encrypted_and_must_be_where_that_is_said() {
+    let mut databases = Databases::start().await;
+    let database = databases.place().database;
+    let port = databases.server.port();
+    let with = |mode, ca: Option<&PathBuf>| {
+        let mut settings = settings(port, SUPERUSER, PASSWORD, &database);
+        settings.server.host = Some("localhost".to_owned());
+        settings.server.tls = PostgresTls { mode: Some(mode), ca: ca.cloned(), ..PostgresTls::default() };
+        settings
+    };
+    let open = async |settings| PostgresStore::open(settings).await.map(|_| ());
+    let why = fatal(open(with(TlsMode::Require, None)).await);
+    assert!(why.contains("TLS"), "{why}");
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let ca = databases.server.write("data/server.crt", &made.cert.pem()).unwrap();
+    databases.server.write("data/server.key", &made.signing_key.serialize_pem()).unwrap();
+    databases.server.set("ssl=on");
+    databases.server.restart().await.unwrap();
+    let why = fatal(open(with(TlsMode::VerifyFull, None)).await);
+    assert!(why.contains("certificate"), "{why}");
+    for (mode, ca) in
+        [(TlsMode::Require, None), (TlsMode::VerifyCa, Some(&ca)), (TlsMode::VerifyFull, Some(&ca))]
+    {
+        let store = PostgresStore::open(with(mode, ca)).await.unwrap();
+        let text = "SELECT bool_and(s.ssl) FROM pg_stat_ssl s JOIN pg_stat_activity a USING (pid) \
+                    WHERE a.application_name LIKE 'farol-monitor%'";
+        assert_eq!(databases.server.sql(text).unwrap(), "t", "{mode:?}");
+        store.close().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -25,11 +25,12 @@ fn config(place: &InPostgres<'_>) -> String {
 /// An agent's file: a component that is always well, and a report twice a second.
 const AGENT: &str = "interval: 1s\nchecks:\n  - {name: memory, service: machine, memory: {}}\n";
 
-async fn samples(stack: &Stack) -> usize {
-    let path = "/api/v1/history?metric=system_memory_total_bytes&agent=alpha&from=-2m&step=1s&reduce=count";
+/// How many samples of one series history has; none while nobody answers.
+async fn samples(stack: &Stack) -> u64 {
+    let path = "/api/v1/history?metric=system_memory_total_bytes&agent=alpha&from=-5m&step=1m&reduce=count";
     let Ok(items) = stack.items(path).await else { return 0 };
     let values = items.first().and_then(|series| series["values"].as_array()).map_or(&[][..], Vec::as_slice);
-    values.iter().filter(|value| !value.is_null()).count()
+    values.iter().filter_map(Value::as_f64).sum::<f64>() as u64
 }
 
 async fn database(stack: &Stack) -> Value {
@@ -45,8 +46,10 @@ async fn metric(stack: &Stack, line: &str) -> Option<f64> {
 #[tokio::test]
 async fn what_a_monitor_acknowledged_is_there_after_an_outage_and_a_kill() {
     let mut databases = Databases::start().await;
-    let place = databases.place();
-    let (config, name) = (config(&place), place.database.clone());
+    let (config, name) = {
+        let place = databases.place();
+        (config(&place), place.database.clone())
+    };
     let mut stack = Stack::start(&config).await.unwrap();
     let agent = stack.agent("alpha", AGENT).await.unwrap();
     until("samples in history", SOON, async || samples(&stack).await >= 2).await.unwrap();
@@ -67,21 +70,25 @@ async fn what_a_monitor_acknowledged_is_there_after_an_outage_and_a_kill() {
     assert!(message.contains("PostgreSQL at 127.0.0.1") && !message.contains(PASSWORD), "{told}");
     assert_eq!(stack.status("/health/ready").await.unwrap(), 200);
     stack.shows("alpha", "memory", "healthy", SOON).await.unwrap();
+
+    // Killed: it comes back with the fleet as it was, and the agent brings again what was not acknowledged.
+    stack.kill_monitor().await.unwrap();
+    databases.server.start_again().await.unwrap();
+    stack.start_monitor().await.unwrap();
+    let restored = stack.component("alpha", "memory").await.unwrap().unwrap();
+    assert_eq!(restored["shown_as"], "healthy", "{restored}");
+    let before = samples(&stack).await;
+    assert!(before >= 2, "{before} samples after the restart");
+    until("the outage is filled in", SOON, async || samples(&stack).await > before + 2).await.unwrap();
+
+    // A monitor that goes on takes again by itself.
+    databases.server.kill().await.unwrap();
+    until("the store refuses", SOON, async || database(&stack).await["status"] == "degraded").await.unwrap();
     databases.server.start_again().await.unwrap();
     until("the store takes again", SOON, async || database(&stack).await["status"] == "healthy")
         .await
         .unwrap();
-
-    // Killed: it comes back with the fleet as it was, and the agent brings again what was not acknowledged.
-    let before = samples(&stack).await;
-    stack.kill_monitor().await.unwrap();
-    stack.start_monitor().await.unwrap();
-    let restored = stack.component("alpha", "memory").await.unwrap().unwrap();
-    assert_eq!(restored["shown_as"], "healthy", "{restored}");
-    assert!(samples(&stack).await >= before, "{before} samples before");
-    until("the outage is filled in", SOON, async || samples(&stack).await > before + 2).await.unwrap();
-
-    assert_eq!(agent.stop().await.unwrap().code, 0);
+    agent.kill().await.unwrap();
     let ended = stack.stop_monitor().await.unwrap();
     assert_eq!(ended.code, 0, "{}", ended.log);
     assert!(!ended.log.contains(PASSWORD), "the password is in the log");

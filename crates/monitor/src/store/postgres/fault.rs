@@ -15,6 +15,10 @@ pub(super) fn judge(place: &str, error: &sqlx::Error) -> StoreError {
             sqlx::Error::PoolTimedOut => StoreError::Refused(format!(
                 "{place} gave no connection in time; look whether it answers, or raise `connections`"
             )),
+            error if is_tls(error) => StoreError::Refused(format!(
+                "{place}: the way cannot be encrypted as `tls` demands: {error}; check `mode` and `ca`, and the \
+                 server's certificate"
+            )),
             sqlx::Error::Io(error) => StoreError::Refused(format!("{place} cannot be reached: {error}")),
             other => StoreError::Refused(format!("{place}: {other}")),
         },
@@ -27,7 +31,7 @@ pub(super) fn judge_opening(place: &str, error: &sqlx::Error) -> StoreError {
     let StoreError::Refused(why) = judged else { return judged };
     let hopeless = match told(error) {
         Some(told) => matches!(told.code(), "28P01" | "28000" | "42501" | "3F000" | "0A000"),
-        None => matches!(error, sqlx::Error::Configuration(_) | sqlx::Error::Tls(_)),
+        None => matches!(error, sqlx::Error::Configuration(_)) || is_tls(error),
     };
     if hopeless { StoreError::Fatal(why) } else { StoreError::Refused(why) }
 }
@@ -57,6 +61,15 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     let late = matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut);
     is_lost(error) && !late
+}
+
+/// The two sides do not agree on the encryption. What is wrong with a certificate comes as data that is not valid.
+fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(error) => error.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 fn told(error: &sqlx::Error) -> Option<&PgDatabaseError> {
