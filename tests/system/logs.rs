@@ -2,4 +2,5 @@
 
 mod correlation;
 mod gelf;
+mod otlp;
 mod secrets;

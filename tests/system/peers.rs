@@ -33,7 +33,7 @@ fn tool(name: &str) -> PathBuf {
 }
 
 /// Python with the packages the tests need.
-fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the package lies in the root");
     let python = root.join("target/test-venv/bin/python");
     assert!(python.is_file(), "{} is not there; run scripts/test-deps", python.display());

@@ -8,7 +8,7 @@ use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::stream::{Connect, Streamer};
-use crate::{boot, collect, strangers};
+use crate::{boot, collect, metrics, strangers};
 use anyhow::Context;
 use farol_health::{Changes, Checker, Observer, Registration, Snapshot};
 use farol_shutdown::listener::{Access, Limits, bind, serve};
@@ -147,6 +147,7 @@ impl Agent {
             local::start(listener, &own, &handle);
         }
         own.start();
+        metrics::export(&own);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
             agent.id = config.identity.id,

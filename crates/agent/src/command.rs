@@ -91,13 +91,17 @@ impl Inputs {
         for key in &farol_logging::KEYS {
             sources = sources.variable(key.variable, &format!("logging.{}", key.name));
         }
+        for key in farol_logging::OTLP_KEYS.iter().filter(|key| !key.variable.is_empty()) {
+            sources = sources.fallback(key.variable, &format!("logging.otlp.{}", key.name));
+        }
         let tree = sources
             .env("FAROL_AGENT", None, self.vars.iter().cloned())
             .flag("--data-dir", "data_dir", data_dir)
             .load()?;
-        let settings = tree.read(|m| Settings {
-            logging: config::logging(m),
-            agent: Config::read_alone(m, &surroundings),
+        let settings = tree.read(|m| {
+            let agent = Config::read_alone(m, &surroundings);
+            let id = Some(agent.identity.id.clone());
+            Settings { logging: config::logging(m).of_process("farol-agent", id), agent }
         })?;
         Ok((settings, tree))
     }

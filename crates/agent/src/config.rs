@@ -137,12 +137,26 @@ impl Config {
 /// Reads `logging:`; each of its keys may be set by a variable of its own too.
 pub(crate) fn logging(m: &mut Map<'_>) -> farol_logging::Config {
     m.section("logging", |m| {
-        let (config, problems) = farol_logging::Config::of(|key| m.text(key.name).or(key.default));
+        let (mut config, problems) = farol_logging::Config::of(|key| m.text(key.name).or(key.default));
         for problem in problems {
             m.problem(problem.key, problem.message);
         }
+        config.otlp = m.section("otlp", otlp);
         config
     })
+}
+
+/// Reads what goes out by OTLP.
+fn otlp(m: &mut Map<'_>) -> Option<farol_logging::Otlp> {
+    let (otlp, problems) = farol_logging::Otlp::of(|key| match key.name {
+        farol_logging::OTLP_HEADERS => m.secret(key.name).optional().map(|all| all.expose().to_owned()),
+        farol_logging::OTLP_CA => m.path(key.name).optional().map(|path| path.to_string_lossy().into_owned()),
+        name => Some(m.text(name).or(key.default)),
+    });
+    for problem in problems {
+        m.problem(problem.key, problem.message);
+    }
+    otlp
 }
 
 impl std::fmt::Debug for Config {

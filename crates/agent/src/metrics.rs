@@ -1,14 +1,19 @@
-//! `/metrics` of the agent itself: how its components stand, and how its stream does. The figures it measures go to
-//! the monitor and are scraped there.
+//! `/metrics` of the agent itself, and the same by OTLP: how its components stand, and how its stream does. The figures
+//! it measures go to the monitor and are scraped there.
+
+mod families;
 
 use crate::link::Phase;
 use crate::probes::Own;
 use crate::recorder::Counts;
 use crate::reloads::Readings;
+use families::Families;
 use farol_health::Snapshot;
 use farol_health::clock::boot_ms;
 use farol_health::probe::Source;
-use std::fmt::Write;
+use farol_logging::MetricKind;
+use farol_logging::correlation::{BUCKETS, Row};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// Prometheus' text format.
@@ -17,105 +22,125 @@ pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8"
 /// The whole document.
 pub(crate) fn text(own: &Own) -> String {
     let mut out = String::with_capacity(4 << 10);
-    components(&own.snapshot(), boot_ms(), &mut out);
-    stream(own, &mut out);
-    reloads(own.reloads.readings(), &mut out);
-    own.traffic.write(&mut out);
+    all(own, &mut Families::Page(&mut out));
     out
 }
 
-fn components(snapshot: &Snapshot, now_ms: u64, out: &mut String) {
-    head(
-        out,
-        "farol_component_status",
-        "gauge",
-        "0 unknown, 1 starting, 2 healthy, 3 degraded, 4 unhealthy, 5 maintenance",
-    );
+/// Exports the same by OTLP, where that is wanted.
+pub(crate) fn export(own: &Arc<Own>) {
+    let own = Arc::clone(own);
+    farol_logging::observe("farol-agent", move |metrics| all(&own, &mut Families::Exported(metrics)));
+}
+
+fn all(own: &Own, families: &mut Families<'_>) {
+    components(&own.snapshot(), boot_ms(), families);
+    stream(own, families);
+    logs(families);
+    reloads(own.reloads.readings(), families);
+    requests(&own.traffic.rows(), families);
+}
+
+fn components(snapshot: &Snapshot, now_ms: u64, families: &mut Families<'_>) {
+    let name = "farol_component_status";
+    let help = "0 unknown, 1 starting, 2 healthy, 3 degraded, 4 unhealthy, 5 maintenance";
+    families.head(name, MetricKind::Gauge, help);
     for view in &snapshot.components {
         let maintenance = view.maintenance || snapshot.draining;
         let status = if maintenance { 5 } else { view.status_at(now_ms) as u8 };
-        line(out, "farol_component_status", &[("service", &view.service), ("component", &view.name)], status);
+        families.sample(name, &[("service", &view.service), ("component", &view.name)], status.into());
     }
-    head(out, "farol_component_stale", "gauge", "Whether the last result is older than its time to live");
+    let name = "farol_component_stale";
+    families.head(name, MetricKind::Gauge, "Whether the last result is older than its time to live");
     for view in &snapshot.components {
         let stale = u8::from(view.is_stale(now_ms));
-        line(out, "farol_component_stale", &[("service", &view.service), ("component", &view.name)], stale);
+        families.sample(name, &[("service", &view.service), ("component", &view.name)], stale.into());
     }
 }
 
-fn stream(own: &Own, out: &mut String) {
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn stream(own: &Own, families: &mut Families<'_>) {
     let phase = own.link.phase();
-    head(out, "farol_agent_stream_state", "gauge", "1 for the state in which the stream is");
+    let name = "farol_agent_stream_state";
+    families.head(name, MetricKind::Gauge, "1 for the state in which the stream is");
     for (word, is) in [
         ("down", phase == Phase::Down),
         ("backlog", phase == Phase::Backlog),
         ("live", phase == Phase::Live),
         ("refused", matches!(phase, Phase::Refused(..))),
     ] {
-        line(out, "farol_agent_stream_state", &[("state", word)], u8::from(is));
+        families.sample(name, &[("state", word)], u8::from(is).into());
     }
     let Counts { reports, acked, unacked, lost, ring_bytes, series, samples_dropped } = own.recorder.counts();
     let (opened, failed) = (own.link.opened.load(Ordering::Relaxed), own.link.failed.load(Ordering::Relaxed));
+    use MetricKind::{Counter, Gauge};
     for (name, kind, help, value) in [
-        ("farol_agent_streams_opened_total", "counter", "Streams that a monitor welcomed", opened),
-        (
-            "farol_agent_streams_failed_total",
-            "counter",
-            "Connections and streams that ended or failed",
-            failed,
-        ),
-        ("farol_agent_reports_total", "counter", "Reports made", reports),
-        ("farol_agent_reports_acked", "gauge", "The last report that is committed by a monitor", acked),
-        ("farol_agent_reports_unacked", "gauge", "Reports held until a monitor commits them", unacked),
-        ("farol_agent_reports_lost_total", "counter", "Reports dropped because the ring was full", lost),
-        ("farol_agent_ring_bytes", "gauge", "Memory of the reports held", ring_bytes as u64),
-        ("farol_agent_series", "gauge", "Series defined", series as u64),
+        ("farol_agent_streams_opened_total", Counter, "Streams that a monitor welcomed", opened),
+        ("farol_agent_streams_failed_total", Counter, "Connections and streams that ended or failed", failed),
+        ("farol_agent_reports_total", Counter, "Reports made", reports),
+        ("farol_agent_reports_acked", Gauge, "The last report that is committed by a monitor", acked),
+        ("farol_agent_reports_unacked", Gauge, "Reports held until a monitor commits them", unacked),
+        ("farol_agent_reports_lost_total", Counter, "Reports dropped because the ring was full", lost),
+        ("farol_agent_ring_bytes", Gauge, "Memory of the reports held", ring_bytes as u64),
+        ("farol_agent_series", Gauge, "Series defined", series as u64),
         (
             "farol_agent_samples_dropped_total",
-            "counter",
+            Counter,
             "Samples over a limit, refused or badly named",
             samples_dropped,
         ),
-        (
-            "farol_log_lines_dropped_total",
-            "counter",
-            "Lines of the log that were dropped",
-            farol_logging::dropped(),
-        ),
     ] {
-        head(out, name, kind, help);
-        line(out, name, &[], value);
+        families.one(name, kind, help, value as f64);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn logs(families: &mut Families<'_>) {
+    let (name, help) = ("farol_log_lines_dropped_total", "Lines of the log that were dropped");
+    families.one(name, MetricKind::Counter, help, farol_logging::dropped() as f64);
+    for (at, (signal, count)) in farol_logging::unsent().enumerate() {
+        let name = "farol_otlp_dropped_total";
+        if at == 0 {
+            let help = "Records of the log and spans that could not be exported by OTLP";
+            families.head(name, MetricKind::Counter, help);
+        }
+        families.sample(name, &[("signal", signal)], count as f64);
     }
 }
 
 /// The same families as a monitor's.
-fn reloads(readings: Readings, out: &mut String) {
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53, times of this century")]
+fn reloads(readings: Readings, families: &mut Families<'_>) {
     let Readings { succeeded, failed, last_failed, last_success_ms } = readings;
     let name = "farol_config_reloads_total";
-    head(out, name, "counter", "Readings of the configuration, the first included.");
-    line(out, name, &[("result", "success")], succeeded);
-    line(out, name, &[("result", "failure")], failed);
-    let name = "farol_config_last_reload_successful";
-    head(out, name, "gauge", "0 after a reading that was refused.");
-    line(out, name, &[], u8::from(!last_failed));
+    families.head(name, MetricKind::Counter, "Readings of the configuration, the first included.");
+    families.sample(name, &[("result", "success")], succeeded as f64);
+    families.sample(name, &[("result", "failure")], failed as f64);
+    let (name, help) = ("farol_config_last_reload_successful", "0 after a reading that was refused.");
+    families.one(name, MetricKind::Gauge, help, u8::from(!last_failed).into());
     let name = "farol_config_last_reload_success_timestamp_seconds";
-    head(out, name, "gauge", "When the configuration was last taken over.");
-    line(out, name, &[], last_success_ms as f64 / 1e3);
+    let help = "When the configuration was last taken over.";
+    families.one(name, MetricKind::Gauge, help, last_success_ms as f64 / 1e3);
 }
 
-fn head(out: &mut String, name: &str, kind: &str, help: &str) {
-    // Writing to a String does not fail.
-    writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}").ok();
-}
-
-/// Label values here are names (`[A-Za-z0-9._-]`) or our own words: none needs escaping.
-fn line(out: &mut String, name: &str, labels: &[(&str, &str)], value: impl std::fmt::Display) {
-    out.push_str(name);
-    for (position, (label, text)) in labels.iter().enumerate() {
-        let open = if position == 0 { '{' } else { ',' };
-        write!(out, "{open}{label}=\"{text}\"").ok();
+/// And these.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn requests(rows: &[Row<'_>], families: &mut Families<'_>) {
+    let name = "farol_requests_total";
+    families.head(name, MetricKind::Counter, "Requests that ended, streams among them.");
+    rows.iter().for_each(|row| families.sample(name, &labels(row), row.count as f64));
+    let name = "farol_request_errors_total";
+    let help = "Requests that this process failed: HTTP 5xx, and the like of gRPC.";
+    families.head(name, MetricKind::Counter, help);
+    rows.iter().for_each(|row| families.sample(name, &labels(row), row.errors as f64));
+    let name = "farol_request_duration_seconds";
+    families.head(name, MetricKind::Histogram, "How long requests took, in seconds.");
+    for row in rows {
+        families.histogram(name, &labels(row), &BUCKETS, &row.buckets, (row.count, row.seconds));
     }
-    writeln!(out, "{} {value}", if labels.is_empty() { "" } else { "}" }).ok();
+}
+
+fn labels<'a>(row: &'a Row<'_>) -> [(&'static str, &'a str); 3] {
+    [("listener", row.listener), ("route", row.route), ("method", row.method)]
 }
 
 #[cfg(test)]
@@ -138,7 +163,7 @@ mod tests {
         {
             snapshot.draining = draining;
             let mut out = String::new();
-            components(&snapshot, now_ms, &mut out);
+            components(&snapshot, now_ms, &mut Families::Page(&mut out));
             for (name, value) in [("status", status), ("stale", stale)] {
                 let line =
                     format!("farol_component_{name}{{service=\"shop\",component=\"database\"}} {value}\n");

@@ -18,6 +18,7 @@ use crate::recorder::{Feed, Now, Recorder};
 use backoff::Backoff;
 use farol_health::Checker;
 use farol_logging::correlation::CorrelationId;
+use farol_logging::trace;
 use farol_shutdown::Handle;
 use farol_wire::proto::fleet_client::FleetClient;
 use farol_wire::proto::{AgentMessage, MonitorMessage, Welcome, agent_message, monitor_message};
@@ -95,10 +96,15 @@ impl Streamer {
             turn = turn.wrapping_add(1);
             let Some(monitor) = self.monitors.get(at) else { return cleaning.cancelled().await };
             let mut acked = false;
-            // One id for all that is said of this stream, here and at the monitor.
-            let id = CorrelationId::new();
-            let span = id.span();
-            let end = self.attempt(monitor, &id, &mut acked).instrument(span.clone()).await;
+            // One id for all that is said of this stream, here and at the monitor. The trace is of its opening alone.
+            let trace = trace::Span::client("farol.v1.Fleet", "Stream");
+            let id = CorrelationId::of_trace(&trace);
+            let span = id.span(&trace);
+            let end = self.attempt(monitor, &id, &trace, &mut acked).instrument(span.clone()).await;
+            if let End::Broken(why) | End::Refused(_, why) = &end {
+                trace.fail(why);
+            }
+            trace.end();
             if acked {
                 backoff.reset();
             }
@@ -114,9 +120,16 @@ impl Streamer {
     }
 
     /// One connection and its stream; `acked` when the monitor acknowledged something.
-    async fn attempt(&self, monitor: &Monitor, id: &CorrelationId, acked: &mut bool) -> End {
+    async fn attempt(
+        &self,
+        monitor: &Monitor,
+        id: &CorrelationId,
+        trace: &trace::Span,
+        acked: &mut bool,
+    ) -> End {
+        trace.set("farol.agent.id", &self.identity.id);
         let cleaning = self.handle.cleaning();
-        let opened = match cleaning.run_until_cancelled(self.open(monitor, id)).await {
+        let opened = match cleaning.run_until_cancelled(self.open(monitor, id, trace)).await {
             None => return End::Finished,
             Some(Err(end)) => return end,
             Some(Ok(opened)) => opened,
@@ -135,25 +148,27 @@ impl Streamer {
         self.look_at_link();
         let feed = Feed { recorder: &self.recorder, boot: self.boot };
         let opening = feed.open(&self.checker.snapshot(), mark, &limits);
-        let end = Session::new(self, feed, out, incoming, opening, &limits).run(acked).await;
+        let end = Session::new(self, feed, out, incoming, opening, &limits).traced(trace).run(acked).await;
         Feed { recorder: &self.recorder, boot: self.boot }.close();
         end
     }
 
-    async fn open(&self, monitor: &Monitor, id: &CorrelationId) -> Result<Opened, End> {
+    async fn open(&self, monitor: &Monitor, id: &CorrelationId, trace: &trace::Span) -> Result<Opened, End> {
         let broken = |what: &str, why: &dyn std::fmt::Display| End::Broken(format!("{what}: {why}"));
+        let connecting = trace.child("connect");
         let io = match timeout(CONNECT_WITHIN, self.connect.connect(monitor)).await {
             Ok(Ok(io)) => io,
             Ok(Err(error)) => return Err(broken("cannot connect", &chain(&error))),
             Err(_) => return Err(End::Broken("cannot connect: no answer in time".to_owned())),
         };
+        connecting.end();
         let (out, messages) = mpsc::channel(AHEAD);
         let hello = AgentMessage { kind: Some(agent_message::Kind::Hello(self.hello().into())) };
         out.try_send(hello).expect("a new channel has room");
         let opening = async {
             let channel = connect::channel(io, monitor).await.map_err(|e| broken("no HTTP/2", &chain(&e)))?;
             let mut client = FleetClient::new(channel).max_decoding_message_size(HEARD_BYTES);
-            let mut incoming = client.stream(call(messages, id)).await?.into_inner();
+            let mut incoming = client.stream(call(messages, id, trace)).await?.into_inner();
             let welcome = match incoming.message().await? {
                 Some(MonitorMessage { kind: Some(monitor_message::Kind::Welcome(welcome)) }) => welcome,
                 Some(_) => return Err(End::Broken("the monitor's first message was not Welcome".to_owned())),
@@ -168,6 +183,7 @@ impl Streamer {
                 format!("the monitor chose protocol {}, which this agent does not speak", welcome.protocol);
             return Err(End::Refused(Code::FailedPrecondition, why));
         }
+        trace.event("Welcome came");
         Ok(Opened { out, incoming, welcome, client })
     }
 
@@ -237,10 +253,14 @@ impl Streamer {
     }
 }
 
-/// The call tells the monitor the stream's correlation id.
-fn call(messages: mpsc::Receiver<AgentMessage>, id: &CorrelationId) -> Request<ReceiverStream<AgentMessage>> {
+/// The call tells the monitor the stream's correlation id and its trace.
+fn call(
+    messages: mpsc::Receiver<AgentMessage>,
+    id: &CorrelationId,
+    trace: &trace::Span,
+) -> Request<ReceiverStream<AgentMessage>> {
     let mut call = Request::new(ReceiverStream::new(messages));
-    for (name, value) in id.headers() {
+    for (name, value) in id.headers(trace) {
         let value = value.parse().expect("an id is letters, digits and hyphens");
         call.metadata_mut().insert(name, value);
     }

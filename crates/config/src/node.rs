@@ -10,6 +10,7 @@ const MAX_PATH: usize = 512;
 /// Which kind of source a value came from; a later one wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Layer {
+    Fallback,
     File,
     Alias,
     Env,

@@ -1,5 +1,5 @@
-//! What the configuration is made of, and which source wins: flag, environment, alias, file. Decides nothing
-//! about single keys.
+//! What the configuration is made of, and which source wins: flag, environment, alias, file, fallback. Decides
+//! nothing about single keys.
 
 mod file;
 mod overlay;
@@ -28,6 +28,8 @@ pub struct Sources {
     aliases: Vec<(String, String, bool)>,
     /// Like aliases, but they make what they stand in.
     variables: Vec<(String, String)>,
+    /// Like variables, but the file wins over them.
+    fallbacks: Vec<(String, String)>,
     /// Flags that were given: name, key, value.
     flags: Vec<(String, String, String)>,
 }
@@ -107,6 +109,14 @@ impl Sources {
         self
     }
 
+    /// A variable of another name (given with [`env`](Self::env)) that sets a key where nothing else does, or where the
+    /// file says `auto`: one that other programs share, so that the file's own word counts.
+    #[must_use]
+    pub fn fallback(mut self, variable: &str, path: &str) -> Self {
+        self.fallbacks.push((variable.to_owned(), path.to_owned()));
+        self
+    }
+
     /// A flag of the command line; `None` when it was not given.
     #[must_use]
     pub fn flag(mut self, name: &str, path: &str, value: impl Into<Option<String>>) -> Self {
@@ -154,12 +164,14 @@ impl Sources {
             overlay::environment(root, &prefix.name, &prefix.at, &self.vars, problems);
         }
         for (variable, path, in_seconds) in &self.aliases {
-            let alias = overlay::Alias { variable, path, creates: false, in_seconds: *in_seconds };
-            overlay::alias(root, &alias, &self.vars, problems);
+            let how = overlay::How { layer: Layer::Alias, creates: false, in_seconds: *in_seconds };
+            overlay::alias(root, variable, path, how, &self.vars, problems);
         }
-        for (variable, path) in &self.variables {
-            let alias = overlay::Alias { variable, path, creates: true, in_seconds: false };
-            overlay::alias(root, &alias, &self.vars, problems);
+        for (all, layer) in [(&self.variables, Layer::Alias), (&self.fallbacks, Layer::Fallback)] {
+            let how = overlay::How { layer, creates: true, in_seconds: false };
+            for (variable, path) in all {
+                overlay::alias(root, variable, path, how, &self.vars, problems);
+            }
         }
     }
 }

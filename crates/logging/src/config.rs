@@ -1,7 +1,9 @@
 //! What is logged, how it looks and where it goes: words of a file or of the environment become checked values.
 
+mod otlp;
 mod output;
 
+pub use otlp::{Headers, OTLP_CA, OTLP_HEADERS, OTLP_KEYS, Otlp};
 pub use output::{Compression, Gelf, Output, Transport};
 
 use std::io::IsTerminal as _;
@@ -18,7 +20,7 @@ use crate::correlation::SPAN_TARGET;
 const CHATTY: &str = "h2=info,hyper=info,hyper_util=info,tower=info,tonic=info,rustls=info,reqwest=info";
 
 /// How logs are made.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// The shape of a line.
     pub format: Format,
@@ -28,6 +30,25 @@ pub struct Config {
     pub output: Output,
     /// How often the same line is written within a second; the rest is told as a count. 0 writes all of them.
     pub repeats: u32,
+    /// What else is sent where by OTLP; nothing for `None`.
+    pub otlp: Option<Otlp>,
+    /// Who says it, to OTLP.
+    pub process: Process,
+}
+
+/// The process as a collector knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Process {
+    /// `service.name` where nobody chooses another.
+    pub name: &'static str,
+    /// `service.instance.id`.
+    pub instance: Option<String>,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        Self { name: "farol", instance: None }
+    }
 }
 
 /// The shape of a line.
@@ -93,14 +114,18 @@ pub struct ConfigError(pub Vec<Problem>);
 pub struct NotUnderstood(pub(crate) String);
 
 impl Config {
-    /// Reads the variables of [`KEYS`] through `variable`. Absent or empty: INFO, and text on a terminal, else
+    /// Reads the variables of [`KEYS`] and [`OTLP_KEYS`] through `variable`. Absent or empty: INFO, and text on a terminal, else
     /// JSON, on standard error.
     ///
     /// # Errors
     /// Names each variable that cannot be understood and what to write instead.
     pub fn from_env(variable: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let (config, problems) =
+        let (mut config, mut problems) =
             Self::of(|key| variable(key.variable).unwrap_or_else(|| key.default.to_owned()));
+        match Otlp::from_env(variable) {
+            Ok(otlp) => config.otlp = otlp,
+            Err(ConfigError(more)) => problems.extend(more),
+        }
         if problems.is_empty() { Ok(config) } else { Err(ConfigError(problems)) }
     }
 
@@ -134,7 +159,14 @@ impl Config {
             let what = "is sent over the network in GELF only; write `gelf` here, or `stderr` as the output";
             reader.tell(&KEYS[1], what.to_owned());
         }
-        (Self { format, level, output, repeats }, reader.problems)
+        let config = Self { format, level, output, repeats, otlp: None, process: Process::default() };
+        (config, reader.problems)
+    }
+
+    /// The same of a process with this name, and this instance of it where there are several.
+    #[must_use]
+    pub fn of_process(self, name: &'static str, instance: Option<String>) -> Self {
+        Self { process: Process { name, instance }, ..self }
     }
 
     /// What a running log cannot take over from `new`.
@@ -145,6 +177,7 @@ impl Config {
             ("logging.format", self.format == new.format),
             ("logging.output", self.output == new.output),
             ("logging.repeats", self.repeats == new.repeats),
+            ("logging.otlp", self.otlp == new.otlp),
         ] {
             if !same {
                 names.push(name);

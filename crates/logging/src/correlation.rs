@@ -5,6 +5,7 @@ mod access;
 mod body;
 mod id;
 mod requests;
+mod traced;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +34,8 @@ type FindPeer = fn(&Extensions) -> Option<String>;
 /// of a stream when it opens and when it ends: INFO, DEBUG when quiet.
 ///
 /// The id is a valid `X-Request-ID`, else the trace id of `traceparent`, else new; it is returned as
-/// `X-Request-ID` and put into the request's extensions as [`CorrelationId`].
+/// `X-Request-ID` and put into the request's extensions as [`CorrelationId`]. Where traces are exported, the request's
+/// [`Span`](crate::trace::Span) is there too.
 #[derive(Clone)]
 pub struct Layer {
     settings: Arc<Settings>,
@@ -133,10 +135,15 @@ where
     }
 
     fn call(&mut self, mut request: Request<Q>) -> Self::Future {
-        let id = CorrelationId::of(request.headers());
-        let span = id.span();
+        let trace = traced::begin(crate::subscriber::tracer(), &request, &self.settings);
+        let id = CorrelationId::of(request.headers(), &trace);
+        let span = id.span(&trace);
         request.extensions_mut().insert(id.clone());
-        let access = Access::of(&request, &self.settings);
+        if trace.is_some() {
+            trace.set("correlation_id", id.as_str());
+            request.extensions_mut().insert(trace.clone());
+        }
+        let access = Access::of(&request, &self.settings, trace);
         let answer = span.in_scope(|| self.inner.call(request));
         let inside = span.clone();
         Box::pin(

@@ -20,17 +20,20 @@ pub mod event;
 mod gelf;
 mod level;
 mod limit;
+mod otlp;
 mod queue;
 mod record;
 mod render;
 mod subscriber;
+pub mod trace;
 mod writer;
 
 pub use config::{
-    Compression, Config, ConfigError, Filter, Format, Gelf, KEYS, Key, NotUnderstood, Output, Problem,
-    Transport,
+    Compression, Config, ConfigError, Filter, Format, Gelf, Headers, KEYS, Key, NotUnderstood, OTLP_CA,
+    OTLP_HEADERS, OTLP_KEYS, Otlp, Output, Problem, Process, Transport,
 };
-pub use subscriber::{InitError, dispatch, dropped, init, level, set_level, take_over};
+pub use otlp::{ExportError, MetricKind, Metrics};
+pub use subscriber::{InitError, dispatch, dropped, init, level, observe, set_level, take_over, unsent};
 pub use writer::{Drops, Guard};
 
 #[cfg(test)]

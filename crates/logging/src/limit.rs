@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::correlation::ACCESS_TARGET;
+use crate::otlp::TraceIds;
 use crate::record::{Record, Severity, Shown, Value};
 
 /// What is counted together.
@@ -139,7 +140,9 @@ impl Repeats {
         if let Some(line) = line {
             start_of(line.message).hash(&mut hasher);
             for (name, value) in line.fields {
-                if let Value::Text(text) = value {
+                if let Value::Text(text) = value
+                    && !TraceIds::has(name)
+                {
                     (name, start_of(text)).hash(&mut hasher);
                 }
             }
@@ -189,7 +192,7 @@ impl Owed {
             fields: line
                 .fields
                 .iter()
-                .filter(|(name, _)| *name != "repeated")
+                .filter(|(name, _)| *name != "repeated" && !TraceIds::has(name))
                 .take(KEPT_FIELDS)
                 .map(kept)
                 .collect(),
@@ -203,7 +206,7 @@ impl Owed {
         }
     }
 
-    /// The line again, with its count. Its request's id is left out: there may have been many.
+    /// The line again, with its count. Its request's ids are left out: there may have been many.
     pub(crate) fn record(&self, at: Timestamp) -> Record<'_> {
         let mut fields: Shown<'_> = self.fields.iter().map(|(name, value)| (*name, value)).collect();
         fields.push(("repeated", &self.count));
@@ -258,6 +261,20 @@ mod tests {
         assert_eq!(counts(&repeats.due(now + WINDOW, false)), [("a".to_owned(), 3)]);
         assert!(!repeats.owes());
         assert_eq!(admit(&repeats, 1, "a", "x", now + WINDOW), written);
+    }
+
+    #[test]
+    fn lines_of_different_traces_are_the_same_line() {
+        let (repeats, now) = (Repeats::new(1), Instant::now());
+        for (trace, expected) in [("4bf9", Admitted::Written), ("2f35", Admitted::CountedFirst)] {
+            let (trace, who) = (Value::Text(trace.to_owned()), Value::Text("x".to_owned()));
+            let fields = vec![("who", &who), ("trace_id", &trace), ("span_id", &trace)];
+            let line = Line { severity: Severity::Info, target: "t", message: "m", fields: &fields };
+            assert_eq!(repeats.admit(&1, &line, now), expected);
+        }
+        let owed = repeats.due(now, true);
+        let names: Vec<_> = owed[0].fields.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["who"], "there may have been many traces");
     }
 
     #[test]

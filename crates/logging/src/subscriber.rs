@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
+use opentelemetry_sdk::trace::SdkTracer;
 use tokio::time::Instant;
 use tracing::span::{Attributes, Id, Record as SpanRecord};
 use tracing::{Dispatch, Event, Subscriber};
@@ -19,6 +20,7 @@ use crate::config::{Config, Filter, Format, Output};
 use crate::gelf::Sink;
 use crate::level::Level;
 use crate::limit::{Admitted, Line, Repeats};
+use crate::otlp::{self, Dropped, ExportError, Exports, Logs, Metrics, Sources};
 use crate::queue::{Bounds, Queue, State};
 use crate::record::{Fields, Record, Severity, Shown, Value};
 use crate::render::Style;
@@ -34,20 +36,50 @@ pub enum InitError {
     /// The operating system gave no thread.
     #[error("cannot start the thread that writes the log; see the limit on processes (`ulimit -u`)")]
     Thread(#[source] std::io::Error),
+    /// Nothing can be exported as it is wanted.
+    #[error(transparent)]
+    Export(#[from] ExportError),
 }
 
 /// The one log of this process.
-static PROCESS: OnceLock<(Drops, Level)> = OnceLock::new();
+static PROCESS: OnceLock<Process> = OnceLock::new();
+
+struct Process {
+    drops: Drops,
+    level: Level,
+    /// What is exported by OTLP.
+    tracer: Option<SdkTracer>,
+    metrics: Option<Arc<Sources>>,
+    unsent: Dropped,
+}
 
 /// Records that the log set up by [`init`] has dropped; 0 before.
 #[must_use]
 pub fn dropped() -> u64 {
-    PROCESS.get().map_or(0, |(drops, _)| drops.total())
+    PROCESS.get().map_or(0, |process| process.drops.total())
+}
+
+/// Records of the log and spans that could not be exported by OTLP, by signal; none where they are not exported.
+pub fn unsent() -> impl Iterator<Item = (&'static str, u64)> {
+    PROCESS.get().into_iter().flat_map(|process| process.unsent.counts())
+}
+
+/// Has `tell` asked for metrics whenever those of this process are exported by OTLP, the last time at its very end;
+/// dropped at once where they are not. The scope parts those who tell metrics of the same names.
+pub fn observe(scope: &'static str, tell: impl Fn(&mut Metrics) + Send + 'static) {
+    if let Some(sources) = PROCESS.get().and_then(|process| process.metrics.as_ref()) {
+        sources.add(scope, Box::new(tell));
+    }
+}
+
+/// What makes spans, where traces are exported.
+pub(crate) fn tracer() -> Option<&'static SdkTracer> {
+    PROCESS.get()?.tracer.as_ref()
 }
 
 /// Lets the log set up by [`init`] keep other records from now on. False where there is no such log.
 pub fn set_level(filter: &Filter) -> bool {
-    PROCESS.get().is_some_and(|(_, level)| level.set(filter))
+    PROCESS.get().is_some_and(|process| process.level.set(filter))
 }
 
 /// Takes over another configuration while the log runs: its level, where it has changed, so that a reload for
@@ -63,7 +95,7 @@ pub fn take_over(known: &mut Config, new: &Config) -> Vec<&'static str> {
 /// What the log set up by [`init`] keeps now.
 #[must_use]
 pub fn level() -> Option<Filter> {
-    PROCESS.get().map(|(_, level)| level.get())
+    PROCESS.get().map(|process| process.level.get())
 }
 
 /// Sends all of this process's events, those of the `log` crate and panics included, where `config` says.
@@ -75,7 +107,10 @@ pub fn init(config: Config) -> Result<Guard, InitError> {
     let colour = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let style = Style::new(config.format, colour && config.format == Format::Text);
     let output = config.output.clone();
-    let (dispatch, guard, level) = build(&config, style, Bounds::default(), |state| match output {
+    let exports = config.otlp.as_ref().map(|otlp| otlp::start(otlp, &config.process)).transpose()?;
+    let (exports, exporting) = exports.unzip();
+    let Exports { logs, tracer, metrics, dropped: unsent } = exports.unwrap_or_default();
+    let (dispatch, guard, level) = build(&config, style, Bounds::default(), logs, |state| match output {
         Output::Stderr => Box::new(std::io::stderr()),
         Output::Gelf(to) => {
             let told = Style::new(Format::fitting(), colour);
@@ -84,19 +119,19 @@ pub fn init(config: Config) -> Result<Guard, InitError> {
     })?;
     dispatch.try_init().map_err(InitError::Twice)?;
     // It cannot be set already: the line above succeeds once.
-    PROCESS.set((guard.drops(), level)).ok();
+    PROCESS.set(Process { drops: guard.drops(), level, tracer, metrics, unsent }).ok();
     std::panic::set_hook(Box::new(log_panic));
-    Ok(guard)
+    Ok(guard.exporting(exporting))
 }
 
-/// The same log into a sink of the caller's, for tests and embedders:
+/// The same log, but what goes out by OTLP, into a sink of the caller's, for tests and embedders:
 /// `tracing::dispatcher::with_default(&dispatch, || …)`. Nothing global is touched, and there is no colour.
 ///
 /// # Errors
 /// When no thread can be started.
 pub fn dispatch(config: &Config, sink: impl Write + Send + 'static) -> Result<(Dispatch, Guard), InitError> {
     let style = Style::new(config.format, false);
-    let (dispatch, guard, _) = build(config, style, Bounds::default(), |_| Box::new(sink))?;
+    let (dispatch, guard, _) = build(config, style, Bounds::default(), None, |_| Box::new(sink))?;
     Ok((dispatch, guard))
 }
 
@@ -104,13 +139,15 @@ pub(crate) fn build(
     config: &Config,
     style: Style,
     bounds: Bounds,
+    exported: Option<Logs>,
     sink: impl FnOnce(&Arc<State>) -> Box<dyn Write + Send>,
 ) -> Result<(Dispatch, Guard, Level), InitError> {
     let repeats = Arc::new(Repeats::new(config.repeats));
-    let (queue, guard) =
-        start(style.clone(), bounds, Arc::clone(&repeats), sink).map_err(InitError::Thread)?;
+    let exported = exported.map(Arc::new);
+    let (queue, guard) = start(style.clone(), bounds, Arc::clone(&repeats), exported.clone(), sink)
+        .map_err(InitError::Thread)?;
     let (filter, level) = Level::new(&config.level);
-    let lines = Lines { style, queue, repeats, critical_only: Arc::clone(&level.critical_only) };
+    let lines = Lines { style, queue, repeats, exported, critical_only: Arc::clone(&level.critical_only) };
     Ok((Dispatch::new(tracing_subscriber::registry().with(filter).with(lines)), guard, level))
 }
 
@@ -132,6 +169,8 @@ struct Lines {
     style: Style,
     queue: Arc<Queue>,
     repeats: Arc<Repeats>,
+    /// Sent by OTLP too.
+    exported: Option<Arc<Logs>>,
     /// `LOG_LEVEL=critical`, which an `EnvFilter` cannot say.
     critical_only: Arc<AtomicBool>,
 }
@@ -176,6 +215,9 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
             }
             let at = Timestamp::now();
             let record = Record { at, severity, target, correlation_id, message, fields };
+            if let Some(exported) = &self.exported {
+                exported.take(&record);
+            }
             self.queue.push(self.style.line(&record));
         });
     }

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::limit::{self, Repeats};
+use crate::otlp::{self, Logs};
 use crate::queue::{Bounds, Message, Queue, State, queue};
 use crate::record::{Record, Severity, Value};
 use crate::render::Style;
@@ -22,10 +23,13 @@ const STALL: Duration = Duration::from_millis(100);
 const PATIENCE: u32 = 20;
 
 /// Writes what is queued until it is dropped; its drop waits for the last line, for at most two seconds and
-/// never longer than 100 ms on a sink that takes nothing.
+/// never longer than 100 ms on a sink that takes nothing; before that for what is to be exported by OTLP, for at most one
+/// second.
 #[derive(Debug)]
 #[must_use = "dropped at once, it ends the log at once"]
 pub struct Guard {
+    /// Dropped first: what it has to say is the log's.
+    exporting: Option<otlp::Running>,
     queue: Arc<Queue>,
     state: Arc<State>,
     /// Disconnected when the thread has ended.
@@ -50,10 +54,17 @@ impl Guard {
     pub fn drops(&self) -> Drops {
         Drops(Arc::clone(&self.state))
     }
+
+    pub(crate) fn exporting(self, exporting: Option<otlp::Running>) -> Self {
+        let mut guard = self;
+        guard.exporting = exporting;
+        guard
+    }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        self.exporting = None;
         self.queue.close();
         for _ in 0..PATIENCE {
             let before = self.state.writing();
@@ -72,18 +83,19 @@ pub(crate) fn start(
     style: Style,
     bounds: Bounds,
     repeats: Arc<Repeats>,
+    exported: Option<Arc<Logs>>,
     sink: impl FnOnce(&Arc<State>) -> Box<dyn Write + Send>,
 ) -> std::io::Result<(Arc<Queue>, Guard)> {
     let (queue, receiver, state) = queue(bounds);
     let queue = Arc::new(queue);
     let (alive, ended) = sync_channel(0);
     let sink = sink(&state);
-    let mut writer = Writer { style, state: Arc::clone(&state), repeats, sink, torn: false };
+    let mut writer = Writer { style, state: Arc::clone(&state), repeats, exported, sink, torn: false };
     std::thread::Builder::new().name("log-writer".to_owned()).spawn(move || {
         let _alive = alive;
         writer.run(&receiver);
     })?;
-    Ok((Arc::clone(&queue), Guard { queue, state, ended }))
+    Ok((Arc::clone(&queue), Guard { exporting: None, queue, state, ended }))
 }
 
 struct Writer {
@@ -92,6 +104,8 @@ struct Writer {
     state: Arc<State>,
     /// Counts of repeated lines, told when their second is over.
     repeats: Arc<Repeats>,
+    /// Their counts are sent by OTLP too.
+    exported: Option<Arc<Logs>>,
     sink: Box<dyn Write + Send>,
     /// The sink failed inside a line: the next one must not be glued to its half.
     torn: bool,
@@ -130,7 +144,11 @@ impl Writer {
 
     fn tell_repeats(&mut self, all: bool) {
         for owed in self.repeats.due(Instant::now(), all) {
-            let line = self.style.line(&owed.record(Timestamp::now()));
+            let record = owed.record(Timestamp::now());
+            if let Some(exported) = &self.exported {
+                exported.take(&record);
+            }
+            let line = self.style.line(&record);
             self.write(line.as_bytes());
         }
     }

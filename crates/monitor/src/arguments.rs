@@ -62,6 +62,9 @@ impl Arguments {
         for key in &farol_logging::KEYS {
             sources = sources.variable(key.variable, &format!("logging.{}", key.name));
         }
+        for key in farol_logging::OTLP_KEYS.iter().filter(|key| !key.variable.is_empty()) {
+            sources = sources.fallback(key.variable, &format!("logging.otlp.{}", key.name));
+        }
         config::database_variables(sources, "")
             .env("FAROL_MONITOR", None, env.iter().cloned())
             .flag("--http", "listen.http", self.http.clone())

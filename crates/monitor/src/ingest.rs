@@ -15,6 +15,7 @@ use crate::clock::{Clock, Moment};
 use crate::fleet::{Compiled, Fleet, Outlet};
 use crate::journal::Journal;
 use arc_swap::ArcSwap;
+use farol_logging::trace;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::fleet_server::{self, FleetServer};
 use farol_wire::proto::{AgentMessage, MonitorMessage};
@@ -145,7 +146,8 @@ impl fleet_server::Fleet for Streams {
         if self.0.draining.is_cancelled() {
             return Err(Status::unavailable("the monitor is shutting down"));
         }
-        let session = Session::new(Arc::clone(&self.0), peer, request.into_inner());
+        let trace = request.extensions().get::<trace::Span>().cloned().unwrap_or_default();
+        let session = Session::new(Arc::clone(&self.0), peer, request.into_inner(), trace);
         Ok(Response::new(session.into_stream()))
     }
 }

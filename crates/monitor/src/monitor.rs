@@ -17,7 +17,7 @@ use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
 use crate::store::{self, Restored, Store, StoreError};
 use crate::traffic::{self, Traffic};
-use crate::{http, ticker};
+use crate::{http, scrape, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -209,6 +209,7 @@ impl<A: Accept> Monitor<A> {
         handle.stage("restore");
         app.reloads.note(true, app.clock.now().wall_ms);
         keep_journal(&handle, writer);
+        scrape::export(&app);
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         waiting.open(&app);
         own.start(journal).await;

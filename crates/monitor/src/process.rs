@@ -4,7 +4,7 @@
 use crate::arguments::Arguments;
 use crate::{Config, Monitor, ReloadRequest, Reloader, Running, config};
 use anyhow::Context;
-use farol_config::Problems;
+use farol_config::{Map, Problems};
 use farol_shutdown::signal::Hangups;
 use farol_shutdown::{DataDir, Handle, Ready};
 use std::ffi::OsString;
@@ -25,7 +25,8 @@ pub struct Settings {
 /// Reads the configuration: what was read, and its dump.
 pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String), Problems> {
     let tree = arguments.sources(env).load()?;
-    let settings = tree.read(|m| Settings { logging: config::logging(m), monitor: Config::read(m) })?;
+    let logging = |m: &mut Map<'_>| config::logging(m).of_process("farol-monitor", None);
+    let settings = tree.read(|m| Settings { logging: logging(m), monitor: Config::read(m) })?;
     let unused = config::unused_variables(&settings.monitor.store, env);
     Ok((settings, format!("{}{unused}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }

@@ -83,6 +83,15 @@ impl Scrapes {
     }
 }
 
+/// The same by OTLP, where that is wanted, but for the statuses of each agent's components: those are the agents' to
+/// export.
+pub(crate) fn export(app: &Arc<App>) {
+    let app = Arc::clone(app);
+    farol_logging::observe("farol-monitor", move |metrics| {
+        own::counts(&app, &mut Families::Exported(metrics));
+    });
+}
+
 /// Farol's own metrics.
 pub(crate) async fn own(State(app): State<Arc<App>>, headers: HeaderMap) -> Response {
     let format = Format::of(&headers);

@@ -24,6 +24,8 @@ use shared::Shared;
 
 /// How long listeners may take at most to drop what they aborted; part of the drain budget.
 const CUTTING: Duration = Duration::from_millis(250);
+/// What the process has for its end at least, after the last phase, whatever that one took.
+const LEAVING: Duration = Duration::from_millis(500);
 
 /// Owns the life of a process, or of one instance among several in a process.
 #[derive(Debug)]
@@ -91,8 +93,9 @@ impl Supervisor {
         let connections_cut = shared.connections_cut.load(Ordering::Relaxed);
         tracing::info!(code, connections_cut, stragglers = stragglers.len(), "shutdown ended");
         if let Some(backstop) = &shared.backstop {
-            // What is left is dropping the runtime; a blocking call may hang in it.
-            backstop.end_within(Duration::from_millis(500), code);
+            // What is left is the log's last lines and dropping the runtime; a blocking call may hang in it.
+            let spent = phases.last().map_or(shared.budgets.last, |last| last.took);
+            backstop.end_within(shared.budgets.last.saturating_sub(spent).max(LEAVING), code);
         }
         ExitReport { code, reason, phases, stragglers, failures, connections_cut }
     }

@@ -10,7 +10,7 @@ use std::path::Path;
 const ANY_PORT: [&str; 6] = ["--http", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--health", "127.0.0.1:0"];
 
 /// Each stands somewhere of its own and nowhere else.
-const CANARIES: [&str; 8] = [
+pub(super) const CANARIES: [&str; 8] = [
     "canary-url-password",
     "canary-redis-password",
     "canary-header-value",
@@ -21,7 +21,7 @@ const CANARIES: [&str; 8] = [
     "canary-basic-cookie",
 ];
 
-fn config(folder: &Path) -> String {
+pub(super) fn config(folder: &Path) -> String {
     let file = folder.join("password");
     std::fs::write(&file, "canary-file-password\n").unwrap();
     let file = file.display();

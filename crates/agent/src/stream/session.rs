@@ -4,6 +4,7 @@
 use super::{End, Streamer};
 use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::Next;
+use farol_logging::trace;
 use farol_shutdown::Reason;
 use farol_wire::proto::{
     AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
@@ -56,6 +57,8 @@ pub(super) struct Session<'a> {
     /// Series retired on this stream.
     retired: usize,
     ending: Option<Ending>,
+    /// The opening's, until State is sent.
+    trace: Option<trace::Span>,
 }
 
 /// The stream is to end.
@@ -104,7 +107,13 @@ impl<'a> Session<'a> {
             key_at: None,
             retired: 0,
             ending: None,
+            trace: None,
         }
+    }
+
+    /// Ends this span when the stream is open.
+    pub(super) fn traced(self, trace: &trace::Span) -> Self {
+        Self { trace: Some(trace.clone()), ..self }
     }
 
     pub(super) async fn run(mut self, acked: &mut bool) -> End {
@@ -164,6 +173,10 @@ impl<'a> Session<'a> {
     fn fill(&mut self) -> Option<End> {
         if !self.queue.is_empty() || self.out.is_none() {
             return None;
+        }
+        if let Some(trace) = self.trace.take() {
+            trace.event("State is sent");
+            trace.end();
         }
         if self.ending.as_ref().is_some_and(|ending| ending.last.is_none_or(|last| self.cursor >= last)) {
             self.out = None;

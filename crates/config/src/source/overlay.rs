@@ -45,11 +45,10 @@ pub(super) fn environment(
     }
 }
 
-/// A variable of another name.
-pub(super) struct Alias<'a> {
-    pub(super) variable: &'a str,
-    /// The key that it fills in.
-    pub(super) path: &'a str,
+/// What a variable of another name does to its key.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) layer: Layer,
     /// Whether it makes the maps that the key stands in.
     pub(super) creates: bool,
     /// A bare number is one of seconds.
@@ -59,18 +58,20 @@ pub(super) struct Alias<'a> {
 /// Fills in one key from a variable of another name, if what it stands in exists or is to be made.
 pub(super) fn alias(
     root: &mut Node,
-    alias: &Alias<'_>,
+    variable: &str,
+    path: &str,
+    how: How,
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
-    let Some(value) = vars.get(OsStr::new(alias.variable)) else { return };
-    let origin = Origin::Env(alias.variable.to_owned());
+    let Some(value) = vars.get(OsStr::new(variable)) else { return };
+    let origin = Origin::Env(variable.to_owned());
     let Some(mut text) = text(value, &origin, problems) else { return };
-    if alias.in_seconds && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+    if how.in_seconds && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         text.push('s');
     }
-    let given = Given { origin, layer: Layer::Alias, text, creates: alias.creates };
-    set(root, &segments(alias.path), given, problems);
+    let given = Given { origin, layer: how.layer, text, creates: how.creates };
+    set(root, &segments(path), given, problems);
 }
 
 /// A variable's value; an empty one counts as not set.
@@ -110,7 +111,7 @@ pub(super) fn set(root: &mut Node, path: &[String], given: Given, problems: &mut
         Some(index) => {
             let entry = &mut entries[index];
             match &entry.value.value {
-                Value::Scalar { .. } if entry.value.layer <= layer => {
+                Value::Scalar { text, .. } if entry.value.layer <= layer || yields(text, layer) => {
                     *entry = Entry { key: entry.key.clone(), origin, value: node };
                 }
                 Value::Scalar { .. } => {}
@@ -119,6 +120,11 @@ pub(super) fn set(root: &mut Node, path: &[String], given: Given, problems: &mut
             }
         }
     }
+}
+
+/// Whether a key leaves its value to the variable of a fallback.
+fn yields(text: &str, layer: Layer) -> bool {
+    layer == Layer::Fallback && text == "auto"
 }
 
 /// The entries of a map; what is not set yet becomes an empty one.

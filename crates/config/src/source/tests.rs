@@ -38,6 +38,30 @@ fn a_flag_wins_over_environment_over_alias_over_file_over_default() {
 }
 
 #[test]
+fn a_fallback_makes_what_it_stands_in_and_yields_to_all_but_auto() {
+    let env = "F__STORE__POSTGRES__HOST";
+    for (text, names, wanted) in [
+        ("", &["SHARED"][..], "shared"),
+        ("store: {postgres: {host: auto}}", &["SHARED"], "shared"),
+        ("store: {postgres: {host: auto}}", &[], "auto"),
+        ("store: {postgres: {host: file}}", &["SHARED"], "file"),
+        ("store: {postgres: {host: auto}}", &["SHARED", env], "env"),
+        ("", &["SHARED", "DB_HOST"], "alias"),
+    ] {
+        let value = |name: &str| match name {
+            "SHARED" => "shared",
+            "DB_HOST" => "alias",
+            _ => "env",
+        };
+        let vars: Vec<_> = names.iter().map(|name| (*name, value(name))).collect();
+        let sources = Sources::new().text("f.yaml", text).env("F", None, vars);
+        let sources =
+            sources.fallback("SHARED", "store.postgres.host").variable("DB_HOST", "store.postgres.host");
+        assert_eq!(read(sources, host), Ok(Some(wanted.to_owned())), "{text} {names:?}");
+    }
+}
+
+#[test]
 fn an_alias_never_chooses_what_it_stands_in() {
     for text in ["", "store: {}", "store: {sqlite: {}}"] {
         let sources = Sources::new().text("f.yaml", text).alias("DB_HOST", "store.postgres.host").env(

@@ -49,6 +49,9 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
     for key in &farol_logging::KEYS {
         sources = sources.variable(key.variable, &format!("logging.{}", key.name));
     }
+    for key in farol_logging::OTLP_KEYS.iter().filter(|key| !key.variable.is_empty()) {
+        sources = sources.fallback(key.variable, &format!("logging.otlp.{}", key.name));
+    }
     let tree = farol_monitor::config::database_variables(sources, "monitor.")
         .env("FAROL_MONITOR", Some("monitor"), env.iter().cloned())
         .env("FAROL_AGENT", Some("agent"), env.iter().cloned())
@@ -58,6 +61,7 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
         .load()?;
     let (logging, (monitor, (agent, of_machine))) =
         tree.read(|m| (farol_monitor::config::logging(m), both(m, &surroundings)))?;
+    let logging = logging.of_process("farol", Some(agent.identity.id.clone()));
     let unused = farol_monitor::config::unused_variables(&monitor.store, env);
     let dump = format!("{}{unused}# --data-dir {}\n", tree.dump(), args.data_dir.display());
     Ok((Settings { logging, monitor, agent, of_machine }, dump))

@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, h
 use tokio::time::Instant;
 use tracing::Level;
 
-use super::Settings;
 use super::requests::{Requests, Slot};
+use super::{Settings, traced};
+use crate::trace::Span;
 
 /// So much of a path is shown.
 const PATH_CHARS: usize = 256;
@@ -30,6 +31,8 @@ pub(super) struct Access {
     status: Option<StatusCode>,
     grpc: Option<Grpc>,
     started: Instant,
+    /// Of a stream it is its opening alone: one that lasts for days would be seen by nobody.
+    span: Span,
 }
 
 struct Told {
@@ -45,7 +48,7 @@ struct Told {
 pub(super) struct Grpc(u8);
 
 impl Access {
-    pub(super) fn of<Q>(request: &Request<Q>, settings: &Settings) -> Self {
+    pub(super) fn of<Q>(request: &Request<Q>, settings: &Settings, span: Span) -> Self {
         let path = request.uri().path();
         let starts = |prefixes: &[String]| prefixes.iter().any(|prefix| path.starts_with(prefix));
         let quiet = starts(&settings.quiet);
@@ -66,21 +69,22 @@ impl Access {
             .requests
             .as_ref()
             .map(|requests| (Arc::clone(requests), requests.slot(path, route, request.method())));
-        let kind = request.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         Self {
             told,
             counted,
-            is_rpc: kind.is_some_and(|kind| kind.starts_with(b"application/grpc")),
+            is_rpc: is_rpc(request.headers()),
             is_stream: starts(&settings.streams),
             status: None,
             grpc: None,
             started: Instant::now(),
+            span,
         }
     }
 
     /// Gives itself back where the end is that of the body.
     pub(super) fn answered<B>(mut self, response: &Response<B>) -> Option<Self> {
         self.status = Some(response.status());
+        traced::answered(&self.span, response.status());
         self.grpc = Grpc::of(response.headers());
         let kind = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
         self.is_stream |= kind.is_some_and(|kind| kind.starts_with(b"text/event-stream"));
@@ -90,8 +94,13 @@ impl Access {
             self.end(true);
             return None;
         }
-        if let Some(told) = self.told.as_ref().filter(|_| self.is_stream) {
-            told.line("stream opened", self.status, None, self.started.elapsed());
+        if self.is_stream {
+            if let Some(told) = &self.told {
+                told.line("stream opened", self.status, None, self.started.elapsed());
+            }
+            if !self.span.is_kept() {
+                self.span.end();
+            }
         }
         Some(self)
     }
@@ -110,6 +119,7 @@ impl Access {
                 || self.grpc.is_some_and(Grpc::is_a_failure);
             requests.count(slot, failed, took);
         }
+        traced::ended(&std::mem::take(&mut self.span), self.status, self.grpc, whole);
         if let Some(told) = self.told.take() {
             let message = match (self.status, self.is_stream, whole) {
                 (None, ..) => "request ended without a response",
@@ -129,8 +139,13 @@ impl Drop for Access {
     }
 }
 
+pub(super) fn is_rpc(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.is_some_and(|kind| kind.starts_with(b"application/grpc"))
+}
+
 /// A path of a stranger, within bounds: what is longer ends in a mark.
-fn cut(path: &str) -> Cow<'_, str> {
+pub(super) fn cut(path: &str) -> Cow<'_, str> {
     match path.char_indices().nth(PATH_CHARS) {
         Some((end, _)) => Cow::Owned(format!("{}…", &path[..end])),
         None => Cow::Borrowed(path),
@@ -157,12 +172,16 @@ impl Told {
 }
 
 impl Grpc {
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         headers.get(GRPC_STATUS)?.to_str().ok()?.parse().ok().map(Self)
     }
 
+    pub(super) fn number(self) -> u8 {
+        self.0
+    }
+
     #[rustfmt::skip]
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         const NAMES: [&str; 17] = [
             "OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS",
             "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE",
@@ -172,7 +191,7 @@ impl Grpc {
     }
 
     /// The server's own failure, as a status of 500 and above is one over HTTP.
-    fn is_a_failure(self) -> bool {
+    pub(super) fn is_a_failure(self) -> bool {
         matches!(self.name(), "UNKNOWN" | "DEADLINE_EXCEEDED" | "INTERNAL" | "UNAVAILABLE" | "DATA_LOSS")
     }
 }

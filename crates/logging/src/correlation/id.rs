@@ -5,12 +5,14 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tracing::Span;
+use tracing::{Span, field};
 
 use super::SPAN_TARGET;
+use crate::otlp::TraceIds;
+use crate::trace;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+pub(super) const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const MAX_LENGTH: usize = 128;
 
 /// The correlation id of a request; it is in the request's extensions, and handlers may pass it on.
@@ -30,18 +32,36 @@ impl CorrelationId {
         Self::fresh()
     }
 
-    /// A span whose lines all carry this id, at every level.
+    /// That of a trace, where it is recorded; else a new one.
     #[must_use]
-    pub fn span(&self) -> Span {
-        tracing::error_span!(target: SPAN_TARGET, "request", correlation_id = self.as_str())
+    pub fn of_trace(trace: &trace::Span) -> Self {
+        trace.ids().map_or_else(Self::fresh, |(trace, _)| Self(trace.to_string().into()))
     }
 
-    /// What tells a peer of it: `x-request-id`, and `traceparent` where it is a trace id.
-    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
-        let traceparent = self.is_trace_id().then(|| {
-            let parent = uuid::Uuid::new_v4().as_u64_pair().0 | 1;
-            ("traceparent", format!("00-{}-{parent:016x}-01", self.0))
+    /// A span whose lines all carry this id, at every level, and those of the trace where it is recorded.
+    #[must_use]
+    pub fn span(&self, trace: &trace::Span) -> Span {
+        let span = tracing::error_span!(
+            target: SPAN_TARGET,
+            "request",
+            correlation_id = self.as_str(),
+            trace_id = field::Empty,
+            span_id = field::Empty,
+        );
+        if let Some((trace_id, span_id)) = trace.ids() {
+            span.record(TraceIds::TRACE, field::display(trace_id));
+            span.record(TraceIds::SPAN, field::display(span_id));
+        }
+        span
+    }
+
+    /// What tells a peer of it: `x-request-id`, and `traceparent` of the trace, or where it could be a trace's id.
+    pub fn headers(&self, trace: &trace::Span) -> impl Iterator<Item = (&'static str, String)> {
+        let traceparent = trace.traceparent().or_else(|| {
+            let parent = || uuid::Uuid::new_v4().as_u64_pair().0 | 1;
+            self.is_trace_id().then(|| format!("00-{}-{:016x}-01", self.0, parent()))
         });
+        let traceparent = traceparent.map(|parent| ("traceparent", parent));
         [("x-request-id", self.0.to_string())].into_iter().chain(traceparent)
     }
 
@@ -51,13 +71,13 @@ impl CorrelationId {
             && self.0.bytes().any(|byte| byte != b'0')
     }
 
-    /// `X-Request-ID` if it is valid, else the trace id of a valid `traceparent`, else a new one.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    /// `X-Request-ID` if it is valid, else the trace id of a valid `traceparent`, else the trace's, else a new one.
+    pub(super) fn of(headers: &HeaderMap, trace: &trace::Span) -> Self {
         let header = |name: &HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
         let given = header(&X_REQUEST_ID)
             .filter(|text| is_request_id(text))
-            .or_else(|| header(&TRACEPARENT).and_then(trace_id));
-        given.map_or_else(Self::fresh, |text| Self(text.into()))
+            .or_else(|| header(&TRACEPARENT).and_then(Parent::of).map(|parent| parent.trace));
+        given.map_or_else(|| Self::of_trace(trace), |text| Self(text.into()))
     }
 
     /// As long as a W3C trace id and unique, not secret: random per process, then counted, because a random
@@ -93,22 +113,33 @@ fn is_request_id(text: &str) -> bool {
 }
 
 /// W3C trace context: `version-trace id-parent id-flags`, lower-case hexadecimal; later versions may append.
-fn trace_id(text: &str) -> Option<&str> {
-    let hex = |part: &str, length: usize| {
-        part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let mut parts = text.trim().split('-');
-    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let shaped = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
-    let extended = parts.next().is_some();
-    let known = version != "ff" && !(version == "00" && extended);
-    let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
-    (shaped && known && !zero(trace) && !zero(parent)).then_some(trace)
+pub(super) struct Parent<'a> {
+    pub(super) trace: &'a str,
+    pub(super) span: &'a str,
+    pub(super) is_sampled: bool,
+}
+
+impl<'a> Parent<'a> {
+    pub(super) fn of(text: &'a str) -> Option<Self> {
+        let hex = |part: &str, length: usize| {
+            part.len() == length && part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let mut parts = text.trim().split('-');
+        let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let shaped = hex(version, 2) && hex(trace, 32) && hex(parent, 16) && hex(flags, 2);
+        let extended = parts.next().is_some();
+        let known = version != "ff" && !(version == "00" && extended);
+        let zero = |part: &str| part.bytes().all(|byte| byte == b'0');
+        let is_sampled = u8::from_str_radix(flags, 16).is_ok_and(|flags| flags & 1 == 1);
+        let sound = shaped && known && !zero(trace) && !zero(parent);
+        sound.then_some(Self { trace, span: parent, is_sampled })
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CorrelationId, is_request_id, trace_id};
+    use super::{CorrelationId, Parent, is_request_id};
+    use crate::trace::Span;
     use http::{HeaderMap, HeaderValue};
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -146,7 +177,7 @@ mod tests {
             (format!("00-{TRACE}-{parent}"), None),
             (String::new(), None),
         ] {
-            assert_eq!(trace_id(&text), expected, "{text}");
+            assert_eq!(Parent::of(&text).map(|parent| parent.trace), expected, "{text}");
         }
     }
 
@@ -154,28 +185,32 @@ mod tests {
     fn what_is_sent_to_a_peer_gives_it_the_same_id() {
         let id = CorrelationId::new();
         for name in ["x-request-id", "traceparent"] {
-            let (_, value) = id.headers().find(|(known, _)| *known == name).unwrap();
+            let (_, value) = id.headers(&Span::none()).find(|(known, _)| *known == name).unwrap();
             let mut headers = HeaderMap::new();
             headers.insert(name, HeaderValue::from_str(&value).unwrap());
-            assert_eq!(CorrelationId::of(&headers), id, "{name}: {value}");
+            assert_eq!(CorrelationId::of(&headers, &Span::none()), id, "{name}: {value}");
         }
         let mut headers = HeaderMap::new();
         headers.insert("x-request-id", HeaderValue::from_static("mine-1"));
-        assert_eq!(CorrelationId::of(&headers).headers().count(), 1, "no trace has this name");
+        assert_eq!(
+            CorrelationId::of(&headers, &Span::none()).headers(&Span::none()).count(),
+            1,
+            "no trace has this name"
+        );
     }
 
     #[test]
     fn the_request_id_wins_then_the_trace_then_a_new_one() {
         let mut headers = HeaderMap::new();
-        let first = CorrelationId::of(&headers);
-        let second = CorrelationId::of(&headers);
+        let first = CorrelationId::of(&headers, &Span::none());
+        let second = CorrelationId::of(&headers, &Span::none());
         assert_ne!(first, second);
         assert_eq!(first.as_str().len(), 32);
         let parent = format!("00-{TRACE}-00f067aa0ba902b7-01");
         headers.insert("traceparent", HeaderValue::from_str(&parent).unwrap());
         headers.insert("x-request-id", HeaderValue::from_bytes(b"forged\xff\"").unwrap());
-        assert_eq!(CorrelationId::of(&headers).as_str(), TRACE);
+        assert_eq!(CorrelationId::of(&headers, &Span::none()).as_str(), TRACE);
         headers.insert("x-request-id", HeaderValue::from_static("mine-1"));
-        assert_eq!(CorrelationId::of(&headers).as_str(), "mine-1");
+        assert_eq!(CorrelationId::of(&headers, &Span::none()).as_str(), "mine-1");
     }
 }

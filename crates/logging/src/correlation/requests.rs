@@ -65,6 +65,11 @@ impl Requests {
         Self { listener, routes, other: Default::default() }
     }
 
+    /// Whether this path has a row of its own.
+    pub(super) fn knows(&self, path: &str) -> bool {
+        self.routes.binary_search_by(|(known, _)| known.as_str().cmp(path)).is_ok()
+    }
+
     pub(super) fn slot(&self, path: &str, route: Option<&str>, method: &Method) -> Slot {
         let find = |name: &str| self.routes.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok();
         let method = METHODS.iter().position(|known| *known == method.as_str()).unwrap_or(METHODS.len() - 1);

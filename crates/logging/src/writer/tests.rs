@@ -16,7 +16,7 @@ use crate::render::Style;
 
 fn start(bounds: Bounds, sink: impl Write + Send + 'static) -> (Arc<Queue>, Guard) {
     let repeats = Arc::new(Repeats::new(0));
-    super::start(Style::new(Format::Json, false), bounds, repeats, |_| Box::new(sink)).unwrap()
+    super::start(Style::new(Format::Json, false), bounds, repeats, None, |_| Box::new(sink)).unwrap()
 }
 
 /// Says that a write has begun, then blocks until it is told to go on or the other end is gone.

@@ -3,7 +3,7 @@
 
 use super::protocol::{Next, Protocol, replaced};
 use super::{Counters, Ingest};
-use farol_logging::event;
+use farol_logging::{event, trace};
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
 use futures::StreamExt;
@@ -35,10 +35,18 @@ pub(super) struct Session {
     recovered: tokio::sync::watch::Receiver<u64>,
     /// The stream's end, after the outbox.
     end: Option<Result<(), Status>>,
+    /// Of the opening: it ends when State has come.
+    trace: Option<trace::Span>,
 }
 
 impl Session {
-    pub(super) fn new(ingest: Arc<Ingest>, peer: Peer, incoming: Streaming<AgentMessage>) -> Self {
+    pub(super) fn new(
+        ingest: Arc<Ingest>,
+        peer: Peer,
+        incoming: Streaming<AgentMessage>,
+        trace: trace::Span,
+    ) -> Self {
+        trace.keep();
         ingest.counters.streams.fetch_add(1, Ordering::Relaxed);
         Self {
             protocol: Protocol::new(Arc::clone(&ingest), peer),
@@ -48,6 +56,7 @@ impl Session {
             outbox: VecDeque::new(),
             deadline: Instant::now() + HELLO_WITHIN,
             end: None,
+            trace: Some(trace),
         }
     }
 
@@ -94,9 +103,27 @@ impl Session {
             None => return self.closed().await,
         };
         match self.protocol.take(message, &mut self.outbox).await {
-            Ok(Next::Go) => self.acknowledge(),
-            Ok(Next::Welcomed) => self.deadline = Instant::now() + STATE_WITHIN,
+            Ok(Next::Go) => {
+                if self.trace.is_some() && self.protocol.is_live() {
+                    self.opened();
+                }
+                self.acknowledge();
+            }
+            Ok(Next::Welcomed) => {
+                self.deadline = Instant::now() + STATE_WITHIN;
+                if let Some(trace) = &self.trace {
+                    trace.set("farol.agent.id", self.protocol.name());
+                    trace.event("Hello came");
+                }
+            }
             Err(status) => self.finish(status),
+        }
+    }
+
+    fn opened(&mut self) {
+        if let Some(trace) = self.trace.take() {
+            trace.event("State came");
+            trace.end();
         }
     }
 
@@ -143,6 +170,10 @@ impl Session {
 
     /// Ends the stream with an error, logged once, here.
     fn finish(&mut self, status: Status) {
+        if let Some(trace) = self.trace.take() {
+            trace.fail(status.message());
+            trace.end();
+        }
         let counters = &self.ingest.counters;
         match status.code() {
             Code::Unauthenticated | Code::PermissionDenied | Code::AlreadyExists => {
@@ -190,6 +221,10 @@ fn is_unreadable(status: &Status) -> bool {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        if let Some(trace) = self.trace.take() {
+            trace.fail("the stream ended before State came");
+            trace.end();
+        }
         self.ingest.counters.streams.fetch_sub(1, Ordering::Relaxed);
         self.protocol.disconnected();
     }

@@ -20,6 +20,16 @@ pub(super) enum Kind {
     Counter,
 }
 
+impl Kind {
+    /// The same to who exports it.
+    pub(super) fn exported(self) -> farol_logging::MetricKind {
+        match self {
+            Self::Gauge => farol_logging::MetricKind::Gauge,
+            Self::Counter => farol_logging::MetricKind::Counter,
+        }
+    }
+}
+
 impl Format {
     /// What the reader likes best; text when it does not say.
     pub(super) fn of(headers: &HeaderMap) -> Self {

@@ -9,15 +9,27 @@ use crate::app::App;
 use crate::fleet::{Agent, Component, Live};
 use crate::store::Connections;
 use farol_health::probe::Moment;
+use farol_logging::Metrics;
 use farol_shutdown::listener::{Closed, Refused};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::vec::IntoIter;
 
-/// Writes families whose samples are at hand.
-pub(super) struct Families<'a> {
-    pub(super) out: &'a mut Vec<u8>,
-    pub(super) format: Format,
+/// Takes families whose samples are at hand.
+pub(super) enum Families<'a> {
+    /// Writes them.
+    Page { out: &'a mut Vec<u8>, format: Format },
+    /// Exports them.
+    Exported(&'a mut Metrics),
+}
+
+/// One sample of a histogram.
+pub(super) struct Bins<'a> {
+    pub(super) labels: [(&'static str, &'a str); 3],
+    /// How many were no longer than each bound.
+    pub(super) below: &'a [u64],
+    pub(super) count: u64,
+    pub(super) sum: f64,
 }
 
 impl Families<'_> {
@@ -46,11 +58,58 @@ impl Families<'_> {
         help: &str,
         samples: impl IntoIterator<Item = (Vec<(&'a str, &'a str)>, f64)>,
     ) {
-        self.format.head(self.out, name, kind, help);
-        for (labels, value) in samples {
-            sample(self.out, name, &labels, value);
+        match self {
+            Self::Page { out, format } => {
+                format.head(out, name, kind, help);
+                for (labels, value) in samples {
+                    sample(out, name, &labels, value);
+                }
+            }
+            Self::Exported(metrics) => {
+                metrics.family(name, kind.exported(), help);
+                for (labels, value) in samples {
+                    metrics.sample(labels, value);
+                }
+            }
         }
     }
+
+    /// A histogram with these bounds.
+    pub(super) fn histogram<'a>(
+        &mut self,
+        name: &str,
+        help: &str,
+        bounds: &[f64],
+        samples: impl IntoIterator<Item = Bins<'a>>,
+    ) {
+        match self {
+            Self::Page { out, format } => {
+                format.family(out, name, "histogram", help);
+                for sample in samples {
+                    bins(out, name, bounds, &sample);
+                }
+            }
+            Self::Exported(metrics) => {
+                metrics.family(name, farol_logging::MetricKind::Histogram, help);
+                for Bins { labels, below, count, sum } in samples {
+                    metrics.histogram(labels, bounds, below, (count, sum));
+                }
+            }
+        }
+    }
+}
+
+/// The lines of one histogram's sample.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn bins(out: &mut Vec<u8>, name: &str, bounds: &[f64], of: &Bins<'_>) {
+    let bucket = format!("{name}_bucket");
+    let below = bounds.iter().map(|bound| format!("{bound:?}")).zip(of.below.iter().copied());
+    for (bound, below) in below.chain([("+Inf".to_owned(), of.count)]) {
+        let labels: Vec<_> = of.labels.into_iter().chain([("le", bound.as_str())]).collect();
+        sample(out, &bucket, &labels, below as f64);
+    }
+    sample(out, &format!("{name}_sum"), &of.labels, of.sum);
+    sample(out, &format!("{name}_count"), &of.labels, of.count as f64);
 }
 
 /// One line.
@@ -108,7 +167,7 @@ impl Page for Own {
         let stale: Tell = |_, component| f64::from(u8::from(component.stale));
         match &mut self.stage {
             Stage::Counts => {
-                counts(&self.app, &mut Families { out, format: self.format });
+                counts(&self.app, &mut Families::Page { out, format: self.format });
                 self.begin_statuses(out);
             }
             Stage::Statuses(agents) => match agents.next() {
@@ -139,7 +198,8 @@ fn components(agent: &Agent, name: &str, tell: Tell, out: &mut Vec<u8>) {
     }
 }
 
-fn counts(app: &App, families: &mut Families<'_>) {
+/// All but what is told of each agent.
+pub(super) fn counts(app: &App, families: &mut Families<'_>) {
     monitor(app, families);
     fleet(app, families);
     ingest(app, families);
@@ -175,6 +235,12 @@ fn monitor(app: &App, families: &mut Families<'_>) {
     families.total("farol_events_total", "Events since the start.", app.events.newest());
     let dropped = farol_logging::dropped();
     families.total("farol_log_lines_dropped_total", "Lines of the log that were dropped.", dropped);
+    #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+    let unsent: Vec<_> = farol_logging::unsent().map(|(s, n)| (vec![("signal", s)], n as f64)).collect();
+    if !unsent.is_empty() {
+        let help = "Records of the log and spans that could not be exported by OTLP.";
+        families.many("farol_otlp_dropped_total", Kind::Counter, help, unsent);
+    }
     let stages = app.handle.stages();
     let stages = stages.iter().map(|stage| (vec![("stage", stage.name)], stage.took.as_secs_f64()));
     families.many("farol_start_stage_seconds", Kind::Gauge, "How long each stage of the start took.", stages);
