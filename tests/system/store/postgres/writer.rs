@@ -3,7 +3,7 @@
 use super::super::{Place, seqs};
 use super::{Databases, Issued, PostgresStore, Store, fatal, group, prepared, refused, takes};
 use sqlx::PgConnection;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 #[tokio::test]
@@ -15,9 +15,10 @@ async fn sessions_that_are_ended_in_the_middle_of_commits_cost_no_group_and_doub
     let mut issued = Issued::new();
     let mut killer = databases.session().await.unwrap();
     let done = AtomicBool::new(false);
-    let (mut ended, mut groups) = (0, 0_u64);
+    let (ended, mut groups) = (AtomicU64::new(0), 0_u64);
     let commits = async {
-        while groups < 300 {
+        // A slow machine gets on with more groups for as many ends.
+        while groups < 200 || (ended.load(Ordering::Relaxed) < 50 && groups < 5_000) {
             takes(&store, &issued.group()).await;
             groups += 1;
         }
@@ -25,12 +26,14 @@ async fn sessions_that_are_ended_in_the_middle_of_commits_cost_no_group_and_doub
     };
     let terminations = async {
         while !done.load(Ordering::Relaxed) {
-            ended += kill(&mut killer, &place.database).await;
+            let killed = kill(&mut killer, &place.database).await;
+            let all = ended.fetch_add(killed, Ordering::Relaxed) + killed;
             // Another moment of a commit each time.
-            tokio::time::sleep(Duration::from_micros(2_000 + 1_370 * ended % 8_000)).await;
+            tokio::time::sleep(Duration::from_micros(2_000 + 1_370 * all % 8_000)).await;
         }
     };
     futures::join!(commits, terminations);
+    let ended = ended.into_inner();
     assert!(ended >= 50, "only {ended} sessions were ended");
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
     let rows = place.sql("SELECT count(*) FROM farol.journal");
