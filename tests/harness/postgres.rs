@@ -214,9 +214,17 @@ impl Postgres {
     /// # Errors
     /// The SQL fails.
     pub fn sql(&self, text: &str) -> Result<String> {
+        self.sql_in("postgres", text)
+    }
+
+    /// The same in another database.
+    ///
+    /// # Errors
+    /// The SQL fails.
+    pub fn sql_in(&self, database: &str, text: &str) -> Result<String> {
         let printed = program("psql")?
             .args(["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "-v", "ON_ERROR_STOP=1"])
-            .args(["--username", SUPERUSER, "--dbname", "postgres", "--command", text])
+            .args(["--username", SUPERUSER, "--dbname", database, "--command", text])
             .arg("--host")
             .arg(self.dir.path())
             .args(["--port", &self.port.to_string()])

@@ -13,6 +13,8 @@ const EXAMPLES: [(&str, &str); 3] =
 const STRANGER: &str = "zzzzzzzzzzzz";
 /// A key that has no place in that file: the reader knows it and refuses it, because it is the whole process's.
 const REFUSED: (&str, &str, &str) = ("farol.yaml", "agent", "data_dir");
+/// One of them may stand there.
+const STORES: [&str; 2] = ["sqlite", "postgres"];
 /// Maps whose keys are the user's: what holds for one of their entries holds for all.
 const NAMED: &str = "services";
 
@@ -24,9 +26,32 @@ fn text(file: &str) -> String {
     std::fs::read_to_string(example(file)).unwrap_or_else(|error| panic!("config/{file}: {error}"))
 }
 
-/// The example with every key in force.
-pub(crate) fn whole(file: &str) -> String {
-    text(file).lines().map(|line| format!("{}\n", uncommented(line))).collect()
+/// The example with every key in force: once with each of the stores, of which there can be one.
+pub(crate) fn whole(file: &str) -> Vec<String> {
+    let all: String = text(file).lines().map(|line| format!("{}\n", uncommented(line))).collect();
+    let mut variants: Vec<String> = STORES.iter().map(|store| without(&all, store)).collect();
+    variants.dedup();
+    variants
+}
+
+/// A text without what stands under this key of `store`.
+fn without(text: &str, key: &str) -> String {
+    let indent_of = |line: &str| line.len() - line.trim_start().len();
+    let (mut store, mut left_out) = (None, None);
+    let mut kept = String::new();
+    for line in text.lines() {
+        let (indent, word) = (indent_of(line), line.trim_start());
+        let ends = |begin: Option<usize>| begin.is_some_and(|begin| !word.is_empty() && indent <= begin);
+        store = if word == "store:" { Some(indent) } else { store.filter(|_| !ends(store)) };
+        left_out = left_out.filter(|_| !ends(left_out));
+        if store.is_some_and(|store| indent == store + 2) && word == format!("{key}:") {
+            left_out = Some(indent);
+        }
+        if left_out.is_none() {
+            kept.push_str(&format!("{line}\n"));
+        }
+    }
+    kept
 }
 
 /// `#key: value` is a key behind a `#`, `# text` is text.
@@ -58,13 +83,18 @@ async fn every_example_is_sound_as_it_is_and_with_all_its_keys() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     for (binary, file) in EXAMPLES {
-        let all = folder.path().join(file);
-        std::fs::write(&all, whole(file)).expect("the file can be written");
-        for name in pem_files(&whole(file)) {
-            let pem = if name.ends_with(".key") { made.signing_key.serialize_pem() } else { made.cert.pem() };
-            std::fs::write(folder.path().join(name), pem).expect("the file can be written");
+        let mut paths = vec![example(file)];
+        for (number, whole) in whole(file).iter().enumerate() {
+            let path = folder.path().join(format!("{number}-{file}"));
+            std::fs::write(&path, whole).expect("the file can be written");
+            for name in pem_files(whole) {
+                let pem =
+                    if name.ends_with(".key") { made.signing_key.serialize_pem() } else { made.cert.pem() };
+                std::fs::write(folder.path().join(name), pem).expect("the file can be written");
+            }
+            paths.push(path);
         }
-        for path in [example(file), all] {
+        for path in paths {
             let done = ask(binary, "--check-config", Some(&path)).await;
             assert!(done.code == Some(0) && done.err.is_empty(), "{}: {done:?}", path.display());
         }
@@ -93,12 +123,15 @@ async fn what_stands_free_is_the_default() {
 #[tokio::test]
 async fn every_key_that_the_readers_know_is_there() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    for (binary, file) in EXAMPLES {
+    let all =
+        EXAMPLES.iter().flat_map(|(binary, file)| whole(file).into_iter().map(move |w| (binary, file, w)));
+    for (binary, file, whole) in all {
+        let (binary, file) = (*binary, *file);
         let path = folder.path().join(file);
-        std::fs::write(&path, with_strangers(&whole(file))).expect("the file can be written");
+        std::fs::write(&path, with_strangers(&whole)).expect("the file can be written");
         let done = ask(binary, "--check-config", Some(&path)).await;
         assert_eq!(done.code, Some(64), "{done:?}");
-        let (known, present) = (known(&done.err), present(&whole(file)));
+        let (known, present) = (known(&done.err), present(&whole));
         assert!(known.len() > 5, "{file}: {}", done.err);
         for (map, mut keys) in known {
             if (file, map.as_str()) == (REFUSED.0, REFUSED.1) {
@@ -190,7 +223,7 @@ fn general(path: &str) -> String {
 }
 
 mod shown_to_work {
-    use super::{known, present, uncommented, with_strangers};
+    use super::{known, present, uncommented, with_strangers, without};
 
     const TEXT: &str =
         "# text\na: 1  # text\nlist:\n  - name: x\n    kind:\n      y: 2\nservices:\n  one:\n    k: 3\n";
@@ -205,6 +238,15 @@ mod shown_to_work {
         ] {
             assert_eq!(uncommented(line), expected);
         }
+    }
+
+    #[test]
+    fn one_of_the_stores_is_left_out_and_nothing_else() {
+        let text =
+            "a:\n  one:\n    b: 1\nstore:\n  one:\n    b: 1\n\n  two:\n    c: 2\nrest:\n  one:\n    d: 3\n";
+        let expected = "a:\n  one:\n    b: 1\nstore:\n  two:\n    c: 2\nrest:\n  one:\n    d: 3\n";
+        assert_eq!(without(text, "one"), expected);
+        assert_eq!(without(text, "none"), text);
     }
 
     #[test]

@@ -81,13 +81,15 @@ fn mutated_configurations_are_taken_or_refused_in_printable_lines() {
     let environment = "\n--- environment\nFAROL_X__LISTEN__HTTP=127.0.0.1:0\nFAROL_X__INTERVAL=5s\nLOG_LEVEL=debug\nPOD_NAME=p\n";
     let mut corpus: Vec<Vec<u8>> = ["agent.yaml", "monitor.yaml", "farol.yaml"]
         .iter()
-        .flat_map(|file| [whole(file).into_bytes(), format!("{}{environment}", whole(file)).into_bytes()])
+        .flat_map(|file| whole(file))
+        .flat_map(|text| [format!("{text}{environment}").into_bytes(), text.into_bytes()])
         .collect();
+    let long = corpus.len();
     // Short ones, so that a damage often meets what it needs.
     corpus.extend(SHORT.map(|text| text.as_bytes().to_vec()));
     let mut total = config::Seen::default();
     for round in 0..CONFIGURATIONS {
-        let place = if round % 8 == 0 { chance.below(6) } else { 6 + chance.below(SHORT.len()) };
+        let place = if round % 8 == 0 { chance.below(long) } else { long + chance.below(SHORT.len()) };
         let mut input = corpus[place].clone();
         damage(&mut chance, &mut input);
         let seen = std::panic::catch_unwind(|| config::exercise(&input)).unwrap_or_else(|_| {

@@ -3,6 +3,8 @@
 
 mod agreement;
 mod history;
+mod in_postgres;
+mod postgres;
 mod reports;
 mod restart;
 mod statuses;
@@ -17,6 +19,7 @@ use farol_tests::memory_store::MemoryStore;
 use farol_wire::{Boot, Definition, Role, SeriesDef, SeriesType, SourceDef};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use in_postgres::Databases;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -78,6 +81,15 @@ async fn sqlite_keeps_every_promise_of_a_store() {
 #[tokio::test]
 async fn sqlite_with_full_durability_keeps_every_promise_of_a_store() {
     keeps_every_promise(|| on_disk(Durability::Full)).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_every_promise_of_a_store() {
+    let databases = Databases::start().await;
+    for (promise, case) in cases() {
+        eprintln!("{promise}");
+        case(&databases.place()).await;
+    }
 }
 
 #[tokio::test]

@@ -24,8 +24,8 @@ pub struct Sources {
     prefixes: Vec<Prefix>,
     /// The variables that were given with the prefixes. May hold secrets: never printed.
     vars: BTreeMap<OsString, OsString>,
-    /// Variable names of their own and the key each fills in.
-    aliases: Vec<(String, String)>,
+    /// Variable names of their own and the key each fills in; and whether a bare number is one of seconds.
+    aliases: Vec<(String, String, bool)>,
     /// Like aliases, but they make what they stand in.
     variables: Vec<(String, String)>,
     /// Like variables, but the file wins over them.
@@ -90,7 +90,14 @@ impl Sources {
     /// in exists: `DB_HOST` never chooses the store. It wins over the file only.
     #[must_use]
     pub fn alias(mut self, variable: &str, path: &str) -> Self {
-        self.aliases.push((variable.to_owned(), path.to_owned()));
+        self.aliases.push((variable.to_owned(), path.to_owned(), false));
+        self
+    }
+
+    /// The same of a duration: `DB_TIMEOUT=30` means 30 seconds there, as people write it.
+    #[must_use]
+    pub fn alias_in_seconds(mut self, variable: &str, path: &str) -> Self {
+        self.aliases.push((variable.to_owned(), path.to_owned(), true));
         self
     }
 
@@ -156,13 +163,14 @@ impl Sources {
         for prefix in &self.prefixes {
             overlay::environment(root, &prefix.name, &prefix.at, &self.vars, problems);
         }
-        for (all, layer, creates) in [
-            (&self.aliases, Layer::Alias, false),
-            (&self.variables, Layer::Alias, true),
-            (&self.fallbacks, Layer::Fallback, true),
-        ] {
+        for (variable, path, in_seconds) in &self.aliases {
+            let how = overlay::How { layer: Layer::Alias, creates: false, in_seconds: *in_seconds };
+            overlay::alias(root, variable, path, how, &self.vars, problems);
+        }
+        for (all, layer) in [(&self.variables, Layer::Alias), (&self.fallbacks, Layer::Fallback)] {
+            let how = overlay::How { layer, creates: true, in_seconds: false };
             for (variable, path) in all {
-                overlay::alias(root, variable, path, (layer, creates), &self.vars, problems);
+                overlay::alias(root, variable, path, how, &self.vars, problems);
             }
         }
     }

@@ -66,6 +66,8 @@ pub struct Outcome {
     pub figures: Vec<Figure>,
     /// Facts that seldom change, such as a server's version.
     pub metadata: Vec<(Cow<'static, str>, String)>,
+    /// How long what was asked about took, where the check itself only looks that up. `None`: as long as the run.
+    pub took: Option<Duration>,
 }
 
 impl Outcome {
@@ -77,6 +79,7 @@ impl Outcome {
             message: message.into(),
             figures: Vec::new(),
             metadata: Vec::new(),
+            took: None,
         }
     }
 
@@ -105,6 +108,13 @@ impl Outcome {
     #[must_use]
     pub fn with(mut self, figure: Figure) -> Self {
         self.figures.push(figure);
+        self
+    }
+
+    /// Says how long what was asked about took.
+    #[must_use]
+    pub fn took(mut self, took: Option<Duration>) -> Self {
+        self.took = took;
         self
     }
 

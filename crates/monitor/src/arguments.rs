@@ -1,5 +1,6 @@
 //! The command line of `farol-monitor`, and where its configuration comes from. Decides no value.
 
+use crate::config;
 use clap::Parser;
 use farol_config::Sources;
 use std::ffi::OsString;
@@ -44,7 +45,9 @@ Examples:
   farol-monitor --config monitor.yaml --check-config         every mistake at once, with file and line
   FAROL_MONITOR__LISTEN__HTTP=127.0.0.1:9501 farol-monitor   the environment wins over the file
 
-Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text|gelf)
+Environment: FAROL_MONITOR__<KEY>__<KEY>, LOG_LEVEL (debug, info, …), LOG_FORMAT (structured|json|text|gelf);
+where `store.postgres` is written: DB_HOST, DB_PORT, DB_NAME, DB_USER, DB_PASSWORD or DB_PASSWORD_FILE, DB_TIMEOUT,
+DB_MAX_RETRIES, DB_RETRY_DELAY
 
 Exit codes: 0 stopped as asked, 1 a port, directory or store cannot be had, 64 wrong usage or configuration,
 75 a task or a cleanup failed or was cut, 128 + n ended at once by a second signal n";
@@ -62,7 +65,7 @@ impl Arguments {
         for key in farol_logging::OTLP_KEYS.iter().filter(|key| !key.variable.is_empty()) {
             sources = sources.fallback(key.variable, &format!("logging.otlp.{}", key.name));
         }
-        sources
+        config::database_variables(sources, "")
             .env("FAROL_MONITOR", None, env.iter().cloned())
             .flag("--http", "listen.http", self.http.clone())
             .flag("--agents", "listen.agents", self.agents.clone())

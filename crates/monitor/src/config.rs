@@ -1,7 +1,10 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
+mod store;
+
+pub use store::{Store, database_variables, unused_variables};
+
 use crate::ingest::{Policy as IngestPolicy, Trust};
-use crate::store::Durability;
 use farol_config::Map;
 use farol_health::Details;
 use farol_health::aggregate::Policy;
@@ -9,7 +12,7 @@ use farol_shutdown::listener::verify_files;
 use farol_wire::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Everything a monitor is told.
@@ -70,15 +73,6 @@ pub struct TlsFiles {
     pub client_ca: Option<PathBuf>,
 }
 
-/// Where the monitor keeps what lasts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Store {
-    /// The SQLite file; a relative path lies in the data directory.
-    pub path: PathBuf,
-    /// What an acknowledgement survives.
-    pub durability: Durability,
-}
-
 /// Who may read and operate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
@@ -109,7 +103,7 @@ impl Config {
         Self {
             listen,
             tls,
-            store: m.section("store", read_store),
+            store: m.section("store", store::read),
             services,
             groups,
             ingest,
@@ -150,14 +144,6 @@ impl Config {
             }
         }
         names
-    }
-}
-
-impl Store {
-    /// The file, given the data directory.
-    #[must_use]
-    pub fn file(&self, data_dir: &Path) -> PathBuf {
-        data_dir.join(&self.path)
     }
 }
 
@@ -228,14 +214,6 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
             (least, most.max(least))
         }),
     }
-}
-
-fn read_store(m: &mut Map<'_>) -> Store {
-    let durability = [("normal", Durability::Normal), ("full", Durability::Full)];
-    m.section("sqlite", |m| Store {
-        path: PathBuf::from(m.text("path").or("farol.db")),
-        durability: m.one_of("durability", &durability).or(Durability::Normal),
-    })
 }
 
 fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String, BTreeSet<String>>) {
@@ -314,7 +292,8 @@ mod tests {
         assert_eq!(config.listen.http, loopback(8501));
         assert_eq!(config.listen.agents, loopback(8502));
         assert_eq!(config.listen.health, loopback(8503));
-        assert_eq!(config.store.path, PathBuf::from("farol.db"));
+        let durability = crate::store::Durability::Normal;
+        assert_eq!(config.store, Store::Sqlite { path: "farol.db".into(), durability });
         assert_eq!(config.scrape_max_series, 1_000_000);
         assert!(!config.access.read_any && !config.ready_requires_store);
     }

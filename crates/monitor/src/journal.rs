@@ -10,12 +10,13 @@ pub use follower::Follower;
 pub use writer::Writer;
 
 use crate::fleet::Effects;
-use crate::store::{AgentKey, Layout, LayoutKey, ReportRecord, Restored, Store};
+use crate::store::{AgentKey, Connections, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
 use queue::Queue;
 use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -68,19 +69,30 @@ pub struct StoreHealth {
     pub commit_seconds: f64,
     /// The last commit, unix milliseconds.
     pub last_commit_ms: Option<i64>,
+    /// How long it took; `None` before the first since the start.
+    pub last_commit_took: Option<Duration>,
+    /// The store's connections.
+    pub connections: Connections,
 }
 
 /// The way into the journal. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Journal(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
+    /// Asked for its connections, which it knows without asking anybody.
+    store: Arc<dyn Store>,
     state: Mutex<State>,
     /// Wakes the writer: something waits.
     waiting: Notify,
     /// Rises when a store that refused takes again.
     recovered: watch::Sender<u64>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("state", &self.state).finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug)]
@@ -155,6 +167,7 @@ pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
+        store: Arc::clone(&store),
         state: Mutex::new(state),
         waiting: Notify::new(),
         recovered: watch::Sender::new(0),
@@ -276,8 +289,10 @@ impl Journal {
     /// How the store does.
     #[must_use]
     pub fn health(&self) -> StoreHealth {
+        let connections = self.0.store.connections();
         let state = self.0.state.lock();
         StoreHealth {
+            connections,
             queued_reports: state.queue.reports_len(),
             busy: state.busy_since.map(|since| since.elapsed()),
             dropping: state.broke,

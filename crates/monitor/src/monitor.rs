@@ -3,7 +3,7 @@
 
 use crate::app::{App, Reloads};
 use crate::clock::Clock;
-use crate::config::{Config, Store as StoreSettings};
+use crate::config::Config;
 use crate::door::{self, Door};
 use crate::events::Events;
 use crate::fleet::{Fleet, Outlet};
@@ -15,7 +15,7 @@ use crate::outlet::Publisher;
 use crate::own::Own;
 use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
-use crate::store::{Restored, Settings, SqliteStore, Store, StoreError};
+use crate::store::{self, Restored, Store, StoreError};
 use crate::traffic::{self, Traffic};
 use crate::{http, scrape, ticker};
 use anyhow::Context;
@@ -34,9 +34,6 @@ use tokio_util::sync::CancellationToken;
 
 /// So many agents may come from one address: a node's NAT, a load balancer.
 const AGENTS_PER_ADDRESS: usize = 8_192;
-
-/// A store cannot be opened with less than this free on its disk: its pages, log and shared memory.
-const LEAST_ROOM: u64 = 128 * 1_024;
 
 /// What is said at the agents' port to who does not speak gRPC.
 const AGENTS_PORT: &str = "this port takes Farol agents by gRPC; probes and questions go to the monitor's HTTP port (`listen.http`), \
@@ -154,7 +151,7 @@ impl<A: Accept> Monitor<A> {
     /// Returns when the monitor is ready.
     pub async fn run(self) -> anyhow::Result<Running> {
         let (settings, data_dir) = (self.config.store.clone(), self.data_dir.clone());
-        self.run_over(open_store(settings, data_dir)).await
+        self.run_over(async move { store::open(&settings, &data_dir).await }).await
     }
 
     /// The same over any store.
@@ -276,20 +273,6 @@ fn restore_fleet(
     fleet
 }
 
-async fn open_store(settings: StoreSettings, data_dir: PathBuf) -> anyhow::Result<Arc<dyn Store>> {
-    let path = settings.file(&data_dir);
-    let settings = Settings { path: path.clone(), durability: settings.durability };
-    let store = match SqliteStore::open(settings).await {
-        // The store itself says so where SQLite has told it.
-        Err(error) if disk_is_full(&path) && !error.to_string().contains("is full") => {
-            Err(anyhow::Error::new(error).context("its disk is full; free some space"))
-        }
-        opened => opened.map_err(anyhow::Error::new),
-    };
-    let store = store.with_context(|| format!("store {}", path.display()))?;
-    Ok(Arc::new(store))
-}
-
 fn serve<A: Accept>(
     handle: &Handle,
     accept: A,
@@ -311,12 +294,6 @@ fn warn_of_strangers(config: &Config, agents: SocketAddr) {
              `client_ca` to ask for certificates"
         );
     }
-}
-
-/// Whether nothing can be written beside this file: SQLite names the failed call then, not the reason.
-fn disk_is_full(path: &Path) -> bool {
-    let disk = path.parent().and_then(|directory| rustix::fs::statvfs(directory).ok());
-    disk.is_some_and(|disk| disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_ROOM)
 }
 
 /// The journal's writer commits until the cleanups, and its last group is one of them.

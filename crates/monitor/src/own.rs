@@ -1,6 +1,7 @@
 //! The monitor's own health: its store (`database`) and its machine (`system`), and nothing of the fleet.
 
 use crate::journal::{Journal, StoreHealth};
+use crate::store::Connections;
 use farol_checks::system::System;
 use farol_health::probe::Source;
 use farol_health::{
@@ -147,6 +148,7 @@ impl StoreCheck {
         let health = journal.health();
         let outcome = judge(&health, self.strict);
         let groups = health.committed_groups.max(1) as f64;
+        let outcome = connections(outcome.took(health.last_commit_took), health.connections);
         outcome
             .with(Figure::counter(
                 "farol_store_reports_committed_total",
@@ -163,6 +165,19 @@ impl StoreCheck {
                 Unit::Seconds,
             ))
     }
+}
+
+/// The figures of the store's connections that are known.
+fn connections(outcome: Outcome, known: Connections) -> Outcome {
+    let all = [
+        ("farol_store_connections_active", known.active, "connections.active"),
+        ("farol_store_connections_idle", known.idle, "connections.idle"),
+        ("farol_store_connections_max", known.max, "connections.max"),
+    ];
+    let known = all.into_iter().filter_map(|(name, count, key)| count.map(|count| (name, count, key)));
+    known.fold(outcome, |outcome, (name, count, key)| {
+        outcome.with(Figure::gauge(name, f64::from(count), Unit::None).shown_as(key))
+    })
 }
 
 #[cfg(test)]
@@ -194,5 +209,15 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn connections_that_are_not_known_are_left_out() {
+        let keys = |known| -> Vec<_> {
+            connections(Outcome::healthy(), known).figures.iter().map(|f| (f.shown_as, f.value)).collect()
+        };
+        assert_eq!(keys(Connections::default()), []);
+        let some = Connections { active: Some(0), idle: None, max: Some(9) };
+        assert_eq!(keys(some), [(Some("connections.active"), 0.0), (Some("connections.max"), 9.0)]);
     }
 }

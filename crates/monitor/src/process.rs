@@ -27,7 +27,8 @@ pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String
     let tree = arguments.sources(env).load()?;
     let logging = |m: &mut Map<'_>| config::logging(m).of_process("farol-monitor", None);
     let settings = tree.read(|m| Settings { logging: logging(m), monitor: Config::read(m) })?;
-    Ok((settings, format!("{}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
+    let unused = config::unused_variables(&settings.monitor.store, env);
+    Ok((settings, format!("{}{unused}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
 /// Starts the monitor under the supervisor and returns when it is ready.

@@ -1,11 +1,24 @@
 //! What the monitor keeps: the seam between the monitor and a database. Says what is stored and what a commit
 //! means; how it is laid out is each store's own business.
 
+mod catalog;
+mod database;
+mod layouts;
+mod load;
 mod marks;
+mod memory;
+mod open;
+mod pack;
+mod postgres;
+mod reading;
 mod row;
 mod sqlite;
+mod texts;
+mod upkeep;
 
-pub use sqlite::{Durability, Settings, SqliteStore};
+pub use open::open;
+pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
+pub use sqlite::{Settings, SqliteStore};
 
 use bytes::Bytes;
 use farol_health::Status;
@@ -61,8 +74,45 @@ pub trait Store: Send + Sync + 'static {
     /// Reports that were asked for since the start and could not be shown, because their definitions are gone.
     fn undecodable(&self) -> u64;
 
+    /// The connections to its database, as far as there are some and they are known.
+    fn connections(&self) -> Connections {
+        Connections::default()
+    }
+
     /// Makes everything durable and lets go of the database. Afterwards everything is refused.
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+}
+
+/// What a commit survives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// The end of the monitor, however it comes.
+    Normal,
+    /// A power loss too, at the price of a sync per commit.
+    Full,
+}
+
+/// A store's connections to its database; what is not known is left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// At work.
+    pub active: Option<u32>,
+    /// Open, with nothing to do.
+    pub idle: Option<u32>,
+    /// So many may be open.
+    pub max: Option<u32>,
+}
+
+impl Connections {
+    /// A pool's that reads, and the one that writes: whether it is open, if it has nothing to do.
+    fn of<D: sqlx::Database>(readers: &sqlx::Pool<D>, writer: Option<bool>) -> Self {
+        let idle = u32::try_from(readers.num_idle()).unwrap_or(u32::MAX);
+        Self {
+            active: Some(readers.size().saturating_sub(idle) + u32::from(writer.is_none())),
+            idle: Some(idle + u32::from(writer == Some(true))),
+            max: Some(readers.options().get_max_connections() + 1),
+        }
+    }
 }
 
 /// Sees one report after another, and says when it has seen enough.

@@ -1,8 +1,8 @@
-//! Random commits: the real store and the double must tell the same afterwards. The seed is printed on failure.
+//! Random commits: each real store and the double must tell the same afterwards. The seed is printed on failure.
 
 use super::{
-    AgentKey, AgentRecord, Boot, Durability, Group, InMemory, MemoryStore, Place, agent, change, component,
-    component_key, layout, on_disk, report,
+    AgentKey, AgentRecord, Boot, Databases, Durability, Group, InMemory, MemoryStore, Place, agent, change,
+    component, component_key, layout, on_disk, report,
 };
 use farol_health::Status;
 use farol_monitor::store::{AgentRecord as Record, ComponentFilter, Covered, Restored, Store};
@@ -92,22 +92,34 @@ async fn told(store: &dyn Store, dice: &mut Dice) -> String {
 #[tokio::test]
 async fn the_double_and_sqlite_tell_the_same_after_any_commits() {
     for seed in 0..5 {
-        let (disk, memory) = (on_disk(Durability::Normal), InMemory(MemoryStore::default()));
-        let mut stores = [disk.open().await, memory.open().await];
-        let (mut dice, mut next) = (Dice(seed), [[0; 2]; 3]);
-        for step in 0..40 {
-            let group = random_group(&mut dice, &mut next);
-            for store in &stores {
-                store.commit(&group).await.unwrap();
-            }
-            if dice.roll(8) == 0 {
-                stores = [disk.open().await, memory.open().await];
-                let [a, b] = [stores[0].restore().await.unwrap(), stores[1].restore().await.unwrap()];
-                assert_eq!(sorted(a), sorted(b), "seed {seed}, step {step}");
-            }
-            let same = dice.roll(1 << 30);
-            let [a, b] = [told(&*stores[0], &mut Dice(same)).await, told(&*stores[1], &mut Dice(same)).await];
-            assert_eq!(a, b, "seed {seed}, step {step}");
+        agree(seed, [&*on_disk(Durability::Normal), &InMemory(MemoryStore::default())]).await;
+    }
+}
+
+#[tokio::test]
+async fn the_double_and_postgresql_tell_the_same_after_any_commits() {
+    let databases = Databases::start().await;
+    for seed in 0..3 {
+        agree(seed, [&databases.place(), &InMemory(MemoryStore::default())]).await;
+    }
+}
+
+async fn agree(seed: u64, places: [&dyn Place; 2]) {
+    let [one, other] = places;
+    let mut stores = [one.open().await, other.open().await];
+    let (mut dice, mut next) = (Dice(seed), [[0; 2]; 3]);
+    for step in 0..40 {
+        let group = random_group(&mut dice, &mut next);
+        for store in &stores {
+            store.commit(&group).await.unwrap();
         }
+        if dice.roll(8) == 0 {
+            stores = [one.open().await, other.open().await];
+            let [a, b] = [stores[0].restore().await.unwrap(), stores[1].restore().await.unwrap()];
+            assert_eq!(sorted(a), sorted(b), "seed {seed}, step {step}");
+        }
+        let same = dice.roll(1 << 30);
+        let [a, b] = [told(&*stores[0], &mut Dice(same)).await, told(&*stores[1], &mut Dice(same)).await];
+        assert_eq!(a, b, "seed {seed}, step {step}");
     }
 }

@@ -45,19 +45,33 @@ pub(super) fn environment(
     }
 }
 
+/// What a variable of another name does to its key.
+#[derive(Clone, Copy)]
+pub(super) struct How {
+    pub(super) layer: Layer,
+    /// Whether it makes the maps that the key stands in.
+    pub(super) creates: bool,
+    /// A bare number is one of seconds.
+    pub(super) in_seconds: bool,
+}
+
 /// Fills in one key from a variable of another name, if what it stands in exists or is to be made.
 pub(super) fn alias(
     root: &mut Node,
     variable: &str,
     path: &str,
-    (layer, creates): (Layer, bool),
+    how: How,
     vars: &BTreeMap<OsString, OsString>,
     problems: &mut Vec<Problem>,
 ) {
     let Some(value) = vars.get(OsStr::new(variable)) else { return };
     let origin = Origin::Env(variable.to_owned());
-    let Some(text) = text(value, &origin, problems) else { return };
-    set(root, &segments(path), Given { origin, layer, text, creates }, problems);
+    let Some(mut text) = text(value, &origin, problems) else { return };
+    if how.in_seconds && text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        text.push('s');
+    }
+    let given = Given { origin, layer: how.layer, text, creates: how.creates };
+    set(root, &segments(path), given, problems);
 }
 
 /// A variable's value; an empty one counts as not set.

@@ -306,3 +306,20 @@ fn a_variable_makes_what_it_stands_in_and_wins_over_the_file_only() {
         assert_eq!(read(text, &vars), level, "{text} {vars:?}");
     }
 }
+
+#[test]
+fn a_bare_number_of_a_variable_that_counts_seconds_is_one_of_seconds() {
+    for (given, read) in
+        [("30", Ok("30s")), ("0.5", Ok("500ms")), ("250ms", Ok("250ms")), ("soon", Err("`soon`"))]
+    {
+        let sources = Sources::new().text("f.yaml", "store: {timeout: 1s}");
+        let sources =
+            sources.alias_in_seconds("DB_TIMEOUT", "store.timeout").env("X", None, [("DB_TIMEOUT", given)]);
+        let tree = sources.load().unwrap();
+        let outcome = tree.read(|m| m.section("store", |m| m.duration("timeout").required()));
+        match read {
+            Ok(text) => assert!(outcome.is_ok() && tree.dump().contains(text), "{given}: {}", tree.dump()),
+            Err(word) => assert!(outcome.unwrap_err().to_string().contains(word), "{given}"),
+        }
+    }
+}

@@ -52,7 +52,7 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
     for key in farol_logging::OTLP_KEYS.iter().filter(|key| !key.variable.is_empty()) {
         sources = sources.fallback(key.variable, &format!("logging.otlp.{}", key.name));
     }
-    let tree = sources
+    let tree = farol_monitor::config::database_variables(sources, "monitor.")
         .env("FAROL_MONITOR", Some("monitor"), env.iter().cloned())
         .env("FAROL_AGENT", Some("agent"), env.iter().cloned())
         .flag("--http", "monitor.listen.http", args.http.clone())
@@ -62,7 +62,8 @@ pub(super) fn read(inputs: &Inputs, service: Option<String>) -> Result<(Settings
     let (logging, (monitor, (agent, of_machine))) =
         tree.read(|m| (farol_monitor::config::logging(m), both(m, &surroundings)))?;
     let logging = logging.of_process("farol", Some(agent.identity.id.clone()));
-    let dump = format!("{}# --data-dir {}\n", tree.dump(), args.data_dir.display());
+    let unused = farol_monitor::config::unused_variables(&monitor.store, env);
+    let dump = format!("{}{unused}# --data-dir {}\n", tree.dump(), args.data_dir.display());
     Ok((Settings { logging, monitor, agent, of_machine }, dump))
 }
 

@@ -143,6 +143,7 @@ impl Writer {
         health.committed_groups += 1;
         health.commit_seconds += took.as_secs_f64();
         health.last_commit_ms = Some(now_ms());
+        health.last_commit_took = Some(took);
         let refused_since = health.refusing.take();
         let broke = std::mem::take(&mut state.broke);
         drop(state);

@@ -7,6 +7,7 @@ use super::stream::Page;
 use super::traffic;
 use crate::app::App;
 use crate::fleet::{Agent, Component, Live};
+use crate::store::Connections;
 use farol_health::probe::Moment;
 use farol_logging::Metrics;
 use farol_shutdown::listener::{Closed, Refused};
@@ -360,6 +361,7 @@ fn journal(app: &App, families: &mut Families<'_>) {
         "Reports that history could not show because their definitions are gone.",
         app.store.undecodable(),
     );
+    connections(health.connections, families);
     families.one(
         "farol_journal_commit_age_seconds",
         Kind::Gauge,
@@ -371,6 +373,21 @@ fn journal(app: &App, families: &mut Families<'_>) {
     if let Some(at) = health.last_commit_ms {
         let name = "farol_journal_last_commit_timestamp_seconds";
         families.one(name, Kind::Gauge, "When the store last took something.", seconds(at));
+    }
+}
+
+/// What is not known has no line.
+fn connections(known: Connections, families: &mut Families<'_>) {
+    let states = [("active", known.active), ("idle", known.idle)];
+    let states = states.into_iter().filter_map(|(state, count)| count.map(|count| (state, f64::from(count))));
+    let states: Vec<_> = states.map(|(state, count)| (vec![("state", state)], count)).collect();
+    if !states.is_empty() {
+        let help = "The store's connections to its database.";
+        families.many("farol_store_connections", Kind::Gauge, help, states);
+    }
+    if let Some(max) = known.max {
+        let name = "farol_store_connections_max";
+        families.one(name, Kind::Gauge, "So many may be open.", f64::from(max));
     }
 }
 

@@ -5,11 +5,9 @@
 //! last moments, and never damages what is older. `full` syncs at each commit, so that an acknowledged report
 //! survives a power loss too.
 
-mod catalog;
 mod check;
 mod commit;
 mod fault;
-mod journal;
 mod layouts;
 mod load;
 mod migrate;
@@ -18,29 +16,15 @@ mod reports;
 mod statuses;
 mod tidy;
 
-use super::{
-    AgentKey, ComponentFilter, Group, KnownAgent, LayoutKey, Restored, StatusChange, Store, StoreError, Visit,
-};
-use catalog::Catalog;
-use futures::future::BoxFuture;
-use parking_lot::RwLock;
+use super::database::Database;
+use super::memory::Memory;
+use super::upkeep::Upkeep;
+use super::{Connections, Durability, LayoutKey, Restored, StoreError};
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqlitePool;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
-use tidy::Upkeep;
+use std::sync::Arc;
 use tokio::sync::Mutex;
-
-/// What a commit survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Durability {
-    /// The end of the process, however it comes.
-    #[default]
-    Normal,
-    /// A power loss too, at the price of a sync per commit.
-    Full,
-}
 
 /// Where the store is and what it promises.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,14 +43,7 @@ pub struct SqliteStore {
     /// The one that writes; `None` once closed.
     writer: Mutex<Option<Writer>>,
     readers: SqlitePool,
-    /// Boots, marks, layouts. Locked for a look or a step, never over an await.
-    catalog: RwLock<Catalog>,
-    /// What a starting monitor must know, read at open; until it is taken or something is committed.
-    restored: parking_lot::Mutex<Option<Restored>>,
-    /// Why it will take nothing any more.
-    failed: OnceLock<StoreError>,
-    /// Reports without definitions that readers met.
-    undecodable: AtomicU64,
+    memory: Memory,
 }
 
 /// The connection that writes, and what belongs to it.
@@ -104,83 +81,29 @@ impl SqliteStore {
     fn judge(&self, error: &sqlx::Error) -> StoreError {
         fault::judge(&self.path, error)
     }
-
-    fn closed(&self) -> StoreError {
-        StoreError::Refused(format!("{} is closed", self.path.display()))
-    }
-
-    fn usable(&self) -> Result<(), StoreError> {
-        self.failed.get().map_or(Ok(()), |why| Err(why.clone()))
-    }
-
-    /// Remembers what is fatal in a step of the writer. The connection is then left to the end of the process:
-    /// closing it would sync once more, and a second sync may succeed although the first one lost something.
-    async fn remember<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
-        if let Err(why @ StoreError::Fatal(_)) = &result {
-            self.failed.get_or_init(|| why.clone());
-            let writer = self.writer.lock().await.take();
-            writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
-        }
-        result
-    }
 }
 
-impl Store for SqliteStore {
-    fn id(&self) -> Arc<str> {
-        Arc::clone(&self.id)
+impl Database for SqliteStore {
+    fn store_id(&self) -> &Arc<str> {
+        &self.id
     }
 
-    fn restore(&self) -> BoxFuture<'_, Result<Restored, StoreError>> {
-        Box::pin(self.restored())
+    async fn read_anew(&self) -> Result<Restored, StoreError> {
+        let mut guard = self.writer.lock().await;
+        let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
+        self.settle(writer).await?;
+        Ok(load::reload(&self.path, &mut writer.connection).await?.restored)
     }
 
-    fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.usable()?;
-            self.remember(self.write(group).await).await
-        })
+    /// The connection is left to the end of the process: closing it would sync once more, and a second sync may
+    /// succeed although the first one lost something.
+    async fn give_up(&self) {
+        let writer = self.writer.lock().await.take();
+        writer.into_iter().for_each(|writer| std::mem::forget(writer.connection));
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
-        Box::pin(async move {
-            self.usable()?;
-            self.remember(self.tidy_up(now_ms).await).await
-        })
-    }
-
-    fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {
-        Box::pin(self.known_agents())
-    }
-
-    fn reports<'a>(
-        &'a self,
-        agents: &'a [AgentKey],
-        from_ms: i64,
-        to_ms: i64,
-        visit: Visit<'a>,
-    ) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(self.visit_reports(agents, from_ms, to_ms, visit))
-    }
-
-    fn status_changes(
-        &self,
-        filter: ComponentFilter,
-        from_ms: i64,
-        to_ms: i64,
-    ) -> BoxFuture<'_, Result<Vec<StatusChange>, StoreError>> {
-        Box::pin(self.read_changes(filter, from_ms, to_ms))
-    }
-
-    fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
-        Box::pin(self.read_blind(from_ms, to_ms))
-    }
-
-    fn undecodable(&self) -> u64 {
-        self.undecodable.load(Ordering::Relaxed)
-    }
-
-    fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move { self.remember(self.let_go().await).await })
+    fn open_connections(&self) -> Connections {
+        Connections::of(&self.readers, self.writer.try_lock().ok().map(|writer| writer.is_some()))
     }
 }
 

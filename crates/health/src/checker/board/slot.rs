@@ -123,6 +123,7 @@ impl Slot {
     /// Counts a verdict and shows it. A skipped run shows only when it makes the component unknown.
     pub(super) fn take(&mut self, verdict: Verdict, now_ms: u64) -> Checked {
         let Verdict { soft, outcome, took } = verdict;
+        let took = outcome.took.or(took);
         let change = self.counter.step(soft, now_ms);
         let skipped = soft == Soft::Skipped;
         let mut view = (*self.view).clone();

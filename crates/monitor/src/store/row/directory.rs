@@ -4,6 +4,7 @@
 use super::varint::{Cursor, put};
 use super::{Damaged, Place, Run};
 use crate::store::LayoutKey;
+use crate::store::reading::DirectoryRow;
 
 const VERSION: u8 = 1;
 const STARTS_WITH_KEY: u8 = 1;
@@ -148,6 +149,13 @@ impl Directory {
             return Err(Damaged("its directory has bytes left over"));
         }
         Ok(Self { entries: all })
+    }
+
+    /// The same of a whole row of a database, with its number; the error names it.
+    pub(crate) fn of_row(row: &DirectoryRow) -> Result<(i64, Self), String> {
+        let (id, first_ms, last_ms, boots, bytes) = row;
+        let directory = Self::read(*first_ms, *last_ms, boots, bytes);
+        directory.map(|directory| (*id, directory)).map_err(|why| format!("journal row {id}: {why}"))
     }
 
     /// The run of a boot.

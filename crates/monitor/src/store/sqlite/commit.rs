@@ -1,12 +1,11 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
-use super::journal::{self, Packed};
-use super::layouts::KnownLayout;
 use super::{SqliteStore, Writer, load, statuses};
+use crate::store::database::Commits;
+use crate::store::layouts::{self, KnownLayout};
+use crate::store::pack::{Packed, pack};
 use crate::store::row::Row;
 use crate::store::{AgentRecord, Group, LayoutKey, StoreError};
-use farol_wire::proto;
-use prost::Message;
 use serde_json::{Value, json};
 use sqlx::{Executor, SqliteConnection};
 
@@ -48,15 +47,14 @@ ON CONFLICT (from_ms) DO UPDATE SET to_ms = max(to_ms, excluded.to_ms)";
 const STAMP: &str = "
 UPDATE store SET last_commit_ms = ?1, last_agent = max(last_agent, ?2), last_boot = max(last_boot, ?3)";
 
-impl SqliteStore {
-    /// Writes a group in one transaction, and counts it in memory once it is committed.
-    pub(super) async fn write(&self, group: &Group) -> Result<(), StoreError> {
+impl Commits for SqliteStore {
+    async fn write(&self, group: &Group) -> Result<(), StoreError> {
         let mut guard = self.writer.lock().await;
-        let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         self.settle(writer).await?;
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let number = writer.last_row + 1;
-        let mut packed = journal::pack(&self.catalog.read(), group, number, writer.last_boot);
+        let mut packed = pack(&self.memory.catalog.read(), &group.reports, number, writer.last_boot);
         let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
         let wrote = match &mut packed.row {
             Some(row) if packed.new_boots.is_empty() && is_reports_only(group) => {
@@ -64,30 +62,25 @@ impl SqliteStore {
             }
             _ => {
                 writer.begin().await.map_err(|e| self.judge(&e))?;
-                let wrote = write_all(&mut writer.connection, group, &mut packed, number, now_ms).await;
+                let wrote = write_all(&mut writer.connection, group, &mut packed, now_ms).await;
                 writer.end(wrote).await
             }
         };
         let layouts = wrote.map_err(|e| self.judge(&e))?;
 
-        // What was read at open is not all any more.
-        self.restored.lock().take();
-        let mut catalog = self.catalog.write();
-        for (key, agent, boot) in &packed.new_boots {
-            catalog.add_boot(*key, *agent, *boot);
-            writer.last_boot = *key;
-        }
-        catalog.layouts.extend(layouts);
+        self.memory.count(&packed, layouts);
+        writer.last_boot = writer.last_boot.max(packed.last_boot());
         writer.unused.extend(&group.unused);
-        if let Some(row) = &packed.row {
-            row.entries.iter().for_each(|entry| catalog.advance(entry, number));
+        if packed.row.is_some() {
             writer.last_row = number;
         }
         writer.upkeep.wrote(bytes);
         writer.upkeep.stamped(now_ms);
         Ok(())
     }
+}
 
+impl SqliteStore {
     /// After a step that was given up half-way nobody knows whether it was committed: what is in memory is read anew.
     pub(super) async fn settle(&self, writer: &mut Writer) -> Result<(), StoreError> {
         if !writer.open {
@@ -97,8 +90,7 @@ impl SqliteStore {
         let loaded = load::reload(&self.path, &mut writer.connection).await?;
         writer.open = false;
         (writer.last_row, writer.last_boot) = (loaded.last_row, loaded.last_boot);
-        *self.catalog.write() = loaded.catalog;
-        self.restored.lock().take();
+        self.memory.replace(loaded.catalog);
         Ok(())
     }
 }
@@ -132,17 +124,16 @@ async fn write_all(
     connection: &mut SqliteConnection,
     group: &Group,
     packed: &mut Packed,
-    number: i64,
     now_ms: i64,
 ) -> Result<Vec<(LayoutKey, KnownLayout)>, sqlx::Error> {
+    let number = packed.number;
     if !group.agents.is_empty() {
         sqlx::query(ADD_AGENTS).bind(agents(&group.agents)).execute(&mut *connection).await?;
     }
-    let mut layouts = Vec::with_capacity(group.layouts.len());
+    let mut known_layouts = Vec::with_capacity(group.layouts.len());
     for layout in &group.layouts {
-        let define = proto::Define::from(&layout.set).encode_to_vec();
-        let bytes = u32::try_from(define.len()).unwrap_or(u32::MAX);
-        layouts.push((layout.key, KnownLayout { used_row: number, bytes }));
+        let (define, known) = layouts::encode(layout, number);
+        known_layouts.push((layout.key, known));
         let add = sqlx::query(ADD_LAYOUT).bind(i64::from(layout.key.0)).bind(define);
         add.execute(&mut *connection).await?;
     }
@@ -171,14 +162,13 @@ async fn write_all(
         sqlx::query(ADD_BLIND).bind(blind).execute(&mut *connection).await?;
     }
     let last_agent = group.agents.iter().map(|agent| agent.key.0).max().unwrap_or(0);
-    let last_boot = packed.new_boots.last().map_or(0, |(key, ..)| *key);
     sqlx::query(STAMP)
         .bind(now_ms)
         .bind(i64::from(last_agent))
-        .bind(i64::from(last_boot))
+        .bind(i64::from(packed.last_boot()))
         .execute(connection)
         .await?;
-    Ok(layouts)
+    Ok(known_layouts)
 }
 
 fn agents(records: &[AgentRecord]) -> String {

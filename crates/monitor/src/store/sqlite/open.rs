@@ -1,14 +1,14 @@
 //! Opens the file: its modes, its connections, the floor of the library's version. Decides nothing about the tables.
 
-use super::{Durability, Settings, SqliteStore, Writer, check, fault, load, migrate};
-use crate::store::StoreError;
+use super::{Settings, SqliteStore, Writer, check, fault, load, migrate};
+use crate::store::memory::Memory;
+use crate::store::upkeep::Upkeep;
+use crate::store::{Durability, StoreError};
 use sqlx::ConnectOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
-use std::sync::OnceLock;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Older ones may damage a file in WAL mode when a checkpoint meets a write.
@@ -44,18 +44,11 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
         unused: loaded.unused,
-        upkeep: super::Upkeep::new(loaded.marked_row),
+        upkeep: Upkeep::new(loaded.marked_row),
     };
-    Ok(SqliteStore {
-        id: loaded.id,
-        path: settings.path,
-        writer: tokio::sync::Mutex::new(Some(writer)),
-        readers,
-        catalog: parking_lot::RwLock::new(loaded.catalog),
-        restored: parking_lot::Mutex::new(Some(loaded.restored)),
-        failed: OnceLock::new(),
-        undecodable: AtomicU64::new(0),
-    })
+    let memory = Memory::new(settings.path.display().to_string(), loaded.catalog, loaded.restored);
+    let writer = tokio::sync::Mutex::new(Some(writer));
+    Ok(SqliteStore { id: loaded.id, path: settings.path, writer, readers, memory })
 }
 
 /// Checkpoints are ours: SQLite's own would swallow a failed sync.

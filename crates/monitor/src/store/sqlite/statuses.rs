@@ -2,11 +2,12 @@
 //! staleness.
 
 use super::SqliteStore;
+use crate::store::database::Statuses;
+use crate::store::texts::{self, ChangeRow};
 use crate::store::{CHANGES_AT_MOST, ComponentFilter, ComponentKey, Group, StatusChange, StoreError};
-use farol_health::Status;
 use serde_json::{Value, json};
 use sqlx::SqliteConnection;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 const ADD_NAMES: &str = "
@@ -143,30 +144,8 @@ async fn run(
     Ok(())
 }
 
-/// Gives equal texts one place in memory.
-#[derive(Debug, Default)]
-pub(super) struct Texts(HashSet<Arc<str>>);
-
-impl Texts {
-    pub(super) fn one(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.0.get(text) {
-            return Arc::clone(known);
-        }
-        let text: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&text));
-        text
-    }
-}
-
-/// A status as it is stored; a number of a newer program is unknown.
-pub(super) fn status(number: i64) -> Status {
-    u8::try_from(number).ok().and_then(Status::from_u8).unwrap_or_default()
-}
-
-type ChangeRow = (String, String, String, i64, Option<i64>, bool, bool, String);
-
-impl SqliteStore {
-    pub(super) async fn read_changes(
+impl Statuses for SqliteStore {
+    async fn read_changes(
         &self,
         filter: ComponentFilter,
         from_ms: i64,
@@ -182,31 +161,10 @@ impl SqliteStore {
             .fetch_all(&self.readers)
             .await
             .map_err(|e| self.judge(&e))?;
-        if rows.len() > CHANGES_AT_MOST {
-            return Err(StoreError::TooMuch(format!(
-                "more than {CHANGES_AT_MOST} status changes; ask for a shorter time, or one agent, service or component"
-            )));
-        }
-        let mut texts = Texts::default();
-        let changes =
-            rows.into_iter().map(|(agent, service, component, at_ms, number, maintenance, stale, reason)| {
-                StatusChange {
-                    key: ComponentKey {
-                        agent: texts.one(&agent),
-                        service: texts.one(&service),
-                        component: texts.one(&component),
-                    },
-                    at_ms,
-                    status: number.map(status),
-                    maintenance,
-                    stale,
-                    reason: texts.one(&reason),
-                }
-            });
-        Ok(changes.collect())
+        texts::changes(rows)
     }
 
-    pub(super) async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
+    async fn read_blind(&self, from_ms: i64, to_ms: i64) -> Result<Vec<(i64, i64)>, StoreError> {
         let rows = sqlx::query_as(BLIND).bind(from_ms).bind(to_ms).fetch_all(&self.readers).await;
         rows.map_err(|e| self.judge(&e))
     }

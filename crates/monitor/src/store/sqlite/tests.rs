@@ -1,10 +1,11 @@
 //! What only this store can show: its file, its modes, its refusals. What every store must do is in the system tests.
 
 use super::fault::judge_code;
-use super::{Durability, Settings, SqliteStore};
+use super::{Settings, SqliteStore};
+use crate::store::database::remember;
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Store, StoreError,
-    StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Store,
+    StoreError, StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -321,7 +322,7 @@ async fn nothing_is_tried_any_more_after_a_fatal_error() {
     let store = open(&path).await.unwrap();
     store.commit(&group(vec![report(1, 10)])).await.unwrap();
     let failed: Result<(), StoreError> = Err(StoreError::Fatal("the sync failed".to_owned()));
-    store.remember(failed).await.unwrap_err();
+    remember(&store, failed).await.unwrap_err();
     for result in [store.commit(&Group::default()).await, store.tidy(0).await.map(|_| ())] {
         assert!(matches!(&result, Err(StoreError::Fatal(why)) if why == "the sync failed"), "{result:?}");
     }

@@ -2,62 +2,10 @@
 //! is done at once.
 
 use super::{SqliteStore, Writer, check};
+use crate::store::database::Tidies;
+use crate::store::upkeep::{ROWS_A_STEP, Step};
 use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
 use sqlx::{Connection, Executor};
-
-/// A checkpoint after so many bytes written, or so long after the last.
-const CHECKPOINT_BYTES: usize = 4 << 20;
-const CHECKPOINT_MS: i64 = 60_000;
-/// Marks are saved so often; what came since is rebuilt from the journal at the next start.
-const MARKS_MS: i64 = 60_000;
-/// With nothing to commit the store is stamped so often: the time after the last stamp was watched by nobody.
-const STAMP_MS: i64 = 60_000;
-/// Retention looks for what is too old so often, and deletes so much in a step.
-const RETENTION_MS: i64 = 60_000;
-const ROWS_A_STEP: i64 = 32;
-const COMPONENTS_A_STEP: i64 = 256;
-
-/// What is due when.
-#[derive(Debug)]
-pub(super) struct Upkeep {
-    /// Written since the last checkpoint.
-    bytes: usize,
-    checkpoint_ms: i64,
-    /// Rows up to this one are in the saved marks.
-    marked_row: i64,
-    marks_ms: i64,
-    stamp_ms: i64,
-    journal_ms: i64,
-    statuses_ms: i64,
-    /// Components up to this one have been looked at in this round.
-    component: i64,
-}
-
-impl Upkeep {
-    pub(super) fn new(marked_row: i64) -> Self {
-        let never = 0;
-        Self {
-            bytes: 0,
-            checkpoint_ms: never,
-            marked_row,
-            marks_ms: never,
-            stamp_ms: never,
-            journal_ms: never,
-            statuses_ms: never,
-            component: 0,
-        }
-    }
-
-    /// A commit stamps the store too.
-    pub(super) fn stamped(&mut self, now_ms: i64) {
-        self.stamp_ms = now_ms;
-    }
-
-    /// Counts what was written; each commit touches a few pages besides.
-    pub(super) fn wrote(&mut self, bytes: usize) {
-        self.bytes = self.bytes.saturating_add(bytes + 16_384);
-    }
-}
 
 const DELETE_ROWS: &str = "
 DELETE FROM journal WHERE committed_ms < ?1 AND id < (SELECT min(id) FROM journal) + ?2";
@@ -92,41 +40,48 @@ DELETE FROM component_names WHERE key > ?1 AND key <= ?2
   AND NOT EXISTS (SELECT 1 FROM status_changes s WHERE s.name = component_names.key)
   AND NOT EXISTS (SELECT 1 FROM components c WHERE c.name = component_names.key)";
 
-impl SqliteStore {
-    /// One step of what is due; true when more is due at once.
-    pub(super) async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+impl Tidies for SqliteStore {
+    async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
         let mut guard = self.writer.lock().await;
-        let writer = guard.as_mut().ok_or_else(|| self.closed())?;
+        let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         self.settle(writer).await?;
-        let upkeep = &writer.upkeep;
-        let due = |last_ms: i64, every_ms: i64| now_ms.abs_diff(last_ms) >= every_ms.unsigned_abs();
-        let step = if upkeep.bytes >= CHECKPOINT_BYTES
-            || (upkeep.bytes > 0 && due(upkeep.checkpoint_ms, CHECKPOINT_MS))
-        {
-            writer.upkeep.checkpoint_ms = now_ms;
-            writer.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await
-        } else if writer.last_row > upkeep.marked_row && due(upkeep.marks_ms, MARKS_MS) {
-            writer.upkeep.marks_ms = now_ms;
-            self.save_marks(writer).await
-        } else if due(upkeep.stamp_ms, STAMP_MS) {
-            writer.stamp(now_ms).await
-        } else if due(upkeep.journal_ms, RETENTION_MS) {
-            self.shorten_journal(writer, now_ms).await
-        } else if due(upkeep.statuses_ms, RETENTION_MS) {
-            writer.shorten_statuses(now_ms).await
-        } else {
-            return Ok(false);
+        let step = match writer.upkeep.due(now_ms, writer.last_row) {
+            None => return Ok(false),
+            Some(Step::Checkpoint) => writer.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await,
+            Some(Step::Marks) => self.save_marks(writer).await,
+            Some(Step::Stamp) => writer.stamp(now_ms).await,
+            Some(Step::Journal) => self.shorten_journal(writer, now_ms).await,
+            Some(Step::Statuses) => writer.shorten_statuses(now_ms).await,
         };
         step.map_err(|e| self.judge(&e))?;
         Ok(true)
     }
 
+    /// Saves the marks, brings everything to its last place, and closes the connections.
+    async fn let_go(&self) -> Result<(), StoreError> {
+        self.readers.close().await;
+        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
+        self.settle(&mut writer).await?;
+        let result = async {
+            self.save_marks(&mut writer).await?;
+            writer.stamp(jiff::Timestamp::now().as_millisecond()).await?;
+            check::note_closed(&mut writer.connection).await?;
+            writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+            Ok(())
+        };
+        let result: Result<(), sqlx::Error> = result.await;
+        let closed = writer.connection.close().await;
+        result.and(closed).map_err(|e| self.judge(&e))
+    }
+}
+
+impl SqliteStore {
     async fn save_marks(&self, writer: &mut Writer) -> Result<(), sqlx::Error> {
-        let (row, body) = (writer.last_row, self.catalog.read().marks().write());
+        let (row, body) = (writer.last_row, self.memory.catalog.read().marks().write());
         writer.begin().await?;
         let saved = sqlx::query(SAVE_MARKS).bind(row).bind(body).execute(&mut writer.connection).await;
         writer.end(saved).await?;
-        writer.upkeep.marked_row = row;
+        writer.upkeep.marked(row);
         Ok(())
     }
 
@@ -145,14 +100,11 @@ impl SqliteStore {
         if deleted > 0 {
             return Ok(());
         }
-        writer.upkeep.journal_ms = now_ms;
+        writer.upkeep.journal_is_short(now_ms);
         let oldest: Option<i64> =
             sqlx::query_scalar("SELECT min(id) FROM journal").fetch_one(&mut writer.connection).await?;
         let oldest = oldest.unwrap_or(i64::MAX);
-        let unused: Vec<u32> = {
-            let catalog = self.catalog.read();
-            catalog.starts.iter().filter(|(_, s)| s.mark.row < oldest).map(|(key, _)| *key).collect()
-        };
+        let unused = self.memory.catalog.read().silent_since(oldest);
         writer.begin().await?;
         let unused = serde_json::json!(unused).to_string();
         let gone = async {
@@ -164,34 +116,17 @@ impl SqliteStore {
         let gone = gone.await;
         let gone = writer.end(gone).await?;
         {
-            let mut catalog = self.catalog.write();
+            let mut catalog = self.memory.catalog.write();
             gone.into_iter().for_each(|key| catalog.remove_boot(key));
         }
         self.shorten_layouts(writer, oldest).await
-    }
-
-    /// Saves the marks, brings everything to its last place, and closes the connections.
-    pub(super) async fn let_go(&self) -> Result<(), StoreError> {
-        self.readers.close().await;
-        let Some(mut writer) = self.writer.lock().await.take() else { return Ok(()) };
-        self.settle(&mut writer).await?;
-        let result = async {
-            self.save_marks(&mut writer).await?;
-            writer.stamp(jiff::Timestamp::now().as_millisecond()).await?;
-            check::note_closed(&mut writer.connection).await?;
-            writer.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)").await?;
-            Ok(())
-        };
-        let result: Result<(), sqlx::Error> = result.await;
-        let closed = writer.connection.close().await;
-        result.and(closed).map_err(|e| self.judge(&e))
     }
 }
 
 impl Writer {
     async fn checkpoint(&mut self, pragma: &'static str) -> Result<(), sqlx::Error> {
         self.connection.execute(pragma).await?;
-        self.upkeep.bytes = 0;
+        self.upkeep.checkpointed();
         Ok(())
     }
 
@@ -204,7 +139,7 @@ impl Writer {
     }
 
     async fn shorten_statuses(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
-        let (after, until) = (self.upkeep.component, self.upkeep.component + COMPONENTS_A_STEP);
+        let (after, until) = self.upkeep.components();
         let oldest_ms = now_ms - STATUS_KEPT_MS;
         self.begin().await?;
         let result = async {
@@ -222,11 +157,7 @@ impl Writer {
         let result = result.await;
         let (deleted, last) = self.end(result).await?;
         self.upkeep.wrote(deleted as usize * 64);
-        self.upkeep.component = until;
-        if last.is_none_or(|last| until >= last) {
-            self.upkeep.component = 0;
-            self.upkeep.statuses_ms = now_ms;
-        }
+        self.upkeep.looked_at(until, last, now_ms);
         Ok(())
     }
 }

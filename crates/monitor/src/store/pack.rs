@@ -1,25 +1,40 @@
 //! A group's reports as one journal row. Decides which boots are new and in what order runs stand.
 
 use super::catalog::Catalog;
-use crate::store::row::{self, Row, Run};
-use crate::store::{AgentKey, Group, ReportRecord};
+use super::row::{self, Row, Run};
+use super::{AgentKey, ReportRecord};
 use farol_wire::Boot;
 use foldhash::{HashMap, HashMapExt};
 
 /// What the reports of a group add.
-pub(super) struct Packed {
+#[derive(Debug)]
+pub(crate) struct Packed {
+    /// The row's number.
+    pub(crate) number: i64,
     /// Boots that have no number yet, with theirs.
-    pub(super) new_boots: Vec<(u32, AgentKey, Boot)>,
+    pub(crate) new_boots: Vec<(u32, AgentKey, Boot)>,
     /// The row; `None` without reports.
-    pub(super) row: Option<Row>,
+    pub(crate) row: Option<Row>,
+}
+
+impl Packed {
+    /// The last number it gives to a boot; 0 when it gives none.
+    pub(crate) fn last_boot(&self) -> u32 {
+        self.new_boots.last().map_or(0, |(key, ..)| *key)
+    }
 }
 
 /// Packs a group's reports. `number` is the row's, `last_boot` the last number given to a boot.
-pub(super) fn pack(catalog: &Catalog, group: &Group, number: i64, last_boot: u32) -> Packed {
+pub(crate) fn pack<'r>(
+    catalog: &Catalog,
+    reports: impl IntoIterator<Item = &'r ReportRecord>,
+    number: i64,
+    last_boot: u32,
+) -> Packed {
     let mut new: HashMap<(AgentKey, Boot), u32> = HashMap::new();
     let mut new_boots = Vec::new();
-    let mut keyed: Vec<(u32, &ReportRecord)> = Vec::with_capacity(group.reports.len());
-    for report in &group.reports {
+    let mut keyed: Vec<(u32, &ReportRecord)> = Vec::new();
+    for report in reports {
         let whose = (report.agent, report.boot);
         let known = catalog.keys.get(&whose).or_else(|| new.get(&whose)).copied();
         let boot = known.unwrap_or_else(|| {
@@ -44,5 +59,5 @@ pub(super) fn pack(catalog: &Catalog, group: &Group, number: i64, last_boot: u32
         })
         .collect();
     let row = (!runs.is_empty()).then(|| row::pack(&runs));
-    Packed { new_boots, row }
+    Packed { number, new_boots, row }
 }

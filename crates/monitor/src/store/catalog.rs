@@ -1,46 +1,46 @@
-//! What the store keeps in memory: interned boots, how far each is committed, layouts. Decides nothing that is not in
+//! What a store keeps in memory: interned boots, how far each is committed, layouts. Decides nothing that is not in
 //! the database too; it changes only after a commit.
 
 use super::layouts::KnownLayout;
-use crate::store::marks::{Mark, Marks};
-use crate::store::row::Entry;
-use crate::store::{AgentKey, LayoutKey};
+use super::marks::{Mark, Marks};
+use super::row::Entry;
+use super::{AgentKey, LayoutKey};
 use farol_wire::Boot;
 use foldhash::HashMap;
 use std::collections::BTreeMap;
 
 /// A boot with its mark.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Start {
-    pub(super) agent: AgentKey,
-    pub(super) boot: Boot,
-    pub(super) mark: Mark,
+pub(crate) struct Start {
+    pub(crate) agent: AgentKey,
+    pub(crate) boot: Boot,
+    pub(crate) mark: Mark,
 }
 
 /// The mirror of the small tables.
 #[derive(Debug, Default)]
-pub(super) struct Catalog {
+pub(crate) struct Catalog {
     /// By the interned key: in its order marks are saved.
-    pub(super) starts: BTreeMap<u32, Start>,
-    pub(super) keys: HashMap<(AgentKey, Boot), u32>,
+    pub(crate) starts: BTreeMap<u32, Start>,
+    pub(crate) keys: HashMap<(AgentKey, Boot), u32>,
     /// Those that the journal names and that are gone included.
-    pub(super) layouts: HashMap<LayoutKey, KnownLayout>,
+    pub(crate) layouts: HashMap<LayoutKey, KnownLayout>,
 }
 
 impl Catalog {
-    pub(super) fn add_boot(&mut self, key: u32, agent: AgentKey, boot: Boot) {
+    pub(crate) fn add_boot(&mut self, key: u32, agent: AgentKey, boot: Boot) {
         self.keys.insert((agent, boot), key);
         self.starts.insert(key, Start { agent, boot, mark: Mark::default() });
     }
 
-    pub(super) fn remove_boot(&mut self, key: u32) {
+    pub(crate) fn remove_boot(&mut self, key: u32) {
         if let Some(start) = self.starts.remove(&key) {
             self.keys.remove(&(start.agent, start.boot));
         }
     }
 
     /// Counts a run of the row `row` as committed.
-    pub(super) fn advance(&mut self, entry: &Entry, row: i64) {
+    pub(crate) fn advance(&mut self, entry: &Entry, row: i64) {
         if let Some(start) = self.starts.get_mut(&entry.boot) {
             let mark = &mut start.mark;
             mark.seq = mark.seq.max(entry.last_seq);
@@ -57,7 +57,7 @@ impl Catalog {
     }
 
     /// The boots of these agents, agent by agent, oldest first.
-    pub(super) fn boots_of(&self, agents: &[AgentKey]) -> Vec<(AgentKey, Boot, u32)> {
+    pub(crate) fn boots_of(&self, agents: &[AgentKey]) -> Vec<(AgentKey, Boot, u32)> {
         let places: HashMap<AgentKey, usize> =
             agents.iter().enumerate().map(|(at, key)| (*key, at)).collect();
         let starts = self.starts.iter().filter(|(_, start)| places.contains_key(&start.agent));
@@ -67,9 +67,30 @@ impl Catalog {
     }
 
     /// All marks, for saving.
-    pub(super) fn marks(&self) -> Marks {
+    pub(crate) fn marks(&self) -> Marks {
         let mut layouts: Vec<_> = self.layouts.iter().map(|(key, known)| (*key, known.used_row)).collect();
         layouts.sort_unstable();
         Marks { boots: self.starts.iter().map(|(key, start)| (*key, start.mark)).collect(), layouts }
+    }
+
+    /// Boots of which no row from `oldest_row` on holds anything.
+    pub(crate) fn silent_since(&self, oldest_row: i64) -> Vec<u32> {
+        let silent = self.starts.iter().filter(|(_, start)| start.mark.row < oldest_row);
+        silent.map(|(key, _)| *key).collect()
+    }
+
+    /// Those of these layouts that no row from `oldest_row` on was made with.
+    pub(crate) fn needed_by_none(&self, unused: &[LayoutKey], oldest_row: i64) -> Vec<LayoutKey> {
+        let is_gone =
+            |key: &&LayoutKey| self.layouts.get(key).is_none_or(|layout| layout.used_row < oldest_row);
+        unused.iter().filter(is_gone).copied().collect()
+    }
+
+    /// Lets go of layouts, and of all that are gone in `unused`.
+    pub(crate) fn remove_layouts(&mut self, gone: &[LayoutKey], unused: &mut Vec<LayoutKey>) {
+        for key in gone {
+            self.layouts.remove(key);
+        }
+        unused.retain(|key| self.layouts.contains_key(key));
     }
 }
