@@ -161,6 +161,7 @@ impl Agent {
             local::start(listener, &own, role, &handle);
         }
         own.start();
+        handle.stage("parts");
         metrics::export(&own);
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),

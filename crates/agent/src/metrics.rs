@@ -10,9 +10,10 @@ use crate::reloads::Readings;
 use families::Families;
 use farol_health::Snapshot;
 use farol_health::clock::boot_ms;
-use farol_health::probe::Source;
 use farol_logging::MetricKind;
 use farol_logging::correlation::{BUCKETS, Row};
+use farol_shutdown::listener::{Closed, Refused};
+use farol_shutdown::{Handle, Stage};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -33,10 +34,12 @@ pub(crate) fn export(own: &Arc<Own>) {
 }
 
 fn all(own: &Own, families: &mut Families<'_>) {
-    components(&own.snapshot(), boot_ms(), families);
+    components(&own.checker.snapshot(), boot_ms(), families);
     stream(own, families);
     logs(families);
     reloads(own.reloads.readings(), families);
+    start(&own.handle, families);
+    listeners(&own.handle, families);
     requests(&own.traffic.rows(), families);
 }
 
@@ -120,6 +123,37 @@ fn reloads(readings: Readings, families: &mut Families<'_>) {
     let name = "farol_config_last_reload_success_timestamp_seconds";
     let help = "When the configuration was last taken over.";
     families.one(name, MetricKind::Gauge, help, last_success_ms as f64 / 1e3);
+}
+
+/// And these.
+fn start(handle: &Handle, families: &mut Families<'_>) {
+    let name = "farol_start_stage_seconds";
+    families.head(name, MetricKind::Gauge, "How long each stage of the start took.");
+    for Stage { name: stage, took } in handle.stages() {
+        families.sample(name, &[("stage", stage)], took.as_secs_f64());
+    }
+}
+
+/// And these.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn listeners(handle: &Handle, families: &mut Families<'_>) {
+    let all = handle.listeners();
+    let name = "farol_listener_connections";
+    families.head(name, MetricKind::Gauge, "Connections open.");
+    all.iter().for_each(|(of, stats)| families.sample(name, &[("listener", of)], stats.open() as f64));
+    let name = "farol_listener_accepted_total";
+    families.head(name, MetricKind::Counter, "Connections taken in.");
+    all.iter().for_each(|(of, stats)| families.sample(name, &[("listener", of)], stats.accepted() as f64));
+    let name = "farol_listener_closed_total";
+    families.head(name, MetricKind::Counter, "Connections that ended, by reason.");
+    for ((of, stats), why) in all.iter().flat_map(|one| Closed::ALL.map(|why| (one, why))) {
+        families.sample(name, &[("listener", of), ("reason", why.as_str())], stats.closed(why) as f64);
+    }
+    let name = "farol_listener_refused_total";
+    families.head(name, MetricKind::Counter, "Connections never served, by reason.");
+    for ((of, stats), why) in all.iter().flat_map(|one| Refused::ALL.map(|why| (one, why))) {
+        families.sample(name, &[("listener", of), ("reason", why.as_str())], stats.refused(why) as f64);
+    }
 }
 
 /// And these.

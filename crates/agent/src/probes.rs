@@ -16,17 +16,16 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use farol_health::grpc::{self, ProcessStatuses};
 use farol_health::probe::Source;
-use farol_health::{Checker, Details, PeerIsLoopback, Snapshot};
+use farol_health::{Application, Checker, Details, PeerIsLoopback};
 use farol_shutdown::Handle;
 use farol_shutdown::listener::{Access, Peer};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-/// What probes of the agent read.
+/// What probes and `/metrics` of the agent read.
 pub(crate) struct Own {
     pub(crate) checker: Checker,
+    probed: Arc<Application>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) link: Arc<Link>,
     /// Who may read `/metrics`.
@@ -37,10 +36,8 @@ pub(crate) struct Own {
     pub(crate) traffic: Traffic,
     /// Cancelled when somebody asked this agent to drain, once and for all.
     pub(crate) drained: CancellationToken,
-    stopping: CancellationToken,
-    born_ms: u64,
-    /// The listeners are served.
-    started: AtomicBool,
+    /// The process: its listeners and how its start went, for `/metrics`.
+    pub(crate) handle: Handle,
 }
 
 impl Own {
@@ -52,6 +49,7 @@ impl Own {
         handle: &Handle,
     ) -> Arc<Self> {
         Arc::new(Self {
+            probed: Application::new(checker.clone(), env!("CARGO_PKG_VERSION"), handle.stopping()),
             checker,
             recorder,
             link,
@@ -59,15 +57,13 @@ impl Own {
             reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
             traffic: Traffic::default(),
             drained: CancellationToken::new(),
-            stopping: handle.stopping(),
-            born_ms: farol_health::clock::boot_ms(),
-            started: AtomicBool::new(false),
+            handle: handle.clone(),
         })
     }
 
     /// Readiness may say yes from here on.
     pub(crate) fn start(&self) {
-        self.started.store(true, Ordering::Release);
+        self.probed.started();
         self.recorder.look();
     }
 
@@ -82,36 +78,6 @@ impl Own {
     }
 }
 
-impl Source for Own {
-    fn snapshot(&self) -> Arc<Snapshot> {
-        self.checker.snapshot()
-    }
-
-    fn heartbeat_ms(&self) -> u64 {
-        self.checker.heartbeat()
-    }
-
-    fn born_ms(&self) -> u64 {
-        self.born_ms
-    }
-
-    fn started(&self) -> bool {
-        self.started.load(Ordering::Acquire)
-    }
-
-    fn stopping(&self) -> bool {
-        self.stopping.is_cancelled()
-    }
-
-    fn version(&self) -> &str {
-        env!("CARGO_PKG_VERSION")
-    }
-
-    fn changed(&self) -> watch::Receiver<u64> {
-        self.recorder.changed()
-    }
-}
-
 /// Probes and `/metrics`.
 pub(crate) fn router(own: &Arc<Own>, details: Details) -> Router {
     let told = Arc::clone(own);
@@ -120,8 +86,7 @@ pub(crate) fn router(own: &Arc<Own>, details: Details) -> Router {
         (headers, metrics::text(&told)).into_response()
     });
     let metrics = metrics.layer(middleware::from_fn_with_state(Arc::clone(own), only_readers));
-    let source: Arc<dyn Source> = Arc::clone(own) as Arc<dyn Source>;
-    farol_health::router(source, details)
+    farol_health::router(Arc::clone(&own.probed) as Arc<dyn Source>, details)
         .route("/metrics", metrics)
         .layer(middleware::from_fn(say_where_the_peer_is))
         .layer(traffic::layer(&own.traffic.http))
@@ -129,8 +94,7 @@ pub(crate) fn router(own: &Arc<Own>, details: Details) -> Router {
 
 /// gRPC health alone.
 pub(crate) fn health(own: &Arc<Own>, draining: CancellationToken) -> Router {
-    let source: Arc<dyn Source> = Arc::clone(own) as Arc<dyn Source>;
-    let statuses = Arc::new(ProcessStatuses::new(source));
+    let statuses = Arc::new(ProcessStatuses::new(Arc::clone(&own.probed) as Arc<dyn Source>));
     let server = grpc::server(statuses, draining, grpc::Limits::default());
     let routes = tonic::service::Routes::new(server).prepare().into_axum_router();
     routes.layer(traffic::layer(&own.traffic.health))

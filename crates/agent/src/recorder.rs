@@ -22,7 +22,7 @@ use farol_wire::Boot;
 use parking_lot::Mutex;
 use record::Record;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 /// The moment of a report.
 #[derive(Clone, Copy, Debug)]
@@ -68,8 +68,6 @@ pub(crate) struct Recorder {
     pub(crate) due: Notify,
     /// A report was made.
     pub(crate) fresh: Notify,
-    /// Moves with every result, for those who watch statuses.
-    changed: watch::Sender<u64>,
 }
 
 impl Recorder {
@@ -77,19 +75,13 @@ impl Recorder {
         Self { streams: true, ..Self::idle(boot, ring_bytes, interval, checks) }
     }
 
-    /// For an agent without monitors: it only says when something changed.
+    /// For an agent without monitors: nothing is kept.
     pub(crate) fn idle(boot: Boot, ring_bytes: usize, interval: Duration, checks: &[Registration]) -> Self {
         let catalog = Catalog::new(Limits { sources: Limits::default().components, ..Limits::default() });
         let mut record = Record::new(catalog, Ring::new(boot, ring_bytes));
         record.set_interval(interval);
         record.set_checks(checks);
-        Self {
-            streams: false,
-            record: Mutex::new(record),
-            due: Notify::new(),
-            fresh: Notify::new(),
-            changed: watch::Sender::new(0),
-        }
+        Self { streams: false, record: Mutex::new(record), due: Notify::new(), fresh: Notify::new() }
     }
 
     /// The checks are now these.
@@ -111,12 +103,6 @@ impl Recorder {
     /// Something beside a result changed what components say.
     pub(crate) fn look(&self) {
         self.due.notify_one();
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
-    }
-
-    /// Moves whenever a status may have changed.
-    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
-        self.changed.subscribe()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -129,14 +115,12 @@ impl Observer for Recorder {
         if self.streams && self.record.lock().checked(name, result) {
             self.due.notify_one();
         }
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     fn lapsed(&self, name: &str, view: &ComponentView) {
         if self.streams && self.record.lock().is_urgent(name, view.hard, view.soft) {
             self.due.notify_one();
         }
-        self.changed.send_modify(|n| *n = n.wrapping_add(1));
     }
 
     /// Which components there are is said by `set_checks`.

@@ -2,6 +2,7 @@
 //! may take and how many may run at once.
 
 mod exposition;
+mod families;
 mod fleet;
 mod meaning;
 mod own;
@@ -19,8 +20,9 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use exposition::Format;
+use families::Families;
 use fleet::FleetPage;
-use own::{Families, Own};
+use own::Own;
 use picture::{Choice, Picture, SELECTORS, TooMany};
 use selector::Selector;
 use std::sync::Arc;

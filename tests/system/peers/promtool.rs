@@ -51,6 +51,13 @@ async fn the_page_of_an_agent_is_clean() {
     let agent = Process::start("farol-agent", &["--config", file], folder.path()).await.expect("it starts");
     let (status, text) = get(agent.address("agent_http"), "/metrics").await.expect("it answers");
     assert_eq!(status, 200, "{text}");
-    assert!(text.contains("# TYPE farol_"), "{text}");
+    for name in [
+        "farol_component_status{",
+        "farol_start_stage_seconds{stage=\"listen\"}",
+        "farol_listener_connections{listener=\"agent_http\"}",
+        "farol_listener_refused_total{listener=\"agent_health\",reason=\"per_address\"}",
+    ] {
+        assert!(text.contains(name), "{name} is missing in\n{text}");
+    }
     assert_clean(&text).await;
 }

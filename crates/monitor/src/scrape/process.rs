@@ -1,7 +1,7 @@
 //! This process's own use of the machine, under the names that every Prometheus dashboard knows.
 
 use super::exposition::Kind;
-use super::own::Families;
+use super::families::Families;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 

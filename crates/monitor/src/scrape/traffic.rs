@@ -1,7 +1,7 @@
 //! Rate, errors and duration of what is asked of the listeners, for `/metrics`.
 
 use super::exposition::Kind;
-use super::own::{Bins, Families};
+use super::families::{Bins, Families};
 use farol_logging::correlation::{BUCKETS, Requests, Row};
 
 /// Three families over all listeners.
