@@ -122,11 +122,16 @@ impl Inputs {
     }
 }
 
-/// Runs the agent until it is told to stop.
-///
-/// # Errors
-/// It could not start.
-pub fn run(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::Result<ExitReport> {
+/// Runs the agent until it is told to stop. `None`: it could not go on, and the log says why.
+pub fn run(inputs: Inputs, settings: Settings, signals: Signals) -> Option<ExitReport> {
+    // A record like all others: it goes where the log goes.
+    let last_word = |error: anyhow::Error| {
+        tracing::error!(critical = true, error = format!("{error:#}"), "the agent cannot go on");
+    };
+    run_on_a_runtime(inputs, settings, signals).map_err(last_word).ok()
+}
+
+fn run_on_a_runtime(inputs: Inputs, settings: Settings, signals: Signals) -> anyhow::Result<ExitReport> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_keep_alive(std::time::Duration::from_secs(60))

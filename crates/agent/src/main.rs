@@ -44,5 +44,5 @@ fn start(args: Args) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::from(exit::OK));
     }
     let _guard = farol_logging::init(settings.logging.clone())?;
-    Ok(run(inputs, settings, signals)?.exit_code())
+    Ok(run(inputs, settings, signals).map_or(ExitCode::from(exit::FAILURE), |report| report.exit_code()))
 }

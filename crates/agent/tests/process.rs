@@ -193,7 +193,11 @@ fn a_port_that_is_taken_ends_with_1() {
     let (code, _, stderr) = output(place.command());
     assert_eq!(code, Some(1));
     assert!(stderr.contains(&address.to_string()) && stderr.contains("in use"), "{stderr}");
-    assert!(stderr.starts_with("farol-agent: listen.http: "), "{stderr}");
+    let last = stderr.lines().last().unwrap();
+    assert!(
+        last.contains("\"level\":\"CRITICAL\"") && last.contains("\"error\":\"listen.http: "),
+        "{stderr}"
+    );
 }
 
 #[test]

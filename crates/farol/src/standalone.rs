@@ -60,7 +60,11 @@ pub fn run(
     });
     // A check may hang in a file system; the process does not wait for it.
     runtime.shutdown_background();
-    report.map_err(|error| Error::Failed(format!("{error:#}")))
+    // From here on the last word is a record like all others: it goes where the log goes.
+    report.map_err(|error| {
+        tracing::error!(critical = true, error = format!("{error:#}"), "this process cannot go on");
+        Error::Logged
+    })
 }
 
 /// Returns when both are ready.

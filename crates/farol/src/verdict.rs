@@ -18,6 +18,9 @@ pub enum Error {
     /// It could not be done.
     #[error("{0}")]
     Failed(String),
+    /// It could not be done, and the log says why: nothing is left to say.
+    #[error("")]
+    Logged,
     /// What was found could not be printed.
     #[error("the output cannot be written: {0}")]
     Output(#[from] io::Error),

@@ -3,7 +3,7 @@
 use clap::Parser;
 use farol_monitor::arguments::Arguments;
 use farol_monitor::process;
-use farol_shutdown::{Budgets, DataDir, Supervisor, exit, signal};
+use farol_shutdown::{Budgets, Supervisor, exit, signal};
 use std::io::Write;
 use std::process::ExitCode;
 
@@ -35,14 +35,9 @@ async fn run(
     settings: process::Settings,
 ) -> anyhow::Result<ExitCode> {
     let supervisor = Supervisor::for_process(Budgets::default(), signal::terminations()?)?;
-    let hangups = signal::hangups()?;
     let _logs = farol_logging::init(settings.logging.clone())?;
-    let handle = supervisor.handle();
-    // Held until everything has ended.
-    let data_dir = DataDir::lock(&arguments.data_dir, "farol-monitor")?;
-    let start = Box::pin(process::start(arguments, env, settings, hangups, &data_dir, &handle));
-    handle.unless_stopping(start).await.transpose()?;
-    Ok(supervisor.run().await.exit_code())
+    let report = Box::pin(process::run(arguments, env, settings, supervisor, signal::hangups()?)).await;
+    Ok(report.map_or(ExitCode::from(exit::FAILURE), |report| report.exit_code()))
 }
 
 fn say(code: u8, text: &str) -> ExitCode {

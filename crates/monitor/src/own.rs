@@ -132,11 +132,14 @@ fn trouble(health: &StoreHealth) -> Option<(&'static str, String)> {
         return Some(("store_refuses", why.clone()));
     }
     if health.busy.is_some_and(|busy| busy > HANGS_AFTER) {
-        let why =
-            format!("the store has not answered for more than {} s; look at the disk", HANGS_AFTER.as_secs());
+        let why = format!(
+            "the store has not answered for more than {} s; look at its disk or its server",
+            HANGS_AFTER.as_secs()
+        );
         return Some(("store_hangs", why));
     }
-    let why = "the store takes less than the agents send, and reports were dropped; look at the disk";
+    let why =
+        "the store takes less than the agents send, and reports were dropped; look at its disk or its server";
     health.dropping.then(|| ("store_slow", why.to_owned()))
 }
 

@@ -6,7 +6,7 @@ use crate::{Config, Monitor, ReloadRequest, Reloader, Running, config};
 use anyhow::Context;
 use farol_config::{Map, Problems};
 use farol_shutdown::signal::Hangups;
-use farol_shutdown::{DataDir, Handle, Ready};
+use farol_shutdown::{DataDir, ExitReport, Handle, Ready, Supervisor};
 use std::ffi::OsString;
 use tokio::sync::mpsc;
 
@@ -31,8 +31,31 @@ pub fn read(arguments: &Arguments, env: &[Variable]) -> Result<(Settings, String
     Ok((settings, format!("{}{unused}# --data-dir {}\n", tree.dump(), arguments.data_dir.display())))
 }
 
+/// Runs the monitor until it is told to stop. `None`: it could not go on, and the log says why.
+pub async fn run(
+    arguments: Arguments,
+    env: Vec<Variable>,
+    settings: Settings,
+    supervisor: Supervisor,
+    hangups: Hangups,
+) -> Option<ExitReport> {
+    let handle = supervisor.handle();
+    let served = async {
+        // Held until everything has ended.
+        let data_dir = DataDir::lock(&arguments.data_dir, "farol-monitor")?;
+        let start = Box::pin(start(arguments, env, settings, hangups, &data_dir, &handle));
+        handle.unless_stopping(start).await.transpose()?;
+        anyhow::Ok(supervisor.run().await)
+    };
+    // A record like all others: it goes where the log goes.
+    let last_word = |error: anyhow::Error| {
+        tracing::error!(critical = true, error = format!("{error:#}"), "the monitor cannot go on");
+    };
+    served.await.map_err(last_word).ok()
+}
+
 /// Starts the monitor under the supervisor and returns when it is ready.
-pub async fn start(
+async fn start(
     arguments: Arguments,
     env: Vec<Variable>,
     Settings { monitor: config, logging }: Settings,
@@ -40,6 +63,9 @@ pub async fn start(
     data_dir: &DataDir,
     handle: &Handle,
 ) -> anyhow::Result<()> {
+    for line in config::unused_variables(&config.store, &env).lines() {
+        tracing::info!(detail = line.trim_start_matches("# "), "variables of the environment are not used");
+    }
     let monitor = Monitor::bind(config, data_dir.path(), handle)?;
     let addresses = monitor.addresses()?;
     let Running { reloader, wishes } = monitor.run().await?;

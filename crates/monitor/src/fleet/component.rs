@@ -201,8 +201,11 @@ impl Component {
         let mut event = Event::new(EventKind::ComponentStatus, at_ms).agent(agent).change(from, to.as_str());
         event.service = Some(Arc::clone(&self.service));
         event.component = Some(Arc::clone(&self.name));
-        event.reason = Some(self.shown_reason());
-        event.message = (!self.message.is_empty()).then(|| Arc::clone(&self.message));
+        // They are the last result's: where that does not count yet, they would tell why it is something else.
+        if self.stale || self.soft == self.hard {
+            event.reason = Some(self.shown_reason());
+            event.message = (!self.message.is_empty()).then(|| Arc::clone(&self.message));
+        }
         event
     }
 

@@ -54,8 +54,12 @@ impl Scripted {
         self.groups.lock().iter().map(|(_, group)| group.reports.iter().map(|r| r.seq).collect()).collect()
     }
 
+    /// The last one with anything in it.
     fn last(&self) -> Group {
-        self.groups.lock().last().map(|(_, group)| group.clone()).unwrap_or_default()
+        let groups = self.groups.lock();
+        let nothing = format!("{:?}", Group::default());
+        let last = groups.iter().rev().find(|(_, group)| format!("{group:?}") != nothing);
+        last.map(|(_, group)| group.clone()).unwrap_or_default()
     }
 }
 

@@ -15,6 +15,8 @@ pub(super) const GROUP_WITHIN: Duration = Duration::from_millis(200);
 pub(super) const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// With nothing to commit the store's upkeep goes on so often.
 const IDLE: Duration = Duration::from_secs(1);
+/// A store that was asked nothing for so long is asked whether it takes: nobody would see otherwise that it does not.
+const ASK: Duration = Duration::from_secs(5);
 /// A commit that takes so long is told; so many groups fit into it that reports begin to wait.
 const SLOW: Duration = Duration::from_secs(1);
 /// Upkeep that was refused is tried again after so long.
@@ -30,13 +32,23 @@ pub struct Writer {
     more: bool,
     /// Upkeep was refused: not before then.
     upkeep_from: Option<Instant>,
+    /// When the last commit ended.
+    asked: Instant,
     /// The last commit was slow, which was told: a row of them is one event.
     slow: bool,
 }
 
 impl Writer {
     pub(super) fn new(store: Arc<dyn Store>, shared: Arc<Shared>) -> Self {
-        Self { store, shared, retry: RETRY.0, more: false, upkeep_from: None, slow: false }
+        Self {
+            store,
+            shared,
+            retry: RETRY.0,
+            more: false,
+            upkeep_from: None,
+            asked: Instant::now(),
+            slow: false,
+        }
     }
 
     /// Commits until `cleaning` is cancelled, then commits the rest and closes the store. An error means that the
@@ -46,7 +58,7 @@ impl Writer {
             let refused = if self.refusing() {
                 // Also with nothing to commit: otherwise nobody would see that the store takes again.
                 self.commit().await?
-            } else if self.a_group_closes(&cleaning).await {
+            } else if self.a_group_closes(&cleaning).await || self.asked.elapsed() >= ASK {
                 self.commit().await?
             } else {
                 None
@@ -95,6 +107,7 @@ impl Writer {
         let batch = self.shared.state.lock().queue.take();
         let began = Instant::now();
         let committed = self.busy(self.store.commit(&batch.group)).await;
+        self.asked = Instant::now();
         match committed {
             Ok(()) => {
                 self.committed(&batch, began.elapsed());
@@ -170,7 +183,10 @@ impl Writer {
         state.broke = true;
         state.health.dropped_reports += lost.reports;
         state.health.dropped_changes += lost.changes;
-        if state.health.refusing.is_none() {
+        let told = state.health.refusing.as_ref().map(|(_, why)| why);
+        if told.is_some_and(|told| *told != why) {
+            tracing::warn!(error = %why, "the store refuses for another reason now");
+        } else if told.is_none() {
             tracing::error!(error = %why, "the store refuses; reports are not acknowledged until it takes again");
         }
         let since = state.health.refusing.as_ref().map_or_else(now_ms, |(since, _)| *since);

@@ -52,8 +52,6 @@ pub struct PostgresStore {
 struct Writer {
     /// `None` after it broke, until the next step needs one.
     link: Option<Link>,
-    /// The server's process of the last connection: it may hold the lock although we lost it.
-    process: i32,
     /// Something was begun and not seen to end: what became of it is found out before the next.
     doubt: Option<Doubt>,
     /// Reports of a group whose commit was found made only afterwards: the group comes again, they are left out of it.

@@ -147,6 +147,20 @@ impl Starting {
 }
 
 #[tokio::test]
+async fn a_monitor_that_nobody_reports_to_sees_that_its_database_is_away() {
+    let mut databases = Databases::start().await;
+    let config = format!("{}ready_requires_store: true\n", config(&databases.place()));
+    let stack = Stack::start(&config).await.unwrap();
+    assert_eq!(stack.status("/health/ready").await.unwrap(), 200);
+    databases.server.stop().await.unwrap();
+    until("it is told", SOON, async || stack.status("/health/ready").await.unwrap() == 503).await.unwrap();
+    let told = database(&stack).await;
+    assert_eq!(told["status"], "unhealthy", "{told}");
+    databases.server.start_again().await.unwrap();
+    until("it is back", SOON, async || stack.status("/health/ready").await.unwrap() == 200).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_database_that_is_away_at_start_is_waited_for() {
     let mut server = Postgres::start().await.unwrap();
     server.stop().await.unwrap();
@@ -216,6 +230,11 @@ async fn a_wrong_password_is_not_tried_again() {
     let mut monitor = Starting::new(&env);
     assert_eq!(monitor.code().await, 1, "{}", monitor.log());
     assert_eq!(monitor.attempts(), Vec::<Value>::new());
+    let log = monitor.log();
+    let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let last = lines.last().unwrap();
+    assert_eq!((&last["level"], &last["message"]), (&"CRITICAL".into(), &"the monitor cannot go on".into()));
+    assert!(last["error"].as_str().unwrap().contains("28P01"), "{last}");
     assert!(monitor.log().contains("28P01") && !monitor.log().contains("hunter2"), "{}", monitor.log());
 }
 

@@ -2,7 +2,9 @@
 
 use super::super::{Place, seqs};
 use super::{Databases, Issued, PostgresStore, Store, fatal, group, prepared, refused, takes};
-use sqlx::PgConnection;
+use farol_tests::stack::SOON;
+use farol_tests::wait::until;
+use sqlx::{Connection, PgConnection};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -47,7 +49,7 @@ async fn sessions_that_are_ended_in_the_middle_of_commits_cost_no_group_and_doub
 /// Ends the writer's session; how many there were.
 async fn kill(killer: &mut PgConnection, database: &str) -> u64 {
     const KILL: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-                        WHERE datname = $1 AND application_name LIKE 'farol-monitor ________'";
+                        WHERE datname = $1 AND application_name LIKE 'farol-monitor ________________'";
     sqlx::query(KILL).bind(database).execute(killer).await.unwrap().rows_affected()
 }
 
@@ -72,6 +74,44 @@ async fn a_monitor_that_was_overtaken_writes_nothing_more_and_says_why() {
         assert!(why.contains("another monitor has taken over the store"), "{why}");
     }
     assert_eq!(place.sql("SELECT max(id), count(*) FROM farol.journal"), rows);
+}
+
+#[tokio::test]
+async fn a_session_of_ours_that_we_never_heard_of_does_not_keep_us_from_writing() {
+    let databases = Databases::start().await;
+    let place = databases.place();
+    let store = prepared(&place).await;
+    let mut issued = Issued::new();
+    let pid = place.writer();
+    let name = format!("SELECT application_name FROM pg_stat_activity WHERE pid = {pid}");
+    let name = databases.server.sql(&name).unwrap();
+    // A connection that got the lock, and broke before its answer came: the server still keeps it.
+    let url = format!("{}?application_name={name}", databases.server.superuser_url());
+    let url = url.replace("/postgres?", &format!("/{}?", place.database));
+    let mut lost = PgConnection::connect(&url).await.unwrap();
+    place.terminate_writer();
+    until("it has the lock", SOON, async || {
+        let taken = sqlx::query_scalar("SELECT pg_try_advisory_lock(1180792431, 1937010546)");
+        taken.fetch_one(&mut lost).await.unwrap()
+    })
+    .await
+    .unwrap();
+    takes(&store, &issued.group()).await;
+    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
+}
+
+#[tokio::test]
+async fn a_server_that_lost_what_it_confirmed_is_told_as_such() {
+    let databases = Databases::start().await;
+    let place = databases.place();
+    let store = prepared(&place).await;
+    let mut issued = Issued::new();
+    store.commit(&issued.group()).await.unwrap();
+    // As after a crash without synchronous commits, or on a replica that was behind.
+    place.sql("UPDATE farol.store SET commits = commits - 1");
+    place.terminate_writer();
+    let why = fatal(store.commit(&issued.group()).await);
+    assert!(why.contains("lost the last 1 commits") && why.contains("Start Farol again"), "{why}");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 async fn a_group_closes_a_fifth_of_a_second_after_its_first_report() {
     let bench = Bench::new([]);
     let follower = bench.follow();
-    bench.pass(5_050).await;
+    bench.pass(3_050).await;
     for seq in 1..=3 {
         assert_eq!(bench.send(&follower, seq), Submitted::Taken);
         bench.pass(90).await;
@@ -19,7 +19,7 @@ async fn a_group_closes_a_fifth_of_a_second_after_its_first_report() {
     bench.send(&follower, 4);
     bench.pass(500).await;
     assert_eq!(bench.store.seqs(), [vec![1, 2, 3], vec![4]]);
-    assert_eq!(bench.store.times(), [5_250, 6_020]);
+    assert_eq!(bench.store.times(), [3_250, 4_020]);
     assert_eq!((follower.committed(), bench.journal.mark(AGENT, BOOT)), (4, 4));
     let health = bench.journal.health();
     assert_eq!((health.committed_reports, health.committed_groups, health.queued_reports), (4, 2, 0));

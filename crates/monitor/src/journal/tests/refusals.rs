@@ -61,6 +61,17 @@ async fn a_store_that_refused_only_reports_is_asked_again_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_nobody_writes_to_is_asked_whether_it_would_take() {
+    let bench = Bench::new([refused()]);
+    bench.pass(4_000).await;
+    assert_eq!((bench.store.times(), bench.journal.health().refusing), (vec![], None));
+    bench.pass(1_500).await;
+    assert!(bench.journal.health().refusing.is_some(), "{:?}", bench.store.times());
+    bench.pass(2_000).await;
+    assert_eq!(bench.journal.health().refusing, None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tries_come_at_growing_distances_up_to_half_a_minute() {
     let bench = Bench::new((0..8).map(|_| refused()));
     let follower = bench.follow();
@@ -68,7 +79,7 @@ async fn tries_come_at_growing_distances_up_to_half_a_minute() {
     bench.pass(200_000).await;
     let times = bench.store.times();
     let waits: Vec<u64> = times.windows(2).map(|pair| (pair[1] - pair[0]) / 1_000).collect();
-    assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30, 30]);
+    assert_eq!(waits[..8], [1, 2, 4, 8, 16, 30, 30, 30]);
     // It took an empty group: what it does with reports remains to be seen, so the wait is not short again yet.
     bench.store.answers.lock().extend([refused(), refused()]);
     let again = bench.follow();
@@ -82,7 +93,7 @@ async fn tries_come_at_growing_distances_up_to_half_a_minute() {
         .filter(|at_ms| *at_ms > before)
         .map(|at_ms| (at_ms - before) / 1_000)
         .collect();
-    assert_eq!(waits, [0, 30, 60]);
+    assert_eq!(waits[..3], [0, 30, 60]);
     bench.send(&bench.follow(), 1);
     bench.pass(1_000).await;
     bench.store.answers.lock().push_back(refused());
@@ -171,6 +182,7 @@ async fn a_commit_that_does_not_end_is_seen_by_its_age() {
         "as many as there is room for"
     );
     assert!(bench.journal.health().dropping, "it is said while it goes on");
+    *bench.store.takes.lock() = Duration::ZERO;
     bench.pass(120_000).await;
     let health = bench.journal.health();
     assert!(health.busy.is_none() && !health.dropping, "{health:?}");

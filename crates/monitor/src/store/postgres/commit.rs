@@ -89,7 +89,7 @@ impl PostgresStore {
         let Some(link) = &mut writer.link else { return Err(no_link()) };
         let wrote = send(link, write, group, now_ms).await;
         let Some(Doubt::Group(landing)) = writer.ended(wrote).await? else { return Ok(()) };
-        writer.landed.clear();
+        writer.met(&group.reports);
         self.land(writer, *landing);
         Ok(())
     }
@@ -101,6 +101,14 @@ impl Writer {
         self.landed.iter().any(|Run(agent, boot, first, last)| {
             (*agent, *boot) == (report.agent, report.boot) && (*first..=*last).contains(&report.seq)
         })
+    }
+
+    /// Forgets what landed once its boot is past it.
+    fn met(&mut self, reports: &[ReportRecord]) {
+        self.landed.retain(|Run(agent, boot, _, last)| {
+            let is_past = |r: &ReportRecord| (r.agent, r.boot) == (*agent, *boot) && r.seq >= *last;
+            !reports.iter().any(is_past)
+        });
     }
 
     /// What was begun has ended so: it gives what was in doubt. After an error nothing of it was written, unless the
@@ -115,6 +123,10 @@ impl Writer {
             return Err(error);
         }
         self.doubt = None;
+        if fault::is_of_the_session(&error) {
+            self.link = None;
+            return Err(error);
+        }
         let rolled_back = match &mut self.link {
             Some(link) => link.say("ROLLBACK").await,
             None => Ok(()),

@@ -15,6 +15,9 @@ use std::time::Duration;
 const IDLE: Duration = Duration::from_secs(5 * 60);
 const LIFE: Duration = Duration::from_secs(30 * 60);
 
+/// Somebody who asks about the past is not kept longer by a server that gives no connection.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// The connection that writes.
 #[derive(Debug)]
 pub(super) struct Link {
@@ -71,7 +74,7 @@ pub(super) fn readers(settings: &PostgresSettings, session: &str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(settings.connections)
         .min_connections(0)
-        .acquire_timeout(settings.timeout)
+        .acquire_timeout(settings.timeout.min(PATIENCE))
         .idle_timeout(IDLE)
         .max_lifetime(LIFE)
         .test_before_acquire(true)

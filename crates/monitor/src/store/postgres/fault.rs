@@ -57,6 +57,12 @@ pub(super) fn is_lost(error: &sqlx::Error) -> bool {
     }
 }
 
+/// Whether another session may do what this one cannot: what a role or a database is set to holds from a session's
+/// beginning, and a server that was a replica then may be the primary now.
+pub(super) fn is_of_the_session(error: &sqlx::Error) -> bool {
+    told(error).is_some_and(|told| told.code() == "25006")
+}
+
 /// The connection broke, and the server may well give another; one that did not answer in time would not.
 pub(super) fn is_broken(error: &sqlx::Error) -> bool {
     let late = matches!(error, sqlx::Error::Io(error) if error.kind() == std::io::ErrorKind::TimedOut);

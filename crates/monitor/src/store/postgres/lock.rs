@@ -21,11 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// And it is looked again so often.
 const AGAIN: Duration = Duration::from_millis(20);
 
-/// Takes the lock. `lost` is the name of our sessions, and the server's process of the one that had it.
+/// Takes the lock. `ours` is the name of this process's sessions, where it had one before: no other has it, and one that
+/// still holds the lock is a connection that we lost, whether or not we heard that it got the lock.
 pub(super) async fn take(
     link: &mut Link,
     place: &str,
-    lost: Option<(&str, i32)>,
+    ours: Option<&str>,
     judge: fn(&str, &sqlx::Error) -> StoreError,
 ) -> Result<(), StoreError> {
     let began = Instant::now();
@@ -37,10 +38,8 @@ pub(super) async fn take(
         }
         let holder: Option<(i32, String, String)> =
             link.all(sqlx::query_as(HOLDER)).await.map_err(judged)?.pop();
-        let is_ours = |(name, process): (&str, i32)| {
-            holder.as_ref().is_some_and(|(pid, holder, _)| *pid == process && holder == name)
-        };
-        if let (true, Some((_, process))) = (lost.is_some_and(is_ours), lost) {
+        let lost = holder.as_ref().filter(|(_, name, _)| ours == Some(name.as_str()));
+        if let Some((process, ..)) = lost {
             // The server has not seen that the connection broke. Once it is ended, nothing more comes from it.
             link.run(sqlx::query("SELECT pg_terminate_backend($1)").bind(process)).await.map_err(judged)?;
         } else if began.elapsed() >= PATIENCE {
@@ -71,6 +70,15 @@ pub(super) fn overtaken(place: &str) -> StoreError {
         "another monitor has taken over the store in {place} while this one was cut off from it; what is not \
          acknowledged comes again to that one. Start this one again when the other has ended, or give it a database of \
          its own"
+    ))
+}
+
+/// Says that the server no longer has what it confirmed. What stands in this process's memory rests on it: only a new
+/// start reads what is really there.
+pub(super) fn forgotten(place: &str, commits: i64) -> StoreError {
+    StoreError::Fatal(format!(
+        "{place} has lost the last {commits} commits that it had confirmed: it crashed with `durability: normal`, or a \
+         replica that was behind took its place. Start Farol again: it goes on from what is there"
     ))
 }
 

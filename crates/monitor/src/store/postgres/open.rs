@@ -13,26 +13,25 @@ const TAKE_OVER: &str = "UPDATE farol.store SET epoch = epoch + 1 RETURNING epoc
 
 const STATE: &str = "SELECT epoch, commits FROM farol.store";
 
-const PROCESS: &str = "SELECT pg_backend_pid()";
-
 pub(super) async fn open(settings: PostgresSettings) -> Result<PostgresStore, StoreError> {
     let place = settings.server.place();
     // In the server's list of sessions it stands among others'.
     let id = uuid::Uuid::new_v4().simple().to_string();
-    let session = format!("farol-monitor {}", &id[..8]);
+    let session = format!("farol-monitor {}", &id[..16]);
     let judged = |e: sqlx::Error| fault::judge_opening(&place, &e);
     let mut link = Link::open(&settings, &session).await.map_err(judged)?;
     lock::take(&mut link, &place, None, fault::judge_opening).await?;
     migrate::migrate(&place, &mut link).await?;
+    // Whatever a commit survives here: that another one writes must not be forgotten.
+    link.say("BEGIN; SET LOCAL synchronous_commit = on").await.map_err(judged)?;
     let state: Vec<(i64, i64)> = link.all(sqlx::query_as(TAKE_OVER)).await.map_err(judged)?;
+    link.say("COMMIT").await.map_err(judged)?;
     let Some((epoch, commits)) = state.first().copied() else {
         return Err(StoreError::Fatal(fault::damaged(&place, "it has no id")));
     };
     let loaded = load::load(&place, &mut link, true).await?;
-    let process = process(&mut link).await.map_err(judged)?;
     let writer = Writer {
         link: Some(link),
-        process,
         doubt: None,
         landed: Vec::new(),
         epoch,
@@ -48,11 +47,6 @@ pub(super) async fn open(settings: PostgresSettings) -> Result<PostgresStore, St
     Ok(PostgresStore { id: loaded.id, settings, session, writer, readers, memory })
 }
 
-async fn process(link: &mut Link) -> Result<i32, sqlx::Error> {
-    let rows: Vec<(i32,)> = link.all(sqlx::query_as(PROCESS)).await?;
-    Ok(rows.first().map_or(0, |(pid,)| *pid))
-}
-
 impl PostgresStore {
     /// Sees to it that the writer has a connection, and that nothing is in doubt.
     pub(super) async fn ready(&self, writer: &mut Writer) -> Result<(), StoreError> {
@@ -66,15 +60,13 @@ impl PostgresStore {
         let place = &self.memory.place;
         let judged = |e: sqlx::Error| fault::judge(place, &e);
         let mut link = Link::open(&self.settings, &self.session).await.map_err(judged)?;
-        let lost = Some((self.session.as_str(), writer.process));
-        lock::take(&mut link, place, lost, fault::judge).await?;
+        lock::take(&mut link, place, Some(&self.session), fault::judge).await?;
         // The one who has the lock is alone: what the session before it began has ended one way or the other.
         let state: Vec<(i64, i64)> = link.all(sqlx::query_as(STATE)).await.map_err(judged)?;
         let ahead = match state.first() {
             Some((epoch, commits)) if *epoch == writer.epoch => commits - writer.commits,
             _ => return Err(lock::overtaken(place)),
         };
-        let process = process(&mut link).await.map_err(judged)?;
         match (ahead, &writer.doubt) {
             (0 | 1, Some(Doubt::Group(_))) | (0, None) => {}
             (0, Some(Doubt::Upkeep)) => {
@@ -82,6 +74,7 @@ impl PostgresStore {
                 (writer.last_row, writer.last_boot) = (loaded.last_row, loaded.last_boot);
                 self.memory.replace(loaded.catalog);
             }
+            (..0, _) => return Err(lock::forgotten(place, -ahead)),
             _ => return Err(lock::overtaken(place)),
         }
         if let (1, Some(Doubt::Group(landing))) = (ahead, writer.doubt.take()) {
@@ -89,7 +82,7 @@ impl PostgresStore {
             writer.landed = self.runs(&landing);
             self.land(writer, *landing);
         }
-        (writer.link, writer.process) = (Some(link), process);
+        writer.link = Some(link);
         tracing::info!(store.place = %place, "the store's connection is there again");
         Ok(())
     }

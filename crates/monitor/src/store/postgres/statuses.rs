@@ -21,28 +21,32 @@ WHERE NOT EXISTS (SELECT FROM farol.component_names n
 /// The staleness that lasts over the end of a covered time goes on from there.
 const RESUME_STALENESS: &str = "
 INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT s.name, $4, s.status, s.maintenance, s.stale, s.reason
-FROM farol.component_names n JOIN farol.status_changes s ON s.name = n.key
-  AND s.at_ms = (SELECT max(l.at_ms) FROM farol.status_changes l WHERE l.name = n.key AND l.at_ms <= $4)
-WHERE n.agent = $1 AND n.service = $2 AND n.component = $3 AND s.stale
+SELECT s.name, c.at_ms, s.status, s.maintenance, s.stale, s.reason
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS c (agent, service, component, at_ms)
+JOIN farol.component_names n USING (agent, service, component)
+JOIN farol.status_changes s ON s.name = n.key
+  AND s.at_ms = (SELECT max(l.at_ms) FROM farol.status_changes l WHERE l.name = n.key AND l.at_ms <= c.at_ms)
+WHERE s.stale
 ON CONFLICT DO NOTHING";
 
-/// From `$4` up to, but not at, `$5`.
+/// From the one up to, but not at, the other.
 const DELETE_STALE: &str = "
 DELETE FROM farol.status_changes s USING farol.component_names n
-WHERE n.agent = $1 AND n.service = $2 AND n.component = $3
-  AND s.name = n.key AND s.stale AND s.at_ms >= $4 AND s.at_ms < $5";
+JOIN unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[])
+  AS c (agent, service, component, from_ms, end_ms) USING (agent, service, component)
+WHERE s.name = n.key AND s.stale AND s.at_ms >= c.from_ms AND s.at_ms < c.end_ms";
 
 /// A covered time that begins in staleness begins with what was told last before it.
 const RESTORE_TOLD: &str = "
 INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT t.name, $4, t.status, t.maintenance, t.stale, t.reason
-FROM farol.component_names n
+SELECT t.name, c.at_ms, t.status, t.maintenance, t.stale, t.reason
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS c (agent, service, component, at_ms)
+JOIN farol.component_names n USING (agent, service, component)
 JOIN farol.status_changes s ON s.name = n.key
-  AND s.at_ms = (SELECT max(l.at_ms) FROM farol.status_changes l WHERE l.name = n.key AND l.at_ms <= $4)
+  AND s.at_ms = (SELECT max(l.at_ms) FROM farol.status_changes l WHERE l.name = n.key AND l.at_ms <= c.at_ms)
 JOIN farol.status_changes t ON t.name = n.key AND t.at_ms = (
   SELECT max(l.at_ms) FROM farol.status_changes l WHERE l.name = n.key AND l.at_ms < s.at_ms AND NOT l.stale)
-WHERE n.agent = $1 AND n.service = $2 AND n.component = $3 AND s.stale AND t.status IS NOT NULL
+WHERE s.stale AND t.status IS NOT NULL
 ON CONFLICT DO NOTHING";
 
 const ADD_CHANGES: &str = "
@@ -87,6 +91,9 @@ ORDER BY s.at_ms, n.agent, n.service, n.component LIMIT $6";
 const BLIND: &str =
     "SELECT from_ms, to_ms FROM farol.blind WHERE from_ms < $2 AND to_ms > $1 ORDER BY from_ms";
 
+/// Rows of one statement: however many a group holds, each of its statements is far from the timeout.
+const AT_ONCE: usize = 5_000;
+
 /// Whether a group has anything to say about components.
 pub(super) fn are_in(group: &Group) -> bool {
     !(group.components.is_empty()
@@ -99,38 +106,53 @@ pub(super) fn are_in(group: &Group) -> bool {
 pub(super) async fn write(link: &mut Link, group: &Group) -> Result<(), sqlx::Error> {
     let names: BTreeSet<&ComponentKey> =
         group.changes.iter().map(|c| &c.key).chain(group.components.iter().map(|c| &c.key)).collect();
-    if !names.is_empty() {
+    let names: Vec<&ComponentKey> = names.into_iter().collect();
+    for names in names.chunks(AT_ONCE) {
         link.run(named(ADD_NAMES, names.iter().copied())).await?;
     }
-    // One by one: the end of one covered time may be the beginning of the next.
-    for covered in group.covered.iter().filter(|c| c.to_ms > c.from_ms) {
+    for covered in in_turns(&group.covered).iter().flat_map(|turn| turn.chunks(AT_ONCE)) {
         cover(link, covered).await?;
     }
-    if !group.changes.is_empty() {
-        link.run(changes(&group.changes)).await?;
+    for changed in group.changes.chunks(AT_ONCE) {
+        link.run(changes(changed)).await?;
     }
-    if !group.removed.is_empty() {
-        link.run(named(REMOVE, group.removed.iter())).await?;
+    for removed in group.removed.chunks(AT_ONCE) {
+        link.run(named(REMOVE, removed.iter())).await?;
     }
-    if !group.components.is_empty() {
-        link.run(components(&group.components)).await?;
+    for known in group.components.chunks(AT_ONCE) {
+        link.run(components(known)).await?;
     }
     Ok(())
 }
 
-async fn cover(link: &mut Link, covered: &Covered) -> Result<(), sqlx::Error> {
-    let about = |sql: &'static str| {
-        let ComponentKey { agent, service, component } = &covered.key;
-        sqlx::query(sql).bind(agent.to_string()).bind(service.to_string()).bind(component.to_string())
-    };
-    let mut end_ms = covered.to_ms;
-    if covered.stale_after {
-        link.run(about(RESUME_STALENESS).bind(covered.to_ms)).await?;
-    } else {
-        end_ms = end_ms.saturating_add(1);
+/// Covered times, each component at most once in a turn and in its own order: the end of one may be the beginning of
+/// its next.
+fn in_turns(all: &[Covered]) -> Vec<Vec<&Covered>> {
+    let mut turns: Vec<Vec<&Covered>> = Vec::new();
+    let mut next: BTreeMap<&ComponentKey, usize> = BTreeMap::new();
+    for covered in all.iter().filter(|c| c.to_ms > c.from_ms) {
+        let turn = next.entry(&covered.key).or_default();
+        if *turn == turns.len() {
+            turns.push(Vec::new());
+        }
+        turns[*turn].push(covered);
+        *turn += 1;
     }
-    link.run(about(DELETE_STALE).bind(covered.from_ms).bind(end_ms)).await?;
-    link.run(about(RESTORE_TOLD).bind(covered.from_ms)).await.map(|_| ())
+    turns
+}
+
+async fn cover(link: &mut Link, all: &[&Covered]) -> Result<(), sqlx::Error> {
+    let lasting: Vec<&Covered> = all.iter().copied().filter(|c| c.stale_after).collect();
+    if !lasting.is_empty() {
+        let ends: Vec<i64> = lasting.iter().map(|c| c.to_ms).collect();
+        link.run(named(RESUME_STALENESS, lasting.iter().map(|c| &c.key)).bind(ends)).await?;
+    }
+    let begins: Vec<i64> = all.iter().map(|c| c.from_ms).collect();
+    let end = |c: &&Covered| if c.stale_after { c.to_ms } else { c.to_ms.saturating_add(1) };
+    let keys = || all.iter().map(|c| &c.key);
+    let ends: Vec<i64> = all.iter().map(end).collect();
+    link.run(named(DELETE_STALE, keys()).bind(begins.clone()).bind(ends)).await?;
+    link.run(named(RESTORE_TOLD, keys()).bind(begins)).await.map(|_| ())
 }
 
 /// A statement whose first three values are the columns of these components' names.
