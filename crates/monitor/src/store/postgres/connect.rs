@@ -97,7 +97,7 @@ fn set_up(settings: &PostgresSettings) -> String {
         "SET statement_timeout = {limit_ms}; SET lock_timeout = {limit_ms}; \
          SET idle_in_transaction_session_timeout = {}; SET synchronous_commit = {synchronous}; \
          SET search_path = pg_catalog; SET default_transaction_isolation = 'read committed'; \
-         SET client_min_messages = warning; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
+         SET client_min_messages = error; SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; \
          SET tcp_keepalives_count = 3",
         limit_ms * 2
     )
