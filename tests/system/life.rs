@@ -10,6 +10,7 @@ mod first;
 mod matrix;
 mod outage;
 mod pause;
+mod refusing;
 mod reload;
 mod restart;
 mod shutdown;

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod connect;
+mod renewal;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ enum End {
     Broken(String),
     /// Somebody has to act: tried again seldom.
     Refused(Code, String),
-    /// The monitor wants a new stream after any part of this time.
+    /// The monitor asked for a new stream: connected anew after this time.
     Reconnect(Duration),
 }
 
@@ -220,7 +221,7 @@ impl Streamer {
 
     /// Tells how a stream ended, once, and how long to wait. `None` at the agent's end.
     fn after(&self, end: End, monitor: &Monitor, backoff: &mut Backoff) -> Option<Duration> {
-        let chance = random() as f64 / u64::MAX as f64;
+        let chance = chance();
         let wait = match &end {
             End::Finished => return None,
             End::Refused(code, why) => {
@@ -231,9 +232,9 @@ impl Streamer {
                 wait
             }
             End::Broken(why) => self.broken(why, monitor, backoff, chance),
-            End::Reconnect(within) => {
+            End::Reconnect(wait) => {
                 self.link.down("the monitor asked for a new stream");
-                within.mul_f64(chance)
+                *wait
             }
         };
         self.look_at_link();
@@ -254,6 +255,11 @@ impl Streamer {
     fn look_at_link(&self) {
         self.checker.check_now(&[link::COMPONENT]);
     }
+}
+
+/// Any part of 1.
+fn chance() -> f64 {
+    random() as f64 / u64::MAX as f64
 }
 
 /// The word for what the agent says at a planned end.

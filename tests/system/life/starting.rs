@@ -23,16 +23,16 @@ const CONFIG: &str = "listen: {http: \"127.0.0.1:0\", agents: \"127.0.0.1:0\", h
                       services: {shop: {}}";
 
 /// A monitor in this process whose store opens when the test says so.
-struct Slow {
-    at: Addresses,
-    open: oneshot::Sender<anyhow::Result<Arc<dyn Store>>>,
+pub(super) struct Slow {
+    pub(super) at: Addresses,
+    pub(super) open: oneshot::Sender<anyhow::Result<Arc<dyn Store>>>,
     supervisor: Supervisor,
-    starting: JoinSet<anyhow::Result<()>>,
+    pub(super) starting: JoinSet<anyhow::Result<()>>,
     _data_dir: TempDir,
 }
 
 impl Slow {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let tree = Sources::new().text("monitor.yaml", CONFIG).load().unwrap();
         let config = tree.read(Config::read).unwrap();
         let budgets = Budgets { stop_accepting: Duration::ZERO, delay: Delay::Always, ..Budgets::default() };
@@ -55,7 +55,7 @@ impl Slow {
     }
 }
 
-async fn json(http: SocketAddr, path: &str) -> (u16, Value) {
+pub(super) async fn json(http: SocketAddr, path: &str) -> (u16, Value) {
     let (code, body) = get(http, path).await.unwrap();
     (code, serde_json::from_str(&body).unwrap_or_else(|_| panic!("{path}: {code} {body}")))
 }

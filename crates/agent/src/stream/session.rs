@@ -1,7 +1,8 @@
 //! One open stream from State to its end: sends what the recorder has in the protocol's order, and does what the
 //! monitor says. One loop; nothing of it waits for anything else.
 
-use super::{End, Streamer};
+use super::renewal::Renewal;
+use super::{End, Streamer, chance};
 use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::Next;
 use farol_logging::trace;
@@ -59,6 +60,8 @@ pub(super) struct Session<'a> {
     key_at: Option<Instant>,
     /// Series retired on this stream.
     retired: usize,
+    /// The monitor asked for a new stream: this one goes on until its moment has come.
+    renewal: Renewal,
     ending: Option<Ending>,
     /// The opening's, until State is sent.
     trace: Option<trace::Span>,
@@ -81,6 +84,7 @@ enum Step {
     Closed,
     Fresh,
     Key,
+    Renew,
     Over,
 }
 
@@ -109,6 +113,7 @@ impl<'a> Session<'a> {
             last_key: None,
             key_at: None,
             retired: 0,
+            renewal: Renewal::default(),
             ending: None,
             trace: None,
         }
@@ -127,12 +132,14 @@ impl<'a> Session<'a> {
                 return end;
             }
             let over = self.ending.as_ref().map(|ending| ending.deadline);
+            let renew = self.renewal.at().filter(|_| self.ending.is_none());
             let step = tokio::select! {
                 biased;
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = drained.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
                 () = cleaning.cancelled(), if !self.is_finishing() => Step::Last,
                 () = sleep_until(over.unwrap_or_else(Instant::now)), if over.is_some() => Step::Over,
+                () = sleep_until(renew.unwrap_or_else(Instant::now)), if renew.is_some() => Step::Renew,
                 () = sleep_until(self.key_at.unwrap_or_else(Instant::now)), if self.key_at.is_some() => Step::Key,
                 message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
@@ -165,6 +172,7 @@ impl<'a> Session<'a> {
                 self.state_due = !self.live;
             }
             Step::Key => self.key(),
+            Step::Renew => self.end(End::Reconnect(Duration::ZERO), None),
             Step::Over => return self.ending.take().map(|ending| ending.why),
         }
         None
@@ -258,8 +266,11 @@ impl<'a> Session<'a> {
     fn ended(&mut self, status: Option<Status>) -> End {
         match (self.ending.take(), status) {
             (Some(ending), _) => ending.why,
-            (None, Some(status)) => status.into(),
-            (None, None) => End::Broken("the monitor ended the stream".to_owned()),
+            (None, Some(status)) => self.renewal.broke(status.into(), Instant::now()),
+            (None, None) => {
+                let end = End::Broken("the monitor ended the stream".to_owned());
+                self.renewal.broke(end, Instant::now())
+            }
         }
     }
 
@@ -272,7 +283,7 @@ impl<'a> Session<'a> {
             Kind::Reconnect(reconnect) if self.ending.is_none() => {
                 tracing::info!(reason = reconnect.reason, "the monitor asks for a new stream");
                 let within = Duration::from_millis(u64::from(reconnect.within_ms.min(600_000)));
-                self.end(End::Reconnect(within), None);
+                self.renewal.asked(Instant::now(), within, chance());
             }
             Kind::CheckNow(wanted) => {
                 self.agent.checker.check_now(&self.feed.names(&wanted.components));

@@ -1,10 +1,12 @@
 //! Whole agents against doubles of monitors: order, resume, refusals, ends.
 
 mod double;
+mod renewal;
 mod tls;
 
 use super::*;
 use crate::config::{Config, Surroundings};
+use crate::understanding::Understanding;
 use crate::{Agent, Running};
 use double::{Arrival, Double, SOON};
 use farol_config::Sources;

@@ -4,6 +4,8 @@ use farol_wire::Role;
 
 /// An agent that said nothing of now for so many report intervals is lost.
 pub(crate) const LOST_AFTER_INTERVALS: u64 = 3;
+/// One that leaves is not called silent before its last report can be acknowledged.
+const LEAVING_AT_LEAST_MS: u64 = 3_000;
 /// How long the last status stands while an agent restarts.
 pub(crate) const RESTART_GRACE_MS: u64 = 60_000;
 /// Statuses older than this are not served after a restart of the monitor.
@@ -24,7 +26,7 @@ pub enum Presence {
         /// Until when.
         until_ms: u64,
     },
-    /// It ends with its workload: under maintenance until its stream ends, at the latest then.
+    /// It ends with its workload: under maintenance until its stream ends or it is silent, at the latest then.
     Leaving {
         /// Until when.
         until_ms: u64,
@@ -63,13 +65,14 @@ impl Presence {
     /// Whether silence has lasted too long at `run_ms`.
     #[must_use]
     pub fn is_over(self, last_message_ms: u64, interval_ms: u32, run_ms: u64) -> bool {
+        let silent_ms = run_ms.saturating_sub(last_message_ms);
+        let lost_after_ms = LOST_AFTER_INTERVALS * u64::from(interval_ms);
         match self {
-            Self::Here => {
-                run_ms.saturating_sub(last_message_ms) > LOST_AFTER_INTERVALS * u64::from(interval_ms)
+            Self::Here => silent_ms > lost_after_ms,
+            Self::Leaving { until_ms } => {
+                run_ms >= until_ms || silent_ms > lost_after_ms.max(LEAVING_AT_LEAST_MS)
             }
-            Self::Held { until_ms } | Self::Restored { until_ms } | Self::Leaving { until_ms } => {
-                run_ms >= until_ms
-            }
+            Self::Held { until_ms } | Self::Restored { until_ms } => run_ms >= until_ms,
             Self::Lost { .. } => false,
         }
     }

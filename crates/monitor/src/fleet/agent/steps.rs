@@ -102,9 +102,9 @@ impl Agent {
         let was_here = live.presence == Presence::Here;
         self.heard(live, step);
         let changed = !reported.changed.is_empty();
-        // These say themselves when they were checked; of the others only the report's time is known.
-        let said: HashSet<usize> =
-            reported.changed.iter().filter_map(|status| live.by_id.get(&status.id).copied()).collect();
+        // Some say themselves when they were checked; of the others only the report's time is known.
+        let timed = reported.changed.iter().filter(|status| status.checked_ms.is_some());
+        let said: HashSet<usize> = timed.filter_map(|status| live.by_id.get(&status.id).copied()).collect();
         for status in reported.changed {
             live.tell(status, told);
         }
@@ -136,6 +136,7 @@ impl Agent {
             Farewell::Failing => "failing",
         };
         let now = step.now;
+        live.last_message_ms = now.run_ms;
         let mut event = Event::new(EventKind::AgentGoodbye, now.wall_ms).agent(&self.id);
         event.reason = Some(word.into());
         step.effects.events.push(event);

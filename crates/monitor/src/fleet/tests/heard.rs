@@ -15,6 +15,32 @@ fn a_component_that_says_when_it_was_checked_is_not_younger_because_its_report_c
 }
 
 #[test]
+fn a_component_that_changes_without_saying_when_it_was_checked_is_as_young_as_its_report() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    scene.pass(9_000);
+    scene.report(&agent, vec![says(1, Status::Degraded, None)]);
+    let at = Some(scene.now.run_ms);
+    assert_eq!(agent.live.lock().components[0].checked_run_ms, at);
+}
+
+#[test]
+fn a_pod_that_is_drained_for_long_stays_while_it_speaks_and_leaves_when_it_is_silent() {
+    let (mut scene, agent, _) = Scene::online(Role::Pod);
+    // The word itself ends a silence, too.
+    scene.pass(29_000);
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Workload, 600_000, scene.now);
+    for _ in 0..10 {
+        let events = scene.pass(29_000);
+        assert!(!kinds(&events).contains(&EventKind::AgentLeft), "{events:?}");
+        assert_eq!(scene.shown("payments"), "maintenance");
+        scene.report(&agent, Vec::new());
+    }
+    let events = scene.pass(30_250);
+    assert!(kinds(&events).contains(&EventKind::AgentLeft), "{events:?}");
+    assert_eq!(scene.shown("payments"), "none");
+}
+
+#[test]
 fn a_drained_agent_that_goes_on_speaking_is_held_and_lost_only_after_its_silence() {
     let (mut scene, agent, _) = Scene::online(Role::Host);
     scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 600_000, scene.now);
