@@ -150,7 +150,9 @@ pub(crate) fn logging(m: &mut Map<'_>) -> farol_logging::Config {
 fn otlp(m: &mut Map<'_>) -> Option<farol_logging::Otlp> {
     let (otlp, problems) = farol_logging::Otlp::of(|key| match key.name {
         farol_logging::OTLP_HEADERS => m.secret(key.name).optional().map(|all| all.expose().to_owned()),
-        farol_logging::OTLP_CA => m.path(key.name).optional().map(|path| path.to_string_lossy().into_owned()),
+        farol_logging::OTLP_CA => {
+            m.path_or("auto", key.name).optional().map(|path| path.to_string_lossy().into_owned())
+        }
         name => Some(m.text(name).or(key.default)),
     });
     for problem in problems {

@@ -103,7 +103,7 @@ fn logs(families: &mut Families<'_>) {
     for (at, (signal, count)) in farol_logging::unsent().enumerate() {
         let name = "farol_otlp_dropped_total";
         if at == 0 {
-            let help = "Records of the log and spans that could not be exported by OTLP";
+            let help = "Records of the log, spans and exports of metrics that did not arrive by OTLP";
             families.head(name, MetricKind::Counter, help);
         }
         families.sample(name, &[("signal", signal)], count as f64);

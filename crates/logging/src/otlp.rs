@@ -3,6 +3,7 @@
 //! does itself, its connection included, is never exported: OpenTelemetry's suppression is on for all of it.
 
 mod channel;
+mod failure;
 mod health;
 mod logs;
 mod metrics;
@@ -149,7 +150,8 @@ pub(crate) fn start(config: &Otlp, process: &Process) -> Result<(Exports, Runnin
     let mut dropped = Dropped::default();
     let (logs, send_logs) = logs::open(config, &mut channels, &resource, &health, &mut dropped)?.unzip();
     let (tracer, send_spans) = spans::open(config, &mut channels, &resource, &health, &mut dropped)?.unzip();
-    let (sources, send_metrics) = metrics::open(config, &mut channels, &resource, &health)?.unzip();
+    let (sources, send_metrics) =
+        metrics::open(config, &mut channels, &resource, &health, &mut dropped)?.unzip();
     drop(entered);
     // Nobody has set it: it was made above.
     health.dropped.set(dropped.clone()).ok();

@@ -59,7 +59,7 @@ pub fn dropped() -> u64 {
     PROCESS.get().map_or(0, |process| process.drops.total())
 }
 
-/// Records of the log and spans that could not be exported by OTLP, by signal; none where they are not exported.
+/// Records of the log, spans and exports of metrics that did not arrive by OTLP, by signal; none where they are not exported.
 pub fn unsent() -> impl Iterator<Item = (&'static str, u64)> {
     PROCESS.get().into_iter().flat_map(|process| process.unsent.counts())
 }

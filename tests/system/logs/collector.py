@@ -1,6 +1,6 @@
 """An OTLP collector made of the official packages, with nothing of Farol in it.
 
-Usage: collector.py PORT   (0 takes a free port)
+Usage: collector.py PORT [BYTES]   (port 0 takes a free one; longer messages than BYTES are refused)
 
 Prints its port, then each thing received as one line of JSON with `signal`: "logs", "traces", "metrics" (one line for
 each sample), and "call" for each export with the metadata that came with it.
@@ -112,7 +112,10 @@ class Metrics(metrics_service_pb2_grpc.MetricsServiceServicer):
             tell("metrics", resource, scope, **about, fields=pairs(point.attributes), **value)
 
 
-server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=[("grpc.so_reuseport", 0)])
+options = [("grpc.so_reuseport", 0)]
+if len(sys.argv) > 2:
+    options.append(("grpc.max_receive_message_length", int(sys.argv[2])))
+server = grpc.server(futures.ThreadPoolExecutor(max_workers=1), options=options)
 logs_service_pb2_grpc.add_LogsServiceServicer_to_server(Logs(), server)
 trace_service_pb2_grpc.add_TraceServiceServicer_to_server(Traces(), server)
 metrics_service_pb2_grpc.add_MetricsServiceServicer_to_server(Metrics(), server)

@@ -122,12 +122,22 @@ impl<'t> Map<'t> {
 
     /// A path. A relative one in a file starts at the file's directory, elsewhere at the working directory.
     pub fn path<'m>(&'m mut self, key: &str) -> Field<'m, 't, PathBuf> {
+        self.path_but(None, key)
+    }
+
+    /// The same, or this word, which stays as it is. A file of that name is written with `./`.
+    pub fn path_or<'m>(&'m mut self, word: &str, key: &str) -> Field<'m, 't, PathBuf> {
+        self.path_but(Some(word), key)
+    }
+
+    fn path_but<'m>(&'m mut self, word: Option<&str>, key: &str) -> Field<'m, 't, PathBuf> {
         let base = self.find(key).map(|node| base_of(&node.origin)).unwrap_or_default();
         let show = |value: &PathBuf| value.to_string_lossy().into_owned();
         let look = Look { is_text: true, ..look("tls/cert.pem", PathBuf::new(), show) };
         self.scalar(key, look, |text| match text {
             "" => Err("is empty; write a path, or remove the key".to_owned()),
             text if text.contains('\0') => Err("holds a NUL character; write a path".to_owned()),
+            text if word == Some(text) => Ok(PathBuf::from(text)),
             text => Ok(base.join(text)),
         })
     }

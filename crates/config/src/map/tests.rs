@@ -316,6 +316,20 @@ fn relative_paths_of_a_file_start_at_the_file() {
     assert_eq!(read(sources("k: /etc/cert.pem")), "/etc/cert.pem");
     assert_eq!(read(sources("").env("F", None, [("F__K", "cert.pem")])), "cert.pem");
     assert_eq!(read(sources("")), "default/x");
+    let path_or = |text| {
+        let tree = sources(text).load().unwrap();
+        tree.read(|m| m.path_or("auto", "k").optional())
+            .unwrap()
+            .map(|path| path.to_string_lossy().into_owned())
+    };
+    for (text, expected) in [
+        ("k: auto", Some("auto")),
+        ("k: ./auto", Some("conf/./auto")),
+        ("k: auto/x", Some("conf/auto/x")),
+        ("", None),
+    ] {
+        assert_eq!(path_or(text).as_deref(), expected, "{text}");
+    }
 }
 
 #[test]

@@ -30,7 +30,7 @@ pub const OTLP_KEYS: [Key; 16] = [
     Key { name: "logs_endpoint", variable: "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", default: AUTO },
     Key { name: "traces_endpoint", variable: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", default: AUTO },
     Key { name: "metrics_endpoint", variable: "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", default: AUTO },
-    Key { name: OTLP_HEADERS, variable: "OTEL_EXPORTER_OTLP_HEADERS", default: "" },
+    Key { name: OTLP_HEADERS, variable: "OTEL_EXPORTER_OTLP_HEADERS", default: AUTO },
     Key { name: "protocol", variable: "OTEL_EXPORTER_OTLP_PROTOCOL", default: AUTO },
     Key { name: "timeout", variable: "OTEL_EXPORTER_OTLP_TIMEOUT", default: AUTO },
     Key { name: "compression", variable: "OTEL_EXPORTER_OTLP_COMPRESSION", default: AUTO },
@@ -167,22 +167,33 @@ fn endpoint(word: &str) -> Result<Option<String>, NotUnderstood> {
     if word == "none" || word == AUTO {
         return Ok(None);
     }
-    let is_one = word.parse::<Uri>().is_ok_and(|uri| {
-        let host = uri.host().is_some_and(|host| !host.is_empty());
-        // A password in it would be shown wherever the address is.
-        let plain = uri.authority().is_some_and(|authority| !authority.as_str().contains('@'));
-        matches!(uri.scheme_str(), Some("http" | "https")) && host && plain
-    });
-    // The text is not repeated: an address may be written with a password in it.
-    is_one.then(|| Some(word.to_owned())).ok_or_else(|| {
-        NotUnderstood(format!(
-            "is not the address of a collector; write for instance `{LOCAL}`, and what it asks for under `headers`"
-        ))
-    })
+    let headers = "and what the collector asks for under `headers`";
+    // The text is never repeated: it may hold a password or a token, wherever it is written.
+    let no_address = || {
+        NotUnderstood(format!("is not the address of a collector; write for instance `{LOCAL}`, {headers}"))
+    };
+    let uri = word.parse::<Uri>().ok().filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")));
+    let uri = uri.ok_or_else(no_address)?;
+    let authority = uri.authority().ok_or_else(no_address)?;
+    let more = [
+        (authority.as_str().contains('@'), "a user or a password"),
+        (word.contains('#'), "a fragment (`#…`)"),
+        (uri.query().is_some(), "a query (`?…`)"),
+        (!matches!(uri.path(), "" | "/"), "a path"),
+    ];
+    if let Some((_, what)) = more.into_iter().find(|(has, _)| *has) {
+        return Err(NotUnderstood(format!(
+            "has {what}, which is not sent; write no more than for instance `{LOCAL}`, {headers}"
+        )));
+    }
+    if uri.host().is_none_or(str::is_empty) { Err(no_address()) } else { Ok(Some(word.to_owned())) }
 }
 
 /// `name=value,name=value`, the values with `%20` and the like, as `OTEL_EXPORTER_OTLP_HEADERS` has them.
 fn headers(text: &str) -> Result<Headers, NotUnderstood> {
+    if text.trim() == AUTO {
+        return Ok(Headers::default());
+    }
     let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     let read = |(at, entry): (usize, &str)| {
         let pair = || {

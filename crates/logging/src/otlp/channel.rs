@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
-use opentelemetry_otlp::{Compression, RetryPolicy, WithExportConfig, WithTonicConfig};
+use tonic::Request;
+use tonic::codec::CompressionEncoding;
 use tonic::metadata::{AsciiMetadataKey, AsciiMetadataValue, MetadataMap};
-use tonic::service::Interceptor;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint};
-use tonic::{Request, Status};
 
 use super::ExportError;
 use crate::config::Otlp;
 
+/// How exports are compressed, where they are.
+pub(super) const GZIP: CompressionEncoding = CompressionEncoding::Gzip;
 /// A connection over which an export waits is asked so often whether it is still there, and has so long to answer.
 const ALIVE_EVERY: Duration = Duration::from_secs(30);
 const ALIVE_WITHIN: Duration = Duration::from_secs(10);
@@ -59,29 +60,9 @@ impl<'a> Channels<'a> {
         self.open.push((address.to_owned(), channel.clone()));
         Ok(channel)
     }
-
-    /// An exporter over the connection to this address. It tries once: what is tried again decides the sender.
-    pub(super) fn set_up<B: WithTonicConfig + WithExportConfig>(
-        &mut self,
-        builder: B,
-        address: &str,
-    ) -> Result<B, ExportError> {
-        let channel = self.to(address)?;
-        let builder = builder
-            .with_channel(channel)
-            .with_interceptor(self.headers.clone())
-            .with_timeout(self.config.timeout)
-            .with_retry_policy(RetryPolicy::disabled());
-        Ok(if self.config.gzip { builder.with_compression(Compression::Gzip) } else { builder })
-    }
 }
 
-/// An exporter that its library refuses to build, for what the environment says.
-pub(super) fn refused(error: impl std::fmt::Display) -> ExportError {
-    ExportError::Setting { key: "endpoint", message: format!("the exporter cannot be made: {error}") }
-}
-
-/// Sends these headers with each call, and not what the environment adds.
+/// Sends these headers with each call.
 #[derive(Clone)]
 pub(super) struct WithHeaders(MetadataMap);
 
@@ -104,11 +85,5 @@ impl WithHeaders {
         let mut request = Request::new(message);
         request.metadata_mut().clone_from(&self.0);
         request
-    }
-}
-
-impl Interceptor for WithHeaders {
-    fn call(&mut self, _as_the_library_has_it: Request<()>) -> Result<Request<()>, Status> {
-        Ok(self.request(()))
     }
 }

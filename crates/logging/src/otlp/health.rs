@@ -6,19 +6,26 @@ use std::sync::OnceLock;
 use parking_lot::Mutex;
 
 use super::Dropped;
+use super::failure::{Failure, Next};
 
 /// How all signals do.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     /// Those that fail now.
     failing: Mutex<Vec<&'static str>>,
+    /// Those of which something was too much for the collector: it goes on with the rest, so that such a failure has no
+    /// end that could be told.
+    too_much: Mutex<Vec<&'static str>>,
     /// For the line of the end; set when every signal has its queue.
     pub(super) dropped: OnceLock<Dropped>,
 }
 
 impl Health {
-    /// An export failed; `waits` where it is tried again.
-    pub(super) fn fails(&self, signal: &'static str, address: &str, why: &str, waits: bool) {
+    /// An export failed.
+    pub(super) fn fails(&self, signal: &'static str, address: &str, Failure { why, next }: &Failure) {
+        if *next == Next::Less {
+            return self.too_much(signal, address, why);
+        }
         let mut failing = self.failing.lock();
         if failing.contains(&signal) {
             return;
@@ -28,7 +35,7 @@ impl Health {
         drop(failing);
         if !first {
             tracing::debug!(otlp.signal = signal, otlp.endpoint = address, error = why, "nor can this");
-        } else if waits {
+        } else if matches!(next, Next::Later(_)) {
             tracing::warn!(
                 otlp.signal = signal,
                 otlp.endpoint = address,
@@ -43,6 +50,22 @@ impl Health {
                 "the collector refuses telemetry, which is dropped; does it take this signal, and these headers?"
             );
         }
+    }
+
+    fn too_much(&self, signal: &'static str, address: &str, why: &str) {
+        let mut told = self.too_much.lock();
+        if told.contains(&signal) {
+            return;
+        }
+        told.push(signal);
+        drop(told);
+        tracing::warn!(
+            otlp.signal = signal,
+            otlp.endpoint = address,
+            error = why,
+            "the collector refuses as too much what cannot be made smaller; it is dropped, and others like it are \
+             without a word but counted: is its limit for a message, or a quota, too low?"
+        );
     }
 
     /// An export arrived.

@@ -5,13 +5,17 @@ use std::time::SystemTime;
 
 use opentelemetry::logs::{AnyValue, LogRecord as _, Logger as _, LoggerProvider as _};
 use opentelemetry::{InstrumentationScope, SpanId, TraceFlags, TraceId};
-use opentelemetry_otlp::LogExporter;
+use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
+use opentelemetry_proto::tonic::collector::logs::v1::logs_service_client::LogsServiceClient;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::logs::tonic::group_logs_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::logs::{LogBatch, LogExporter as _, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use opentelemetry_sdk::logs::{LogBatch, SdkLogRecord, SdkLogger, SdkLoggerProvider};
+use tonic::Status;
+use tonic::transport::Channel;
 
 use super::ExportError;
-use super::channel::{Channels, refused};
+use super::channel::{Channels, GZIP, WithHeaders};
 use super::health::Health;
 use super::queue::{Dropped, Item, Queue};
 use super::sender::{Export, Sender};
@@ -55,16 +59,17 @@ pub(super) fn open(
     dropped: &mut Dropped,
 ) -> Result<Option<(Logs, SendLogs)>, ExportError> {
     let Some(address) = &config.logs else { return Ok(None) };
-    let builder = channels.set_up(LogExporter::builder().with_tonic(), address)?;
-    let mut exporter = builder.build().map_err(refused)?;
-    exporter.set_resource(resource);
+    let mut client = LogsServiceClient::new(channels.to(address)?);
+    if config.gzip {
+        client = client.send_compressed(GZIP).accept_compressed(GZIP);
+    }
     let scope = InstrumentationScope::builder("farol").with_version(env!("CARGO_PKG_VERSION")).build();
     let queue = Arc::new(Queue::new("logs", dropped));
     let sender = Sender {
         signal: "logs",
         address: address.clone(),
         queue: Arc::clone(&queue),
-        exporter: Exporter { exporter, scope },
+        exporter: Exporter { client, headers: channels.headers.clone(), resource: resource.into(), scope },
         timeout: config.timeout,
         health: Arc::clone(health),
     };
@@ -138,14 +143,18 @@ fn any(value: &Value) -> AnyValue {
 }
 
 pub(super) struct Exporter {
-    exporter: LogExporter,
+    client: LogsServiceClient<Channel>,
+    headers: WithHeaders,
+    resource: ResourceAttributesWithSchema,
     scope: InstrumentationScope,
 }
 
 impl Export<SdkLogRecord> for Exporter {
-    async fn export(&self, batch: &[Item<SdkLogRecord>]) -> OTelSdkResult {
+    async fn export(&self, batch: &[Item<SdkLogRecord>]) -> Result<(), Status> {
         let batch: Vec<_> = batch.iter().map(|item| (&item.it, &self.scope)).collect();
-        self.exporter.export(LogBatch::new(&batch)).await
+        let resource_logs = group_logs_by_resource_and_scope(&LogBatch::new(&batch), &self.resource);
+        let request = self.headers.request(ExportLogsServiceRequest { resource_logs });
+        self.client.clone().export(request).await.map(drop)
     }
 }
 

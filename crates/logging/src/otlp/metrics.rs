@@ -2,6 +2,7 @@
 //! export is made good by the next, because all counts go on from the start.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,17 +16,21 @@ use opentelemetry_proto::tonic::metrics::v1::{
 use opentelemetry_proto::tonic::resource::v1::Resource as ToldResource;
 use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use parking_lot::Mutex;
 use tokio::time::MissedTickBehavior;
-use tonic::codec::CompressionEncoding;
+use tonic::Status;
 use tonic::transport::Channel;
 
-use super::channel::{Channels, WithHeaders};
+use super::channel::{Channels, GZIP, WithHeaders};
+use super::failure::Next;
 use super::health::Health;
+use super::queue::Dropped;
 use super::sender::within;
 use super::{End, ExportError};
 use crate::config::Otlp;
+
+/// A collector may put the next export off for so long, if the interval is not longer.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// How a metric moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -173,6 +178,8 @@ pub(super) struct SendMetrics {
     interval: Duration,
     timeout: Duration,
     health: Arc<Health>,
+    /// Exports that did not arrive.
+    dropped: Arc<AtomicU64>,
 }
 
 pub(super) fn open(
@@ -180,12 +187,12 @@ pub(super) fn open(
     channels: &mut Channels<'_>,
     resource: &Resource,
     health: &Arc<Health>,
+    dropped: &mut Dropped,
 ) -> Result<Option<(Arc<Sources>, SendMetrics)>, ExportError> {
     let Some(address) = &config.metrics else { return Ok(None) };
     let mut client = MetricsServiceClient::new(channels.to(address)?);
     if config.gzip {
-        client =
-            client.send_compressed(CompressionEncoding::Gzip).accept_compressed(CompressionEncoding::Gzip);
+        client = client.send_compressed(GZIP).accept_compressed(GZIP);
     }
     let sources = Arc::new(Sources::default());
     let attributes = ResourceAttributesWithSchema::from(resource).attributes.0;
@@ -199,6 +206,7 @@ pub(super) fn open(
         interval: config.interval,
         timeout: config.timeout,
         health: Arc::clone(health),
+        dropped: dropped.of("metrics"),
     };
     Ok(Some((sources, sender)))
 }
@@ -217,7 +225,11 @@ impl SendMetrics {
             match within(self.send(), timeout, &end).await {
                 Ok(()) => self.health.works("metrics"),
                 Err(failure) => {
-                    self.health.fails("metrics", &self.address, &failure.why, failure.passes);
+                    self.dropped.fetch_add(1, Relaxed);
+                    self.health.fails("metrics", &self.address, &failure);
+                    if let Next::Later(Some(told)) = failure.next {
+                        ticks.reset_after(told.clamp(self.interval, LONGEST.max(self.interval)));
+                    }
                 }
             }
             if ending {
@@ -226,7 +238,7 @@ impl SendMetrics {
         }
     }
 
-    async fn send(&mut self) -> OTelSdkResult {
+    async fn send(&mut self) -> Result<(), Status> {
         let scope_metrics = self.told();
         if scope_metrics.is_empty() {
             return Ok(());
@@ -237,16 +249,7 @@ impl SendMetrics {
             ..ResourceMetrics::default()
         };
         let request = ExportMetricsServiceRequest { resource_metrics: vec![told] };
-        self.client.export(self.headers.request(request)).await.map(drop).map_err(|status| {
-            // In the words of the other two exporters, which leave out what the collector says: it may repeat a header.
-            let mut why = format!("MetricsServiceClient export failed with gRPC code: {:?}", status.code());
-            let mut source = std::error::Error::source(&status);
-            while let Some(error) = source {
-                why = format!("{why}: {error}");
-                source = error.source();
-            }
-            OTelSdkError::InternalFailure(why)
-        })
+        self.client.export(self.headers.request(request)).await.map(drop)
     }
 
     fn told(&self) -> Vec<ScopeMetrics> {

@@ -42,6 +42,13 @@ pub(super) struct Item<T> {
 pub(crate) struct Dropped(Vec<(&'static str, Arc<AtomicU64>)>);
 
 impl Dropped {
+    /// The count of one more signal.
+    pub(super) fn of(&mut self, signal: &'static str) -> Arc<AtomicU64> {
+        let count = Arc::default();
+        self.0.push((signal, Arc::clone(&count)));
+        count
+    }
+
     pub(crate) fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.0.iter().map(|(signal, count)| (*signal, count.load(Relaxed)))
     }
@@ -49,10 +56,8 @@ impl Dropped {
 
 impl<T> Queue<T> {
     pub(super) fn new(signal: &'static str, dropped: &mut Dropped) -> Self {
-        let count = Arc::default();
-        dropped.0.push((signal, Arc::clone(&count)));
         let waiting = Waiting { items: VecDeque::new(), bytes: 0 };
-        Self { waiting: Mutex::new(waiting), full: Notify::new(), dropped: count }
+        Self { waiting: Mutex::new(waiting), full: Notify::new(), dropped: dropped.of(signal) }
     }
 
     /// `bytes` is about how much memory it takes beside its own size.

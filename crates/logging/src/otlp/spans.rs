@@ -5,15 +5,18 @@ use std::time::Duration;
 
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry::{Context, InstrumentationScope};
-use opentelemetry_otlp::SpanExporter;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{
-    Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor,
-};
+use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor};
+use tonic::Status;
+use tonic::transport::Channel;
 
 use super::ExportError;
-use super::channel::{Channels, refused};
+use super::channel::{Channels, GZIP, WithHeaders};
 use super::health::Health;
 use super::queue::{Dropped, Item, Queue};
 use super::sender::{Export, Sender};
@@ -32,15 +35,16 @@ pub(super) fn open(
     dropped: &mut Dropped,
 ) -> Result<Option<(SdkTracer, SendSpans)>, ExportError> {
     let Some(address) = &config.traces else { return Ok(None) };
-    let builder = channels.set_up(SpanExporter::builder().with_tonic(), address)?;
-    let mut exporter = builder.build().map_err(refused)?;
-    exporter.set_resource(resource);
+    let mut client = TraceServiceClient::new(channels.to(address)?);
+    if config.gzip {
+        client = client.send_compressed(GZIP).accept_compressed(GZIP);
+    }
     let queue = Arc::new(Queue::new("traces", dropped));
     let sender = Sender {
         signal: "traces",
         address: address.clone(),
         queue: Arc::clone(&queue),
-        exporter: Exporter(exporter),
+        exporter: Exporter { client, headers: channels.headers.clone(), resource: resource.into() },
         timeout: config.timeout,
         health: Arc::clone(health),
     };
@@ -81,10 +85,17 @@ impl SpanProcessor for Processor {
     }
 }
 
-pub(super) struct Exporter(SpanExporter);
+pub(super) struct Exporter {
+    client: TraceServiceClient<Channel>,
+    headers: WithHeaders,
+    resource: ResourceAttributesWithSchema,
+}
 
 impl Export<SpanData> for Exporter {
-    async fn export(&self, batch: &[Item<SpanData>]) -> OTelSdkResult {
-        self.0.export(batch.iter().map(|item| item.it.clone()).collect()).await
+    async fn export(&self, batch: &[Item<SpanData>]) -> Result<(), Status> {
+        let spans = batch.iter().map(|item| item.it.clone()).collect();
+        let resource_spans = group_spans_by_resource_and_scope(spans, &self.resource);
+        let request = self.headers.request(ExportTraceServiceRequest { resource_spans });
+        self.client.clone().export(request).await.map(drop)
     }
 }

@@ -2,12 +2,20 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use opentelemetry_proto::tonic::collector::logs::v1::logs_service_server::{LogsService, LogsServiceServer};
 use opentelemetry_proto::tonic::collector::logs::v1::{ExportLogsServiceRequest, ExportLogsServiceResponse};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use parking_lot::Mutex;
+use prost::Message;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
@@ -15,18 +23,41 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::codec::CompressionEncoding;
 use tonic::transport::{Identity, Server, ServerTlsConfig};
 use tonic::{Code, Request, Response, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
 
-use super::sender::Failure;
-use super::{Exports, Running, start};
+use super::{Exports, MetricKind, Running, start};
 use crate::config::{Otlp, Process};
 use crate::record::{Record, Severity, Value};
 
 /// Answers each export with the next of these, then with OK, and keeps what it took.
 #[derive(Clone, Default)]
 struct Collector {
-    answers: Arc<Mutex<Vec<Code>>>,
+    answers: Arc<Mutex<Vec<Status>>>,
     asked: Arc<Mutex<usize>>,
     took: Arc<Mutex<Vec<String>>>,
+    /// Refuses what is longer.
+    limit: Option<Limit>,
+}
+
+/// In bytes of a message.
+#[derive(Clone, Copy, Debug)]
+enum Limit {
+    /// As gRPC's own libraries say it.
+    Exhausted(usize),
+    /// As Rust's says it.
+    Decoding(usize),
+}
+
+impl Collector {
+    fn answer(&self, message: &impl Message) -> Result<(), Status> {
+        *self.asked.lock() += 1;
+        match self.limit {
+            Some(Limit::Exhausted(limit)) if message.encoded_len() > limit => {
+                Err(Status::resource_exhausted("the collector's own words: s3cret"))
+            }
+            _ => self.answers.lock().pop().map_or(Ok(()), Err),
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -35,14 +66,24 @@ impl LogsService for Collector {
         &self,
         request: Request<ExportLogsServiceRequest>,
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
-        *self.asked.lock() += 1;
-        if let Some(code) = self.answers.lock().pop() {
-            return Err(Status::new(code, "the collector's own words: s3cret"));
-        }
+        self.answer(request.get_ref())?;
         let scopes = request.into_inner().resource_logs.into_iter().flat_map(|of| of.scope_logs);
         let records = scopes.flat_map(|scope| scope.log_records);
         self.took.lock().extend(records.map(|record| format!("{:?}", record.body)));
         Ok(Response::new(ExportLogsServiceResponse::default()))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Collector {
+    async fn export(
+        &self,
+        request: Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        self.answer(request.get_ref())?;
+        let scopes = request.into_inner().resource_metrics.into_iter().flat_map(|of| of.scope_metrics);
+        self.took.lock().extend(scopes.flat_map(|scope| scope.metrics).map(|metric| metric.name));
+        Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }
 
@@ -55,10 +96,14 @@ impl Collector {
     async fn serve_with(&self, mut server: Server) -> (SocketAddr, JoinSet<()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = LogsServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
+        let mut service = LogsServiceServer::new(self.clone()).accept_compressed(CompressionEncoding::Gzip);
+        if let Some(Limit::Decoding(limit)) = self.limit {
+            service = service.max_decoding_message_size(limit);
+        }
+        let metrics = MetricsServiceServer::new(self.clone());
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            let server = server.add_service(service);
+            let server = server.add_service(service).add_service(metrics);
             server.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
         });
         (address, serving)
@@ -105,8 +150,8 @@ async fn what_is_not_taken_now_is_sent_again_and_what_is_refused_is_dropped_and_
     let mut cases = JoinSet::new();
     for (code, passes) in [
         (Code::Unavailable, true),
-        (Code::ResourceExhausted, true),
         (Code::DeadlineExceeded, true),
+        (Code::ResourceExhausted, false),
         (Code::InvalidArgument, false),
         (Code::Unauthenticated, false),
         (Code::Unimplemented, false),
@@ -119,7 +164,7 @@ async fn what_is_not_taken_now_is_sent_again_and_what_is_refused_is_dropped_and_
 
 async fn answered_once_with(code: Code, passes: bool) {
     let collector = Collector::default();
-    collector.answers.lock().push(code);
+    collector.answers.lock().push(Status::new(code, "the collector's own words: s3cret"));
     let (address, _serving) = collector.serve().await;
     let (exports, running) = logs_to(address);
     log(&exports, "farol", "first", &[]);
@@ -198,14 +243,88 @@ async fn a_collector_is_believed_where_its_certificate_is_signed_by_whom_it_shou
     assert!(told.starts_with("logging.otlp.ca: nowhere.pem cannot be read"), "{told}");
 }
 
-#[test]
-fn a_status_that_cannot_be_read_is_tried_again() {
-    for (error, passes) in [
-        ("TonicLogsClient export failed with gRPC code: Unavailable", true),
-        ("TonicLogsClient export failed with gRPC code: Unknown: transport error: broken pipe", true),
-        ("TonicLogsClient export failed with gRPC code: PermissionDenied", false),
-        ("something else", true),
-    ] {
-        assert_eq!(Failure::of(error).passes, passes, "{error}");
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_what_is_too_much_at_once_all_that_fits_arrives_once_and_the_rest_is_counted() {
+    let mut cases = JoinSet::new();
+    for limit in [Limit::Exhausted(4_096), Limit::Decoding(4_096)] {
+        cases.spawn(limited_to(limit));
     }
+    cases.join_all().await;
+}
+
+async fn limited_to(limit: Limit) {
+    let collector = Collector { limit: Some(limit), ..Collector::default() };
+    let (address, _serving) = collector.serve().await;
+    let (exports, running) = logs_to(address);
+    let long = Value::Text("x".repeat(5_000));
+    for n in 0..600 {
+        log(&exports, "farol", &format!("line {n}."), &[]);
+        if n % 250 == 0 {
+            log(&exports, "farol", "long", &[("long", &long)]);
+        }
+    }
+    collector.has_taken("line 599.").await;
+    log(&exports, "farol", "later", &[]);
+    collector.has_taken("later").await;
+    let took = collector.took.lock().clone();
+    for n in 0..600 {
+        let times = took.iter().filter(|took| took.contains(&format!("line {n}."))).count();
+        assert_eq!(times, 1, "line {n} to {limit:?}");
+    }
+    assert_eq!((took.len(), dropped(&exports)), (601, 3), "{limit:?}");
+    tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collector_that_says_when_is_asked_again_then_with_all_of_it() {
+    let collector = Collector::default();
+    let details = ErrorDetails::with_retry_info(Some(Duration::from_secs(3)));
+    let busy = Status::with_error_details(Code::ResourceExhausted, "busy", details);
+    collector.answers.lock().push(busy);
+    let (address, _serving) = collector.serve().await;
+    let (exports, running) = logs_to(address);
+    log(&exports, "farol", "first", &[]);
+    log(&exports, "farol", "second", &[]);
+    let asked = async {
+        while *collector.asked.lock() == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), asked).await.unwrap();
+    let began = Instant::now();
+    collector.has_taken("second").await;
+    assert!(began.elapsed() > Duration::from_millis(2_900), "{:?}", began.elapsed());
+    let took = (*collector.asked.lock(), collector.took.lock().len(), dropped(&exports));
+    assert_eq!(took, (2, 2, 0));
+    tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_that_are_too_much_are_counted_and_the_next_that_fit_arrive() {
+    let collector = Collector { limit: Some(Limit::Exhausted(4_096)), ..Collector::default() };
+    let (address, _serving) = collector.serve().await;
+    let (exports, running) =
+        exports(&[("metrics_endpoint", &format!("http://{address}")), ("interval", "1s")]);
+    let many = Arc::new(AtomicBool::new(true));
+    let told = Arc::clone(&many);
+    exports.metrics.as_ref().unwrap().add(
+        "farol",
+        Box::new(move |metrics| {
+            metrics.family("lamps", MetricKind::Gauge, "Lamps.");
+            for n in 0..if told.load(Relaxed) { 1_000 } else { 1 } {
+                metrics.sample([("at", n.to_string().as_str())], 1.0);
+            }
+        }),
+    );
+    let counted = async {
+        while dropped(&exports) == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), counted).await.unwrap();
+    assert_eq!(exports.dropped.counts().collect::<Vec<_>>(), [("metrics", 1)]);
+    many.store(false, Relaxed);
+    collector.has_taken("lamps").await;
+    assert_eq!(dropped(&exports), 1);
+    tokio::task::spawn_blocking(move || drop(running)).await.unwrap();
 }

@@ -129,7 +129,7 @@ fn monitor(app: &App, families: &mut Families<'_>) {
     #[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
     let unsent: Vec<_> = farol_logging::unsent().map(|(s, n)| (vec![("signal", s)], n as f64)).collect();
     if !unsent.is_empty() {
-        let help = "Records of the log and spans that could not be exported by OTLP.";
+        let help = "Records of the log, spans and exports of metrics that did not arrive by OTLP.";
         families.many("farol_otlp_dropped_total", Kind::Counter, help, unsent);
     }
     let stages = app.handle.stages();

@@ -20,9 +20,18 @@ pub(super) struct Collector {
 impl Collector {
     /// On this port, or on a free one for 0.
     pub(super) fn open(port: u16) -> Self {
+        Self::start(&[port.to_string()])
+    }
+
+    /// On a free port; refuses messages of more bytes.
+    pub(super) fn limited(bytes: usize) -> Self {
+        Self::start(&["0".to_owned(), bytes.to_string()])
+    }
+
+    fn start(args: &[String]) -> Self {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("system/logs/collector.py");
         let mut command = Command::new(python());
-        command.arg(script).arg(port.to_string());
+        command.arg(script).args(args);
         let mut child = command.stdout(Stdio::piped()).spawn().expect("Python runs");
         let mut lines = BufReader::new(child.stdout.take().expect("it is piped")).lines();
         let port = lines.next().expect("it tells its port").unwrap().parse().expect("a port");

@@ -85,6 +85,41 @@ async fn one_that_hangs_or_is_away_is_told_once_and_delays_nothing() {
 }
 
 #[tokio::test]
+async fn one_that_takes_little_at_once_gets_every_line_that_fits() {
+    let (folder, collector) = (tempfile::tempdir().unwrap(), Collector::limited(4_096));
+    let env = [
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "1000".to_owned()),
+        ("LOG_LEVEL", "debug".to_owned()),
+        ("LOG_REPEATS", "0".to_owned()),
+    ];
+    let env = env.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let farol = Process::start_with("farol", &ANY_PORT, &env, folder.path()).await.unwrap();
+    for n in 0..200 {
+        farol.get(&format!("/api/v1/burst/{n}")).await.unwrap();
+    }
+    let of = |n: usize| move |record: &Value| record["fields"]["url.path"] == format!("/api/v1/burst/{n}");
+    collector.first("logs", "the last of the burst", of(199)).await;
+    farol.get("/api/v1/burst/200").await.unwrap();
+    collector.first("logs", "a later line", of(200)).await;
+    let all = collector.all("logs");
+    for n in 0..=200 {
+        assert_eq!(all.iter().filter(|record| of(n)(record)).count(), 1, "line {n}");
+    }
+    // The metrics are never short enough.
+    let lost = async || {
+        let (_, page) = farol.get("/metrics").await.unwrap();
+        let count =
+            page.lines().find(|line| line.starts_with("farol_otlp_dropped_total{signal=\"metrics\"}"));
+        count.is_some_and(|line| !line.ends_with(" 0"))
+    };
+    until("lost metrics are counted", SOON, lost).await.unwrap();
+    let ended = farol.stop().await.unwrap();
+    let told = ended.log.matches("refuses as too much what cannot be made smaller").count();
+    assert_eq!((ended.code, told, warnings(&ended.log)), (0, 1, 0), "{}", ended.log);
+}
+
+#[tokio::test]
 async fn nothing_connects_unless_it_is_asked_to() {
     let folder = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

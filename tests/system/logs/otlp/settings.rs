@@ -42,6 +42,47 @@ async fn the_file_wins_over_the_shared_variables_and_headers_are_hidden() {
 }
 
 #[tokio::test]
+async fn auto_leaves_every_key_to_its_variable() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = "logging: {otlp: {endpoint: auto, ca: auto, headers: auto}}\n";
+    for binary in ["farol", "farol-monitor", "farol-agent"] {
+        let done = asked(binary, folder.path(), file, "--dump-config", &[]).await;
+        assert_eq!((done.code, done.err.as_str()), (Some(0), ""), "{binary}");
+        assert!(done.out.contains(" ca: auto  # from "), "{}", done.out);
+        let set = [ENV[0], ENV[1], ("OTEL_EXPORTER_OTLP_CERTIFICATE", "shared/ca.pem")];
+        let done = asked(binary, folder.path(), file, "--dump-config", &set).await;
+        for line in [
+            " ca: shared/ca.pem  # from OTEL_EXPORTER_OTLP_CERTIFICATE",
+            " headers: \"***\"  # from OTEL_EXPORTER_OTLP_HEADERS",
+        ] {
+            assert!(done.out.contains(line), "{line} is not in {binary}'s\n{}{}", done.out, done.err);
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_with_a_token_is_refused_and_shown_nowhere() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = "http://127.0.0.1:4317/?token=s3cret";
+    let file = format!("logging: {{otlp: {{endpoint: \"{secret}\"}}}}\n");
+    for binary in ["farol", "farol-monitor", "farol-agent"] {
+        for flag in ["--check-config", "--dump-config"] {
+            let of_file = asked(binary, folder.path(), &file, flag, &[]).await;
+            let env = [("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", secret)];
+            let of_env = asked(binary, folder.path(), "", flag, &env).await;
+            for (done, place) in [
+                (of_file, "farol.yaml:1: logging.otlp.endpoint: has a query"),
+                (of_env, "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT: logging.otlp.logs_endpoint: has a query"),
+            ] {
+                assert_eq!(done.code, Some(64), "{}", done.err);
+                assert!(done.err.contains(place), "{place} is not in {binary}'s\n{}", done.err);
+                assert!(!done.err.contains("s3cret") && !done.out.contains("s3cret"), "{}", done.err);
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_mistake_is_told_with_its_place_and_what_to_write() {
     let folder = tempfile::tempdir().unwrap();
     let file = "logging:\n  otlp:\n    endpoint: collector\n    sample: 7\n    protocol: http/protobuf\n    \

@@ -78,6 +78,49 @@ fn all_problems_come_at_once_and_none_repeats_a_secret() {
 }
 
 #[test]
+fn an_address_with_more_than_host_and_port_is_refused_and_not_repeated() {
+    for (address, what) in [
+        ("http://collector:4317/?token=s3cret", "a query"),
+        ("http://collector:4317?token=s3cret", "a query"),
+        ("http://collector:4317/s3cret", "a path"),
+        ("https://collector:4317/v1/logs", "a path"),
+        ("http://collector:4317/#s3cret", "a fragment"),
+        ("http://collector:4317#s3cret", "a fragment"),
+        ("http://s3cret@collector:4317", "a user"),
+        ("http://user:s3cret@collector:4317/?token=s3cret", "a user"),
+        ("ftp://collector:4317/s3cret", "is not the address"),
+        ("http://:4317", "is not the address"),
+        ("s3cret", "is not the address"),
+    ] {
+        for key in ["endpoint", "logs_endpoint", "traces_endpoint", "metrics_endpoint"] {
+            let (_, told) = read(&[(key, address)]);
+            assert!(told.starts_with(&format!("{key}: ")) && told.contains(what), "{address}: {told}");
+            assert!(told.contains(LOCAL) && !told.contains("s3cret"), "{address}: {told}");
+        }
+    }
+    for address in
+        ["http://collector:4317", "https://collector:4317/", "http://[::1]:4317", "https://collector"]
+    {
+        let (otlp, told) = read(&[("endpoint", address)]);
+        assert_eq!((otlp.unwrap().logs.as_deref(), told.as_str()), (Some(address), ""));
+    }
+}
+
+#[test]
+fn auto_says_nothing_under_any_key() {
+    let (plain, _) = read(&[("endpoint", LOCAL)]);
+    for key in OTLP_KEYS.iter().filter(|key| key.name != "endpoint") {
+        assert_eq!(
+            read(&[("endpoint", LOCAL), (key.name, "auto")]),
+            (plain.clone(), String::new()),
+            "{}",
+            key.name
+        );
+    }
+    assert_eq!(read(&[("endpoint", "auto")]), (None, String::new()));
+}
+
+#[test]
 fn each_default_is_understood_and_each_variable_is_named_once() {
     assert_eq!(read(&[]), (None, String::new()));
     let mut names: Vec<_> =
