@@ -98,7 +98,7 @@ async fn one_that_takes_little_at_once_gets_every_line_that_fits() {
     for n in 0..200 {
         farol.get(&format!("/api/v1/burst/{n}")).await.unwrap();
     }
-    let of = |n: usize| move |record: &Value| record["fields"]["url.path"] == format!("/api/v1/burst/{n}");
+    let of = |n: usize| move |record: &Value| record["fields"]["path"] == format!("/api/v1/burst/{n}");
     collector.first("logs", "the last of the burst", of(199)).await;
     farol.get("/api/v1/burst/200").await.unwrap();
     collector.first("logs", "a later line", of(200)).await;
