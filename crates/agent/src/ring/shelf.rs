@@ -117,7 +117,8 @@ impl Shelf {
         self.own.push_back(entry);
     }
 
-    /// What earlier boots left. Between two segments of a boot only damage makes a hole that nobody knows of yet.
+    /// What earlier boots left. What is missing between two segments of a boot is lost: it was damaged, or in memory
+    /// alone. What is missing behind the last one nobody can know.
     pub(super) fn found(&mut self, mut found: Vec<Found>) {
         found.sort_by_key(|found| found.key);
         for (at, Found { key, entry, damaged }) in found.iter().enumerate() {
@@ -127,7 +128,7 @@ impl Shelf {
                 past.entries.push_back(*entry);
             }
             self.damaged += u64::from(*damaged);
-            let next = found.get(at + 1).filter(|next| next.key.boot == key.boot && *damaged);
+            let next = found.get(at + 1).filter(|next| next.key.boot == key.boot);
             let first = entry.map_or(key.first, |entry| entry.last + 1);
             if let Some(next) = next.filter(|next| next.key.first > first) {
                 self.dropped += past.fate.shed(first, next.key.first - 1);
