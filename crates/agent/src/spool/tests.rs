@@ -106,7 +106,11 @@ fn one_file() -> (Key, Vec<u8>) {
 fn holds_a_beginning(key: Key, changed: &[u8], whole: &Segment, what: &str) -> Option<Fault> {
     let usable = record::read(key, changed);
     let kept = usable.segment.map_or_else(Vec::new, |segment| {
-        assert_eq!((&segment.define, segment.wall_offset_ms), (&whole.define, whole.wall_offset_ms), "{what}");
+        assert_eq!(
+            (&segment.define, segment.wall_offset_ms),
+            (&whole.define, whole.wall_offset_ms),
+            "{what}"
+        );
         segment.reports
     });
     assert!(whole.reports.starts_with(&kept), "{what}");
@@ -161,7 +165,9 @@ fn a_start_skips_what_is_damaged_counts_it_announces_the_hole_and_brings_the_res
         }
         let (reports, lost, damaged) = bring(&place);
         // A cut between two records is told by the hole alone.
-        assert!(damaged == 1 || cut && record::read(record::key(middle).unwrap(), &bytes[..at]).fault.is_none());
+        assert!(
+            damaged == 1 || cut && record::read(record::key(middle).unwrap(), &bytes[..at]).fault.is_none()
+        );
         let [(of, first, 128)] = lost[..] else { panic!("{at} {cut}: {lost:?}") };
         assert_eq!(of, boot(7));
         let expected: Vec<u64> = (1..first).chain(129..=150).collect();
@@ -261,7 +267,8 @@ fn an_earlier_boots_reports_that_had_to_go_are_lost_unless_the_next_monitor_know
         assert_eq!(ring.take_lost(), [], "in doubt");
         ring.list_past(63);
         ring.resume(0, &[(boot(7), mark)]);
-        let lost: Vec<_> = ring.take_lost().into_iter().map(|(of, span)| (of, span.first, span.last)).collect();
+        let lost: Vec<_> =
+            ring.take_lost().into_iter().map(|(of, span)| (of, span.first, span.last)).collect();
         let expected: Vec<_> = expected.into_iter().map(|(first, last)| (boot(7), first, last)).collect();
         assert_eq!(lost, expected, "mark {mark}");
     }
