@@ -82,7 +82,7 @@ pub(crate) struct Ring {
     fate: Fate,
     /// What is on disk alone, also of earlier boots.
     shelf: Shelf,
-    /// A monitor takes what is new.
+    /// A monitor takes what is new as it comes.
     open: bool,
     /// The agent ends.
     finishing: bool,
@@ -193,6 +193,10 @@ impl Ring {
         self.fate.resume();
         self.shelf.resume(past);
         self.segments.iter_mut().for_each(|s| s.announce = Vec::new());
+    }
+
+    /// The backlog is sent: what is new is taken at once.
+    pub(crate) fn go_live(&mut self) {
         self.open = true;
     }
 
@@ -251,7 +255,7 @@ impl Ring {
         if self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
             return Piece::Wait;
         }
-        let (segments, last) = self.from_memory(cursor, budget);
+        let (segments, last) = self.held_after(cursor, budget);
         if segments.is_empty() {
             return Piece::Nothing;
         }
@@ -259,7 +263,7 @@ impl Ring {
         Piece::Chunk(Chunk { boot: self.boot, segments, last, ends: last == self.last })
     }
 
-    fn from_memory(&mut self, cursor: u64, budget: usize) -> (Vec<Sent>, u64) {
+    fn held_after(&mut self, cursor: u64, budget: usize) -> (Vec<Sent>, u64) {
         let (mut segments, mut last) = (Vec::new(), cursor);
         let mut bytes = 0;
         let mut at = self.segments.partition_point(|s| s.last() <= cursor);

@@ -1,5 +1,6 @@
 //! What agents keep on disk while no monitor takes it: it comes later, in order and once, whatever happened meanwhile.
 
+mod clock;
 mod disk;
 mod killed;
 mod many;

@@ -98,6 +98,7 @@ impl Feed<'_> {
             return None;
         }
         (record.live, record.restart) = (true, true);
+        record.ring.go_live();
         let mut messages = record.announce();
         if record.ring.last() > record.stated {
             messages.push(record.state(snapshot));

@@ -86,15 +86,15 @@ impl Ring {
             return None;
         }
         self.shelf.expire(boot_ms(now_ms), self.boot, &mut self.fate);
-        let write = if may_write { self.to_write() } else { None };
+        let write = if may_write { self.next_write() } else { None };
         if may_remove && !self.shelf.gone.is_empty() {
             return Some(Job::Remove(std::mem::take(&mut self.shelf.gone)));
         }
-        self.shelf.to_read().map(Job::Read).or(write.map(Job::Write))
+        self.shelf.next_read().map(Job::Read).or(write.map(Job::Write))
     }
 
     /// The oldest of what is to be on disk and is not. Makes room for it.
-    fn to_write(&mut self) -> Option<Write> {
+    fn next_write(&mut self) -> Option<Write> {
         let waits = !self.open || self.finishing;
         if !waits && !self.is_three_quarters_full() {
             return None;

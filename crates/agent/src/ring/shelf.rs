@@ -320,7 +320,7 @@ impl Shelf {
     }
 
     /// What the disk is to read, once.
-    pub(super) fn to_read(&mut self) -> Option<Vec<Key>> {
+    pub(super) fn next_read(&mut self) -> Option<Vec<Key>> {
         if self.reading {
             return None;
         }

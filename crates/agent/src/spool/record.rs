@@ -56,8 +56,11 @@ fn checksum(head: &[u8], payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The first record, its payload and what it takes; `None` at the end.
-fn first(bytes: &[u8]) -> Result<Option<(u8, &[u8], usize)>, Fault> {
+/// A record's kind, its payload and what it takes.
+type Record<'b> = (u8, &'b [u8], usize);
+
+/// The first record; `None` at the end.
+fn first(bytes: &[u8]) -> Result<Option<Record<'_>>, Fault> {
     if bytes.is_empty() {
         return Ok(None);
     }

@@ -59,8 +59,10 @@ fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
     all.map(|file| (file.file_name().into_string().unwrap(), fs::read(file.path()).unwrap())).collect()
 }
 
+type Reports = BTreeMap<Boot, Vec<Report>>;
+
 /// What the next start brings: reports by boot, what it says is lost, and how many files were damaged.
-fn bring(path: &Path) -> (BTreeMap<Boot, Vec<Report>>, Vec<(Boot, u64, u64)>, u64) {
+fn bring(path: &Path) -> (Reports, Vec<(Boot, u64, u64)>, u64) {
     let mut folder = Folder::new(path.to_owned());
     let scan = folder.scan(CLOCKS).unwrap();
     let mut ring = ring_of(boot(1_000));
@@ -68,7 +70,7 @@ fn bring(path: &Path) -> (BTreeMap<Boot, Vec<Report>>, Vec<(Boot, u64, u64)>, u6
     let listed = ring.list_past(63);
     assert!(listed.is_sorted());
     ring.resume(0, &[]);
-    let mut reports: BTreeMap<Boot, Vec<Report>> = BTreeMap::new();
+    let mut reports = Reports::new();
     let mut order = Vec::new();
     loop {
         match ring.backlog(0, 1 << 20) {

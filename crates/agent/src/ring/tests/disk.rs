@@ -165,14 +165,14 @@ fn what_is_too_old_goes_and_what_a_monitor_would_refuse_too() {
 #[test]
 fn an_open_stream_needs_no_disk_until_memory_is_short_and_the_end_leaves_nothing_in_memory_alone() {
     let (mut ring, shared) = (ring_with_disk(1 << 20), layout(3));
-    ring.resume(0, &[]);
+    ring.go_live();
     for _ in 0..5 {
         push(&mut ring, 100, &shared);
         assert!(ring.job(0, true, true).is_none());
     }
     ring.close();
     assert!(matches!(ring.job(0, true, true), Some(Job::Write(_))));
-    ring.resume(0, &[]);
+    ring.go_live();
     ring.finish();
     let mut disk = Disk::default();
     disk.rest(&mut ring);
@@ -180,6 +180,23 @@ fn an_open_stream_needs_no_disk_until_memory_is_short_and_the_end_leaves_nothing
     ring.acknowledge(5);
     disk.rest(&mut ring);
     assert!(disk.files.is_empty(), "the last acknowledgement came");
+}
+
+#[test]
+fn a_write_that_ends_after_its_segment_was_committed_is_not_taken_for_a_copy() {
+    let (mut ring, mut disk, shared) = (ring_with_disk(1 << 20), Disk::default(), layout(3));
+    push(&mut ring, 10, &shared);
+    disk.rest(&mut ring);
+    push(&mut ring, 10, &shared);
+    assert!(disk.begin(&mut ring, 0), "the second one is on its way");
+    ring.acknowledge(2);
+    disk.end(&mut ring, false);
+    disk.rest(&mut ring);
+    assert!(disk.files.is_empty());
+    push(&mut ring, 10, &shared);
+    disk.rest(&mut ring);
+    let sent = disk.sent(Key { boot: BOOT, first: 1 }).expect("from its key frame on");
+    assert_eq!(sent.reports.len(), 3);
 }
 
 #[derive(Clone, Debug)]
@@ -238,6 +255,7 @@ proptest! {
                 Op::Ack(behind) => ring.acknowledge(ring.fate.sent().saturating_sub(behind)),
                 Op::Resume(behind) => {
                     ring.resume(ring.last().saturating_sub(behind), &[]);
+                    ring.go_live();
                     cursor = ring.acked();
                 }
                 Op::Close => ring.close(),
