@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 use std::net::SocketAddr;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -77,20 +77,21 @@ async fn pass(from: TcpStream, target: SocketAddr, mut state: watch::Receiver<St
     let Ok(to) = TcpStream::connect(target).await else { return };
     // Small messages must not wait for each other on the way.
     drop((from.set_nodelay(true), to.set_nodelay(true)));
-    let ((mut said, answered), (answers, mut heard)) = (from.into_split(), to.into_split());
+    let mut ends = state.clone();
+    let ((said, answered), (answers, heard)) = (from.into_split(), to.into_split());
+    let is_mute = || *state.borrow() == State::Mute;
     tokio::select! {
-        _ = copy(&mut said, &mut heard) => {}
-        () = answer(answers, answered, state.clone()) => {}
-        _ = state.wait_for(|state| *state == State::Cut) => {}
+        () = pump(said, heard, || false) => {}
+        () = pump(answers, answered, is_mute) => {}
+        _ = ends.wait_for(|state| *state == State::Cut) => {}
     }
 }
 
-/// Passes answers on, or swallows them.
-async fn answer(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, state: watch::Receiver<State>) {
+/// Passes on what comes, or swallows it.
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, swallows: impl Fn() -> bool) {
     let mut bytes = vec![0; 16 << 10];
     while let Ok(n @ 1..) = from.read(&mut bytes).await {
-        let is_mute = *state.borrow() == State::Mute;
-        if !is_mute && to.write_all(&bytes[..n]).await.is_err() {
+        if !swallows() && to.write_all(&bytes[..n]).await.is_err() {
             return;
         }
     }

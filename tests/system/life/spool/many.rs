@@ -18,10 +18,16 @@ use tokio::task::JoinSet;
 const REPORTS: u64 = 1_000;
 /// What memory holds: less than half of them.
 const RING: usize = 48 << 10;
+/// So often the answers get lost.
+const ROUNDS: usize = 3;
+/// Disk for all of them, and for few.
+const ROOMY: u64 = 64 << 20;
+const SCARCE: u64 = 32 << 10;
 /// Until a monitor says another one.
 const INTERVAL: Duration = Duration::from_millis(5);
 
 struct Fast {
+    http: SocketAddr,
     running: Running,
     handle: Handle,
     ended: JoinSet<ExitReport>,
@@ -29,23 +35,24 @@ struct Fast {
 }
 
 impl Fast {
-    fn start(way: SocketAddr) -> Self {
+    fn start(way: SocketAddr, disk: u64) -> Self {
         let text = format!(
             "name: web-1\nmonitors: [\"http://{way}\"]\n\
              listen: {{http: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}}\n"
         );
         let tree = Sources::new().text("agent.yaml", &text).load().unwrap();
         let mut config = tree.read(|m| Config::read_alone(m, &Surroundings::default())).unwrap();
-        (config.interval, config.ring_bytes) = (INTERVAL, RING);
+        (config.interval, config.ring_bytes, config.spool.max_bytes) = (INTERVAL, RING, disk);
         let folder = tempfile::tempdir().unwrap();
         let data_dir = DataDir::lock(folder.path(), "a test").unwrap();
         let supervisor = Supervisor::new(Budgets::default());
         let handle = supervisor.handle();
         let network = Arc::new(Network::new(None));
-        let running = Agent::bind(config, Some(&data_dir), &handle, network).unwrap().start();
+        let agent = Agent::bind(config, Some(&data_dir), &handle, network).unwrap();
+        let (http, running) = (agent.addresses().http.unwrap(), agent.start());
         let mut ended = JoinSet::new();
         ended.spawn(supervisor.run());
-        Self { running, handle, ended, _data_dir: (data_dir, folder) }
+        Self { http, running, handle, ended, _data_dir: (data_dir, folder) }
     }
 
     /// Waits until a thousand reports are made. Memory holds only some of them.
@@ -53,8 +60,8 @@ impl Fast {
         let made = async || self.running.counts().reports >= REPORTS;
         until("the reports are made", SOON, made).await.unwrap();
         let counts = self.running.counts();
-        assert!(counts.ring_bytes <= RING && counts.lost == 0, "{counts:?}");
-        assert_eq!(counts.unacked, counts.reports);
+        assert!(counts.ring_bytes <= RING, "{counts:?}");
+        assert_eq!(counts.unacked + counts.lost, counts.reports);
     }
 
     async fn end(mut self) {
@@ -72,7 +79,7 @@ async fn a_thousand_reports_that_waited_on_disk_arrive_in_order_and_once() {
     let scene = Scene::start().await;
     let way = Proxy::to(scene.agents()).await.unwrap();
     way.cut();
-    let agent = Fast::start(way.address());
+    let agent = Fast::start(way.address(), ROOMY);
     agent.makes_them().await;
     way.mend();
     until("all are acknowledged", SOON, async || agent.running.counts().acked >= REPORTS).await.unwrap();
@@ -90,11 +97,14 @@ async fn a_thousand_reports_that_waited_on_disk_arrive_in_order_and_once() {
 async fn a_thousand_reports_whose_acknowledgements_get_lost_are_kept_once() {
     let scene = Scene::start().await;
     let way = Mute::to(scene.agents()).await.unwrap();
-    let agent = Fast::start(way.address());
+    let agent = Fast::start(way.address(), ROOMY);
     agent.makes_them().await;
-    let mut rounds = 0;
-    while count(&scene.kept().await) < REPORTS as usize {
+    for _ in 0..ROUNDS {
+        if count(&scene.kept().await) >= REPORTS as usize {
+            break;
+        }
         let before = count(&scene.kept().await);
+        // A message of the backlog is longer than what passes without an answer: so the first one has to be heard of.
         way.mend();
         until("some are committed", SOON, async || count(&scene.kept().await) > before).await.unwrap();
         way.mute();
@@ -116,17 +126,38 @@ async fn a_thousand_reports_whose_acknowledgements_get_lost_are_kept_once() {
         })
         .await
         .unwrap();
-        rounds += 1;
-        assert!(rounds < 20, "it gets nowhere");
     }
-    let before = agent.running.counts();
-    println!("{} kept in {rounds} rounds, {before:?}", count(&scene.kept().await));
-    assert!(before.acked < before.reports, "{before:?}");
+    let (before, committed) = (agent.running.counts(), count(&scene.kept().await));
+    println!("{committed} of {} are committed, {} acknowledged", before.reports, before.acked);
+    assert!(committed > 0, "{before:?}");
     way.mend();
     until("all are acknowledged", SOON, async || agent.running.counts().acked >= REPORTS).await.unwrap();
     let kept = scene.kept().await;
     assert_eq!(kept.len(), 1);
-    assert!(kept.values().all(is_whole), "exactly once: {} in {rounds} rounds", count(&kept));
+    assert!(kept.values().all(is_whole), "exactly once: {}", count(&kept));
     assert_eq!(agent.running.counts().lost, 0);
+    agent.end().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_alone_for_long_keeps_the_newest_within_its_limits_and_tells_exactly_what_it_dropped()
+ {
+    let scene = Scene::start().await;
+    let way = Mute::to(scene.agents()).await.unwrap();
+    let agent = Fast::start(way.address(), SCARCE);
+    agent.makes_them().await;
+    let (disk, lost) = (metric(agent.http, "farol_spool_bytes").await, agent.running.counts().lost);
+    assert!(disk > 0.0 && disk <= SCARCE as f64 && lost > 100, "{disk} bytes, {lost} lost");
+    way.mend();
+    until("all that is left is acknowledged", SOON, async || agent.running.counts().acked >= REPORTS)
+        .await
+        .unwrap();
+    let (kept, lost) = (scene.kept().await, agent.running.counts().lost);
+    let reports = kept.values().next().unwrap();
+    let newest = *reports.keys().next_back().unwrap();
+    assert!(reports.keys().copied().eq(lost + 1..=newest), "the oldest {lost} are gone, and no others");
+    let told = async || metric(scene.http(), "farol_ingest_reports_lost_total").await == lost as f64;
+    until("the monitor knows how many", SOON, told).await.unwrap();
+    assert_eq!(scene.events("web-1", "reports_dropped").await, 1);
     agent.end().await;
 }
