@@ -78,6 +78,7 @@ async fn app(dir: &Path) -> Arc<App> {
         policy: ArcSwap::from_pointee(policy),
         store_id: store.id(),
         draining: handle.draining(),
+        streams: Default::default(),
         counters: Counters::default(),
     });
     Arc::new(App {

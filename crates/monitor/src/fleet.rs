@@ -22,6 +22,7 @@ pub use layout::{Compiled, CompiledSource, Interned, Layouts};
 pub use step::Outlet;
 
 use crate::clock::Moment;
+use crate::nudges::{Nudges, Want};
 use crate::store::{AgentKey, Restored};
 use board::Board;
 use farol_health::aggregate::{Aggregate, Policy};
@@ -131,11 +132,18 @@ impl Fleet {
 
     /// Opens a stream for an agent whose identity is established. `replace` is the number of a stream that was
     /// found dead. The same start, and one that said Goodbye, are replaced without asking.
-    pub fn connect(&self, id: &str, hello: &Hello, now: Moment, replace: Option<u64>) -> Connection {
+    pub fn connect(
+        &self,
+        id: &str,
+        hello: &Hello,
+        now: Moment,
+        nudges: &Arc<Nudges>,
+        replace: Option<u64>,
+    ) -> Connection {
         loop {
             let agent = self.agent_or_new(id, hello, now);
             let link = self.step(&agent, now, |live, step| {
-                (!live.is_forgotten).then(|| self.link(&agent, live, hello, replace, step))
+                (!live.is_forgotten).then(|| self.link(&agent, live, (hello, nudges), replace, step))
             });
             match link {
                 Some(Ok(link)) => return Connection::Open(agent, link),
@@ -151,7 +159,7 @@ impl Fleet {
         &self,
         agent: &Agent,
         live: &mut Live,
-        hello: &Hello,
+        (hello, nudges): (&Hello, &Arc<Nudges>),
         replace: Option<u64>,
         step: &mut Step<'_>,
     ) -> Result<Arc<StreamLink>, Arc<StreamLink>> {
@@ -162,14 +170,13 @@ impl Fleet {
             if !gone {
                 return Err(Arc::clone(open));
             }
-            open.replaced.cancel();
+            open.nudges.want(Want::Replaced);
         }
         let link = Arc::new(StreamLink {
             number: self.last_stream.fetch_add(1, Ordering::Relaxed) + 1,
             boot: hello.boot,
             interval_ms: hello.interval_ms,
-            replaced: Default::default(),
-            ping: Default::default(),
+            nudges: Arc::clone(nudges),
             heard: AtomicU64::new(0),
             goodbye: false.into(),
         });

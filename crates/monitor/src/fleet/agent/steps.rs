@@ -6,6 +6,7 @@ use super::super::step::Step;
 use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms};
 use super::{Agent, Live};
 use crate::clock::Moment;
+use crate::nudges::Want;
 use farol_wire::{Bitmap, ComponentDef, ComponentReport};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -217,7 +218,7 @@ impl Live {
     pub(crate) fn forget(&mut self) {
         self.is_forgotten = true;
         if let Some(link) = self.stream.take() {
-            link.replaced.cancel();
+            link.nudges.want(Want::Replaced);
         }
     }
 
