@@ -138,7 +138,7 @@ fn fill(app: &App, shared: bool) {
             scope: String::new(),
             accept_drain: false,
         };
-        let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, None) else {
+        let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, &Arc::default(), None) else {
             panic!("ids differ");
         };
         let set = definition((!shared).then_some(number));

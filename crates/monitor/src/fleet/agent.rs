@@ -96,6 +96,10 @@ pub struct Live {
     order: Vec<usize>,
     /// Its latest samples.
     pub samples: Samples,
+    /// When it is looked at again, on the running clock; never earlier than needed, and not later.
+    pub(super) look_ms: u64,
+    /// What was just done may make it due before that. A report that says nothing new only puts it off.
+    pub(super) may_be_due_sooner: bool,
 }
 
 impl Live {
@@ -122,6 +126,8 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            look_ms: u64::MAX,
+            may_be_due_sooner: true,
         }
     }
 
@@ -168,6 +174,8 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            look_ms: u64::MAX,
+            may_be_due_sooner: true,
             components,
         }
     }

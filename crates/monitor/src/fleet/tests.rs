@@ -79,7 +79,7 @@ fn says(id: u32, hard: Status, checked_ms: Option<u64>) -> ComponentReport {
 }
 
 /// The stream that speaks for the agent.
-fn stream_of(agent: &Agent) -> u64 {
+fn stream_of(agent: &Arc<Agent>) -> u64 {
     agent.live.lock().stream.as_ref().map_or(0, |link| link.number)
 }
 
@@ -118,7 +118,7 @@ impl Scene {
         }
     }
 
-    fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
+    fn state(&self, agent: &Arc<Agent>, statuses: [Status; 2], checked: Option<u64>) -> Effects {
         let set = [def(1, "database"), def(2, "cache")];
         let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
         self.heard();
@@ -126,7 +126,7 @@ impl Scene {
         self.heard()
     }
 
-    fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
+    fn report(&self, agent: &Arc<Agent>, changed: Vec<ComponentReport>) -> Effects {
         let mut checked = Bitmap::default();
         checked.set(0);
         checked.set(1);

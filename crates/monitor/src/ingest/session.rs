@@ -28,6 +28,7 @@ const LAST_ACK_WITHIN: Duration = Duration::from_secs(2);
 const RECONNECT_WITHIN_MS: u32 = 60_000;
 
 /// What a stream waits for.
+#[allow(clippy::large_enum_variant, reason = "a message is moved once and never kept")]
 enum Comes {
     /// Others want something of it.
     Wants(Wants),
