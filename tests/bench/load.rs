@@ -2,19 +2,20 @@
 //! the recording. Measures the monitor from outside: its CPU and memory in /proc, and probes meanwhile.
 
 mod agent;
-mod replay;
 mod socket;
 mod tally;
 
+use crate::http::{Client, metric};
 use crate::probe::{Latency, Prober};
 use crate::process::{self, Machine, Reading};
+use crate::round;
 use crate::rows::Recording;
+use crate::tape::Tape;
 use agent::Plan;
 use anyhow::Context;
-use replay::Tape;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tally::{Counts, Tally};
@@ -27,6 +28,8 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 /// Agents connect in such crowds: so many, then a pause.
 const CROWD: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Looks at the monitor's memory, a second apart, before it is taken as it is.
+const SETTLED_WITHIN: usize = 15;
 
 /// How to load a monitor.
 #[derive(clap::Args)]
@@ -55,12 +58,15 @@ pub(crate) struct Options {
     /// Probes a second meanwhile.
     #[arg(long, default_value_t = 200)]
     probes: u32,
+    /// The monitor's data directory, to see how its store grows.
+    #[arg(long)]
+    store: Option<PathBuf>,
 }
 
 /// Loads the monitor and prints one line of JSON.
 pub(crate) fn run(options: &Options) -> anyhow::Result<Value> {
     anyhow::ensure!(options.agents_addr.ip().is_loopback(), "load goes to loopback only");
-    let tape = Arc::new(Tape::new(Recording::read(&options.recording)?));
+    let tape = Arc::new(Tape::new(Recording::read(&options.recording)?)?);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(load(options, tape))
 }
@@ -70,6 +76,7 @@ async fn load(options: &Options, tape: Arc<Tape>) -> anyhow::Result<Value> {
     let stop = CancellationToken::new();
     let interval = Duration::from_secs_f64(options.interval);
     let empty = process::read(options.pid).context("reading the monitor's /proc")?;
+    let began = Instant::now();
     let mut agents = JoinSet::new();
     for number in 0..options.agents {
         let plan = Plan { number, monitor: options.agents_addr, interval, tape: Arc::clone(&tape) };
@@ -78,11 +85,29 @@ async fn load(options: &Options, tape: Arc<Tape>) -> anyhow::Result<Value> {
             sleep(PAUSE).await;
         }
     }
-    tally.wait_until_all_report(options.agents, CONNECTED_WITHIN + interval).await?;
+    tally.wait_until_all_reported_twice(options.agents, CONNECTED_WITHIN + 2 * interval).await?;
+    settle(options.pid, empty.resident_bytes).await?;
+    let warm_up = began.elapsed();
     let window = measure(options, &tally).await?;
     stop.cancel();
     while agents.join_next().await.is_some() {}
-    Ok(window.to_json(options, &tape, &tally, &empty))
+    let mut line = window.to_json(options, &tape, &tally, &empty);
+    line["warm_up_seconds"] = json!(round(warm_up.as_secs_f64()));
+    Ok(line)
+}
+
+/// Waits until the monitor's memory stands nearly still: what is freed late, and what grows with the first reports.
+async fn settle(pid: u32, empty: f64) -> anyhow::Result<()> {
+    let mut before = process::read(pid)?.resident_bytes;
+    for _ in 0..SETTLED_WITHIN {
+        sleep(Duration::from_secs(1)).await;
+        let now = process::read(pid)?.resident_bytes;
+        if (now - before).abs() < (now - empty).abs() / 200.0 {
+            break;
+        }
+        before = now;
+    }
+    Ok(())
 }
 
 async fn measure(options: &Options, tally: &Tally) -> anyhow::Result<Window> {
@@ -92,6 +117,7 @@ async fn measure(options: &Options, tally: &Tally) -> anyhow::Result<Window> {
     let machine = Machine::read()?;
     let (monitor, myself) = (process::read(options.pid)?, process::read(std::process::id())?);
     let counts = tally.counts();
+    let store = options.store.as_deref().map(folder_bytes);
     let probes = tokio::task::spawn_blocking(move || prober.run(rate, time));
     sleep(time).await;
     let (monitor_end, myself_end) = (process::read(options.pid)?, process::read(std::process::id())?);
@@ -103,6 +129,8 @@ async fn measure(options: &Options, tally: &Tally) -> anyhow::Result<Window> {
         machine_cpu: Machine::read()?.busy_since(&machine),
         monitor: monitor_end,
         probes: probes.await?,
+        history: metric(&page(options.http_addr).await?, "farol_history_memory_bytes"),
+        store_grown: options.store.as_deref().map(folder_bytes).zip(store).map(|(now, then)| now - then),
     };
     Ok(window)
 }
@@ -116,6 +144,27 @@ struct Window {
     machine_cpu: f64,
     monitor: Reading,
     probes: Latency,
+    /// What the monitor says that history takes up in memory, where it keeps some.
+    history: Option<f64>,
+    /// Bytes by which the store's files grew; they grow in leaps.
+    store_grown: Option<f64>,
+}
+
+/// The monitor's own page.
+async fn page(address: SocketAddr) -> anyhow::Result<String> {
+    tokio::task::spawn_blocking(move || Client::new(address).text("/metrics")).await?
+}
+
+/// The bytes of all files in a folder and below.
+pub(crate) fn folder_bytes(folder: &Path) -> f64 {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let bytes = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(about) if about.is_dir() => folder_bytes(&entry.path()),
+        Ok(about) => about.len() as f64,
+        // It is gone since it was listed.
+        Err(_) => 0.0,
+    };
+    entries.map(bytes).sum()
 }
 
 impl Window {
@@ -129,7 +178,7 @@ impl Window {
             "agents": options.agents,
             "interval_seconds": options.interval,
             "seconds": round(self.seconds),
-            "series_per_agent": tape.series(),
+            "series_per_agent": tape.series().len(),
             "reports_per_second": round(reports / self.seconds),
             "reports_per_second_due": round(options.agents as f64 / options.interval),
             "samples_per_second": round(samples / self.seconds),
@@ -141,7 +190,10 @@ impl Window {
             "message_bytes_per_sample": round(self.counts.message_bytes as f64 / samples),
             "answer_bytes_per_report": round(self.counts.received_bytes as f64 / reports),
             "monitor_resident_mib": round(self.monitor.resident_bytes / 1_048_576.0),
-            "monitor_kib_per_agent": round(grown / 1_024.0 / options.agents as f64),
+            "monitor_kib_per_agent": round((grown - self.history.unwrap_or(0.0)) / 1_024.0 / options.agents as f64),
+            "monitor_kib_per_agent_with_history": self.history.map(|_| round(grown / 1_024.0 / options.agents as f64)),
+            "history_bytes": self.history,
+            "store_bytes_grown": self.store_grown,
             "probes": self.probes.probes,
             "probe_p50_ms": round(self.probes.p50_ms),
             "probe_p99_ms": round(self.probes.p99_ms),
@@ -153,29 +205,5 @@ impl Window {
             "load_cores": round(self.own_cpu / self.seconds),
             "other_cores_busy": round(others / self.seconds),
         })
-    }
-}
-
-/// Four significant digits: more would claim a precision that is not there.
-fn round(value: f64) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
-    (value * scale).round() / scale
-}
-
-#[cfg(test)]
-mod tests {
-    use super::round;
-
-    #[test]
-    fn four_digits_are_kept() {
-        for (value, expected) in
-            [(123_456.0, 123_500.0), (0.012_345_6, 0.012_35), (-9.999_96, -10.0), (0.0, 0.0)]
-        {
-            assert!((round(value) - expected).abs() < 1e-12, "{value}: {}", round(value));
-        }
-        assert!(round(f64::NAN).is_nan());
     }
 }

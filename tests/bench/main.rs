@@ -3,6 +3,8 @@
 
 mod checks;
 mod clock;
+mod feed;
+mod http;
 mod idle;
 mod load;
 mod probe;
@@ -11,6 +13,7 @@ mod record;
 mod rows;
 mod silent;
 mod starts;
+mod tape;
 
 use clap::{Parser, Subcommand};
 use serde_json::Value;
@@ -40,6 +43,8 @@ enum What {
     },
     /// Replays a recorded file as agents that stream to a monitor, and tells what it cost.
     Load(load::Options),
+    /// Runs the monitor's ingest in this process and feeds it below the transport.
+    Feed(feed::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
     /// Tells what many checks cost one agent, and how regularly it runs them.
@@ -56,11 +61,21 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
             record::record(file, *rows, Duration::from_secs_f64(*every)).map(|()| Vec::new())
         }
         What::Load(options) => load::run(options).map(|line| vec![line]),
+        What::Feed(options) => feed::run(options),
         What::Idle(options) => idle::run(options),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),
         What::Starts(options) => starts::run(options).map(|line| vec![line]),
     }
+}
+
+/// Four significant digits: more would claim a precision that is not there.
+pub(crate) fn round(value: f64) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let scale = 10_f64.powi(3 - value.abs().log10().floor() as i32);
+    (value * scale).round() / scale
 }
 
 fn main() -> ExitCode {
@@ -77,5 +92,20 @@ fn main() -> ExitCode {
             }
             ExitCode::FAILURE
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::round;
+
+    #[test]
+    fn four_digits_are_kept() {
+        for (value, expected) in
+            [(123_456.0, 123_500.0), (0.012_345_6, 0.012_35), (-9.999_96, -10.0), (0.0, 0.0)]
+        {
+            assert!((round(value) - expected).abs() < 1e-12, "{value}: {}", round(value));
+        }
+        assert!(round(f64::NAN).is_nan());
     }
 }

@@ -1,13 +1,11 @@
 //! One simulated agent: a connection and a stream of its own, the real protocol, recorded rows.
 
-use super::replay::{self, Replay, Tape};
 use super::socket;
 use super::tally::Tally;
+use crate::tape::{self, Replay, Tape};
 use anyhow::{Context, bail};
-use farol_health::clock::boot_ms;
 use farol_wire::proto::fleet_client::FleetClient;
-use farol_wire::proto::{self, AgentMessage, MonitorMessage, agent_message, monitor_message};
-use farol_wire::{Boot, Hello, Role};
+use farol_wire::proto::{AgentMessage, MonitorMessage, agent_message, monitor_message};
 use hyper_util::rt::TokioIo;
 use prost::Message;
 use std::net::SocketAddr;
@@ -52,12 +50,12 @@ async fn stream(plan: &Plan, tally: &Tally, stop: CancellationToken) -> anyhow::
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
     loop {
         tokio::select! {
-            _ = ticks.tick() => link.report(&mut replay, tally, false).await?,
+            _ = ticks.tick() => link.report(&mut replay, &plan.tape, tally, false).await?,
             answer = link.answers.message() => link.take(answer?, tally)?,
             () = stop.cancelled() => break,
         }
     }
-    link.report(&mut replay, tally, true).await?;
+    link.report(&mut replay, &plan.tape, tally, true).await?;
     let committed = async {
         while link.acked < replay.seq() {
             let answer = link.answers.message().await?;
@@ -81,7 +79,8 @@ impl Link {
     async fn open(plan: &Plan, tally: &Tally) -> anyhow::Result<Self> {
         let mut client = FleetClient::new(connect(plan, tally).await?);
         let (send, receive) = mpsc::channel(QUEUE);
-        send.send(message(agent_message::Kind::Hello(hello(plan)))).await?;
+        send.send(message(agent_message::Kind::Hello(tape::hello(plan.number, plan.interval, Vec::new()))))
+            .await?;
         let mut answers = client.stream(ReceiverStream::new(receive)).await?.into_inner();
         let Some(monitor_message::Kind::Welcome(welcome)) = answers.message().await?.and_then(|m| m.kind)
         else {
@@ -96,15 +95,21 @@ impl Link {
         }
         let define = plan.tape.definition(plan.number, plan.interval);
         send.send(message(agent_message::Kind::Define(define))).await?;
-        send.send(message(agent_message::Kind::State(replay::state()))).await?;
+        send.send(message(agent_message::Kind::State(tape::state()))).await?;
         Ok(Self { send, answers, acked: 0 })
     }
 
-    async fn report(&mut self, replay: &mut Replay, tally: &Tally, ack_now: bool) -> anyhow::Result<()> {
-        let (mut report, samples) = replay.next()?;
+    async fn report(
+        &mut self,
+        replay: &mut Replay,
+        tape: &Tape,
+        tally: &Tally,
+        ack_now: bool,
+    ) -> anyhow::Result<()> {
+        let (mut report, samples) = replay.next(tape);
         report.ack_now = ack_now;
         let message = message(agent_message::Kind::Report(report));
-        tally.reported(replay.seq() == 1, samples, message.encoded_len() + PREFIX);
+        tally.reported(replay.seq() == 2, samples, message.encoded_len() + PREFIX);
         self.send.send(message).await.context("the stream is closed")
     }
 
@@ -132,23 +137,4 @@ async fn connect(plan: &Plan, tally: &Tally) -> anyhow::Result<Channel> {
 
 fn message(kind: agent_message::Kind) -> AgentMessage {
     AgentMessage { kind: Some(kind) }
-}
-
-fn hello(plan: &Plan) -> proto::Hello {
-    let wall = u64::try_from(std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.as_millis())).unwrap_or(0);
-    Hello {
-        agent: format!("bench:pod-{}", plan.number),
-        role: Role::Pod,
-        boot: Boot { number: wall, nonce: plan.number as u64 + 1 },
-        spooled: Vec::new(),
-        labels: [("pod".to_owned(), format!("pod-{}", plan.number))].into(),
-        version: "bench".into(),
-        protocol: (1, 1),
-        interval_ms: u32::try_from(plan.interval.as_millis()).unwrap_or(u32::MAX),
-        wall_ms: wall,
-        clock_ms: boot_ms(),
-        scope: String::new(),
-        accept_drain: false,
-    }
-    .into()
 }

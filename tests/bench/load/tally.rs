@@ -16,7 +16,7 @@ const TOLD: usize = 3;
 pub(super) struct Tally {
     pub(super) traffic: Arc<Traffic>,
     streams: AtomicU64,
-    /// Agents that have sent a report.
+    /// Agents that have sent two reports.
     reporting: AtomicU64,
     reports: AtomicU64,
     samples: AtomicU64,
@@ -45,9 +45,9 @@ impl Tally {
         self.streams.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `first`: it is the first report of its agent.
-    pub(super) fn reported(&self, first: bool, samples: u64, bytes: usize) {
-        self.reporting.fetch_add(u64::from(first), Ordering::Relaxed);
+    /// `second`: it is the second report of its agent.
+    pub(super) fn reported(&self, second: bool, samples: u64, bytes: usize) {
+        self.reporting.fetch_add(u64::from(second), Ordering::Relaxed);
         self.reports.fetch_add(1, Ordering::Relaxed);
         self.samples.fetch_add(samples, Ordering::Relaxed);
         self.message_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
@@ -88,8 +88,12 @@ impl Tally {
         }
     }
 
-    /// Waits until each of so many agents has reported: from then on nothing is a beginning.
-    pub(super) async fn wait_until_all_report(&self, agents: usize, within: Duration) -> anyhow::Result<()> {
+    /// Waits until each of so many agents has reported twice: from then on nothing is a beginning.
+    pub(super) async fn wait_until_all_reported_twice(
+        &self,
+        agents: usize,
+        within: Duration,
+    ) -> anyhow::Result<()> {
         let count = |of: &AtomicU64| of.load(Ordering::Relaxed);
         let all = async {
             while count(&self.reporting) < agents as u64 {
@@ -103,7 +107,7 @@ impl Tally {
         match tokio::time::timeout(within, all).await {
             Ok(result) => result,
             Err(_) => bail!(
-                "of {agents} agents only {} have an open stream, and {} have reported, after {within:?}",
+                "of {agents} agents only {} have an open stream, and {} have reported twice, after {within:?}",
                 count(&self.streams),
                 count(&self.reporting)
             ),
