@@ -7,6 +7,8 @@ mod feed;
 mod http;
 mod idle;
 mod load;
+mod past;
+mod peers;
 mod probe;
 mod process;
 mod record;
@@ -47,6 +49,8 @@ enum What {
     Feed(feed::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
+    /// Farol beside Prometheus and VictoriaMetrics with the same samples.
+    Peers(peers::Options),
     /// Tells what many checks cost one agent, and how regularly it runs them.
     Checks(checks::Options),
     /// Tells what thousands of silent connections do to those who ask.
@@ -63,6 +67,7 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         What::Load(options) => load::run(options).map(|line| vec![line]),
         What::Feed(options) => feed::run(options),
         What::Idle(options) => idle::run(options),
+        What::Peers(options) => peers::run(options),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),
         What::Starts(options) => starts::run(options).map(|line| vec![line]),
