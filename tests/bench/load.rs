@@ -2,7 +2,7 @@
 //! the recording. Measures the monitor from outside: its CPU and memory in /proc, and probes meanwhile.
 
 mod agent;
-mod socket;
+pub(crate) mod socket;
 mod tally;
 
 use crate::http::{Client, metric};

@@ -3,6 +3,7 @@
 
 mod checks;
 mod clock;
+mod closed;
 mod feed;
 mod http;
 mod idle;
@@ -15,6 +16,7 @@ mod record;
 mod rows;
 mod silent;
 mod starts;
+mod table;
 mod tape;
 
 use clap::{Parser, Subcommand};
@@ -49,24 +51,33 @@ enum What {
     Feed(feed::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
+    /// Tells what a request costs a server, and how long its answers take at a fixed rate.
+    Probe(closed::Options),
     /// Farol beside Prometheus and VictoriaMetrics with the same samples.
     Peers(peers::Options),
     /// Tells what many checks cost one agent, and how regularly it runs them.
     Checks(checks::Options),
     /// Tells what thousands of silent connections do to those who ask.
     Silent(silent::Options),
+    /// Prints results that are lines of JSON as a Markdown table with goals.
+    Table {
+        /// Files of results; a later one is taken before an earlier one.
+        files: Vec<PathBuf>,
+    },
     /// Tells how long a process takes until it is ready.
     Starts(starts::Options),
 }
 
 fn run(what: &What) -> anyhow::Result<Vec<Value>> {
     match what {
+        What::Table { files } => table::print(files).map(|()| Vec::new()),
         What::Record { file, rows, every } => {
             record::record(file, *rows, Duration::from_secs_f64(*every)).map(|()| Vec::new())
         }
         What::Load(options) => load::run(options).map(|line| vec![line]),
         What::Feed(options) => feed::run(options),
         What::Idle(options) => idle::run(options),
+        What::Probe(options) => closed::run(options).map(|line| vec![line]),
         What::Peers(options) => peers::run(options),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),

@@ -1,6 +1,7 @@
 //! Fills a monitor with an hour that is over: each agent brings the reports of an earlier start as its backlog, then
 //! one report of now, and keeps its stream open.
 
+use crate::load::socket;
 use crate::tape::{self, Tape, Walk};
 use anyhow::{Context, bail};
 use farol_health::clock::boot_ms;
@@ -10,6 +11,7 @@ use farol_wire::proto::{
     AgentMessage, Backlog, MonitorMessage, Report, Segment, agent_message, monitor_message,
 };
 use futures::{StreamExt, stream};
+use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
+use tonic::transport::{Endpoint, Uri};
 
 /// Reports in a segment, as the real agent has them.
 const SEGMENT: u64 = 64;
@@ -62,7 +64,10 @@ pub(crate) async fn fill(monitor: SocketAddr, past: &Past) -> anyhow::Result<Vec
 async fn bring(monitor: SocketAddr, past: &Past, number: usize) -> anyhow::Result<Open> {
     use agent_message::Kind;
     let boot = Boot { number: u64::try_from(past.from_ms)?, nonce: number as u64 + 1 };
-    let channel = Endpoint::new(format!("http://{monitor}"))?.connect().await?;
+    let connector = tower::service_fn(move |_: Uri| async move {
+        socket::connect(monitor, number, Arc::default()).await.map(TokioIo::new)
+    });
+    let channel = Endpoint::from_static("http://monitor").connect_with_connector(connector).await?;
     let (send, receive) = mpsc::channel(4);
     let hello = tape::hello(number, INTERVAL, vec![boot]);
     let now = hello.boot;

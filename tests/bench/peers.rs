@@ -4,6 +4,7 @@
 mod server;
 mod write;
 
+use crate::closed;
 use crate::load::folder_bytes;
 use crate::past::{self, Past};
 use crate::rows::Recording;
@@ -47,6 +48,9 @@ pub(crate) struct Options {
     /// How often a range is asked for.
     #[arg(long, default_value_t = 40)]
     ranges: usize,
+    /// Seconds of probes in each of two ways.
+    #[arg(long, default_value_t = 5.0)]
+    probe_seconds: f64,
     /// Only these: farol, prometheus, victoria-metrics.
     #[arg(long)]
     system: Vec<String>,
@@ -96,10 +100,10 @@ struct Bench<'a> {
 
 impl Bench<'_> {
     fn run(&self) -> anyhow::Result<Vec<Value>> {
-        let starts = |full: bool| self.starts(full);
-        let mut lines = vec![starts(false)?];
+        let mut lines = vec![self.starts(false)?];
         let data = self.folder.join("full");
         let server = Server::start(self.kind, &self.binary, &data)?;
+        lines.push(self.probe(&server)?);
         let empty = server.reading()?.resident_bytes;
         let from_ms = jiff::Timestamp::now().as_millisecond() - (self.rounds() + 1) * EVERY_MS;
         let mut open = Vec::new();
@@ -115,35 +119,63 @@ impl Bench<'_> {
         }
         lines.push(self.page(&server)?);
         lines.push(self.range(&server, from_ms)?);
-        let resident = server.reading()?.resident_bytes;
-        let history = match self.kind {
-            Kind::Farol => http::metric(&server.client().text("/metrics")?, "farol_history_memory_bytes"),
-            Kind::Prometheus | Kind::VictoriaMetrics => None,
-        };
+        let held = self.held(&server, empty)?;
         let block = self.snapshot(&server, &data)?;
         drop(open);
         server.end()?;
-        let samples = (self.options.agents as i64 * self.rounds() * self.tape.series().len() as i64) as f64;
-        let series = (self.options.agents * self.tape.series().len()) as f64;
-        let disk = folder_bytes(&data.join("data"));
-        lines.push(json!({
-            "bench": "held",
-            "what": self.kind.name(),
-            "series": series,
-            "samples": samples,
-            "resident_mib": round(resident / 1_048_576.0),
-            "resident_kib_per_series": round((resident - empty) / 1_024.0 / series),
-            "history_bytes_per_sample": history.map(|bytes| round(bytes / samples)),
-            "history_kib_per_series": history.map(|bytes| round(bytes / 1_024.0 / series)),
-            "disk_bytes_per_sample": round(disk / samples),
-            "block_bytes_per_sample": block.map(|bytes| round(bytes / samples)),
-        }));
-        lines.push(starts(true)?);
+        lines.push(self.stored(held, folder_bytes(&data.join("data")), block));
+        lines.push(self.starts(true)?);
         Ok(lines)
     }
 
     fn rounds(&self) -> i64 {
         i64::try_from(self.options.rounds).unwrap_or(i64::MAX)
+    }
+
+    fn probe(&self, server: &Server) -> anyhow::Result<Value> {
+        closed::run(&closed::Options {
+            what: self.kind.name().to_owned(),
+            pid: server.pid(),
+            http_addr: server.http,
+            path: self.kind.ready_path().to_owned(),
+            connections: 64,
+            seconds: self.options.probe_seconds,
+            rate: 1_000,
+        })
+    }
+
+    fn series(&self) -> f64 {
+        (self.options.agents * self.tape.series().len()) as f64
+    }
+
+    fn samples(&self) -> f64 {
+        self.series() * self.options.rounds as f64
+    }
+
+    /// What the hour takes up in memory; of history in it Farol tells itself, where it keeps some.
+    fn held(&self, server: &Server, empty: f64) -> anyhow::Result<Value> {
+        let resident = server.reading()?.resident_bytes;
+        let history = match self.kind {
+            Kind::Farol => http::metric(&server.client().text("/metrics")?, "farol_history_memory_bytes"),
+            Kind::Prometheus | Kind::VictoriaMetrics => None,
+        };
+        Ok(json!({
+            "bench": "held",
+            "what": self.kind.name(),
+            "series": self.series(),
+            "samples": self.samples(),
+            "resident_mib": round(resident / 1_048_576.0),
+            "resident_kib_per_series": round((resident - empty) / 1_024.0 / self.series()),
+            "history_bytes_per_sample": history.map(|bytes| round(bytes / self.samples())),
+            "history_kib_per_series": history.map(|bytes| round(bytes / 1_024.0 / self.series())),
+        }))
+    }
+
+    /// And on disk, after its end.
+    fn stored(&self, mut held: Value, disk: f64, block: Option<f64>) -> Value {
+        held["disk_bytes_per_sample"] = json!(round(disk / self.samples()));
+        held["block_bytes_per_sample"] = json!(block.map(|bytes| round(bytes / self.samples())));
+        held
     }
 
     /// Starts on an empty folder each, or on the full one.

@@ -11,7 +11,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 /// Bytes of all sockets.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
+pub(crate) struct Traffic {
     sent: AtomicU64,
     received: AtomicU64,
 }
@@ -26,13 +26,13 @@ impl Traffic {
     }
 }
 
-pub(super) struct Counted {
+pub(crate) struct Counted {
     stream: TcpStream,
     traffic: Arc<Traffic>,
 }
 
 /// Connects from an address that 256 agents share, as those of one host's network would.
-pub(super) async fn connect(to: SocketAddr, number: usize, traffic: Arc<Traffic>) -> io::Result<Counted> {
+pub(crate) async fn connect(to: SocketAddr, number: usize, traffic: Arc<Traffic>) -> io::Result<Counted> {
     let group = u8::try_from(number / 256 % 250).unwrap_or(0);
     let socket = TcpSocket::new_v4()?;
     socket.bind(SocketAddr::from((Ipv4Addr::new(127, 0, 1, group + 1), 0)))?;

@@ -33,7 +33,8 @@ impl Kind {
         }
     }
 
-    fn ready_path(self) -> &'static str {
+    /// Its cheapest probe.
+    pub(super) fn ready_path(self) -> &'static str {
         match self {
             Self::Farol => "/health/ready",
             Self::Prometheus => "/-/ready",
@@ -135,6 +136,10 @@ impl Server {
 
     pub(super) fn reading(&self) -> anyhow::Result<Reading> {
         process::read(self.child.id())
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     pub(super) fn client(&self) -> Client {
