@@ -2,6 +2,7 @@
 //! (a file, its modes, a full disk) is tested beside it.
 
 mod agreement;
+mod backup;
 mod history;
 mod in_postgres;
 mod postgres;

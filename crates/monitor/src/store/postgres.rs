@@ -10,9 +10,11 @@
 
 mod commit;
 mod connect;
+pub(super) mod copy;
 mod fault;
 mod load;
 mod lock;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;

@@ -7,9 +7,11 @@
 
 mod check;
 mod commit;
+pub(super) mod copy;
 mod fault;
 mod layouts;
 mod load;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;
