@@ -3,6 +3,7 @@
 
 mod agreement;
 mod backup;
+mod damage;
 mod history;
 mod in_postgres;
 mod postgres;

@@ -13,22 +13,22 @@ use tokio::process::Command;
 const LISTEN: &str = "listen: {http: \"127.0.0.1:0\", agents: \"127.0.0.1:0\", health: \"127.0.0.1:0\"}\n";
 
 /// A folder with a monitor's file.
-struct Place {
+pub(super) struct Place {
     dir: TempDir,
 }
 
 impl Place {
-    fn new(store: &str) -> Self {
+    pub(super) fn new(store: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("monitor.yaml"), format!("{LISTEN}{store}")).unwrap();
         Self { dir }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    async fn monitor(&self) -> Process {
+    pub(super) async fn monitor(&self) -> Process {
         let config = self.path("monitor.yaml");
         let args = ["--config", config.to_str().unwrap()];
         Process::start("farol-monitor", &args, self.dir.path()).await.unwrap()
@@ -66,14 +66,15 @@ fn in_postgres(place: &InPostgres<'_>) -> String {
 }
 
 /// Reports one after another, each acknowledged before the next.
-struct Talk {
+pub(super) struct Talk {
     person: Person,
     speaker: Speaker,
-    seq: u64,
+    /// The last that was reported.
+    pub(super) seq: u64,
 }
 
 impl Talk {
-    async fn with(monitor: &Process) -> Self {
+    pub(super) async fn with(monitor: &Process) -> Self {
         let person = Person::new("alpha");
         let speaker = Speaker::open(monitor.address("agents"), &person).await.unwrap();
         speaker.define(&Person::definition("shop")).await.unwrap();
@@ -81,16 +82,20 @@ impl Talk {
         Self { person, speaker, seq: 0 }
     }
 
-    async fn report(&mut self) {
+    pub(super) async fn report(&mut self) {
+        self.try_report().await.unwrap();
+    }
+
+    pub(super) async fn try_report(&mut self) -> anyhow::Result<()> {
         self.seq += 1;
         let now = farol_health::clock::boot_ms();
-        self.speaker.report(self.seq, now, [self.seq as f64; 2], true).await.unwrap();
-        self.speaker.acknowledged(self.seq).await.unwrap();
+        self.speaker.report(self.seq, now, [self.seq as f64; 2], true).await?;
+        self.speaker.acknowledged(self.seq).await.map(drop)
     }
 }
 
 /// The store's id and how far the talk's boot is, as a monitor tells it.
-async fn told(monitor: &Process, talk: &Talk) -> (String, u64) {
+pub(super) async fn told(monitor: &Process, talk: &Talk) -> (String, u64) {
     let again = Speaker::open(monitor.address("agents"), &talk.person).await.unwrap();
     let known = (again.welcome.store_id.clone(), again.resume_after(talk.person.boot));
     again.close().await.unwrap();
@@ -98,7 +103,7 @@ async fn told(monitor: &Process, talk: &Talk) -> (String, u64) {
 }
 
 /// How many samples and their sum history has of the talk.
-async fn history(monitor: &Process, reduce: &str) -> f64 {
+pub(super) async fn history(monitor: &Process, reduce: &str) -> f64 {
     let path = format!("/api/v1/history?metric=spoken_value&agent=alpha&from=-10m&step=20m&reduce={reduce}");
     let answer = monitor.json(&path).await.unwrap();
     let values = answer["items"][0]["values"].as_array().cloned().unwrap_or_default();

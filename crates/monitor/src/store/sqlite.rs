@@ -11,6 +11,7 @@ pub(super) mod copy;
 mod fault;
 mod layouts;
 mod load;
+mod log;
 pub(super) mod measure;
 mod migrate;
 mod open;

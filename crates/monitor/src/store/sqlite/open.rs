@@ -1,6 +1,6 @@
 //! Opens the file: its modes, its connections, the floor of the library's version. Decides nothing about the tables.
 
-use super::{Settings, SqliteStore, Writer, check, fault, load, migrate};
+use super::{Settings, SqliteStore, Writer, check, fault, load, log, migrate};
 use crate::store::memory::Memory;
 use crate::store::upkeep::Upkeep;
 use crate::store::{Durability, StoreError};
@@ -21,6 +21,7 @@ const READERS: u32 = 4;
 pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> {
     let path = settings.path.as_path();
     make_file(path)?;
+    let log = log::damage(path).map_err(|e| fault::unreadable_log(path, &e))?;
     let options = options(&settings);
     // What is read at open is many small rows.
     let mut connection =
@@ -30,6 +31,13 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         .await
         .map_err(|e| fault::judge(path, &e))?;
     library_is_new_enough(&version)?;
+    if let Some(damage) = log
+        && let Err(refused) = check::judge_log(path, &mut connection, damage).await
+    {
+        // Closing it would take the log away, and with it what could still be saved.
+        std::mem::forget(connection);
+        return Err(refused);
+    }
     migrate::migrate(path, &mut connection).await?;
     check::check(path, &mut connection).await?;
     let loaded = load::load(path, &mut connection).await?;
