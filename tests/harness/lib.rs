@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod crowd;
 pub mod dns;
 pub mod memory_store;
+pub mod mute;
 pub mod mysql;
 pub mod postgres;
 pub mod process;
