@@ -2,18 +2,18 @@
 //! issued is kept outside, for it must be known after a crash.
 
 use super::network::{AGENTS, Epoch, HEALTH, HTTP, Listener, Ways};
-use farol_agent::{Agent, Listen, Running, Surroundings};
+use farol_agent::{Agent, Counts, Listen, Running, Surroundings};
 use farol_config::Sources;
 use farol_health::clock::wall_ms;
 use farol_health::{Figure, Outcome, Registration, Spec, Status, Unit, check_fn};
 use farol_monitor::store::Store;
 use farol_monitor::{Listeners, Monitor};
-use farol_shutdown::{Budgets, Supervisor};
+use farol_shutdown::{Budgets, Handle, Supervisor};
 use farol_tests::memory_store::MemoryStore;
 use parking_lot::Mutex;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::time::Duration;
 
 /// The metric whose every sample is another number.
@@ -23,16 +23,15 @@ const PER_START: usize = 1_000_000;
 
 /// A monitor's host: its store outlives it.
 pub(crate) struct MonitorSeat {
-    pub name: String,
-    pub epoch: Epoch,
+    epoch: Epoch,
     data_dir: PathBuf,
     /// As the running monitor has it open.
     pub store: Mutex<Arc<MemoryStore>>,
 }
 
 impl MonitorSeat {
-    pub(crate) fn new(name: &str, epoch: Epoch, data_dir: PathBuf) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), epoch, data_dir, store: Mutex::default() })
+    pub(crate) fn new(epoch: Epoch, data_dir: PathBuf) -> Arc<Self> {
+        Arc::new(Self { epoch, data_dir, store: Mutex::default() })
     }
 
     /// One start of it; ends only when something is wrong.
@@ -69,6 +68,8 @@ pub(crate) struct AgentSeat {
     said: Arc<AtomicU8>,
     /// All its starts.
     pub starts: Mutex<Vec<Start>>,
+    /// Its end was asked for.
+    ends: AtomicBool,
 }
 
 /// One start of an agent.
@@ -78,6 +79,8 @@ pub(crate) struct Start {
     pub boots: std::ops::RangeInclusive<u64>,
     /// The agent, or what is left of it.
     pub running: Running,
+    /// Its supervisor's.
+    pub handle: Handle,
     /// Each sample of [`METRIC`], in its order.
     pub issued: Arc<Mutex<Vec<u64>>>,
 }
@@ -90,6 +93,7 @@ impl AgentSeat {
             monitors: monitors.iter().map(|name| (*name).to_owned()).collect(),
             said: Arc::new(AtomicU8::new(Status::Healthy as u8)),
             starts: Mutex::default(),
+            ends: AtomicBool::new(false),
         })
     }
 
@@ -101,7 +105,20 @@ impl AgentSeat {
         self.said.store(status as u8, Ordering::Relaxed);
     }
 
-    /// One start of it; ends only when something is wrong.
+    /// What became of the reports of its last start.
+    pub(crate) fn counts(&self) -> Counts {
+        self.starts.lock().last().map(|start| start.running.counts()).unwrap_or_default()
+    }
+
+    /// SIGTERM.
+    pub(crate) fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(start) = self.starts.lock().last() {
+            start.handle.shutdown("the simulation is over");
+        }
+    }
+
+    /// One start of it; ends when it is asked to, or when something is wrong.
     pub(crate) async fn run(self: Arc<Self>) -> turmoil::Result {
         self.epoch.join().await;
         let list: Vec<_> = self.monitors.iter().map(|host| format!("\"http://{host}:{AGENTS}\"")).collect();
@@ -121,8 +138,13 @@ impl AgentSeat {
         let agent = Agent::bind(config, None, &supervisor.handle(), Arc::new(Ways))?;
         let boots = u64::try_from(before - 1)?..=u64::try_from(wall_ms() + 1)?;
         let running = agent.start();
-        self.starts.lock().push(Start { boots, running, issued });
-        Err(format!("{} ended: {:?}", self.name(), supervisor.run().await).into())
+        let handle = supervisor.handle();
+        self.starts.lock().push(Start { boots, running, handle, issued });
+        let report = supervisor.run().await;
+        if self.ends.load(Ordering::Relaxed) && report.code == 0 {
+            return Ok(());
+        }
+        Err(format!("{} ended: {report:?}", self.name()).into())
     }
 
     /// A check that says what the agent's checks say; with the samples it issues.
