@@ -6,6 +6,7 @@ pub mod dns;
 pub mod memory_store;
 pub mod mysql;
 pub mod postgres;
+pub mod prober;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;

@@ -18,6 +18,7 @@ mod spine;
 mod start;
 mod starting;
 mod starved;
+mod storm;
 
 use farol_tests::stack::{SOON, Stack};
 use farol_tests::wait::until;

@@ -8,6 +8,7 @@
 //! so a seed that failed may have to be run more than once.
 
 mod chance;
+mod half_open;
 mod hosts;
 mod network;
 mod oracle;
@@ -15,7 +16,7 @@ mod plan;
 mod watcher;
 mod world;
 
-use plan::Plan;
+use plan::{Plan, SEEDS_OF_THEME};
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,7 +62,55 @@ fn seeds(seeds: Range<u64>) {
     );
 }
 
+/// One half of the seeds of a theme: a test must not take long.
+fn half(theme: u64, second: u64) -> Range<u64> {
+    let first = theme * SEEDS_OF_THEME + second * SEEDS_OF_THEME / 2;
+    first..first + SEEDS_OF_THEME / 2
+}
+
 #[test]
-fn whatever_fails_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
-    seeds(0..50);
+fn whatever_links_do_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
+    seeds(half(0, 0));
+}
+
+#[test]
+fn whatever_links_do_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
+    seeds(half(0, 1));
+}
+
+#[test]
+fn whoever_crashes_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
+    seeds(half(1, 0));
+}
+
+#[test]
+fn whoever_crashes_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
+    seeds(half(1, 1));
+}
+
+#[test]
+fn while_the_store_refuses_live_health_goes_on_and_nothing_is_lost_afterwards() {
+    seeds(half(2, 0));
+}
+
+#[test]
+fn while_the_store_refuses_live_health_goes_on_and_nothing_is_lost_afterwards_in_further_seeds() {
+    seeds(half(2, 1));
+}
+
+#[test]
+fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
+    seeds(half(3, 0));
+}
+
+#[test]
+fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
+    seeds(half(3, 1));
+}
+
+#[test]
+fn an_agent_cut_off_without_a_word_goes_to_another_monitor_within_its_keep_alive() {
+    for seed in 0..5 {
+        half_open::run(seed).unwrap_or_else(|why| panic!("seed {seed}: {why}"));
+    }
 }

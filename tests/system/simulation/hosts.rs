@@ -64,6 +64,8 @@ pub(crate) struct AgentSeat {
     epoch: Epoch,
     /// Hosts of monitors, in the order of its configuration.
     monitors: Vec<String>,
+    /// An empty folder in the place of the host's file systems: what this machine measures is none of the plan.
+    host_root: PathBuf,
     /// What its checks say.
     said: Arc<AtomicU8>,
     /// All its starts.
@@ -86,11 +88,12 @@ pub(crate) struct Start {
 }
 
 impl AgentSeat {
-    pub(crate) fn new(number: usize, epoch: Epoch, monitors: &[&str]) -> Arc<Self> {
+    pub(crate) fn new(number: usize, epoch: Epoch, monitors: &[&str], host_root: PathBuf) -> Arc<Self> {
         Arc::new(Self {
             number,
             epoch,
             monitors: monitors.iter().map(|name| (*name).to_owned()).collect(),
+            host_root,
             said: Arc::new(AtomicU8::new(Status::Healthy as u8)),
             starts: Mutex::default(),
             ends: AtomicBool::new(false),
@@ -127,6 +130,7 @@ impl AgentSeat {
         let surroundings = Surroundings::default();
         let mut config = tree.read(|m| farol_agent::Config::read_alone(m, &surroundings))?;
         config.listen = Listen::default();
+        config.host_root = Some(self.host_root.clone());
         let issued = Arc::new(Mutex::new(Vec::new()));
         let first = self.starts.lock().len() * PER_START;
         config.checks = vec![

@@ -73,30 +73,69 @@ pub(crate) struct Plan {
 pub(crate) const LATENCY_MS: (u64, u64) = (1, 30);
 const FIRST_STRIKE_MS: u64 = 6_000;
 
+/// Which faults a plan draws from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Theme {
+    /// Of the network alone.
+    Links,
+    /// Hosts that die.
+    Crashes,
+    /// A store that refuses, among others.
+    Store,
+    /// Anything.
+    Mixed,
+}
+
+/// So many seeds in a row have the same theme.
+pub(crate) const SEEDS_OF_THEME: u64 = 50;
+
+impl Theme {
+    fn of(seed: u64) -> Self {
+        [Self::Links, Self::Crashes, Self::Store, Self::Mixed][(seed / SEEDS_OF_THEME) as usize % 4]
+    }
+
+    fn draw(self, chance: &mut Chance, agents: u64) -> Fault {
+        let agent = chance.within(1..agents) as usize;
+        let slow_ms = chance.one_of(&[300, 1_000, 2_000]);
+        let link = [
+            Fault::Partition(agent),
+            Fault::Partition(agent),
+            Fault::ToMonitor(agent),
+            Fault::FromMonitor(agent),
+            Fault::Hold(agent),
+            Fault::Hold(agent),
+            Fault::Loss(agent),
+            Fault::Slow(agent, slow_ms),
+        ];
+        let crash = [Fault::CrashAgent(agent), Fault::CrashMonitor, Fault::CrashMonitor];
+        let weights = match self {
+            Self::Links => [1, 0, 0],
+            Self::Crashes => [1, 3, 0],
+            Self::Store => [1, 1, 2],
+            Self::Mixed => [6, 3, 1],
+        };
+        match chance.within(0..weights.iter().sum()) {
+            n if n < weights[0] => chance.one_of(&link),
+            n if n < weights[0] + weights[1] => chance.one_of(&crash),
+            _ => Fault::StoreRefuses,
+        }
+    }
+}
+
 impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut chance = Chance::of(seed);
         let agents = chance.within(2..5) as usize;
         let mut strikes: Vec<Strike> = Vec::new();
-        for _ in 0..chance.within(2..7) {
-            let agent = chance.within(1..agents as u64) as usize;
-            let fault = match chance.within(0..12) {
-                0 | 1 => Fault::Partition(agent),
-                2 => Fault::ToMonitor(agent),
-                3 => Fault::FromMonitor(agent),
-                4 | 5 => Fault::Hold(agent),
-                6 => Fault::Loss(agent),
-                7 => Fault::Slow(agent, chance.one_of(&[300, 1_000, 2_000])),
-                8 => Fault::CrashAgent(agent),
-                9 | 10 => Fault::CrashMonitor,
-                _ => Fault::StoreRefuses,
-            };
+        let theme = Theme::of(seed);
+        for _ in 0..chance.within(2..6) {
+            let fault = theme.draw(&mut chance, agents as u64);
             let free_ms = |strike: &Strike| match strike.fault.agent() {
                 of if of == fault.agent() => Some(strike.to_ms + 200),
                 _ => None,
             };
             let from_ms = strikes.iter().filter_map(free_ms).max().unwrap_or(0);
-            let from_ms = from_ms.max(FIRST_STRIKE_MS) + chance.within(0..9_000);
+            let from_ms = from_ms.max(FIRST_STRIKE_MS) + chance.within(0..7_000);
             let length = match fault {
                 Fault::CrashAgent(_) | Fault::CrashMonitor => 200..8_000,
                 Fault::StoreRefuses => 500..8_000,

@@ -1,4 +1,4 @@
-//! Somebody who looks at the monitor twice a second over HTTP, as a dashboard would, and notes what is shown.
+//! Somebody who looks at the monitor about once a second over HTTP, as a dashboard would, and notes what is shown.
 
 use super::network::{Epoch, HTTP};
 use farol_health::clock::wall_ms;
@@ -11,9 +11,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 use turmoil::net::TcpStream;
 
-const EVERY: Duration = Duration::from_millis(500);
-/// An answer takes a few ms; one that does not come by then was asked of a host that died.
-const PATIENCE: Duration = Duration::from_millis(400);
+const EVERY: Duration = Duration::from_millis(800);
+/// An answer takes a few turns; one that does not come by then was asked of a host that died.
+const PATIENCE: Duration = Duration::from_millis(1_000);
 
 /// What was shown at a moment.
 #[derive(Clone, Debug)]

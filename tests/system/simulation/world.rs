@@ -17,7 +17,7 @@ use turmoil::{Builder, Sim};
 const MONITOR: &str = "monitor";
 const WATCHER: &str = "watcher";
 /// Hosts take turns of this length.
-const TURN: Duration = Duration::from_millis(20);
+const TURN: Duration = Duration::from_millis(40);
 /// After the last fault everything is well within: a dead connection seen (40 s), a wait (30 s), a store's recovery
 /// spread over the agents (60 s).
 const WELL_WITHIN_MS: u64 = 140_000;
@@ -88,10 +88,10 @@ impl<'a> World<'a> {
             .max_message_latency(Duration::from_millis(most))
             .tcp_capacity(4_096)
             .build();
-        let monitor = MonitorSeat::new(epoch, folder);
+        let monitor = MonitorSeat::new(epoch, folder.clone());
         let seat = Arc::clone(&monitor);
         sim.host(MONITOR, move || Arc::clone(&seat).run());
-        let seats = (0..plan.agents).map(|number| AgentSeat::new(number, epoch, &[MONITOR]));
+        let seats = (0..plan.agents).map(|number| AgentSeat::new(number, epoch, &[MONITOR], folder.clone()));
         let agents: Vec<_> = seats.collect();
         for seat in &agents {
             let of_host = Arc::clone(seat);
