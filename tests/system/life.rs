@@ -14,10 +14,12 @@ mod refusing;
 mod reload;
 mod restart;
 mod shutdown;
+mod slow;
 mod spine;
 mod start;
 mod starting;
 mod starved;
+mod stopped;
 mod storm;
 
 use farol_tests::stack::{SOON, Stack};

@@ -45,10 +45,12 @@ impl Storm {
             probed.took.len(),
             probed.refused
         );
-        assert!(*back <= BACK_WITHIN, "{self:?}");
-        assert!(self.busiest_over_mean() <= 3.0, "{self:?}");
-        assert!(seconds.iter().sum::<usize>() < 3 * agents, "they hammer: {self:?}");
-        assert!(p99 < Duration::from_secs(1), "{self:?}");
+        assert!(*back <= BACK_WITHIN, "back after {back:?}");
+        assert!(self.busiest_over_mean() <= 3.0, "{seconds:?}");
+        assert!(seconds.iter().sum::<usize>() < 3 * agents, "they hammer: {seconds:?}");
+        // Agents, monitor and probes share the processors of one machine; a debug build leaves little of them.
+        let most = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
+        assert!(p99 < most, "p99 {p99:?}");
     }
 }
 
