@@ -32,6 +32,7 @@ fn seeds(seeds: Range<u64>) {
         eprintln!("{plan:#?}");
         let outcome = world::run(&plan).unwrap();
         outcome.trace.lines().iter().for_each(|line| eprintln!("{line}"));
+        eprintln!("seed {seed}: {} ms, trace {:016x}", outcome.lasted_ms, outcome.trace.hash());
         return;
     }
     let next = AtomicU64::new(seeds.start);
@@ -104,7 +105,8 @@ fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_s
 }
 
 #[test]
-fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
+fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds()
+ {
     seeds(half(3, 1));
 }
 

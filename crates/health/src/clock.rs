@@ -55,7 +55,11 @@ mod tests {
             }
         };
         read();
-        tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(async { read() });
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap()
+            .block_on(async { read() });
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,7 +21,9 @@ pub fn tell_room(most: usize) {
             "fewer connections fit under the limit of open files than the listeners may take; raise it (`ulimit -n`, \
              `LimitNOFILE=` of systemd)"
         ),
-        fit => tracing::info!(fit, listeners_take = most, "connections that fit under the limit of open files"),
+        fit => {
+            tracing::info!(fit, listeners_take = most, "connections that fit under the limit of open files")
+        }
     }
 }
 

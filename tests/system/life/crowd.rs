@@ -82,10 +82,19 @@ async fn a_monitor_says_at_its_start_how_many_connections_fit_and_warns_where_it
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let mut few = tokio::process::Command::new("sh");
-        few.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")]).arg(binary("farol-monitor").unwrap());
-        few.args(["--http", "127.0.0.1:0", "--agents", "127.0.0.1:0", "--health", "127.0.0.1:0", "--data-dir"]);
+        few.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")])
+            .arg(binary("farol-monitor").unwrap());
+        few.args([
+            "--http",
+            "127.0.0.1:0",
+            "--agents",
+            "127.0.0.1:0",
+            "--health",
+            "127.0.0.1:0",
+            "--data-dir",
+        ]);
         few.arg(folder.path().join("data")).env("LOG_FORMAT", "json").kill_on_drop(true);
-        few.stdout(std::fs::File::create(&log).unwrap()).stderr(std::process::Stdio::null());
+        few.stderr(std::fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
         let _running = few.spawn().unwrap();
         let mut told = Value::Null;
         until("it is told", SOON, async || {

@@ -3,7 +3,6 @@
 
 use farol_health::Status;
 use farol_tests::speaker::{Person, Speaker};
-use farol_tests::sse::Events;
 use farol_tests::stack::{SOON, Stack};
 use farol_tests::wait::until;
 use std::net::SocketAddr;
@@ -16,6 +15,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout, timeout_at};
 /// Agents, and the status changes a second of each.
 const SPEAKERS: usize = 20;
 const CHANGES: u32 = 100;
+/// A slow reader that becomes quick has what there is for it within; a pause of a quarter is the end of it.
+const CAUGHT_UP: Duration = Duration::from_secs(3);
 /// What the monitor may keep for slow readers.
 const GROWTH_KIB: u64 = 20 << 10;
 
@@ -81,7 +82,9 @@ async fn slow(lasts: Duration) {
     );
     assert!(most <= before + GROWTH_KIB, "from {before} KiB to {most}");
     assert!(p99 < if cfg!(debug_assertions) { 1_500 } else { 100 }, "p99 {p99} ms late");
-    assert!(fates.iter().all(|fate| fate == "cut" || fate == "resynced" || fate == "newest only"), "{fates:?}");
+    // What the system's socket buffers and the ring of events hold may be enough for a few seconds.
+    let well = ["cut", "resynced", "newest only", "missed nothing"];
+    assert!(fates.iter().all(|fate| well.contains(&fate.as_str())), "{fates:?}");
 }
 
 /// An agent whose one component changes again and again.
@@ -155,9 +158,9 @@ async fn byte_by_byte(mut stream: TcpStream, ends: Instant) -> (TcpStream, bool)
 /// What has become of a slow reader, once it reads all that there is for it.
 async fn fate((mut stream, cut): (TcpStream, bool)) -> String {
     let (mut all, mut piece) = (Vec::<u8>::new(), vec![0; 64 << 10]);
-    let end = Instant::now() + SOON;
+    let end = Instant::now() + CAUGHT_UP;
     while !cut && Instant::now() < end {
-        match timeout(Duration::from_secs(2), stream.read(&mut piece)).await {
+        match timeout(CAUGHT_UP / 4, stream.read(&mut piece)).await {
             Ok(Ok(0) | Err(_)) => return "cut".to_owned(),
             Ok(Ok(count)) => all.extend(&piece[..count]),
             Err(_) => break,
@@ -166,12 +169,16 @@ async fn fate((mut stream, cut): (TcpStream, bool)) -> String {
             return "resynced".to_owned();
         }
     }
-    let http1 = all.windows(6).any(|window| window == b"event:");
-    match (cut, http1) {
+    let text = String::from_utf8_lossy(&all);
+    let ids =
+        text.lines().filter_map(|line| line.strip_prefix("id: ")?.rsplit_once('-')?.1.parse::<u64>().ok());
+    let ids: Vec<u64> = ids.collect();
+    match (cut, ids.is_empty()) {
         (true, _) => "cut".to_owned(),
         // A watch owes a newest status, not all of them.
-        (false, false) if all.len() < 256 << 10 => "newest only".to_owned(),
-        (false, _) => format!("neither; {} bytes", all.len()),
+        (false, true) if all.len() < 256 << 10 => "newest only".to_owned(),
+        (false, false) if ids.windows(2).all(|pair| pair[1] == pair[0] + 1) => "missed nothing".to_owned(),
+        (false, _) => format!("neither; {} bytes, {} events", all.len(), ids.len()),
     }
 }
 

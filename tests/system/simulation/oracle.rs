@@ -125,7 +125,10 @@ impl Seen<'_> {
             let of_boot = starts.iter().position(|start| start.boots.contains(&boot.number));
             let of_boot = of_boot.ok_or_else(|| format!("{} never had the boot {boot:?}", seat.name()))?;
             if numbers.iter().zip(1..).any(|(seq, expected)| *seq != expected) {
-                return Err(format!("{} start {of_boot}: not each once and in order: {numbers:?}", seat.name()));
+                return Err(format!(
+                    "{} start {of_boot}: not each once and in order: {numbers:?}",
+                    seat.name()
+                ));
             }
             let counts = starts[of_boot].running.counts();
             if numbers.len() as u64 > counts.reports {
@@ -167,9 +170,13 @@ impl Seen<'_> {
                     return Err(format!("{}: {kept} of {} samples are there", seat.name(), issued.len()));
                 }
             }
-            let whole = (history.count, history.sum) == (count, sum) || self.shares_moments(seat.number, history, count);
+            let whole = (history.count, history.sum) == (count, sum)
+                || self.shares_moments(seat.number, history, count);
             if !rest.is_empty() || !whole {
-                return Err(format!("{}: not {count} samples of the sum {sum}: {history:?}, {rest:?}", seat.name()));
+                return Err(format!(
+                    "{}: not {count} samples of the sum {sum}: {history:?}, {rest:?}",
+                    seat.name()
+                ));
             }
         }
         Ok(())
@@ -252,7 +259,8 @@ impl Seen<'_> {
         for look in self.looks {
             for shown in &look.components {
                 let who = format!("{}/{}", shown["agent"], shown["component"]);
-                let how = format!("{} stale {} restored {}", shown["status"], shown["stale"], shown["restored"]);
+                let how =
+                    format!("{} stale {} restored {}", shown["status"], shown["stale"], shown["restored"]);
                 if before.get(&who) != Some(&how) {
                     trace.note(look.at_ms, || format!("{who} {how}"));
                     before.insert(who, how);

@@ -54,7 +54,8 @@ pub(crate) fn run(plan: &Plan) -> Result<Outcome, String> {
     let World { monitor, agents, notes, said, up_ms, mut trace, .. } = world;
     let looks = std::mem::take(&mut *notes.looks.lock());
     let store = Arc::clone(&monitor.store.lock());
-    let seen = Seen { plan, agents: &agents, store: &store, looks: &looks, histories, said: &said, up_ms: &up_ms };
+    let seen =
+        Seen { plan, agents: &agents, store: &store, looks: &looks, histories, said: &said, up_ms: &up_ms };
     seen.judge()?;
     seen.tell(&mut trace);
     Ok(Outcome { trace, lasted_ms })
@@ -241,7 +242,11 @@ impl<'a> World<'a> {
         for agent in 0..self.agents.len() {
             let whole = |values: Vec<f64>| values.first().copied().unwrap_or(0.0) as u64;
             all.push(History {
-                values: self.history(agent, &range, "last", "1s")?.into_iter().map(|value| value as u64).collect(),
+                values: self
+                    .history(agent, &range, "last", "1s")?
+                    .into_iter()
+                    .map(|value| value as u64)
+                    .collect(),
                 count: whole(self.history(agent, &range, "count", "8m")?),
                 sum: whole(self.history(agent, &range, "sum", "8m")?),
             });
@@ -249,13 +254,7 @@ impl<'a> World<'a> {
         Ok(all)
     }
 
-    fn history(
-        &mut self,
-        agent: usize,
-        range: &str,
-        reduce: &str,
-        step: &str,
-    ) -> Result<Vec<f64>, String> {
+    fn history(&mut self, agent: usize, range: &str, reduce: &str, step: &str) -> Result<Vec<f64>, String> {
         let metric = super::hosts::METRIC;
         self.notes.ask(format!(
             "/api/v1/history?metric={metric}&agent=agent-{agent}&{range}&step={step}&reduce={reduce}"
