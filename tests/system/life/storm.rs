@@ -50,7 +50,7 @@ impl Storm {
         assert!(*back <= BACK_WITHIN, "back after {back:?}");
         assert!(self.busiest_over_mean() <= 3.0, "{seconds:?}");
         // A few come back within a second or two: the mean alone would allow all of them at the same moment.
-        assert!(*half >= Duration::from_millis(100), "half of them came within {half:?}");
+        assert!(*half >= Duration::from_millis(200), "half of them came within {half:?}");
         assert!(seconds.iter().sum::<usize>() < 3 * agents, "they hammer: {seconds:?}");
         // Agents, monitor and probes share the processors of one machine; a debug build leaves little of them.
         let most = Duration::from_secs(if cfg!(debug_assertions) { 3 } else { 1 });
