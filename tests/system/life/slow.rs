@@ -74,7 +74,7 @@ async fn slow(lasts: Duration) {
     while let Some(reader) = readers.join_next().await {
         fates.push(fate(reader.unwrap()).await);
     }
-    println!(
+    eprintln!(
         "{lasts:?}: {rate:.0} events/s, p50 {} ms and p99 {p99} ms late at the quick reader; the monitor grew by {} KiB; \
          slow ones: {fates:?}",
         lags[lags.len() / 2],

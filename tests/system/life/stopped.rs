@@ -69,7 +69,7 @@ async fn stopped(pause: Duration) {
     let least = pause.as_millis() as u64 - 500;
     assert!(blind_ms.iter().all(|ms| (least..least + 3_000).contains(ms)), "{blind_ms:?}");
     assert!(uptimes.iter().all(|item| item["unknown_ms"] == 0), "{uptimes:?}");
-    println!("{AGENTS} agents, stopped for {pause:?}: nobody lost, blind {:?} ms", blind_ms.first());
+    eprintln!("{AGENTS} agents, stopped for {pause:?}: nobody lost, blind {:?} ms", blind_ms.first());
 }
 
 async fn all_healthy(stack: &Stack) {

@@ -40,7 +40,7 @@ impl Storm {
     fn judge(&self, agents: usize, end: End) {
         let Self { back, seconds, half, probed } = self;
         let (p50, p99) = (probed.quantile(0.5), probed.quantile(0.99));
-        println!(
+        eprintln!(
             "{agents} agents, {end:?}: back after {back:?}; connects a second {seconds:?}, the busiest {:.2} times \
              the mean, half of them within {half:?}; {} probes, p50 {p50:?}, p99 {p99:?}, {} while nobody listened",
             self.busiest_over_mean(),
