@@ -182,11 +182,13 @@ impl Seen<'_> {
         Ok(())
     }
 
-    /// No time is later than its receipt: what comes in one burst with a Hello that was held up on its way may share
-    /// a moment, and of such samples the reader gives the last.
+    /// No time is later than its receipt: what comes in one burst with a Hello that was held up on its way (or waited
+    /// for a monitor that was down) may share a moment, and of such samples the reader gives the last.
     fn shares_moments(&self, agent: usize, history: &History, count: u64) -> bool {
-        let mut strikes = self.plan.strikes.iter().filter(|strike| strike.fault.agent() == Some(agent));
-        let held_up = strikes.any(|s| matches!(s.fault, Fault::Hold(_) | Fault::Slow(..)));
+        let held_up = self.plan.strikes.iter().any(|strike| match strike.fault {
+            Fault::Hold(of) | Fault::Slow(of, _) => of == agent,
+            fault => fault == Fault::CrashMonitor,
+        });
         held_up && history.count < count && history.count + SHARED_AT_MOST >= count
     }
 
