@@ -7,6 +7,7 @@ pub mod memory_store;
 pub mod mute;
 pub mod mysql;
 pub mod postgres;
+pub mod prober;
 pub mod process;
 pub mod prometheus;
 pub mod proxy;

@@ -11,5 +11,6 @@ mod local;
 mod logs;
 mod mutation;
 mod peers;
+mod simulation;
 mod store;
 mod tidy;

@@ -40,6 +40,8 @@ impl Protocol {
         if !hello.spooled.contains(&hello.boot) {
             hello.spooled.push(hello.boot);
         }
+        // Before the place is taken: the one who has it may be waited for, and clocks are mapped by when Hello came.
+        let heard = ingest.clock.now();
         let (agent, link) = connect(&ingest, id.as_str(), &hello, &self.nudges).await?;
         let now = ingest.clock.now();
         let resume = hello
@@ -57,14 +59,14 @@ impl Protocol {
         let follower = ingest.journal.follow(agent.key, hello.boot);
         tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
-            clock: ClockMap::new(hello.clock_ms, now.boot_ms),
+            clock: ClockMap::new(hello.clock_ms, heard.boot_ms),
             allowance: Allowance::of_messages(now.boot_ms),
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
             course: Course::new(hello.boot, follower, now.boot_ms),
             hello,
-            hello_wall_ms: now.wall_ms,
+            hello_wall_ms: heard.wall_ms,
             set: Default::default(),
             layout: None,
             live: false,
