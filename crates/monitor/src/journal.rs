@@ -119,10 +119,11 @@ impl State {
                 boots.remove(&oldest);
             }
         }
-        boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
+        let before = boots.range(..boot).next_back().map_or(i64::MIN, |(_, progress)| progress.dated_ms());
+        boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0, before)))
     }
 
-    fn submit(&mut self, follower: &Follower, record: ReportRecord) -> Submitted {
+    fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
         let (seq, progress) = (record.seq, follower.progress());
         if follower.is_broken() {
             self.health.dropped_reports += 1;
@@ -132,6 +133,9 @@ impl State {
             return Submitted::Duplicate;
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
+        if !refuses {
+            record.at_ms = progress.date(record.at_ms);
+        }
         if refuses || !self.queue.push(record, progress) {
             progress.break_off();
             self.broke = true;
@@ -161,8 +165,10 @@ impl State {
 /// Opens the journal of a store. The writer must be run.
 pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
     let mut progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>> = HashMap::new();
+    let seen: HashMap<AgentKey, i64> = restored.agents.iter().map(|a| (a.key, a.last_seen_ms)).collect();
     for (agent, boot, seq) in &restored.marks {
-        progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
+        let dated_ms = seen.get(agent).copied().unwrap_or(i64::MIN);
+        progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq, dated_ms)));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };

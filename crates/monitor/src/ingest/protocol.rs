@@ -56,7 +56,7 @@ pub(super) struct Open {
     live: bool,
     /// The last sequence number seen.
     last_seq: u64,
-    clock: ClockMap,
+    pub(super) clock: ClockMap,
     allowance: Allowance,
     /// Sets that nobody had before.
     pub(super) new_sets: Allowance,
