@@ -120,4 +120,16 @@ impl Scene {
         );
         Ok(judgement)
     }
+
+    /// What its store holds, for who looks into what broke.
+    pub async fn autopsy(&mut self) -> String {
+        // It may have ended by itself.
+        drop(self.victim.kill().await);
+        let found = self.victim.found().await;
+        let judged = found.map(|found| judge(&self.oracle.ledger().books(), &found, self.slack_ms));
+        match judged {
+            Ok(judgement) => format!("the store holds {} reports; {:?}", judgement.found, judgement.sound()),
+            Err(error) => format!("the store cannot be read: {error:#}"),
+        }
+    }
 }

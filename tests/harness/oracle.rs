@@ -118,6 +118,8 @@ impl Oracle {
         let began = Instant::now();
         self.issuing.send_replace(false);
         loop {
+            // Also before the first look: an agent may be about to issue one.
+            sleep(Duration::from_millis(10)).await;
             if let Some(ended) = self.running.try_join_next() {
                 bail!("a simulated agent ended: {ended:?}");
             }
@@ -132,7 +134,6 @@ impl Oracle {
                 self.ledger.agents(),
                 &silent[..silent.len().min(3)]
             );
-            sleep(Duration::from_millis(10)).await;
         }
     }
 

@@ -34,13 +34,15 @@ pub struct Ended {
     pub log: String,
 }
 
-/// The path of one of the workspace's binaries, built beside this test.
+/// The path of one of the workspace's binaries, built beside this test or this program.
 ///
 /// # Errors
 /// When it was not built: `cargo build --workspace --bins` builds all.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("the test runs outside target/")?;
+    // A test lies one folder below the binaries.
+    let folder = here.parent().context("the test runs outside target/")?;
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let path = folder.join(name);
     if !path.exists() {
         bail!("{} is not built; run `cargo build --workspace --bins` first", path.display());

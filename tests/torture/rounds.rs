@@ -126,10 +126,10 @@ impl Run<'_> {
         match judged {
             Ok(judgement) => self.sum(fault, kind, done, began, &scene, &judgement),
             Err(broken) => {
-                let counts = scene.oracle.ledger().counts();
+                let (counts, autopsy) = (scene.oracle.ledger().counts(), scene.autopsy().await);
                 let kept = scene.victim.keep();
                 let again = format!(
-                    "in round {} of {}, {counts:?}; again: scripts/torture --seed {} --only {} --store {} --rounds {} \
+                    "in round {} of {}, {counts:?}; {autopsy}; again: scripts/torture --seed {} --only {} --store {} --rounds {} \
                      --agents {}; the monitor's folder is kept: {}",
                     done + 1,
                     word(fault),

@@ -13,6 +13,7 @@ use farol_wire::proto::{Ack, monitor_message};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, sleep};
 
@@ -24,6 +25,10 @@ const KEPT_AT_MOST: usize = 20_000;
 const STATUS_IN: u64 = 12;
 /// A monitor asks for a new connection within a minute; the agents take the first part of it.
 const RECONNECT_AT_MOST_MS: u64 = 1_500;
+/// One reconnect in so many brings all that was not acknowledged, whatever Welcome says.
+const STUBBORN_IN: u64 = 4;
+/// An agent that issues nothing says so often how it is.
+const RENEW_EVERY: Duration = Duration::from_millis(500);
 const DAY_MS: u64 = 86_400_000;
 
 pub(super) struct Agent {
@@ -97,12 +102,13 @@ impl Agent {
 
     /// A new start: what the last one left is in its spool.
     fn start(&mut self) {
+        let clock = self.starts.back().map(|begun| begun.whose.wall_offset_ms);
         let before = self.starts.back().map_or(0, |begun| begun.whose.boot.number);
         let number = u64::try_from(wall_ms()).unwrap_or(0).max(before + 1);
         let boot = Boot { number, nonce: self.dice.throw() };
         let start = self.ledger.begin(self.number, boot);
-        let whose =
-            Whose { seed: self.seed, agent: self.number, start, boot, wall_offset_ms: self.wall_offset() };
+        let wall_offset_ms = clock.unwrap_or_else(|| self.wall_offset());
+        let whose = Whose { seed: self.seed, agent: self.number, start, boot, wall_offset_ms };
         self.forget_finished();
         self.starts.push_back(Begun { whose, last_seq: 0, kept: VecDeque::new() });
     }
@@ -170,7 +176,8 @@ impl Agent {
         ticks: &mut Interval,
         issuing: &watch::Receiver<bool>,
     ) -> Option<Link> {
-        if self.habits.lying_clocks {
+        // With reports of an earlier start in the spool, whose times lean on it, the clock is left alone.
+        if self.habits.lying_clocks && self.starts.len() == 1 {
             let lie = self.wall_offset();
             self.current().whose.wall_offset_ms = lie;
         }
@@ -179,13 +186,21 @@ impl Agent {
         let boots = boots.map(|begun| begun.whose.boot).collect();
         let opened = self.meanwhile(Link::open(to, whose, boots), ticks, issuing).await;
         let (link, welcome) = opened.ok()?;
-        welcome.resume.iter().for_each(|ack| self.acknowledged(ack, false));
         let (as_of, status) = (self.current().last_seq, self.status);
+        let resume = |agent: &mut Self| welcome.resume.iter().for_each(|ack| agent.acknowledged(ack, false));
+        // Now and then it does not listen to Welcome: what comes again must change nothing.
+        let listens = !self.dice.once_in(STUBBORN_IN);
+        if listens {
+            resume(self);
+        }
         link.introduce(as_of, status).await.ok()?;
         for begun in self.starts.iter().filter(|begun| !begun.kept.is_empty()) {
             let kept: Vec<Kept> = begun.kept.iter().copied().collect();
             self.ledger.sends(kept.len());
             link.backlog(&begun.whose, &kept).await.ok()?;
+        }
+        if !listens {
+            resume(self);
         }
         Some(link)
     }
@@ -199,6 +214,7 @@ impl Agent {
     ) -> Result<Left> {
         let mut until = None;
         issuing.mark_unchanged();
+        let mut renewed = Instant::now();
         loop {
             let asked = async {
                 match until {
@@ -209,6 +225,7 @@ impl Agent {
             tokio::select! {
                 _ = ticks.tick() => {
                     if !*issuing.borrow() {
+                        self.renew(&link, &mut renewed).await?;
                         continue;
                     }
                     if self.dice.once_in(self.habits.start_in) && self.starts.len() < STARTS_KEPT {
@@ -218,8 +235,9 @@ impl Agent {
                     self.report(&mut link, ack_now).await?;
                 }
                 Ok(()) = issuing.changed() => {
-                    // The last one for now: with it everything is asked for.
-                    if !*issuing.borrow_and_update() {
+                    // The last one for now: with it everything that waits is asked for.
+                    let waits = self.starts.iter().any(|begun| !begun.kept.is_empty());
+                    if !*issuing.borrow_and_update() && waits {
                         self.report(&mut link, true).await?;
                     }
                 }
@@ -238,6 +256,16 @@ impl Agent {
                 () = asked => return Ok(Left::Asked),
             }
         }
+    }
+
+    /// While no reports are issued it must not seem to be lost.
+    async fn renew(&mut self, link: &Link, renewed: &mut Instant) -> Result<()> {
+        if renewed.elapsed() < RENEW_EVERY {
+            return Ok(());
+        }
+        *renewed = Instant::now();
+        let (as_of, status) = (self.current().last_seq, self.status);
+        link.state(as_of, status).await
     }
 
     async fn report(&mut self, link: &mut Link, ack_now: bool) -> Result<()> {

@@ -171,6 +171,11 @@ impl Link {
     /// The whole set, and how it all stands.
     pub(super) async fn introduce(&self, as_of: u64, status: Status) -> Result<()> {
         self.say(agent_message::Kind::Define((&definition()).into())).await?;
+        self.state(as_of, status).await
+    }
+
+    /// How it all stands.
+    pub(super) async fn state(&self, as_of: u64, status: Status) -> Result<()> {
         self.say(agent_message::Kind::State(proto::State { as_of, components: vec![told(status)] })).await
     }
 
