@@ -128,7 +128,10 @@ impl Scene {
         let found = self.victim.found().await;
         let judged = found.map(|found| judge(&self.oracle.ledger().books(), &found, self.slack_ms));
         match judged {
-            Ok(judgement) => format!("the store holds {} reports; {:?}", judgement.found, judgement.sound()),
+            Ok(judgement) => {
+                let wrong = judgement.sound().map_or_else(|error| error.to_string(), |()| "sound".to_owned());
+                format!("the store holds {} reports; {wrong}", judgement.found)
+            }
             Err(error) => format!("the store cannot be read: {error:#}"),
         }
     }
