@@ -119,8 +119,19 @@ impl State {
                 boots.remove(&oldest);
             }
         }
-        let before = boots.range(..boot).next_back().map_or(i64::MIN, |(_, progress)| progress.dated_ms());
-        boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0, before)))
+        boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
+    }
+
+    /// When a report was made, as history keeps it: the first one of a boot comes after those of the boot before.
+    fn date(&self, record: &ReportRecord, progress: &Progress) -> i64 {
+        if !progress.is_dated() {
+            let boots = self.progress.get(&record.agent).into_iter().flatten();
+            let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
+            if let Some((_, before)) = before.last() {
+                progress.begin_after(before);
+            }
+        }
+        progress.date(record.at_ms)
     }
 
     fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
@@ -134,7 +145,7 @@ impl State {
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
         if !refuses {
-            record.at_ms = progress.date(record.at_ms);
+            record.at_ms = self.date(&record, progress);
         }
         if refuses || !self.queue.push(record, progress) {
             progress.break_off();
@@ -165,10 +176,12 @@ impl State {
 /// Opens the journal of a store. The writer must be run.
 pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
     let mut progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>> = HashMap::new();
-    let seen: HashMap<AgentKey, i64> = restored.agents.iter().map(|a| (a.key, a.last_seen_ms)).collect();
     for (agent, boot, seq) in &restored.marks {
-        let dated_ms = seen.get(agent).copied().unwrap_or(i64::MIN);
-        progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq, dated_ms)));
+        progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
+    }
+    for agent in &restored.agents {
+        let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
+        newest.map(|progress| progress.date(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };

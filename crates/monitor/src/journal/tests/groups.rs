@@ -98,11 +98,14 @@ async fn marks_of_the_store_are_where_a_stream_goes_on() {
 #[tokio::test(start_paused = true)]
 async fn a_report_is_dated_after_the_one_before_it_unless_a_clock_was_set() {
     let bench = Bench::new([]);
+    // Both starts are followed from the first Hello on.
+    let next = Boot { number: BOOT.number + 1, ..BOOT };
+    let followers = [BOOT, next].map(|boot| (boot, bench.journal.follow(AGENT, boot)));
     let dated = async |boot: Boot, times: &[(u64, i64)]| {
-        let follower = bench.journal.follow(AGENT, boot);
+        let (_, follower) = followers.iter().find(|(of, _)| *of == boot).unwrap();
         for (seq, at_ms) in times {
             let record = ReportRecord { boot, at_ms: *at_ms, ..report(*seq, 10) };
-            bench.journal.report(&follower, record, false);
+            bench.journal.report(follower, record, false);
         }
         bench.pass(300).await;
         bench.store.last().reports.iter().map(|report| report.at_ms).collect::<Vec<_>>()
@@ -111,7 +114,6 @@ async fn a_report_is_dated_after_the_one_before_it_unless_a_clock_was_set() {
     assert_eq!(dated(BOOT, &rising).await, [50_000, 50_001, 50_002, 50_300]);
     assert_eq!(dated(BOOT, &[(5, 30_000), (6, 30_000)]).await, [30_000, 30_001]);
     // What the next start says came after it.
-    let next = Boot { number: BOOT.number + 1, ..BOOT };
     assert_eq!(dated(next, &[(1, 29_900), (2, 30_500)]).await, [30_002, 30_500]);
 }
 
