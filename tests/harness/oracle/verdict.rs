@@ -205,8 +205,8 @@ mod tests {
             wrong(&all)
         };
         let cases: [(&str, Vec<String>); 8] = [
-            ("lost: oracle-0, boot 1, report 2", doctored(&|all| drop(all.remove(1)))),
-            ("lost: oracle-1, boot 1, report 3", doctored(&|all| drop(all.remove(8)))),
+            ("lost: oracle-0, boot 1, report 2", doctored(&|all| all.retain(|one| *one != found(0, 0, 2)))),
+            ("lost: oracle-1, boot 1, report 3", doctored(&|all| all.retain(|one| *one != found(1, 0, 3)))),
             ("doubled: oracle-0, boot 1, report 1: 2 times", doctored(&|all| all.insert(0, all[0]))),
             ("altered: oracle-0, boot 2, report 1", doctored(&|all| all[3].values[1] = Some(1.0))),
             (
