@@ -154,7 +154,6 @@ impl Scene {
         Self { app, generation, writer: Some(writer), own, router, _supervisor: supervisor, _dir: dir }
     }
 
-    /// The monitor begins to stop.
     /// Commits what waits, and closes the store.
     pub(crate) async fn commit(&mut self) {
         let end = tokio_util::sync::CancellationToken::new();
@@ -164,6 +163,7 @@ impl Scene {
         }
     }
 
+    /// The monitor begins to stop.
     pub(crate) fn stop(&self) {
         self.own.stopping.store(true, Ordering::Relaxed);
     }
