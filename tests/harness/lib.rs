@@ -7,6 +7,7 @@ pub mod dice;
 pub mod dns;
 pub mod faults;
 pub mod memory_store;
+pub mod mute;
 pub mod mysql;
 pub mod oracle;
 pub mod postgres;

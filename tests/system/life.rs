@@ -15,6 +15,7 @@ mod reload;
 mod restart;
 mod shutdown;
 mod spine;
+mod spool;
 mod start;
 mod starting;
 mod starved;

@@ -18,7 +18,7 @@ fn segment(boot: Boot) -> Kind {
 /// A stream that was welcomed, and has an earlier start in its spool.
 async fn welcomed(scene: &Scene) -> Protocol {
     let peer = Peer { addr: ([127, 0, 0, 1], 9).into(), tls_identity: None };
-    let mut protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer);
+    let mut protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer, Arc::default());
     let hello = proto::Hello {
         agent: "one".into(),
         role: proto::Role::Host.into(),
