@@ -5,6 +5,7 @@
 mod checks;
 mod configuration;
 mod examples;
+mod faults;
 mod hostile;
 mod life;
 mod local;

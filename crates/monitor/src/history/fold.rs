@@ -40,6 +40,10 @@ impl Fold {
         if end_ms <= self.made_ms {
             return;
         }
+        // A wall clock that was set back, or starts whose times overlap: what came later may be of an earlier time.
+        if !self.waiting.is_sorted_by_key(|(at_ms, _)| *at_ms) {
+            self.waiting.sort_by_key(|(at_ms, _)| *at_ms);
+        }
         let samples = self.before.iter().chain(&self.waiting).copied();
         self.points.extend(reduce_steps(samples, self.made_ms, end_ms, query.step_ms, query.reduce));
         self.before = self.waiting.iter().rfind(|(at_ms, _)| *at_ms < end_ms).copied().or(self.before);
@@ -58,6 +62,25 @@ mod tests {
     use super::{Fold, Query};
     use farol_series::{Reduce, reduce_steps};
     use std::collections::BTreeMap;
+
+    #[test]
+    fn what_came_after_a_clock_was_set_back_is_there_too() {
+        let query = Query {
+            agent: None,
+            metric: String::new(),
+            labels: BTreeMap::new(),
+            from_ms: 0,
+            to_ms: 200,
+            step_ms: 100,
+            reduce: Reduce::Count,
+        };
+        let mut fold = Fold::new(0);
+        for at_ms in [110, 120, 130, 20, 30, 115, 125, 140] {
+            fold.add(at_ms, 1.0);
+        }
+        let values: Vec<_> = fold.finish(&query).into_iter().map(|point| point.value).collect();
+        assert_eq!(values, [Some(2.0), Some(6.0)]);
+    }
 
     #[test]
     fn reducing_in_pieces_gives_what_reducing_at_once_gives() {

@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
 use crate::nudges::{Nudges, Want};
 use farol_wire::proto::{self, monitor_message};
-use farol_wire::{ComponentReport, Hello, PROTOCOL, component_report};
+use farol_wire::{Boot, ComponentReport, Hello, PROTOCOL, component_report};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -44,15 +44,13 @@ impl Protocol {
         let heard = ingest.clock.now();
         let (agent, link) = connect(&ingest, id.as_str(), &hello, &self.nudges).await?;
         let now = ingest.clock.now();
-        let resume = hello
-            .spooled
-            .iter()
-            .map(|boot| proto::Ack { boot: Some((*boot).into()), seq: ingest.journal.mark(agent.key, *boot) })
-            .collect();
+        let resumed: BTreeMap<Boot, u64> =
+            hello.spooled.iter().map(|boot| (*boot, ingest.journal.mark(agent.key, *boot))).collect();
+        let resume = resumed.iter().map(|(boot, seq)| proto::Ack { boot: Some((*boot).into()), seq: *seq });
         outbox.push_back(monitor_message::Kind::Welcome(proto::Welcome {
             protocol,
             store_id: ingest.store_id.to_string(),
-            resume,
+            resume: resume.collect(),
             limits: Some(policy.limits.into()),
             interval_ms: hello.interval_ms,
         }));
@@ -64,7 +62,13 @@ impl Protocol {
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
-            course: Course::new(hello.boot, follower, now.boot_ms),
+            course: Course::new(
+                hello.boot,
+                follower,
+                resumed.get(&hello.boot).copied().unwrap_or(0),
+                now.boot_ms,
+            ),
+            resumed,
             hello,
             hello_wall_ms: heard.wall_ms,
             set: Default::default(),
