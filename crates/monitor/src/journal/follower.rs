@@ -131,7 +131,8 @@ impl Follower {
             *self.progress.stream.lock() = Some(Arc::clone(stream));
         }
         self.progress.awaited.store(seq, Ordering::SeqCst);
-        self.progress.committed.load(Ordering::SeqCst) < seq
+        // Nothing comes after the last number there is.
+        seq == u64::MAX || self.progress.committed.load(Ordering::SeqCst) < seq
     }
 
     /// Waits until more is committed than `seen`.
