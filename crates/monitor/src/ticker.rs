@@ -10,6 +10,9 @@ use tokio_util::sync::CancellationToken;
 /// How late silence may be seen.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// An agent whose keep-alive is not answered for so long gives its connection up.
+const CONNECTIONS_LAST_MS: i64 = 10_000;
+
 /// Ticks until `end`.
 pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
     let mut ticks = tokio::time::interval(EVERY);
@@ -30,6 +33,9 @@ fn tick(app: &App) {
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
         app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        if to_ms - from_ms >= CONNECTIONS_LAST_MS {
+            app.fleet.excuse(now);
+        }
     }
     app.fleet.tick(now);
 }
