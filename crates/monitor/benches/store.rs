@@ -3,10 +3,10 @@
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use farol_health::Status;
-use farol_monitor::history::{Query, query};
+use farol_monitor::history::{Past, Query, query};
 use farol_monitor::store::{
     AgentKey, AgentRecord, BlockRecord, ComponentKey, ComponentRecord, Durability, Group, Layout, LayoutKey,
-    ReportRecord, Settings, SqliteStore, Store,
+    ReportRecord, Retention, Settings, SqliteStore, Store,
 };
 use farol_series::{Columns, Encoding, Reduce};
 use farol_wire::{Boot, Definition, Role, SeriesDef, SeriesType, SourceDef};
@@ -177,7 +177,7 @@ async fn commits(durability: Durability) {
         let watch = Stopwatch::start();
         for (round, group) in groups.iter().enumerate() {
             store.commit(group).await.expect("room");
-            store.tidy(round as i64 * 200).await.expect("room");
+            store.tidy(round as i64 * 200, &Retention::default()).await.expect("room");
         }
         let reports = f64::from(rounds * size);
         watch.print(&format!("commit, {durability:?}, groups of {size}: a report"), reports, "µs");
@@ -202,7 +202,7 @@ async fn restarts() {
                 let reports =
                     some.map(|(n, s)| s.report(n as u32 + 1, n as u32 % layouts + 1, at_ms)).collect();
                 store.commit(&Group { reports, ..Group::default() }).await.expect("room");
-                store.tidy(1).await.expect("room");
+                store.tidy(1, &Retention::default()).await.expect("room");
             }
             if clean {
                 store.close().await.expect("room");
@@ -234,7 +234,7 @@ async fn questions(count: u32) {
             let reports: Vec<_> = of_slot.map(|(n, s)| s.report(n as u32 + 1, 1, at_ms)).collect();
             if !reports.is_empty() {
                 store.commit(&Group { reports, ..Group::default() }).await.expect("room");
-                store.tidy(at_ms).await.expect("room");
+                store.tidy(at_ms, &Retention::default()).await.expect("room");
             }
         }
     }
@@ -256,8 +256,8 @@ async fn questions(count: u32) {
         };
         for again in ["", ", again"] {
             let watch = Stopwatch::start();
-            let found = query(&store, &question).await;
-            let points: usize = found.map_or(0, |all| all.iter().map(|s| s.points.len()).sum());
+            let found = query(Past { store: &store, recent: None }, &question).await;
+            let points: usize = found.map_or(0, |all| all.series.iter().map(|s| s.points.len()).sum());
             watch.print(&format!("1 h of {count} agents, {what}, {points} points{again}"), 1_000.0, "ms");
         }
     }

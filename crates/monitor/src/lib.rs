@@ -19,6 +19,7 @@ mod monitor;
 pub mod outlet;
 mod own;
 pub mod process;
+pub mod recent;
 mod reload;
 pub mod scrape;
 pub mod store;

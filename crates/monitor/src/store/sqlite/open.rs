@@ -2,10 +2,13 @@
 
 use super::{Settings, SqliteStore, Writer, check, fault, load, migrate};
 use crate::store::memory::Memory;
+use crate::store::shorten::Waiting;
 use crate::store::upkeep::Upkeep;
 use crate::store::{Durability, StoreError};
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -44,7 +47,8 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
         unused: loaded.unused,
-        upkeep: Upkeep::new(loaded.marked_row),
+        waiting: Waiting::default(),
+        upkeep: Upkeep::of_file(loaded.marked_row),
     };
     let memory = Memory::new(settings.path.display().to_string(), loaded.catalog, loaded.restored);
     let writer = tokio::sync::Mutex::new(Some(writer));
@@ -56,6 +60,8 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&settings.path)
         .create_if_missing(false)
+        // Of a new file only; one that was made without keeps its free pages and uses them again.
+        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match settings.durability {
             Durability::Normal => SqliteSynchronous::Normal,

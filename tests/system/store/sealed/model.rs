@@ -1,0 +1,1 @@
+//! Random schedules against a plain model.
