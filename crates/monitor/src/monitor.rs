@@ -166,7 +166,8 @@ impl<A: Accept> Monitor<A> {
         let store = store.await?;
         handle.stage("store");
         let restored = store.restore().await.context("reading the store")?;
-        let (journal, writer) = journal::open(Arc::clone(&store), &restored);
+        let (journal, writer) = journal::open_with(Arc::clone(&store), &restored, config.history.clone());
+        let writer = writer.keeping(config.keeping.retention);
         let events = Arc::new(Events::default());
         let outlet: Arc<dyn Outlet> =
             Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), waiting.generation.clone()));

@@ -32,8 +32,6 @@ use tokio::time::Instant;
 const RUN_MS: i64 = 30 * 60_000;
 const SPREAD_MS: i64 = 10 * 60_000;
 const PRESSED: i64 = 5;
-/// A boot of which nothing was heard for so long may have ended.
-const SILENT_MS: i64 = 10 * 60_000;
 
 /// How much is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -339,7 +337,7 @@ impl State {
         for (key, place) in (0..).zip(&mut self.agents) {
             let Some(shelf) = place else { continue };
             let agent = AgentKey(key);
-            for boot in shelf.end_silent(now_ms.saturating_sub(SILENT_MS), |boot| is_followed(agent, boot)) {
+            for boot in shelf.end_silent(now_ms, |boot| is_followed(agent, boot)) {
                 self.waiting.push_back((agent, boot));
             }
             shelf.let_go(oldest_ms);

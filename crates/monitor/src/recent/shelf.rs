@@ -3,11 +3,15 @@
 use super::course::{Course, Took};
 use super::run::Run;
 use super::{Held, lasts_ms};
+
 use crate::fleet::Compiled;
 use crate::store::{ReportRecord, SealedRecord};
 use bytes::Bytes;
 use farol_wire::Boot;
 use std::sync::Arc;
+
+/// A boot of which nothing was heard for so long may have ended.
+const SILENT_MS: i64 = 10 * 60_000;
 
 /// One agent.
 #[derive(Debug)]
@@ -125,9 +129,14 @@ impl Shelf {
         ended.collect()
     }
 
-    /// Ends the runs of boots that were silent since then, and are over: no stream follows them, or another boot of
+    /// Ends the runs of boots that were silent for long, and are over: no stream follows them, or another boot of
     /// this agent spoke meanwhile. Whatever comes of them later comes on a new stream, and begins anew.
-    pub(super) fn end_silent(&mut self, since_ms: i64, is_followed: impl Fn(Boot) -> bool) -> Vec<Boot> {
+    pub(super) fn end_silent(&mut self, now_ms: i64, is_followed: impl Fn(Boot) -> bool) -> Vec<Boot> {
+        let since_ms = now_ms.saturating_sub(SILENT_MS);
+        // After a start agents have as much time to come back.
+        for course in self.courses.iter_mut().filter(|course| course.heard_ms == 0) {
+            course.heard_ms = now_ms;
+        }
         let newest_ms = self.courses.iter().map(|course| course.heard_ms).max().unwrap_or(0);
         let mut ended = Vec::new();
         for course in &mut self.courses {

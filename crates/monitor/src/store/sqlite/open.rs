@@ -23,8 +23,12 @@ const READERS: u32 = 4;
 
 pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> {
     let path = settings.path.as_path();
-    make_file(path)?;
-    let options = options(&settings);
+    let is_new = make_file(path)?;
+    let mut options = options(&settings);
+    if is_new {
+        // Free pages can be given back; a file that was made without keeps them, and uses them again.
+        options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+    }
     // What is read at open is many small rows.
     let mut connection =
         options.clone().row_buffer_size(4_096).connect().await.map_err(|e| fault::judge(path, &e))?;
@@ -60,8 +64,6 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(&settings.path)
         .create_if_missing(false)
-        // Of a new file only; one that was made without keeps its free pages and uses them again.
-        .auto_vacuum(SqliteAutoVacuum::Incremental)
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(match settings.durability {
             Durability::Normal => SqliteSynchronous::Normal,
@@ -79,8 +81,8 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
 }
 
 /// The directory is for its owner alone when it is made here; the file is so always, and SQLite gives those beside
-/// it the same mode.
-fn make_file(path: &Path) -> Result<(), StoreError> {
+/// it the same mode. Whether the file is new, or empty.
+fn make_file(path: &Path) -> Result<bool, StoreError> {
     let failed = |what: &str, path: &Path, e: &std::io::Error| {
         StoreError::Fatal(format!(
             "cannot {what} {}: {e}; look at its owner, its mode and the disk",
@@ -93,12 +95,13 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(|e| failed("open the store", path, &e))?;
-    let mode = file.metadata().map_err(|e| failed("look at the store", path, &e))?.permissions().mode();
+    let found = file.metadata().map_err(|e| failed("look at the store", path, &e))?;
+    let mode = found.permissions().mode();
     if mode & 0o077 != 0 {
         let narrowed = file.set_permissions(Permissions::from_mode(0o600));
         narrowed.map_err(|e| failed("set the mode of the store", path, &e))?;
     }
-    Ok(())
+    Ok(found.len() == 0)
 }
 
 fn library_is_new_enough(version: &str) -> Result<(), StoreError> {
