@@ -23,7 +23,7 @@ use parking_lot::Mutex;
 use shelf::Shelf;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -350,10 +350,11 @@ impl State {
 
 /// How much time a run of this agent covers.
 fn lasts_ms(agent: AgentKey, is_first: bool, pressed: bool) -> i64 {
-    let mut hasher = foldhash::fast::FixedState::default().build_hasher();
-    agent.hash(&mut hasher);
-    let hash = hasher.finish();
+    let hash = foldhash::fast::FixedState::default().hash_one(agent);
     let share = |of: i64| (hash % of.unsigned_abs()) as i64;
     let lasts_ms = if is_first { 60_000 + share(RUN_MS) } else { RUN_MS - SPREAD_MS / 2 + share(SPREAD_MS) };
     if pressed { lasts_ms / PRESSED } else { lasts_ms }
 }
+
+#[cfg(test)]
+mod tests;

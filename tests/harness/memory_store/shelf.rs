@@ -105,12 +105,9 @@ impl Shelf {
                 continue;
             }
             kept.is_merged = true;
-            let rollup = Rollup::decode(&kept.bytes).unwrap().coarsen(HOUR_MS).unwrap();
-            hours.push(Kept {
-                level: Level::OneHour,
-                bytes: rollup.encode().unwrap().into(),
-                ..kept.clone()
-            });
+            let hourly = Rollup::decode(&kept.bytes).ok().and_then(|rollup| rollup.coarsen(HOUR_MS).ok());
+            let Some(bytes) = hourly.and_then(|rollup| rollup.encode().ok()) else { continue };
+            hours.push(Kept { level: Level::OneHour, bytes: bytes.into(), ..kept.clone() });
         }
         self.kept.append(&mut hours);
     }

@@ -398,5 +398,4 @@ async fn needed(place: &dyn Place) {
     let restored = monitor.store.restore().await.unwrap();
     assert!(restored.layouts.is_empty() && restored.marks.is_empty(), "{restored:?}");
     assert!(monitor.store.agents().await.unwrap().is_empty());
-    assert_eq!(restored.last_layout_key, 0, "nothing names it any more");
 }

@@ -4,6 +4,7 @@
 mod bounds;
 mod groups;
 mod refusals;
+mod sealing;
 
 use super::{Follower, Journal, Submitted, open};
 use crate::fleet::Effects;

@@ -28,6 +28,9 @@ const LAYOUT_IN_MEMORY: usize = 16;
 /// A journal row without its body: number, oldest and newest time, boots, directory.
 pub(crate) type DirectoryRow = (i64, i64, i64, Vec<u8>, Vec<u8>);
 
+/// The same with its body.
+pub(crate) type WholeRow = (i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
+
 /// A block without its bytes: id, agent, oldest and newest time, layout, how many bytes.
 pub(crate) type BlockRow = (i64, i64, i64, i64, i64, i64);
 

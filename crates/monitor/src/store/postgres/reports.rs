@@ -3,7 +3,7 @@
 use super::{PostgresStore, load};
 use crate::store::layouts::Sets;
 use crate::store::memory::Memory;
-use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take};
+use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
 use crate::store::{AgentKey, KnownAgent, LayoutKey, Level, StoreError};
 use futures::TryStreamExt;
 use sqlx::Postgres;
@@ -34,9 +34,6 @@ const AFTER: &str = "
 SELECT id, first_ms, last_ms, boots, directory, body FROM farol.journal WHERE id > $1 ORDER BY id LIMIT $2";
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM farol.agents ORDER BY key";
-
-/// Number, oldest and newest time, boots, directory, body.
-type WholeRow = (i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
 
 impl PostgresStore {
     /// Takes the rows of an answer one after another. None may keep us waiting for longer than the timeout.

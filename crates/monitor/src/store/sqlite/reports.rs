@@ -3,7 +3,7 @@
 use super::{SqliteStore, layouts};
 use crate::store::layouts::Sets;
 use crate::store::memory::Memory;
-use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take};
+use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
 use crate::store::{AgentKey, KnownAgent, LayoutKey, Level, StoreError};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ impl Rows for SqliteStore {
     }
 
     async fn rows_after(&self, row: i64) -> Result<Vec<(DirectoryRow, Vec<u8>)>, StoreError> {
-        let rows: Vec<(i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>)> = sqlx::query_as(AFTER)
+        let rows: Vec<WholeRow> = sqlx::query_as(AFTER)
             .bind(row)
             .bind(ROWS_AT_ONCE)
             .fetch_all(&self.readers)

@@ -185,6 +185,31 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
+/// What the second migration adds, taken away again.
+const AS_BEFORE_BLOCKS: &str = "
+DROP TABLE blocks; DROP TABLE block_bodies;
+ALTER TABLE boots DROP COLUMN sealed_seq; ALTER TABLE boots DROP COLUMN sealed_ms;
+ALTER TABLE store DROP COLUMN raw_cut_ms; ALTER TABLE store DROP COLUMN five_minutes_cut_ms;
+ALTER TABLE store DROP COLUMN one_hour_cut_ms;
+PRAGMA user_version = 1";
+
+#[tokio::test]
+async fn a_store_of_before_there_were_blocks_opens_with_all_that_it_has() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    store.commit(&group(vec![report(1, 10), report(2, 10)])).await.unwrap();
+    store.close().await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    connection.execute(AS_BEFORE_BLOCKS).await.unwrap();
+    connection.close().await.unwrap();
+    let store = open(&path).await.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2]);
+    let restored = store.restore().await.unwrap();
+    assert_eq!((restored.marks.len(), restored.sealed.len()), (1, 0));
+    store.commit(&group(vec![report(3, 10)])).await.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2, 3]);
+}
+
 #[tokio::test]
 async fn a_database_of_another_program_is_refused() {
     let dir = tempfile::tempdir().unwrap();
