@@ -154,9 +154,10 @@ impl Past<'_> {
         if let Some(known) = id.and_then(|id| self.recent?.named(id)) {
             return Ok(known);
         }
+        let round = self.recent.map(Recent::names_round);
         let all = self.store.agents().await?;
-        if let Some(recent) = self.recent {
-            recent.learn_names(&all);
+        if let (Some(recent), Some(round)) = (self.recent, round) {
+            recent.learn_names(&all, round);
         }
         Ok(all.into_iter().filter(|agent| id.is_none_or(|id| *id == *agent.id)).collect())
     }

@@ -32,6 +32,8 @@ use tokio::time::Instant;
 const RUN_MS: i64 = 30 * 60_000;
 const SPREAD_MS: i64 = 10 * 60_000;
 const PRESSED: i64 = 5;
+/// Names are asked anew after so long.
+const NAMES_MS: u64 = 3_600_000;
 
 /// How much is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,8 @@ struct State {
     /// Agents by id, with all their keys; whole once the store was asked.
     names: HashMap<Arc<str>, Vec<AgentKey>>,
     names_are_whole: bool,
+    /// Since when they are gathered, unix milliseconds: after a while anew, because the store forgets some.
+    names_since_ms: i64,
     held: Held,
     /// There is more than there should be: runs end earlier.
     pressed: bool,
@@ -219,6 +223,10 @@ impl Recent {
     pub fn sweep(&self, now_ms: i64, is_followed: impl Fn(AgentKey, Boot) -> bool) {
         let mut guard = self.0.state.lock();
         let state = &mut *guard;
+        if now_ms.abs_diff(state.names_since_ms) >= NAMES_MS {
+            (state.names_since_ms, state.names_are_whole) = (now_ms, false);
+            state.names.clear();
+        }
         let mut memory_ms = self.0.settings.memory_ms;
         loop {
             state.look_at_all(now_ms, memory_ms, &is_followed);
@@ -261,13 +269,18 @@ impl Recent {
         state.names_are_whole.then(|| state.names.get_key_value(id).map(known).unwrap_or_default())
     }
 
-    /// Takes in what the store said of all agents. Asked again after some time: it forgets some.
-    pub(crate) fn learn_names(&self, all: &[KnownAgent]) {
+    /// Which names are known: to be asked before the store is.
+    pub(crate) fn names_round(&self) -> i64 {
+        self.0.state.lock().names_since_ms
+    }
+
+    /// Takes in what the store said of all agents.
+    pub(crate) fn learn_names(&self, all: &[KnownAgent], round: i64) {
         let mut state = self.0.state.lock();
         for agent in all {
             state.add_name(&agent.id, agent.key);
         }
-        state.names_are_whole = true;
+        state.names_are_whole = round == state.names_since_ms;
     }
 }
 
@@ -298,9 +311,10 @@ impl State {
     }
 
     fn take(&mut self, report: &ReportRecord, now_ms: i64) {
-        let layout = self.layouts.get(&report.layout).cloned();
-        let pressed = self.pressed;
-        let took = self.shelf(report.agent).push(report, layout.as_ref(), now_ms, pressed);
+        self.shelf(report.agent);
+        let Self { agents, layouts, pressed, .. } = self;
+        let Some(Some(shelf)) = agents.get_mut(report.agent.0 as usize) else { return };
+        let took = shelf.push(report, |key| layouts.get(&key).cloned(), now_ms, *pressed);
         if took.closed {
             self.waiting.push_back((report.agent, report.boot));
         }

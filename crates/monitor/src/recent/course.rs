@@ -3,7 +3,7 @@
 
 use super::run::Run;
 use crate::fleet::Compiled;
-use crate::store::ReportRecord;
+use crate::store::{LayoutKey, ReportRecord};
 use farol_wire::Boot;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -73,28 +73,36 @@ impl Course {
         self.left || self.replayed_to.is_some()
     }
 
-    /// Takes a committed report. `lasts_ms` is how much time the next run covers.
+    /// Takes a committed report. `lasts_ms` says how much time the next run covers.
     pub(super) fn take(
         &mut self,
         report: &ReportRecord,
-        layout: Option<&Arc<Compiled>>,
-        lasts_ms: i64,
+        layout: impl Fn(LayoutKey) -> Option<Arc<Compiled>>,
+        lasts_ms: impl Fn() -> i64,
     ) -> Took {
         if report.seq <= self.last_seq {
             return Took::default();
         }
         self.last_seq = report.seq;
-        let Some(layout) = layout.filter(|_| !self.left) else {
-            self.leave();
+        if self.left {
             return Took::default();
-        };
+        }
         let mut took = Took::default();
         if self.open.as_ref().is_some_and(|run| is_over(run, report, self.limit_ms)) {
             self.closed.extend(self.open.take().map(Arc::new));
-            self.limit_ms = lasts_ms;
+            self.limit_ms = lasts_ms();
             took.closed = true;
         }
-        let run = self.open.get_or_insert_with(|| Run::beginning(report, Arc::clone(layout)));
+        let run = match &mut self.open {
+            Some(run) => run,
+            None => {
+                let Some(layout) = layout(report.layout) else {
+                    self.leave();
+                    return took;
+                };
+                self.open.insert(Run::beginning(report, layout))
+            }
+        };
         run.push(report);
         if run.weight() > BYTES_AT_MOST || run.cells > CELLS_AT_MOST {
             self.leave();

@@ -5,7 +5,7 @@ use super::run::Run;
 use super::{Held, lasts_ms};
 
 use crate::fleet::Compiled;
-use crate::store::{ReportRecord, SealedRecord};
+use crate::store::{LayoutKey, ReportRecord, SealedRecord};
 use bytes::Bytes;
 use farol_wire::Boot;
 use std::sync::Arc;
@@ -73,7 +73,7 @@ impl Shelf {
     pub(super) fn push(
         &mut self,
         report: &ReportRecord,
-        layout: Option<&Arc<Compiled>>,
+        layout: impl Fn(LayoutKey) -> Option<Arc<Compiled>>,
         now_ms: i64,
         pressed: bool,
     ) -> Took {
@@ -90,7 +90,7 @@ impl Shelf {
         };
         let course = &mut self.courses[at];
         course.heard_ms = now_ms;
-        course.take(report, layout, lasts_ms(report.agent, false, pressed))
+        course.take(report, layout, || lasts_ms(report.agent, false, pressed))
     }
 
     /// Takes a report out of the journal; whether a run ended.

@@ -16,8 +16,10 @@ pub(crate) const BOOT_KEPT_MS: i64 = 48 * 3_600_000;
 pub(crate) const ROWS_A_STEP: i64 = 32;
 pub(crate) const COMPONENTS_A_STEP: i64 = 256;
 
-/// Roll-ups that are due, what is too old of blocks, and how much there is are looked for so often.
+/// Roll-ups that are due and what is too old of blocks are looked for so often.
 const BLOCKS_MS: i64 = 60_000;
+/// How much there is of all is measured so often: every block is looked at.
+const BUDGET_MS: i64 = 600_000;
 /// Free pages are looked for so often.
 const PAGES_MS: i64 = 10_000;
 
@@ -83,7 +85,7 @@ impl Upkeep {
             (Piece::Journal, due(self.journal_ms, RETENTION_MS)),
             (Piece::RollUps, due(self.roll_ups_ms, BLOCKS_MS)),
             (Piece::Retention, due(self.retention_ms, BLOCKS_MS)),
-            (Piece::Budget, due(self.budget_ms, BLOCKS_MS)),
+            (Piece::Budget, due(self.budget_ms, BUDGET_MS)),
             (Piece::Statuses, due(self.statuses_ms, RETENTION_MS)),
             (Piece::Pages, self.pages_ms.is_some_and(|ms| due(ms, PAGES_MS))),
         ];
