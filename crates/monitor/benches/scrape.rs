@@ -78,6 +78,7 @@ async fn app(dir: &Path) -> Arc<App> {
         policy: ArcSwap::from_pointee(policy),
         store_id: store.id(),
         draining: handle.draining(),
+        streams: Default::default(),
         counters: Counters::default(),
     });
     Arc::new(App {
@@ -137,7 +138,7 @@ fn fill(app: &App, shared: bool) {
             scope: String::new(),
             accept_drain: false,
         };
-        let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, None) else {
+        let Connection::Open(agent, _) = app.fleet.connect(&id, &hello, now, &Arc::default(), None) else {
             panic!("ids differ");
         };
         let set = definition((!shared).then_some(number));

@@ -3,6 +3,7 @@
 //!
 //! Locks are taken in the order agents, agent, board, those of the outlet, and never held over an await.
 
+mod agenda;
 mod agent;
 mod board;
 mod component;
@@ -22,7 +23,9 @@ pub use layout::{Compiled, CompiledSource, Interned, Layouts};
 pub use step::Outlet;
 
 use crate::clock::Moment;
+use crate::nudges::{Nudges, Want};
 use crate::store::{AgentKey, Restored};
+use agenda::Agenda;
 use board::Board;
 use farol_health::aggregate::{Aggregate, Policy};
 use farol_wire::{ComponentDef, ComponentReport, Hello};
@@ -36,6 +39,8 @@ use step::Step;
 pub struct Fleet {
     agents: RwLock<BTreeMap<Arc<str>, Arc<Agent>>>,
     board: Mutex<Board>,
+    /// When to look at which agent again.
+    agenda: Agenda,
     /// Where the effects of each step go.
     outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
@@ -62,6 +67,7 @@ impl Fleet {
         Self {
             agents: RwLock::default(),
             board: Mutex::default(),
+            agenda: Agenda::default(),
             outlet,
             layouts: Layouts::default(),
             last_stream: AtomicU64::new(0),
@@ -99,19 +105,29 @@ impl Fleet {
             let mut live = Live::restored(record, &of_agent, now);
             live.settle_restored(&record.id, &mut before);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
-            agents.insert(Arc::clone(&record.id), Arc::new(agent));
+            let agent = Arc::new(agent);
+            self.agenda.plan(&agent, &mut agent.live.lock());
+            agents.insert(Arc::clone(&record.id), agent);
         }
         drop((before, agents));
         self.tick(now);
     }
 
     /// Makes a step on an agent.
-    fn step<T>(&self, agent: &Agent, now: Moment, make: impl FnOnce(&mut Live, &mut Step<'_>) -> T) -> T {
+    fn step<T>(
+        &self,
+        agent: &Arc<Agent>,
+        now: Moment,
+        make: impl FnOnce(&mut Live, &mut Step<'_>) -> T,
+    ) -> T {
         let mut live = agent.live.lock();
         let mut step = Step::new(now, &self.board);
         let made = make(&mut live, &mut step);
         let is_gone = !step.effects.forgotten.is_empty();
         step.publish(&*self.outlet);
+        if std::mem::take(&mut live.may_be_due_sooner) {
+            self.agenda.plan(agent, &mut live);
+        }
         drop(live);
         if is_gone {
             self.let_go(agent);
@@ -121,7 +137,13 @@ impl Fleet {
 
     /// Makes a step that a stream asks for. It counts only while that one speaks for the agent: a stream that was
     /// replaced changes nothing any more, nor does one of an agent that was forgotten.
-    fn said(&self, agent: &Agent, stream: u64, now: Moment, make: impl FnOnce(&mut Live, &mut Step<'_>)) {
+    fn said(
+        &self,
+        agent: &Arc<Agent>,
+        stream: u64,
+        now: Moment,
+        make: impl FnOnce(&mut Live, &mut Step<'_>),
+    ) {
         self.step(agent, now, |live, step| {
             if live.is_linked(stream) {
                 make(live, step);
@@ -131,11 +153,18 @@ impl Fleet {
 
     /// Opens a stream for an agent whose identity is established. `replace` is the number of a stream that was
     /// found dead. The same start, and one that said Goodbye, are replaced without asking.
-    pub fn connect(&self, id: &str, hello: &Hello, now: Moment, replace: Option<u64>) -> Connection {
+    pub fn connect(
+        &self,
+        id: &str,
+        hello: &Hello,
+        now: Moment,
+        nudges: &Arc<Nudges>,
+        replace: Option<u64>,
+    ) -> Connection {
         loop {
             let agent = self.agent_or_new(id, hello, now);
             let link = self.step(&agent, now, |live, step| {
-                (!live.is_forgotten).then(|| self.link(&agent, live, hello, replace, step))
+                (!live.is_forgotten).then(|| self.link(&agent, live, (hello, nudges), replace, step))
             });
             match link {
                 Some(Ok(link)) => return Connection::Open(agent, link),
@@ -151,7 +180,7 @@ impl Fleet {
         &self,
         agent: &Agent,
         live: &mut Live,
-        hello: &Hello,
+        (hello, nudges): (&Hello, &Arc<Nudges>),
         replace: Option<u64>,
         step: &mut Step<'_>,
     ) -> Result<Arc<StreamLink>, Arc<StreamLink>> {
@@ -162,14 +191,13 @@ impl Fleet {
             if !gone {
                 return Err(Arc::clone(open));
             }
-            open.replaced.cancel();
+            open.nudges.want(Want::Replaced);
         }
         let link = Arc::new(StreamLink {
             number: self.last_stream.fetch_add(1, Ordering::Relaxed) + 1,
             boot: hello.boot,
             interval_ms: hello.interval_ms,
-            replaced: Default::default(),
-            ping: Default::default(),
+            nudges: Arc::clone(nudges),
             heard: AtomicU64::new(0),
             goodbye: false.into(),
         });
@@ -209,7 +237,7 @@ impl Fleet {
     /// The agent's whole set and every status. `stream` is the number of the stream that says so, here and below.
     pub fn adopt(
         &self,
-        agent: &Agent,
+        agent: &Arc<Agent>,
         stream: u64,
         set: &[ComponentDef],
         now: Vec<ComponentReport>,
@@ -219,36 +247,38 @@ impl Fleet {
     }
 
     /// Components added in mid-stream.
-    pub fn define(&self, agent: &Agent, stream: u64, components: &[ComponentDef], now: Moment) {
+    pub fn define(&self, agent: &Arc<Agent>, stream: u64, components: &[ComponentDef], now: Moment) {
         self.said(agent, stream, now, |live, step| agent.define(live, components, step));
     }
 
     /// Components taken out in mid-stream.
-    pub fn retire(&self, agent: &Agent, stream: u64, components: &[u32], now: Moment) {
+    pub fn retire(&self, agent: &Arc<Agent>, stream: u64, components: &[u32], now: Moment) {
         self.said(agent, stream, now, |live, step| agent.retire(live, components, step));
     }
 
     /// A live report's statuses; `at_ms` is the report's time on the agent's clock.
-    pub fn report(&self, agent: &Agent, stream: u64, reported: Reported, told: Told, at_ms: u64) {
+    pub fn report(&self, agent: &Arc<Agent>, stream: u64, reported: Reported, told: Told, at_ms: u64) {
         self.said(agent, stream, told.now, |live, step| agent.report(live, reported, told, at_ms, step));
     }
 
     /// A planned end is announced.
-    pub fn goodbye(&self, agent: &Agent, stream: u64, kind: Farewell, deadline_ms: u32, now: Moment) {
+    pub fn goodbye(&self, agent: &Arc<Agent>, stream: u64, kind: Farewell, deadline_ms: u32, now: Moment) {
         self.said(agent, stream, now, |live, step| agent.goodbye(live, kind, deadline_ms, step));
     }
 
     /// A stream ended.
-    pub fn disconnected(&self, agent: &Agent, stream: u64, now: Moment) {
+    pub fn disconnected(&self, agent: &Arc<Agent>, stream: u64, now: Moment) {
         self.said(agent, stream, now, |live, step| agent.disconnected(live, step));
     }
 
     /// Time passes: silence, times to live, forgetting.
     pub fn tick(&self, now: Moment) {
-        for agent in self.agents() {
+        for agent in self.agenda.take_due(now.run_ms) {
             self.step(&agent, now, |live, step| {
+                live.look_ms = u64::MAX;
                 if !live.is_forgotten {
                     agent.tick(live, step);
+                    live.may_be_due_sooner = true;
                 }
             });
         }

@@ -14,6 +14,7 @@ pub use identify::{AgentId, Trust, identify};
 use crate::clock::{Clock, Moment};
 use crate::fleet::{Compiled, Fleet, Outlet};
 use crate::journal::Journal;
+use crate::nudges::{OpenStreams, Want};
 use arc_swap::ArcSwap;
 use farol_logging::trace;
 use farol_shutdown::listener::Peer;
@@ -26,8 +27,12 @@ use session::Session;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
+
+/// How late the time rule of acknowledgements may be looked at.
+const ACKNOWLEDGE_EVERY: Duration = Duration::from_secs(1);
 
 /// What ingest may and must do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,6 +94,8 @@ pub struct Ingest {
     pub store_id: Arc<str>,
     /// Streams end when this is cancelled.
     pub draining: CancellationToken,
+    /// The streams that are open.
+    pub streams: OpenStreams,
     /// What is counted.
     pub counters: Counters,
 }
@@ -117,6 +124,22 @@ impl Ingest {
             }
             Err(None) => Ok(None),
             Err(Some(status)) => Err(status),
+        }
+    }
+
+    /// Tells the open streams what concerns them all, until they end: that the store takes again, that time has come to
+    /// look at acknowledgements, and that the monitor is shutting down.
+    pub async fn watch_over_streams(self: Arc<Self>) {
+        let mut recovered = self.journal.recovered();
+        let mut looks = tokio::time::interval(ACKNOWLEDGE_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                () = self.draining.cancelled() => return self.streams.want(Want::End),
+                Ok(()) = recovered.changed() => self.streams.want(Want::Recovered),
+                _ = looks.tick() => self.streams.acknowledge(self.clock.now().boot_ms),
+            }
         }
     }
 

@@ -181,6 +181,7 @@ impl<A: Accept> Monitor<A> {
             policy: ArcSwap::from_pointee(config.ingest.clone()),
             store_id: store.id(),
             draining: handle.draining(),
+            streams: Default::default(),
             counters: Counters::default(),
         });
         let (wish, wishes) = mpsc::channel(4);
@@ -211,6 +212,7 @@ impl<A: Accept> Monitor<A> {
         app.reloads.note(true, app.clock.now().wall_ms);
         keep_journal(&handle, writer);
         scrape::export(&app);
+        handle.spawn("agents' streams", Arc::clone(&app.ingest).watch_over_streams());
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         waiting.open(&app);
         own.start(journal).await;

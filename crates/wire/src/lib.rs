@@ -1,6 +1,7 @@
 //! The protocol between agent and monitor: the generated messages of `proto/farol/v1`, and the only
 //! conversions between them and what the rest of the house speaks.
 
+mod codec;
 mod convert;
 pub mod limits;
 

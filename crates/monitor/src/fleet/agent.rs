@@ -15,6 +15,7 @@ use super::component::{Component, Known};
 use super::effects::{Event, EventKind};
 use super::step::Step;
 use crate::clock::Moment;
+use crate::nudges::Nudges;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
@@ -23,8 +24,6 @@ use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use tokio::sync::Notify;
-use tokio_util::sync::CancellationToken;
 
 /// An agent of the fleet.
 #[derive(Debug)]
@@ -46,10 +45,8 @@ pub struct StreamLink {
     pub boot: Boot,
     /// The report interval decided for it: the agent's from its first State on, since Hello renews nothing.
     pub interval_ms: u32,
-    /// Cancelled when another stream takes its place.
-    pub replaced: CancellationToken,
-    /// Asks the stream to make the agent say something.
-    pub ping: Notify,
+    /// What others want of it.
+    pub nudges: Arc<Nudges>,
     /// Counts the agent's messages.
     pub heard: AtomicU64,
     /// The agent said Goodbye on it.
@@ -99,6 +96,10 @@ pub struct Live {
     order: Vec<usize>,
     /// Its latest samples.
     pub samples: Samples,
+    /// When it is looked at again, on the running clock; never earlier than needed, and not later.
+    pub(super) look_ms: u64,
+    /// What was just done may make it due before that. A report that says nothing new only puts it off.
+    pub(super) may_be_due_sooner: bool,
 }
 
 impl Live {
@@ -125,6 +126,8 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            look_ms: u64::MAX,
+            may_be_due_sooner: true,
         }
     }
 
@@ -171,6 +174,8 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            look_ms: u64::MAX,
+            may_be_due_sooner: true,
             components,
         }
     }

@@ -160,6 +160,19 @@ impl Component {
         self.checked_run_ms.is_some_and(|checked| run_ms.saturating_sub(checked) > lasts)
     }
 
+    /// When time changes what it is, on the running clock, if nothing is heard of it until then.
+    /// Only while its agent is there it expires by itself.
+    pub(crate) fn due_ms(&self, is_here: bool, report_interval_ms: u32) -> u64 {
+        let lasts = u64::from(self.ttl_ms) + u64::from(report_interval_ms);
+        match (self.held_until_ms, self.checked_run_ms) {
+            (Some(until_ms), _) => until_ms,
+            (None, Some(checked_ms)) if is_here && !self.stale => {
+                checked_ms.saturating_add(lasts).saturating_add(1)
+            }
+            _ => u64::MAX,
+        }
+    }
+
     pub(crate) fn part(&self, draining: bool) -> Part {
         Part { status: self.status(), required: self.required, drained: self.maintenance || draining }
     }

@@ -79,7 +79,7 @@ fn says(id: u32, hard: Status, checked_ms: Option<u64>) -> ComponentReport {
 }
 
 /// The stream that speaks for the agent.
-fn stream_of(agent: &Agent) -> u64 {
+fn stream_of(agent: &Arc<Agent>) -> u64 {
     agent.live.lock().stream.as_ref().map_or(0, |link| link.number)
 }
 
@@ -112,13 +112,13 @@ impl Scene {
     }
 
     fn connect(&self, boot: u64) -> (Arc<Agent>, Arc<StreamLink>) {
-        match self.fleet.connect("a", &hello(boot, self.role), self.now, None) {
+        match self.fleet.connect("a", &hello(boot, self.role), self.now, &Default::default(), None) {
             Connection::Open(agent, link) => (agent, link),
             Connection::Occupied(_) => panic!("the agent's place is taken"),
         }
     }
 
-    fn state(&self, agent: &Agent, statuses: [Status; 2], checked: Option<u64>) -> Effects {
+    fn state(&self, agent: &Arc<Agent>, statuses: [Status; 2], checked: Option<u64>) -> Effects {
         let set = [def(1, "database"), def(2, "cache")];
         let now = vec![says(1, statuses[0], checked), says(2, statuses[1], checked)];
         self.heard();
@@ -126,7 +126,7 @@ impl Scene {
         self.heard()
     }
 
-    fn report(&self, agent: &Agent, changed: Vec<ComponentReport>) -> Effects {
+    fn report(&self, agent: &Arc<Agent>, changed: Vec<ComponentReport>) -> Effects {
         let mut checked = Bitmap::default();
         checked.set(0);
         checked.set(1);
@@ -342,14 +342,18 @@ fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
 fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_asked_for() {
     let (scene, agent, first) = Scene::online(Role::Host);
     let (_, second) = scene.connect(1);
-    assert!(first.replaced.is_cancelled());
-    let other = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, None);
+    assert!(first.nudges.is_wanted(Want::Replaced));
+    let other = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), None);
     let Connection::Occupied(occupied) = other else { panic!("another start took the place unasked") };
     assert_eq!(occupied.number, second.number);
-    let taken = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, Some(second.number));
+    let taken =
+        scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), Some(second.number));
     assert!(matches!(taken, Connection::Open(..)));
     scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
-    assert!(matches!(scene.fleet.connect("a", &hello(3, Role::Host), scene.now, None), Connection::Open(..)));
+    assert!(matches!(
+        scene.fleet.connect("a", &hello(3, Role::Host), scene.now, &Default::default(), None),
+        Connection::Open(..)
+    ));
     scene.heard();
     scene.fleet.disconnected(&agent, first.number, scene.now);
     let late = scene.heard();
@@ -381,7 +385,9 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
     scene.now.run_ms += 3_600_000;
     assert!(!kinds(&scene.pass(250)).contains(&EventKind::AgentForgotten));
     assert!(scene.fleet.agent("a").is_some(), "nobody else runs its service");
-    let Connection::Open(other, ..) = scene.fleet.connect("b", &hello(9, Role::Pod), scene.now, None) else {
+    let Connection::Open(other, ..) =
+        scene.fleet.connect("b", &hello(9, Role::Pod), scene.now, &Default::default(), None)
+    else {
         panic!("b is new")
     };
     scene.state(&other, [Status::Healthy; 2], Some(scene.now.boot_ms));
@@ -438,7 +444,8 @@ fn hello_alone_does_not_lengthen_the_silence_after_which_an_agent_is_lost() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.fleet.disconnected(&agent, link.number, scene.now);
     let slow = Hello { interval_ms: 60_000, ..hello(2, Role::Host) };
-    let Connection::Open(_, link) = scene.fleet.connect("a", &slow, scene.now, None) else {
+    let Connection::Open(_, link) = scene.fleet.connect("a", &slow, scene.now, &Default::default(), None)
+    else {
         panic!("its place is free")
     };
     assert!(kinds(&scene.pass(31_000)).contains(&EventKind::AgentLost));
@@ -468,7 +475,7 @@ fn an_agent_that_is_forgotten_while_its_stream_is_open_must_come_anew() {
     let (mut scene, agent, link) = Scene::online(Role::Host);
     scene.pass(40_000);
     assert!(scene.fleet.forget("a", scene.now));
-    assert!(link.replaced.is_cancelled());
+    assert!(link.nudges.is_wanted(Want::Replaced));
     assert!(scene.state(&agent, [Status::Healthy; 2], Some(scene.now.boot_ms)).is_empty());
     assert_eq!(scene.shown("payments"), "none");
     let (again, _) = scene.connect(1);

@@ -128,6 +128,7 @@ impl Scene {
             }),
             store_id: store.id(),
             draining: handle.draining(),
+            streams: Default::default(),
             counters: Counters::default(),
         });
         let own = Arc::new(Well { born_ms: clock::boot_ms().saturating_sub(5_000), stopping: false.into() });
@@ -194,7 +195,8 @@ impl Scene {
             scope: scope.into(),
             accept_drain: false,
         };
-        let Connection::Open(agent, _) = self.app.fleet.connect(id, &hello, now, None) else {
+        let Connection::Open(agent, _) = self.app.fleet.connect(id, &hello, now, &Default::default(), None)
+        else {
             panic!("the agent is connected already");
         };
         self.say(&agent, components);

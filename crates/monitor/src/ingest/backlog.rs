@@ -42,7 +42,7 @@ fn take_segment(
     let mut set = DefinedSet::default();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
-    let follower = Arc::clone(&open.course_of(ingest, boot, now).follower);
+    let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
         return Ok(());

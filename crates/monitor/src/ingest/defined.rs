@@ -4,15 +4,19 @@
 mod weight;
 
 use super::ids::{IdSet, TooScattered};
+use crate::fleet::Compiled;
 use farol_series::Encoding;
 use farol_wire::{ComponentDef, Definition, Invalid, Limits, Refused, SeriesDef, SourceDef};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Everything defined on a stream, by id.
 #[derive(Debug, Default)]
 pub(crate) struct DefinedSet {
     sources: BTreeMap<u32, SourceDef>,
     series: BTreeMap<u32, SeriesDef>,
+    /// The sources and series where they stand now, while nothing changes: agents that define the same share them.
+    settled: Option<Arc<Compiled>>,
     components: BTreeMap<u32, ComponentDef>,
     /// Ids given up: they are never reused.
     retired: Ids,
@@ -40,6 +44,7 @@ impl DefinedSet {
         mut refused: Vec<Refused>,
         limits: &Limits,
     ) -> Result<Vec<Refused>, Invalid> {
+        self.unsettle();
         for source in definition.sources {
             self.source_fits(&source, limits)?;
             self.sources.insert(source.id, source);
@@ -152,6 +157,7 @@ impl DefinedSet {
         components: &[u32],
         sources: &[u32],
     ) -> Result<(), Invalid> {
+        self.unsettle();
         for id in series {
             self.refused.series.remove(*id);
             if let Some(known) = self.series.remove(id) {
@@ -199,8 +205,27 @@ impl DefinedSet {
         !self.refused.components.is_empty()
     }
 
+    /// Nothing more is to be said about the sources and series for now: this layout was made of them.
+    pub(crate) fn settle(&mut self, layout: Arc<Compiled>) {
+        self.sources = BTreeMap::new();
+        self.series = BTreeMap::new();
+        self.settled = Some(layout);
+    }
+
+    /// They are about to change.
+    fn unsettle(&mut self) {
+        if let Some(settled) = self.settled.take() {
+            let set = settled.layout.set.clone();
+            self.sources = set.sources.into_iter().map(|source| (source.id, source)).collect();
+            self.series = set.series.into_iter().map(|series| (series.id, series)).collect();
+        }
+    }
+
     /// The sources and series, in the order of their ids.
     pub(crate) fn layout(&self) -> Definition {
+        if let Some(settled) = &self.settled {
+            return settled.layout.set.clone();
+        }
         Definition {
             sources: self.sources.values().cloned().collect(),
             series: self.series.values().cloned().collect(),

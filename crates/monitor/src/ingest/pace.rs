@@ -48,6 +48,12 @@ impl Acks {
         })
     }
 
+    /// A commit up to this number makes an acknowledgement due, whatever the time.
+    pub(crate) fn next_seq(&self) -> u64 {
+        let many = self.acked.saturating_add(ACK_EVERY);
+        if self.wanted > self.acked { self.wanted.min(many) } else { many }
+    }
+
     /// When the time rule is to be looked at next.
     pub(crate) fn next_ms(&self) -> u64 {
         self.last_ms + ACK_WITHIN_MS

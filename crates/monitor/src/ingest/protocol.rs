@@ -2,7 +2,6 @@
 //! Reports). A message out of order, or one that no honest agent sends, ends the stream with a clear error.
 
 mod course;
-mod link;
 mod live;
 mod opening;
 
@@ -11,12 +10,11 @@ use super::pace::{Allowance, ClockMap};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
+use crate::nudges::Nudges;
 use course::Course;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
 use farol_wire::{Boot, Hello, Refused};
-use link::Link;
-pub(super) use link::NextAck;
 pub(super) use live::blocks;
 use parking_lot::MutexGuard;
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +34,8 @@ pub(super) enum Next {
 pub(super) struct Protocol {
     ingest: Arc<Ingest>,
     peer: Peer,
+    /// What others want of the stream.
+    nudges: Arc<Nudges>,
     /// There from Hello on.
     open: Option<Open>,
 }
@@ -73,8 +73,8 @@ pub(super) struct Open {
 }
 
 impl Protocol {
-    pub(super) fn new(ingest: Arc<Ingest>, peer: Peer) -> Self {
-        Self { ingest, peer, open: None }
+    pub(super) fn new(ingest: Arc<Ingest>, peer: Peer, nudges: Arc<Nudges>) -> Self {
+        Self { ingest, peer, nudges, open: None }
     }
 
     pub(super) fn peer(&self) -> SocketAddr {
@@ -92,11 +92,6 @@ impl Protocol {
 
     pub(super) fn is_broken(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.courses().any(|course| course.follower.is_broken()))
-    }
-
-    /// The stream as others see it, to wait for what they want of it.
-    pub(super) fn link(&self) -> Link {
-        Link(self.open.as_ref().map(|open| Arc::clone(&open.link)))
     }
 
     /// Takes one message.
@@ -136,12 +131,10 @@ impl Protocol {
         let now = self.ingest.clock.now();
         let Some(open) = &mut self.open else { return Vec::new() };
         let courses = std::iter::once(&mut open.course).chain(open.backlog.values_mut());
-        courses.filter_map(|course| course.due(now.boot_ms)).collect()
-    }
-
-    /// When to look for an acknowledgement next.
-    pub(super) fn next_ack(&self) -> NextAck {
-        NextAck::of(self.open.iter().flat_map(Open::courses))
+        let acks = courses.filter_map(|course| course.due(now.boot_ms, &self.nudges)).collect();
+        let next_ms = open.courses().map(|course| course.acks.next_ms()).min();
+        self.nudges.acknowledge_at(next_ms.unwrap_or(u64::MAX));
+        acks
     }
 
     /// Waits until all that was handed in is committed.

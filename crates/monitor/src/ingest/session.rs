@@ -3,16 +3,20 @@
 
 use super::protocol::{Next, Protocol, replaced};
 use super::{Counters, Ingest};
+use crate::nudges::{Nudges, Want, Wants};
 use farol_logging::{event, trace};
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Sleep, sleep};
 use tonic::{Code, Status, Streaming};
 
 /// Hello, and then the whole set with its State, must come within these.
@@ -23,16 +27,28 @@ const LAST_ACK_WITHIN: Duration = Duration::from_secs(2);
 /// Over this time agents that must connect anew are spread.
 const RECONNECT_WITHIN_MS: u32 = 60_000;
 
+/// What a stream waits for.
+#[allow(clippy::large_enum_variant, reason = "a message is moved once and never kept")]
+enum Comes {
+    /// Others want something of it.
+    Wants(Wants),
+    /// Hello or State did not come in time.
+    Late,
+    /// The agent says something; nothing when it has closed its half.
+    Message(Option<Result<AgentMessage, Status>>),
+}
+
 pub(super) struct Session {
     ingest: Arc<Ingest>,
     incoming: Streaming<AgentMessage>,
     protocol: Protocol,
     /// What is to be sent, in order.
     outbox: VecDeque<monitor_message::Kind>,
-    /// Hello or State must have come by then.
-    deadline: Instant,
-    /// How often the store has recovered; a change asks broken streams to connect anew.
-    recovered: tokio::sync::watch::Receiver<u64>,
+    /// Hello or State must have come by then; nothing once the stream is live.
+    opening: Option<Pin<Box<Sleep>>>,
+    /// What others want of it, and its number among the open streams.
+    nudges: Arc<Nudges>,
+    number: u64,
     /// The stream's end, after the outbox.
     end: Option<Result<(), Status>>,
     /// Of the opening: it ends when State has come.
@@ -48,13 +64,19 @@ impl Session {
     ) -> Self {
         trace.keep();
         ingest.counters.streams.fetch_add(1, Ordering::Relaxed);
+        let nudges = Arc::new(Nudges::default());
+        let number = ingest.streams.add(Arc::clone(&nudges));
+        if ingest.draining.is_cancelled() {
+            nudges.want(Want::End);
+        }
         Self {
-            protocol: Protocol::new(Arc::clone(&ingest), peer),
-            recovered: ingest.journal.recovered(),
+            protocol: Protocol::new(Arc::clone(&ingest), peer, Arc::clone(&nudges)),
             ingest,
             incoming,
             outbox: VecDeque::new(),
-            deadline: Instant::now() + HELLO_WITHIN,
+            opening: Some(Box::pin(sleep(HELLO_WITHIN))),
+            nudges,
+            number,
             end: None,
             trace: Some(trace),
         }
@@ -79,20 +101,47 @@ impl Session {
 
     /// Waits for one thing and does it.
     async fn step(&mut self) {
-        let link = self.protocol.link();
-        let acks = self.protocol.next_ack();
-        tokio::select! {
-            // In this order: what ends the stream is not kept waiting by what the agent still says.
-            biased;
-            () = link.replaced() => self.finish(replaced()),
-            () = self.ingest.draining.cancelled() => self.drain(),
-            () = tokio::time::sleep_until(self.deadline), if !self.protocol.is_live() => {
-                self.finish(Status::deadline_exceeded("Hello, the definitions and State did not come in time"));
+        match poll_fn(|context| self.poll_what_comes(context)).await {
+            Comes::Wants(wants) => self.heed(wants),
+            Comes::Late => {
+                self.finish(Status::deadline_exceeded(
+                    "Hello, the definitions and State did not come in time",
+                ));
             }
-            Ok(()) = self.recovered.changed() => self.reconnect_if_broken(),
-            () = link.pinged() => self.outbox.push_back(monitor_message::Kind::NeedKeyFrame(NeedKeyFrame {})),
-            () = acks.wait() => self.acknowledge(),
-            message = self.incoming.next() => self.take(message).await,
+            Comes::Message(message) => self.take(message).await,
+        }
+    }
+
+    /// What ends the stream is not kept waiting by what the agent still says. Looked at with each report: it waits for
+    /// two things only, and allocates nothing.
+    fn poll_what_comes(&mut self, context: &mut Context<'_>) -> Poll<Comes> {
+        let wants = self.nudges.take(context);
+        if !wants.is_none() {
+            return Poll::Ready(Comes::Wants(wants));
+        }
+        if let Some(opening) = &mut self.opening
+            && opening.as_mut().poll(context).is_ready()
+        {
+            return Poll::Ready(Comes::Late);
+        }
+        self.incoming.poll_next_unpin(context).map(Comes::Message)
+    }
+
+    fn heed(&mut self, wants: Wants) {
+        if wants.has(Want::Replaced) {
+            return self.finish(replaced());
+        }
+        if wants.has(Want::End) {
+            return self.drain();
+        }
+        if wants.has(Want::Recovered) {
+            self.reconnect_if_broken();
+        }
+        if wants.has(Want::Ping) {
+            self.outbox.push_back(monitor_message::Kind::NeedKeyFrame(NeedKeyFrame {}));
+        }
+        if wants.has(Want::Acknowledge) {
+            self.acknowledge();
         }
     }
 
@@ -104,13 +153,13 @@ impl Session {
         };
         match self.protocol.take(message, &mut self.outbox).await {
             Ok(Next::Go) => {
-                if self.trace.is_some() && self.protocol.is_live() {
+                if self.opening.is_some() && self.protocol.is_live() {
                     self.opened();
                 }
                 self.acknowledge();
             }
             Ok(Next::Welcomed) => {
-                self.deadline = Instant::now() + STATE_WITHIN;
+                self.opening = Some(Box::pin(sleep(STATE_WITHIN)));
                 if let Some(trace) = &self.trace {
                     trace.set("farol.agent.id", self.protocol.name());
                     trace.event("Hello came");
@@ -121,6 +170,7 @@ impl Session {
     }
 
     fn opened(&mut self) {
+        self.opening = None;
         if let Some(trace) = self.trace.take() {
             trace.event("State came");
             trace.end();
@@ -225,6 +275,7 @@ impl Drop for Session {
             trace.fail("the stream ended before State came");
             trace.end();
         }
+        self.ingest.streams.remove(self.number);
         self.ingest.counters.streams.fetch_sub(1, Ordering::Relaxed);
         self.protocol.disconnected();
     }

@@ -1,5 +1,7 @@
 //! How far a boot's reports are committed, and whether its stream may go on.
 
+use crate::nudges::{Nudges, Want};
+use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Notify;
@@ -12,6 +14,10 @@ pub(super) struct Progress {
     /// Rises when a report is dropped: streams that began before are broken.
     breaks: AtomicU64,
     changed: Notify,
+    /// A commit up to here wakes the stream that follows.
+    awaited: AtomicU64,
+    /// That stream: the newest that said what it waits for.
+    stream: Mutex<Option<Arc<Nudges>>>,
 }
 
 impl Progress {
@@ -21,6 +27,8 @@ impl Progress {
             queued: AtomicU64::new(seq),
             breaks: AtomicU64::new(0),
             changed: Notify::new(),
+            awaited: AtomicU64::new(u64::MAX),
+            stream: Mutex::new(None),
         }
     }
 
@@ -37,8 +45,13 @@ impl Progress {
     }
 
     pub(super) fn commit(&self, seq: u64) {
-        self.committed.fetch_max(seq, Ordering::Release);
+        self.committed.fetch_max(seq, Ordering::SeqCst);
         self.changed.notify_waiters();
+        if seq >= self.awaited.load(Ordering::SeqCst)
+            && let Some(stream) = &*self.stream.lock()
+        {
+            stream.want(Want::Acknowledge);
+        }
     }
 
     /// A report was dropped: nothing later on the stream may be committed.
@@ -56,7 +69,7 @@ impl Progress {
 }
 
 /// A stream's view of its boot's progress.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Follower {
     progress: Arc<Progress>,
     /// The boot's breaks when the stream began.
@@ -77,6 +90,17 @@ impl Follower {
     #[must_use]
     pub fn committed(&self) -> u64 {
         self.progress.committed()
+    }
+
+    /// From now on a commit up to `seq` wakes this stream. False when that much is committed already.
+    #[must_use]
+    pub fn awaits(&self, seq: u64, stream: &Arc<Nudges>) -> bool {
+        let follows = self.progress.stream.lock().as_ref().is_some_and(|known| Arc::ptr_eq(known, stream));
+        if !follows {
+            *self.progress.stream.lock() = Some(Arc::clone(stream));
+        }
+        self.progress.awaited.store(seq, Ordering::SeqCst);
+        self.progress.committed.load(Ordering::SeqCst) < seq
     }
 
     /// Waits until more is committed than `seen`.

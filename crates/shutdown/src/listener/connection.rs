@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -19,8 +20,9 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulConnection;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use super::greeting::{self, Protocol};
 use super::pulse::Pulse;
@@ -35,7 +37,22 @@ const LAST_CALL: Duration = Duration::from_millis(250);
 pub(crate) struct Common {
     pub(crate) limits: Limits,
     pub(crate) tls: Option<Tls>,
-    pub(crate) draining: CancellationToken,
+    /// Wakes the connections when draining begins. The listener's own: it is cancelled after `drains` is set.
+    draining: CancellationToken,
+    /// Draining has begun: looked at with each poll, where the token would be a lock.
+    drains: AtomicBool,
+}
+
+impl Common {
+    pub(crate) fn new(limits: Limits, tls: Option<Tls>) -> Common {
+        Common { limits, tls, draining: CancellationToken::new(), drains: AtomicBool::new(false) }
+    }
+
+    /// Draining begins.
+    pub(crate) fn drain(&self) {
+        self.drains.store(true, Ordering::Release);
+        self.draining.cancel();
+    }
 }
 
 /// An end that the operator may want to read about.
@@ -127,9 +144,8 @@ impl Connection {
         match protocol {
             Protocol::Http1 => Box::pin(self.drive(self.http1().serve_connection(io, service), &pulse)).await,
             Protocol::Http2 => {
-                let ended = CancellationToken::new();
-                let streams = Streams { ended: ended.clone() };
-                let _no_stream_outlives_its_connection: DropGuard = ended.drop_guard();
+                let streams = Streams::default();
+                let _no_stream_outlives_its_connection = AbortOnDrop(streams.clone());
                 Box::pin(self.drive(self.http2(streams).serve_connection(io, service), &pulse)).await
             }
         }
@@ -161,12 +177,17 @@ impl Connection {
     {
         let mut connection = pin!(connection);
         let mut draining = pin!(self.draining.cancelled());
-        let mut asked_to_end = false;
+        let (mut asked_to_end, mut waits_for_draining) = (false, false);
         let mut timer = pin!(sleep_until(Instant::now() + self.common.limits.handshake));
         poll_fn(|cx| {
-            if !asked_to_end && draining.as_mut().poll(cx).is_ready() {
-                asked_to_end = true;
-                connection.as_mut().graceful_shutdown();
+            let looks = !waits_for_draining || self.common.drains.load(Ordering::Acquire);
+            if !asked_to_end && looks {
+                // Once it waits, the token wakes this task, whose waker stays the same.
+                waits_for_draining = true;
+                if draining.as_mut().poll(cx).is_ready() {
+                    asked_to_end = true;
+                    connection.as_mut().graceful_shutdown();
+                }
             }
             if let Poll::Ready(end) = connection.as_mut().poll(cx) {
                 return Poll::Ready(ended(end, asked_to_end));
@@ -249,10 +270,42 @@ impl Drop for Counted {
     }
 }
 
-/// Runs the streams of one HTTP/2 connection, no longer than that connection.
-#[derive(Clone)]
-struct Streams {
-    ended: CancellationToken,
+/// Runs the streams of one HTTP/2 connection, no longer than that connection. A stream is polled with each message:
+/// nothing stands between it and the runtime.
+#[derive(Clone, Default)]
+struct Streams(Arc<Mutex<Running>>);
+
+#[derive(Default)]
+struct Running {
+    /// The streams that were open when it was last tidied, and those since.
+    streams: Vec<AbortHandle>,
+    /// It is tidied when it is so long.
+    tidy_at: usize,
+    /// The connection has ended.
+    over: bool,
+}
+
+impl Running {
+    fn add(&mut self, stream: AbortHandle) {
+        if self.over {
+            return stream.abort();
+        }
+        if self.streams.len() >= self.tidy_at {
+            self.streams.retain(|stream| !stream.is_finished());
+            self.tidy_at = self.streams.len() * 2 + 1;
+        }
+        self.streams.push(stream);
+    }
+}
+
+struct AbortOnDrop(Streams);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        let mut running = self.0.0.lock();
+        running.over = true;
+        running.streams.drain(..).for_each(|stream| stream.abort());
+    }
 }
 
 impl<F> Executor<F> for Streams
@@ -261,9 +314,9 @@ where
     F::Output: Send,
 {
     fn execute(&self, stream: F) {
-        let ended = self.ended.clone();
         #[allow(clippy::disallowed_methods, reason = "ends with its connection, which a JoinSet owns")]
-        tokio::spawn(async move { ended.run_until_cancelled_owned(stream).await });
+        let task = tokio::spawn(async move { drop(stream.await) });
+        self.0.lock().add(task.abort_handle());
     }
 }
 
@@ -275,7 +328,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_says_nothing_costs_next_to_nothing() {
-        let common = Common { limits: Limits::default(), tls: None, draining: CancellationToken::new() };
+        let common = Common::new(Limits::default(), None);
         let service = tower::service_fn(async |_| Ok::<_, BoxError>(Response::new(Empty::<Bytes>::new())));
         let (io, _far) = tokio::io::duplex(64);
         let peer = "127.0.0.1:1".parse().unwrap();

@@ -45,14 +45,15 @@ impl Pulse {
         Pulse { head_began: None, frames: Some(Frames::default()), ..Pulse::http1(accepted, now) }
     }
 
-    pub(crate) fn read(&mut self, bytes: &[u8], now: Instant) {
+    /// The clock is asked only when a head begins.
+    pub(crate) fn read(&mut self, bytes: &[u8], now: impl FnOnce() -> Instant) {
         match &mut self.frames {
             Some(frames) => {
                 frames.feed(bytes);
-                self.head_began = frames.block_open().then(|| self.head_began.unwrap_or(now));
+                self.head_began = frames.block_open().then(|| self.head_began.unwrap_or_else(now));
             }
             None if self.serving == 0 => {
-                self.head_began.get_or_insert(now);
+                self.head_began.get_or_insert_with(now);
             }
             None => {}
         }
@@ -116,15 +117,15 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pulse = Pulse::http1(start, at(1));
         assert_eq!(after(start, &pulse), Some((6, Closed::Header)));
-        pulse.read(b"more of the head", at(3));
+        pulse.read(b"more of the head", || at(3));
         assert_eq!(after(start, &pulse), Some((6, Closed::Header)), "more bytes buy no time");
         pulse.request_began();
         assert_eq!(after(start, &pulse), None, "a request may take its time");
-        pulse.read(b"its body", at(20));
+        pulse.read(b"its body", || at(20));
         assert_eq!(after(start, &pulse), None);
         pulse.request_ended(at(30));
         assert_eq!(after(start, &pulse), Some((105, Closed::Idle)));
-        pulse.read(b"G", at(40));
+        pulse.read(b"G", || at(40));
         assert_eq!(after(start, &pulse), Some((45, Closed::Header)));
     }
 
@@ -134,12 +135,12 @@ mod tests {
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut pulse = Pulse::http2(start, at(1));
         assert_eq!(after(start, &pulse), Some((10, Closed::Unresponsive)));
-        pulse.read(&SETTINGS_ACK, at(2));
+        pulse.read(&SETTINGS_ACK, || at(2));
         assert_eq!(after(start, &pulse), None, "it answers; pings watch over it from here");
-        pulse.read(&HEADERS_WITHOUT_END, at(50));
-        pulse.read(&CONTINUATION_WITH_END[..4], at(53));
+        pulse.read(&HEADERS_WITHOUT_END, || at(50));
+        pulse.read(&CONTINUATION_WITH_END[..4], || at(53));
         assert_eq!(after(start, &pulse), Some((55, Closed::Header)));
-        pulse.read(&CONTINUATION_WITH_END[4..], at(54));
+        pulse.read(&CONTINUATION_WITH_END[4..], || at(54));
         assert_eq!(after(start, &pulse), None);
     }
 

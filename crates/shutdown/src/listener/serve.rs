@@ -46,13 +46,12 @@ where
     if !accept.local_addr().is_ok_and(|addr| addr.ip().to_canonical().is_loopback()) {
         handle.shared.exposed.store(true, Ordering::Relaxed);
     }
-    let draining = handle.draining();
     let listener = Listener {
         name,
         handle: handle.clone(),
         stats,
         admission: Admission::default(),
-        common: Arc::new(Common { limits, tls, draining }),
+        common: Arc::new(Common::new(limits, tls)),
         service,
         connections: JoinSet::new(),
         alarms: Alarms::default(),
@@ -79,6 +78,7 @@ struct Listener<S> {
 impl<S: Handler> Listener<S> {
     async fn run<A: Accept>(mut self, mut accept: A) {
         self.accept_until_draining(&mut accept).await;
+        self.common.drain();
         for _ in 0..LAST_ACCEPTS {
             match accept.accept().now_or_never() {
                 Some(Ok((stream, addr))) => self.take_in::<A>(stream, addr),

@@ -51,7 +51,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Watched<T> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         if !read.is_empty() {
-            self.pulse.lock().read(read, Instant::now());
+            self.pulse.lock().read(read, Instant::now);
         }
         Poll::Ready(Ok(()))
     }

@@ -65,15 +65,18 @@ impl Presence {
     /// Whether silence has lasted too long at `run_ms`.
     #[must_use]
     pub fn is_over(self, last_message_ms: u64, interval_ms: u32, run_ms: u64) -> bool {
-        let silent_ms = run_ms.saturating_sub(last_message_ms);
+        run_ms >= self.over_ms(last_message_ms, interval_ms)
+    }
+
+    /// From when on silence has lasted too long.
+    pub(crate) fn over_ms(self, last_message_ms: u64, interval_ms: u32) -> u64 {
         let lost_after_ms = LOST_AFTER_INTERVALS * u64::from(interval_ms);
+        let silent_after = |ms: u64| last_message_ms.saturating_add(ms).saturating_add(1);
         match self {
-            Self::Here => silent_ms > lost_after_ms,
-            Self::Leaving { until_ms } => {
-                run_ms >= until_ms || silent_ms > lost_after_ms.max(LEAVING_AT_LEAST_MS)
-            }
-            Self::Held { until_ms } | Self::Restored { until_ms } => run_ms >= until_ms,
-            Self::Lost { .. } => false,
+            Self::Here => silent_after(lost_after_ms),
+            Self::Leaving { until_ms } => until_ms.min(silent_after(lost_after_ms.max(LEAVING_AT_LEAST_MS))),
+            Self::Held { until_ms } | Self::Restored { until_ms } => until_ms,
+            Self::Lost { .. } => u64::MAX,
         }
     }
 }

@@ -6,6 +6,7 @@ use super::super::step::Step;
 use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms};
 use super::{Agent, Live};
 use crate::clock::Moment;
+use crate::nudges::Want;
 use farol_wire::{Bitmap, ComponentDef, ComponentReport};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -55,6 +56,7 @@ impl Agent {
         let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
         live.remove_components(&self.id, gone, step);
         live.by_id.clear();
+        live.may_be_due_sooner = true;
         live.place(defs, step.now);
         self.heard(live, step);
         let decided_ms = live.stream.as_ref().map_or(live.interval_ms, |link| link.interval_ms);
@@ -71,6 +73,7 @@ impl Agent {
 
     /// Components added or changed in mid-stream.
     pub(crate) fn define(&self, live: &mut Live, defs: &[ComponentDef], step: &mut Step<'_>) {
+        live.may_be_due_sooner = true;
         live.place(defs, step.now);
         live.settle(&self.id, step);
     }
@@ -113,15 +116,17 @@ impl Agent {
         for position in reported.checked.positions() {
             let Some(at) = live.order.get(position).copied() else { break };
             let Some(component) = live.components.get_mut(at) else { continue };
+            // One that was never checked before may expire from now on.
+            revived |= component.stale || component.checked_run_ms.is_none();
             if !said.contains(&at) {
                 component.checked_run_ms = component.checked_run_ms.max(Some(checked.0));
                 component.checked_wall_ms = component.checked_wall_ms.max(Some(checked.1));
             }
-            revived |= component.stale;
         }
         if changed || revived || !was_here {
             live.renew_staleness(step.now);
             live.settle(&self.id, step);
+            live.may_be_due_sooner = true;
         }
     }
 
@@ -136,6 +141,7 @@ impl Agent {
             Farewell::Failing => "failing",
         };
         let now = step.now;
+        live.may_be_due_sooner = true;
         live.last_message_ms = now.run_ms;
         let mut event = Event::new(EventKind::AgentGoodbye, now.wall_ms).agent(&self.id);
         event.reason = Some(word.into());
@@ -154,6 +160,7 @@ impl Agent {
     /// The stream ended. Only an agent that is leaving is gone with it.
     pub(crate) fn disconnected(&self, live: &mut Live, step: &mut Step<'_>) {
         live.stream = None;
+        live.may_be_due_sooner = true;
         step.tell(EventKind::AgentDisconnected, &self.id);
         step.effects.agents.push(live.record(self.key, &self.id));
         if live.draining() {
@@ -217,7 +224,7 @@ impl Live {
     pub(crate) fn forget(&mut self) {
         self.is_forgotten = true;
         if let Some(link) = self.stream.take() {
-            link.replaced.cancel();
+            link.nudges.want(Want::Replaced);
         }
     }
 
@@ -225,6 +232,19 @@ impl Live {
     fn may_be_forgotten(&self, now: Moment) -> bool {
         let Presence::Lost { since_ms } = self.presence else { return false };
         self.stream.is_none() && now.run_ms.saturating_sub(since_ms) >= forget_after_ms(self.role)
+    }
+
+    /// When time may change something, on the running clock, if nothing is heard until then.
+    pub(in crate::fleet) fn due_ms(&self) -> u64 {
+        let presence = self.presence.over_ms(self.last_message_ms, self.interval_ms);
+        let forgetting = match self.presence {
+            // Where its services need it, it is looked at again and again.
+            Presence::Lost { since_ms } => since_ms.saturating_add(forget_after_ms(self.role)),
+            _ => u64::MAX,
+        };
+        let is_here = self.presence == Presence::Here;
+        let components = self.components.iter().map(|part| part.due_ms(is_here, self.interval_ms));
+        components.chain([presence, forgetting]).min().unwrap_or(u64::MAX)
     }
 
     fn said_goodbye(&self) -> bool {

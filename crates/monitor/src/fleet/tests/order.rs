@@ -41,7 +41,9 @@ fn live_through(fleet: &Fleet, id: &str, steps: u32) {
             }
             _ => {
                 let hello = Hello { agent: id.into(), ..hello(1, Role::Host) };
-                let Connection::Open(agent, link) = fleet.connect(id, &hello, START, None) else {
+                let Connection::Open(agent, link) =
+                    fleet.connect(id, &hello, START, &Default::default(), None)
+                else {
                     panic!("the same start takes its own place")
                 };
                 fleet.adopt(&agent, link.number, &[def(1, "database")], now, told);

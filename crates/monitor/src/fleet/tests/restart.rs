@@ -3,7 +3,7 @@
 use super::*;
 
 /// The monitor ends, and another one begins so much later. Tells what that one brought about by itself.
-fn restart_at(scene: &Scene, agent: &Agent, asleep_ms: i64, run_ms: u64) -> (Scene, Effects) {
+fn restart_at(scene: &Scene, agent: &Arc<Agent>, asleep_ms: i64, run_ms: u64) -> (Scene, Effects) {
     let live = agent.live.lock();
     let restored = Restored {
         agents: vec![live.record(agent.key, &agent.id)],
@@ -24,7 +24,7 @@ fn begin(scene: &Scene, restored: &Restored, now: Moment) -> (Scene, Effects) {
 }
 
 /// The new process has a boot clock of its own, as after a reboot.
-fn restart(scene: &Scene, agent: &Agent, asleep_ms: i64) -> Scene {
+fn restart(scene: &Scene, agent: &Arc<Agent>, asleep_ms: i64) -> Scene {
     restart_at(scene, agent, asleep_ms, 5_000).0
 }
 

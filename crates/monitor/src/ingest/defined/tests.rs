@@ -140,3 +140,18 @@ fn long_labels_are_refused_before_they_take_up_too_much() {
     set.retire(&[1], &[], &[]).unwrap();
     assert_eq!(add_series(&mut set, long(4)), "taken", "what is retired makes room");
 }
+
+#[test]
+fn a_set_that_is_settled_is_the_same_set_and_goes_on_to_change() {
+    let mut set = set();
+    let (before, bytes) = (set.layout(), set.bytes);
+    let layout = crate::store::Layout { key: crate::store::LayoutKey(1), set: before.clone() };
+    set.settle(Arc::new(Compiled::new(Arc::new(layout))));
+    assert_eq!(set.layout(), before);
+    assert!(set.sources.is_empty() && set.series.is_empty(), "the layout holds them");
+    let other = SeriesDef { name: "other".into(), ..series(1, 1) };
+    assert!(add_series(&mut set, other).contains("id 1 is m1 already"));
+    set.retire(&[1], &[], &[]).unwrap();
+    assert_eq!(set.layout().series, before.series[1..]);
+    assert!(set.bytes < bytes);
+}

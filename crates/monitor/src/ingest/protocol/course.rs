@@ -2,25 +2,26 @@
 
 use super::super::pace::Acks;
 use crate::journal::Follower;
+use crate::nudges::Nudges;
 use farol_wire::{Boot, proto};
 use std::sync::Arc;
 
 /// One boot's reports on one stream.
 pub(in crate::ingest) struct Course {
     boot: Boot,
-    pub(in crate::ingest) follower: Arc<Follower>,
+    pub(in crate::ingest) follower: Follower,
     pub(in crate::ingest) acks: Acks,
     /// The last number handed to the journal.
     submitted: u64,
-    /// What was committed when somebody last looked: an acknowledgement may be due once it is more.
-    pub(super) looked: u64,
+    /// A commit up to here wakes the stream: an acknowledgement is due then.
+    awaited: u64,
 }
 
 impl Course {
     pub(super) fn new(boot: Boot, follower: Follower, now_ms: u64) -> Self {
         let committed = follower.committed();
         let acks = Acks::new(committed, now_ms);
-        Self { boot, follower: Arc::new(follower), acks, submitted: committed, looked: committed }
+        Self { boot, follower, acks, submitted: committed, awaited: u64::MAX }
     }
 
     /// Reports up to this one were taken by the journal.
@@ -28,13 +29,19 @@ impl Course {
         self.submitted = self.submitted.max(seq);
     }
 
-    /// What is to be acknowledged now.
-    pub(super) fn due(&mut self, now_ms: u64) -> Option<proto::Ack> {
-        let committed = self.follower.committed();
-        let due = self.acks.due(committed, now_ms);
-        self.acks.rest(committed, now_ms);
-        self.looked = committed;
-        due.map(|seq| self.ack(seq))
+    /// What is to be acknowledged now. The stream is woken by the commit that makes the next one due.
+    pub(super) fn due(&mut self, now_ms: u64, nudges: &Arc<Nudges>) -> Option<proto::Ack> {
+        let mut due = None;
+        loop {
+            let committed = self.follower.committed();
+            due = self.acks.due(committed, now_ms).or(due);
+            self.acks.rest(committed, now_ms);
+            let awaited = self.acks.next_seq();
+            if self.awaited == awaited || self.follower.awaits(awaited, nudges) {
+                self.awaited = awaited;
+                return due.map(|seq| self.ack(seq));
+            }
+        }
     }
 
     /// Waits until all that was handed in is committed.

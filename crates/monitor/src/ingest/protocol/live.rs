@@ -89,6 +89,7 @@ impl Open {
                 (self.must_start, self.asked_for_key) = (true, true);
                 return Ok(());
             };
+            self.set.settle(Arc::clone(&layout));
             self.layout = Some(layout);
         }
         if let Some(layout) = &self.layout {

@@ -7,6 +7,7 @@ use super::course::Course;
 use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
+use crate::nudges::{Nudges, Want};
 use farol_wire::proto::{self, monitor_message};
 use farol_wire::{ComponentReport, Hello, PROTOCOL, component_report};
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +40,7 @@ impl Protocol {
         if !hello.spooled.contains(&hello.boot) {
             hello.spooled.push(hello.boot);
         }
-        let (agent, link) = connect(&ingest, id.as_str(), &hello).await?;
+        let (agent, link) = connect(&ingest, id.as_str(), &hello, &self.nudges).await?;
         let now = ingest.clock.now();
         let resume = hello
             .spooled
@@ -91,14 +92,19 @@ fn negotiate((least, most): (u32, u32)) -> Result<u32, Status> {
 }
 
 /// Takes the agent's place in the fleet. Another start that is alive keeps it.
-async fn connect(ingest: &Ingest, id: &str, hello: &Hello) -> Result<(Arc<Agent>, Arc<StreamLink>), Status> {
+async fn connect(
+    ingest: &Ingest,
+    id: &str,
+    hello: &Hello,
+    nudges: &Arc<Nudges>,
+) -> Result<(Arc<Agent>, Arc<StreamLink>), Status> {
     let mut dead = None;
     loop {
-        match ingest.fleet.connect(id, hello, ingest.clock.now(), dead) {
+        match ingest.fleet.connect(id, hello, ingest.clock.now(), nudges, dead) {
             Connection::Open(agent, link) => return Ok((agent, link)),
             Connection::Occupied(other) => {
                 let before = other.heard.load(Ordering::Relaxed);
-                other.ping.notify_one();
+                other.nudges.want(Want::Ping);
                 if answers(&other, before).await {
                     return Err(conflict(ingest, id));
                 }

@@ -17,7 +17,7 @@ impl Stream {
     /// One that has said Hello and told its State; it has one series and no components.
     async fn live(scene: &Scene, as_of: u64) -> Self {
         let peer = Peer { addr: "127.0.0.1:40000".parse().unwrap(), tls_identity: None };
-        let protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer);
+        let protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer, Arc::default());
         let mut stream = Self { protocol, outbox: VecDeque::new() };
         let boot = Some(proto::Boot { number: 1, nonce: 1 });
         let hello = proto::Hello {

@@ -17,7 +17,7 @@ fn segment(boot: Boot) -> Kind {
 /// A stream that sends what an earlier start left.
 async fn stream(scene: &Scene) -> Protocol {
     let peer = Peer { addr: ([127, 0, 0, 1], 9).into(), tls_identity: None };
-    let mut protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer);
+    let mut protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer, Arc::default());
     let hello = proto::Hello {
         agent: "one".into(),
         role: proto::Role::Host.into(),
