@@ -2,6 +2,8 @@
 //! (a file, its modes, a full disk) is tested beside it.
 
 mod agreement;
+mod backup;
+mod damage;
 mod history;
 mod in_postgres;
 mod postgres;

@@ -2,10 +2,12 @@
 //! means; how it is laid out is each store's own business.
 
 mod catalog;
+pub mod copy;
 mod database;
 mod layouts;
 mod load;
 mod marks;
+pub mod measure;
 mod memory;
 mod open;
 mod pack;

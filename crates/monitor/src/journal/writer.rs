@@ -224,7 +224,7 @@ impl Writer {
         state.health.dropped_reports += lost.reports;
         state.health.failed = true;
         state.health.refusing.get_or_insert_with(|| (now_ms(), why.to_string()));
-        tracing::error!(error = %why, "the store failed; nothing is acknowledged any more");
+        tracing::error!(critical = true, error = %why, "the store failed; nothing is acknowledged any more");
         why
     }
 }

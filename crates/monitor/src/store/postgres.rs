@@ -11,9 +11,11 @@
 mod blocks;
 mod commit;
 mod connect;
+pub(super) mod copy;
 mod fault;
 mod load;
 mod lock;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;

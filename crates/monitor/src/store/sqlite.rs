@@ -8,9 +8,12 @@
 mod blocks;
 mod check;
 mod commit;
+pub(super) mod copy;
 mod fault;
 mod layouts;
 mod load;
+mod log;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;

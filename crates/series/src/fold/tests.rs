@@ -54,6 +54,15 @@ fn what_comes_twice_counts_once() {
 }
 
 #[test]
+fn a_bucket_belongs_to_the_step_of_its_first_sample_and_to_the_first_step_when_it_began_before() {
+    let rollup = buckets(&[(-LENGTH, 1.0), (10, 4.0), (20_000, 8.0), (290_000, 2.0)]);
+    let mut fold = Fold::new(15_000, 315_000, 100_000, Reduce::Sum).expect("a sound range");
+    rollup.buckets(0).iter().for_each(|bucket| fold.bucket(bucket).expect("sums"));
+    let values: Vec<_> = fold.finish().iter().map(|point| point.value).collect();
+    assert_eq!(values, [Some(14.0), None, None]);
+}
+
+#[test]
 fn a_restarted_counter_is_right_within_and_across_buckets_and_over_a_gap() {
     let at = |bucket: i64, more: i64| bucket * LENGTH + more;
     let samples = [

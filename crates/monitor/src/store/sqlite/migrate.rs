@@ -18,6 +18,29 @@ pub(super) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> R
     apply(path, connection, MIGRATIONS).await
 }
 
+/// Says what is wrong with a file whose tables this program does not know; changes nothing.
+pub(super) async fn recognise(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut number = async |sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| fault::judge(path, &e))
+    };
+    let (version, known) = (number("PRAGMA user_version").await?, MIGRATIONS.len() as i64);
+    if number("PRAGMA application_id").await? != APPLICATION || version < 1 {
+        return Err(StoreError::Fatal(format!("{} is no store of Farol", path.display())));
+    }
+    if version > known { Err(newer(path, version, known)) } else { Ok(()) }
+}
+
+fn newer(path: &Path, version: i64, known: i64) -> StoreError {
+    StoreError::Fatal(format!(
+        "the store {} has version {version} and this program knows versions up to {known}; run the newer Farol, or \
+         give this one another path",
+        path.display()
+    ))
+}
+
 async fn apply(
     path: &Path,
     connection: &mut SqliteConnection,
@@ -53,11 +76,7 @@ async fn pending(
     }
     let known = all.len() as i64;
     if version > known {
-        return Err(StoreError::Fatal(format!(
-            "the store {} has version {version} and this program knows versions up to {known}; run the newer Farol, or \
-             give this one another path",
-            path.display()
-        )));
+        return Err(newer(path, version, known));
     }
     for migration in all.iter().skip(usize::try_from(version).unwrap_or(0)) {
         connection.execute(*migration).await.map_err(judged)?;

@@ -1,6 +1,6 @@
 //! Opens the file: its modes, its connections, the floor of the library's version. Decides nothing about the tables.
 
-use super::{Settings, SqliteStore, Writer, check, fault, load, migrate};
+use super::{Settings, SqliteStore, Writer, check, fault, load, log, migrate};
 use crate::store::memory::Memory;
 use crate::store::shorten::Waiting;
 use crate::store::upkeep::Upkeep;
@@ -24,6 +24,7 @@ const READERS: u32 = 4;
 pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> {
     let path = settings.path.as_path();
     let is_new = make_file(path)?;
+    let log = log::damage(path).map_err(|e| fault::unreadable_log(path, &e))?;
     let mut options = options(&settings);
     if is_new {
         // Free pages can be given back; a file that was made without keeps them, and uses them again.
@@ -37,6 +38,13 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         .await
         .map_err(|e| fault::judge(path, &e))?;
     library_is_new_enough(&version)?;
+    if let Some(damage) = log
+        && let Err(refused) = check::judge_log(path, &mut connection, damage).await
+    {
+        // Closing it would take the log away, and with it what could still be saved.
+        std::mem::forget(connection);
+        return Err(refused);
+    }
     migrate::migrate(path, &mut connection).await?;
     check::check(path, &mut connection).await?;
     let loaded = load::load(path, &mut connection).await?;

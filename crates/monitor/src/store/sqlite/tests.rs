@@ -419,4 +419,6 @@ fn each_error_of_the_library_is_judged() {
             "{judged}"
         );
     }
+    let lacks = judge_code(Path::new("/data/farol.db"), 1, "no such column: last_seen_ms");
+    assert!(matches!(&lacks, StoreError::Fatal(why) if why.contains("is damaged")), "{lacks}");
 }
