@@ -32,6 +32,8 @@ use tokio::time::Instant;
 const RUN_MS: i64 = 30 * 60_000;
 const SPREAD_MS: i64 = 10 * 60_000;
 const PRESSED: i64 = 5;
+/// Bytes of layouts that may stand unused before they are looked for.
+const UNUSED_AT_MOST: usize = 2 << 20;
 /// Names are asked anew after so long.
 const NAMES_MS: u64 = 3_600_000;
 
@@ -91,6 +93,8 @@ struct State {
     layouts: HashMap<LayoutKey, Arc<Compiled>>,
     /// Layouts that nobody makes reports with any more: they go with the last run.
     unused: HashSet<LayoutKey>,
+    /// What they take up, in bytes, since the last sweep.
+    unused_weight: usize,
     /// Boots with a run that waits to be sealed, in the order in which they ended.
     waiting: VecDeque<(AgentKey, Boot)>,
     /// Agents by id, with all their keys; whole once the store was asked.
@@ -156,7 +160,10 @@ impl Recent {
                 shelf.is_stored(record);
             }
         }
-        state.unused.extend(&group.unused);
+        for key in &group.unused {
+            state.unused_weight += state.layouts.get(key).map_or(0, |known| known.layout.weight());
+            state.unused.insert(*key);
+        }
         for agent in &group.forgotten {
             let ended = state.known(*agent).map(Shelf::end_all).unwrap_or_default();
             state.waiting.extend(ended.into_iter().map(|boot| (*agent, boot)));
@@ -212,6 +219,12 @@ impl Recent {
         records
     }
 
+    /// Whether so many layouts are used no more that they should go before their time.
+    #[must_use]
+    pub fn wants_sweep(&self) -> bool {
+        self.0.state.lock().unused_weight >= UNUSED_AT_MOST
+    }
+
     /// Whether runs wait to be sealed.
     #[must_use]
     pub fn has_waiting(&self) -> bool {
@@ -236,6 +249,7 @@ impl Recent {
             // Over the bound: the oldest first.
             memory_ms = if memory_ms < 60_000 { 0 } else { memory_ms / 2 };
         }
+        state.unused_weight = 0;
         state.pressed = state.held.bytes > self.0.settings.max_bytes / 10 * 9;
         let State { unused, layouts, .. } = state;
         unused.retain(|key| {
@@ -348,13 +362,14 @@ impl State {
     /// Counts, ends and lets go.
     fn look_at_all(&mut self, now_ms: i64, memory_ms: i64, is_followed: &impl Fn(AgentKey, Boot) -> bool) {
         let (mut held, oldest_ms) = (Held::default(), now_ms.saturating_sub(memory_ms));
+        let unused = &self.unused;
         for (key, place) in (0..).zip(&mut self.agents) {
             let Some(shelf) = place else { continue };
             let agent = AgentKey(key);
             for boot in shelf.end_silent(now_ms, |boot| is_followed(agent, boot)) {
                 self.waiting.push_back((agent, boot));
             }
-            shelf.let_go(oldest_ms);
+            shelf.let_go(oldest_ms, |layout| unused.contains(&layout));
             shelf.count(&mut held);
         }
         (held.sealed_blocks, held.sealed_bytes) = (self.held.sealed_blocks, self.held.sealed_bytes);

@@ -45,7 +45,7 @@ impl Sealing {
     pub(super) async fn step(&mut self, store: &dyn Store, shared: &Shared) -> Result<(), StoreError> {
         let recent = &shared.recent;
         let now = Instant::now();
-        if self.swept.is_none_or(|swept| now - swept >= SWEEP) {
+        if self.swept.is_none_or(|swept| now - swept >= SWEEP) || recent.wants_sweep() {
             self.swept = Some(now);
             let state = shared.state.lock();
             recent.sweep(super::writer::now_ms(), |agent, boot| state.is_followed(agent, boot));

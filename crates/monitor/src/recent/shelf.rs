@@ -150,11 +150,13 @@ impl Shelf {
         ended
     }
 
-    /// Lets go of blocks that are older and committed, and of boots of which nothing waits.
-    pub(super) fn let_go(&mut self, oldest_ms: i64) {
+    /// Lets go of blocks that are committed and older, or whose layout is used no more: it would take up more than they
+    /// do. And of boots of which nothing waits.
+    pub(super) fn let_go(&mut self, oldest_ms: i64, is_unused: impl Fn(LayoutKey) -> bool) {
         let covers_from_ms = &mut self.covers_from_ms;
         self.blocks.retain(|kept| {
-            let stays = !kept.is_stored || kept.last_ms >= oldest_ms;
+            let is_old = kept.last_ms < oldest_ms || is_unused(kept.layout.layout.key);
+            let stays = !kept.is_stored || !is_old;
             if !stays {
                 *covers_from_ms = (*covers_from_ms).max(kept.last_ms.saturating_add(1));
             }

@@ -146,7 +146,7 @@ async fn of_several_that_start_at_once_one_writes_and_the_others_name_it() {
             assert!(why.contains(word), "{word} is not in {why}");
         }
     }
-    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "1");
+    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "2");
     assert_eq!(place.sql("SELECT count(*) FROM farol.store"), "1");
     for store in stores {
         store.unwrap().close().await.unwrap();
