@@ -44,6 +44,8 @@ struct Kept {
     changes: BTreeMap<ComponentKey, BTreeMap<i64, StatusChange>>,
     blind: BTreeMap<i64, i64>,
     last_commit_ms: Option<i64>,
+    /// Each report as often as it was handed over, in that order.
+    handed: Vec<(AgentKey, Boot, u64)>,
 }
 
 impl Default for MemoryStore {
@@ -62,6 +64,12 @@ impl MemoryStore {
     /// From now on every commit fails so; `None` ends it.
     pub fn refuse(&self, with: Option<StoreError>) {
         *self.refuses.lock() = with;
+    }
+
+    /// Every report as often as it was committed, in that order; also those that were there already.
+    #[must_use]
+    pub fn handed(&self) -> Vec<(AgentKey, Boot, u64)> {
+        self.kept.lock().handed.clone()
     }
 
     fn takes(&self) -> Result<(), StoreError> {
@@ -202,7 +210,7 @@ impl Store for MemoryStore {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
-            self.kept.lock().last_commit_ms = Some(jiff::Timestamp::now().as_millisecond());
+            self.kept.lock().last_commit_ms = Some(farol_health::clock::wall_ms());
             Ok(())
         }
         .boxed()
@@ -211,7 +219,7 @@ impl Store for MemoryStore {
 
 impl Kept {
     fn commit(&mut self, group: &Group) {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let now_ms = farol_health::clock::wall_ms();
         self.last_commit_ms = Some(now_ms);
         for record in &group.agents {
             self.last_agent_key = self.last_agent_key.max(record.key.0);
@@ -221,6 +229,7 @@ impl Kept {
         self.unused.extend(&group.unused);
         for report in &group.reports {
             let key = (report.agent, report.boot, report.seq);
+            self.handed.push(key);
             self.committed += 1;
             let newest = self.heard.entry(report.agent).or_insert(report.at_ms);
             *newest = (*newest).max(report.at_ms);

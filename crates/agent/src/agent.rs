@@ -1,12 +1,14 @@
 //! One agent: opens its sockets, then runs its parts. Decides what there is of them and in which order they end; what
 //! each does is its own.
 
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Spool};
 use crate::link::{self, Link};
 use crate::local;
 use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
+use crate::ring::Room;
+use crate::spool::{self, Keeper};
 use crate::stream::{Connect, Streamer};
 use crate::{boot, collect, metrics, strangers};
 use anyhow::Context;
@@ -20,9 +22,12 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// How long the cleanup waits for the stream's end; the stream gives up sooner.
 const STREAM_END: Duration = Duration::from_millis(3_500);
+/// And then for the disk, where what nobody acknowledged is written.
+const SPOOL_END: Duration = Duration::from_millis(1_000);
 
 /// Where an agent really listens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,6 +47,8 @@ pub struct Agent {
     own: Arc<Own>,
     streamer: Streamer,
     reporter: Reporter,
+    /// Where there is a spool.
+    keeper: Option<Keeper>,
     http: Option<TcpListener>,
     health: Option<TcpListener>,
     local: Option<local::Listener>,
@@ -66,18 +73,26 @@ impl Agent {
         let local = local.as_ref().map(local::Listener::open).transpose().context("listen.local")?;
         let bound = http.as_ref().map(TcpListener::local_addr).transpose()?;
         let access = Access { bound: bound.into_iter().collect(), ..config.access.clone() };
-        let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        let wall_ms = u64::try_from(farol_health::clock::wall_ms()).unwrap_or(0);
         let boot =
             boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
-        let new = if config.monitors.is_empty() { Recorder::idle } else { Recorder::new };
-        let recorder = Arc::new(new(boot, config.ring_bytes, config.interval, &config.checks));
-        let link = Link::new();
+        let streams = !config.monitors.is_empty();
+        let spool =
+            data_dir.filter(|_| streams && config.spool.enabled).map(|dir| dir.path().join(spool::FOLDER));
+        let room = spool.as_ref().map_or_else(Room::default, |_| room_of(&config.spool));
+        let new = if streams { Recorder::new } else { Recorder::idle };
+        let recorder = new(boot, config.ring_bytes, config.interval, &config.checks).with_spool(room);
+        let recorder = Arc::new(recorder);
+        let (link, disk) = (Link::new(), spool.as_ref().map(|_| Arc::default()));
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
-        let checker = Checker::new(registrations(&config, &link), observer)?;
+        let checker = Checker::new(registrations(&config, &link, disk.as_ref()), observer)?;
+        let keeper = spool
+            .zip(disk.clone())
+            .map(|(path, disk)| Keeper::new(path, Arc::clone(&recorder), checker.clone(), disk));
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
-        let own = Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), access, handle);
+        let own = Own::new(checker.clone(), Arc::clone(&recorder), Arc::clone(&link), disk, access, handle);
         let drained = own.drained.clone();
         Ok(Self {
             own,
@@ -89,6 +104,7 @@ impl Agent {
                 recorder: Arc::clone(&recorder),
                 checker: checker.clone(),
                 link,
+                spool: keeper.as_ref().map(Keeper::ready),
                 wished: config.interval,
                 interval,
                 drained,
@@ -101,6 +117,7 @@ impl Agent {
                 interval: decided,
                 offset: offset_of(&config.identity.id),
             },
+            keeper,
             handle: handle.clone(),
             config,
             http,
@@ -127,20 +144,24 @@ impl Agent {
     /// Hands the parts to the supervisor. The agent is ready when this returns.
     #[must_use]
     pub fn start(self) -> Running {
-        let Self { config, handle, own, streamer, reporter, http, health, local, file } = self;
+        let Self { config, handle, own, streamer, reporter, keeper, http, health, local, file } = self;
         let checker = own.checker.clone();
         handle.spawn("checks", checker.run(handle.cleaning()));
         if config.monitors.is_empty() {
             tracing::warn!("`monitors` is empty: this agent answers probes and streams to nobody");
         } else {
             handle.spawn("reports", reporter.run(handle.cleaning()));
-            let (done, mut ended) = watch::channel(false);
-            handle.spawn("stream", async move {
-                streamer.run().await;
-                done.send_replace(true);
-            });
+            // Cleanups go in reverse order: the disk gets what the stream could not bring.
+            if let Some(keeper) = keeper {
+                let end = CancellationToken::new();
+                let mut ended = spawn_and_tell(&handle, "spool", keeper.run(end.clone()));
+                handle.cleanup("spool", SPOOL_END, async move || {
+                    end.cancel();
+                    ended.wait_for(|done| *done).await.ok();
+                });
+            }
+            let mut ended = spawn_and_tell(&handle, "stream", streamer.run());
             handle.cleanup("last report", STREAM_END, async move || {
-                // An error means that the stream's task is gone: it has ended too.
                 ended.wait_for(|done| *done).await.ok();
             });
         }
@@ -233,7 +254,8 @@ impl Running {
         // Known to the recorder before their first result, and forgotten after their last.
         let old = std::mem::replace(&mut config.checks, new.checks);
         self.own.recorder.set_checks(&config.checks);
-        let replaced = self.own.checker.replace(registrations(&config, &self.own.link));
+        let replaced =
+            self.own.checker.replace(registrations(&config, &self.own.link, self.own.disk.as_ref()));
         if replaced.is_err() {
             config.checks = old;
             self.own.recorder.set_checks(&config.checks);
@@ -249,11 +271,30 @@ impl Running {
     }
 }
 
+/// Runs a task that ends in the cleanups. What comes back turns true then, or closes: both mean that it has ended.
+fn spawn_and_tell(
+    handle: &Handle,
+    name: &'static str,
+    task: impl Future<Output = ()> + Send + 'static,
+) -> watch::Receiver<bool> {
+    let (done, ended) = watch::channel(false);
+    handle.spawn(name, async move {
+        task.await;
+        done.send_replace(true);
+    });
+    ended
+}
+
+fn room_of(spool: &Spool) -> Room {
+    Room { bytes: spool.max_bytes, age_ms: i64::try_from(spool.max_age.as_millis()).unwrap_or(i64::MAX) }
+}
+
 /// The configured checks, and the agent's own.
-fn registrations(config: &Config, link: &Arc<Link>) -> Vec<Registration> {
+fn registrations(config: &Config, link: &Arc<Link>, disk: Option<&Arc<spool::Health>>) -> Vec<Registration> {
     let mut all = config.checks.clone();
     if !config.monitors.is_empty() {
         all.push(link::registration(link, &config.identity.service));
     }
+    all.extend(disk.map(|disk| spool::registration(disk, &config.identity.service)));
     all
 }

@@ -8,8 +8,8 @@ mod tests;
 pub use identity::{Identity, Surroundings};
 pub use monitor::{Monitor, TlsFiles};
 
-use crate::link::COMPONENT;
 use crate::local::Local;
+use crate::{link, spool};
 use farol_config::Map;
 use farol_health::{Details, Registration};
 use farol_shutdown::listener::Access;
@@ -25,6 +25,12 @@ const INTERVALS: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::f
 /// Memory for reports that are not acknowledged.
 const RING: RangeInclusive<u64> = (256 << 10)..=(1 << 30);
 const RING_DEFAULT: u64 = 8 << 20;
+
+/// Disk for them, and how long they wait there.
+const SPOOL: RangeInclusive<u64> = (1 << 20)..=(1 << 40);
+const SPOOL_DEFAULT: u64 = 256 << 20;
+const SPOOL_AGES: RangeInclusive<Duration> = Duration::from_secs(60)..=Duration::from_secs(30 * 86_400);
+const SPOOL_AGE: Duration = Duration::from_secs(86_400);
 
 /// Everything an agent is told.
 #[derive(Clone)]
@@ -47,10 +53,23 @@ pub struct Config {
     pub details: Details,
     /// Bytes of reports that are kept until they are acknowledged.
     pub ring_bytes: usize,
+    /// Where they go when memory is short or no monitor is there; needs the data directory.
+    pub spool: Spool,
     /// Where the host's file systems are seen, for an agent in a container.
     pub host_root: Option<PathBuf>,
     /// Where it keeps what must outlive it.
     pub data_dir: Option<PathBuf>,
+}
+
+/// The reports on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Spool {
+    /// Whether there are any.
+    pub enabled: bool,
+    /// Bytes of disk at most; the oldest go first.
+    pub max_bytes: u64,
+    /// Older ones go.
+    pub max_age: Duration,
 }
 
 /// The listeners; one that is not set is not opened.
@@ -107,6 +126,11 @@ impl Config {
             }),
             details: m.one_of("details", &details).or(Details::Loopback),
             ring_bytes: usize::try_from(m.bytes("ring").within(RING).or(RING_DEFAULT)).unwrap_or(usize::MAX),
+            spool: m.section("spool", |m| Spool {
+                enabled: m.flag("enabled").or(true),
+                max_bytes: m.bytes("max_bytes").within(SPOOL).or(SPOOL_DEFAULT),
+                max_age: m.duration("max_age").within(SPOOL_AGES).or(SPOOL_AGE),
+            }),
             host_root: m.path("host_root").optional(),
             data_dir: m.path("data_dir").optional(),
         }
@@ -123,6 +147,7 @@ impl Config {
             ("interval", self.interval == new.interval),
             ("details", self.details == new.details),
             ("ring", self.ring_bytes == new.ring_bytes),
+            ("spool", self.spool == new.spool),
             ("host_root", self.host_root == new.host_root),
             ("data_dir", self.data_dir == new.data_dir),
         ] {
@@ -199,11 +224,11 @@ fn read_listen(m: &mut Map<'_>, default: Listen) -> Listen {
     read
 }
 
-/// What the wire would refuse, and the one name that is taken.
+/// What the wire would refuse, and the names that are taken.
 fn verify_checks(m: &mut Map<'_>, checks: &[Registration]) {
     for Registration { spec, .. } in checks {
-        if spec.name == COMPONENT {
-            m.problem("checks", format!("`{COMPONENT}` is the agent's own; give that check another name"));
+        if let Some(name) = [link::COMPONENT, spool::COMPONENT].into_iter().find(|name| spec.name == *name) {
+            m.problem("checks", format!("`{name}` is the agent's own; give that check another name"));
         }
         if let Err(why) = labels_fit(&spec.labels) {
             m.problem("checks", format!("`{}`: {why}", spec.name));

@@ -7,6 +7,7 @@ use crate::link::Phase;
 use crate::probes::Own;
 use crate::recorder::Counts;
 use crate::reloads::Readings;
+use crate::ring::Spooled;
 use families::Families;
 use farol_health::Snapshot;
 use farol_health::clock::boot_ms;
@@ -36,6 +37,9 @@ pub(crate) fn export(own: &Arc<Own>) {
 fn all(own: &Own, families: &mut Families<'_>) {
     components(&own.checker.snapshot(), boot_ms(), families);
     stream(own, families);
+    if let Some(disk) = &own.disk {
+        spool(own.recorder.spooled(), disk.is_refusing(), boot_ms(), families);
+    }
     logs(families);
     reloads(own.reloads.readings(), families);
     start(&own.handle, families);
@@ -82,7 +86,7 @@ fn stream(own: &Own, families: &mut Families<'_>) {
         ("farol_agent_reports_total", Counter, "Reports made", reports),
         ("farol_agent_reports_acked", Gauge, "The last report that is committed by a monitor", acked),
         ("farol_agent_reports_unacked", Gauge, "Reports held until a monitor commits them", unacked),
-        ("farol_agent_reports_lost_total", Counter, "Reports dropped because the ring was full", lost),
+        ("farol_agent_reports_lost_total", Counter, "Reports dropped: ring and spool were full", lost),
         ("farol_agent_ring_bytes", Gauge, "Memory of the reports held", ring_bytes as u64),
         ("farol_agent_series", Gauge, "Series defined", series as u64),
         (
@@ -93,6 +97,36 @@ fn stream(own: &Own, families: &mut Families<'_>) {
         ),
     ] {
         families.one(name, kind, help, value as f64);
+    }
+}
+
+/// What is on disk.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53, ages below 2^53 ms")]
+fn spool(spooled: Spooled, refuses: bool, now_ms: u64, families: &mut Families<'_>) {
+    let Spooled { bytes, segments, oldest_ms, dropped, damaged, past_reports } = spooled;
+    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let age = oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest).max(0) as f64 / 1e3);
+    use MetricKind::{Counter, Gauge};
+    for (name, kind, help, value) in [
+        ("farol_spool_bytes", Gauge, "Disk taken by reports that no monitor has committed", bytes as f64),
+        ("farol_spool_segments", Gauge, "Files of the spool", segments as f64),
+        ("farol_spool_oldest_age_seconds", Gauge, "Age of the oldest report on disk; 0 for none", age),
+        ("farol_spool_past_reports", Gauge, "Reports of earlier starts on disk", past_reports as f64),
+        (
+            "farol_spool_dropped_reports_total",
+            Counter,
+            "Reports lost from disk: too many, too old, damaged or over a monitor's limits",
+            dropped as f64,
+        ),
+        (
+            "farol_spool_damaged_total",
+            Counter,
+            "Files of the spool that could not be used, or not to their end",
+            damaged as f64,
+        ),
+        ("farol_spool_refusing", Gauge, "1 while the disk takes no reports", u8::from(refuses).into()),
+    ] {
+        families.one(name, kind, help, value);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::metrics;
 use crate::problem::Problem;
 use crate::recorder::Recorder;
 use crate::reloads::Reloads;
+use crate::spool;
 use crate::traffic::{self, Traffic};
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -28,6 +29,8 @@ pub(crate) struct Own {
     probed: Arc<Application>,
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) link: Arc<Link>,
+    /// How the spool does, where there is one.
+    pub(crate) disk: Option<Arc<spool::Health>>,
     /// Who may read `/metrics`.
     pub(crate) access: ArcSwap<Access>,
     /// For `/metrics`.
@@ -45,6 +48,7 @@ impl Own {
         checker: Checker,
         recorder: Arc<Recorder>,
         link: Arc<Link>,
+        disk: Option<Arc<spool::Health>>,
         access: Access,
         handle: &Handle,
     ) -> Arc<Self> {
@@ -53,6 +57,7 @@ impl Own {
             checker,
             recorder,
             link,
+            disk,
             access: ArcSwap::from_pointee(access),
             reloads: Reloads::new(jiff::Timestamp::now().as_millisecond()),
             traffic: Traffic::default(),
@@ -146,7 +151,14 @@ pub(crate) mod tests {
         let recorder = Arc::new(Recorder::idle(boot, 1 << 20, Duration::from_secs(10), &checks));
         let bound = vec!["127.0.0.1:8511".parse().unwrap()];
         let access = Access { read_any, hosts: vec!["web-1".to_owned()], bound };
-        Own::new(checker, recorder, Link::new(), access, &Supervisor::new(Budgets::default()).handle())
+        Own::new(
+            checker,
+            recorder,
+            Link::new(),
+            Some(Arc::default()),
+            access,
+            &Supervisor::new(Budgets::default()).handle(),
+        )
     }
 
     async fn answer(own: &Arc<Own>, peer: &str, path: &str, headers: &[(&str, &str)]) -> (u16, String) {

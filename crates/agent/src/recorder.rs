@@ -7,6 +7,7 @@
 mod definitions;
 mod feed;
 mod record;
+mod spooled;
 #[cfg(test)]
 mod tests;
 mod ticks;
@@ -36,7 +37,7 @@ pub(crate) struct Now {
 impl Now {
     /// Reads both clocks.
     pub(crate) fn read() -> Self {
-        Self { boot_ms: farol_health::clock::boot_ms(), wall_ms: jiff::Timestamp::now().as_millisecond() }
+        Self { boot_ms: farol_health::clock::boot_ms(), wall_ms: farol_health::clock::wall_ms() }
     }
 }
 
@@ -49,7 +50,7 @@ pub struct Counts {
     pub acked: u64,
     /// Held and not acknowledged.
     pub unacked: u64,
-    /// Lost because the ring was full.
+    /// Lost because ring and spool were full.
     pub lost: u64,
     /// Bytes in the ring.
     pub ring_bytes: usize,
@@ -68,6 +69,10 @@ pub(crate) struct Recorder {
     pub(crate) due: Notify,
     /// A report was made.
     pub(crate) fresh: Notify,
+    /// There may be something to do on disk.
+    pub(crate) to_spool: Notify,
+    /// What the stream needs of the disk was read.
+    pub(crate) loaded: Notify,
 }
 
 impl Recorder {
@@ -81,7 +86,8 @@ impl Recorder {
         let mut record = Record::new(catalog, Ring::new(boot, ring_bytes));
         record.set_interval(interval);
         record.set_checks(checks);
-        Self { streams: false, record: Mutex::new(record), due: Notify::new(), fresh: Notify::new() }
+        let (due, fresh, to_spool, loaded) = (Notify::new(), Notify::new(), Notify::new(), Notify::new());
+        Self { streams: false, record: Mutex::new(record), due, fresh, to_spool, loaded }
     }
 
     /// The checks are now these.

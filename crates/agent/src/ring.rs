@@ -1,19 +1,28 @@
-//! The reports that no monitor has acknowledged yet, in segments that decode by themselves. Decides what is kept, what
-//! is shed when memory is short, and what that loses, exactly. Pure: it reads no clock and sends nothing.
+//! The reports that no monitor has acknowledged yet, in segments that decode by themselves. Decides what is kept in
+//! memory and what on disk, what is shed when both are short, and what that loses, exactly. Pure: it reads no clock,
+//! touches no disk and sends nothing.
 //!
 //! Bounded in bytes: over the limit the oldest segments go, whole; the newest always stays, so that the limit may be
 //! passed by one segment. What is shed unsent is lost; what was sent on the open stream is in doubt until that stream
-//! acknowledges it, or the next Welcome says that it does not know it.
+//! acknowledges it, or the next Welcome says that it does not know it. What has its copy on disk is not lost.
 
+mod copying;
+mod fate;
 mod segment;
+mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use segment::Layout;
+pub(crate) use copying::{Job, Spooled, Write};
+pub(crate) use fate::Span;
+pub(crate) use segment::{Layout, Sizes};
+pub(crate) use shelf::{Entry, Found, Key, Room};
 
-use farol_wire::Boot;
 use farol_wire::proto::{Report, Segment as Sent, agent_message};
+use farol_wire::{Boot, Limits};
+use fate::Fate;
 use segment::Segment;
+use shelf::Shelf;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -23,19 +32,6 @@ const REPORTS: usize = 64;
 const SEGMENT_BYTES: usize = 256 << 10;
 /// A part of the backlog takes no further segment beyond this.
 const CHUNK_BYTES: usize = 256 << 10;
-
-/// Sequence numbers, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) first: u64,
-    pub(crate) last: u64,
-}
-
-impl Span {
-    fn len(self) -> u64 {
-        self.last - self.first + 1
-    }
-}
 
 /// What comes after a sequence number on a live stream.
 #[derive(Debug)]
@@ -51,10 +47,23 @@ pub(crate) enum Next {
 /// A part of the backlog.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Chunk {
+    pub(crate) boot: Boot,
     /// Whole segments.
     pub(crate) segments: Vec<Sent>,
     /// The last sequence number in them.
     pub(crate) last: u64,
+    /// Nothing of this boot follows.
+    pub(crate) ends: bool,
+}
+
+/// What of the backlog comes next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Piece {
+    Chunk(Chunk),
+    /// It is read from disk first.
+    Wait,
+    /// All was given out.
+    Nothing,
 }
 
 /// The reports of this boot that are held.
@@ -69,23 +78,29 @@ pub(crate) struct Ring {
     segments: VecDeque<Segment>,
     /// The last sequence number pushed.
     last: u64,
-    /// Every report up to this one is committed.
-    acked: u64,
-    /// The last one given to the open stream; 0 while there is none.
-    sent: u64,
-    /// Shed after it was given to the open stream; rising. As many at most as there are layouts to be refused.
-    doubtful: Vec<Span>,
-    /// Shed for good and not announced yet.
-    lost: Vec<Span>,
-    /// All that was ever lost.
-    lost_total: u64,
+    /// What is committed, sent, in doubt and lost.
+    fate: Fate,
+    /// What is on disk alone, also of earlier boots.
+    shelf: Shelf,
+    /// A monitor takes what is new as it comes.
+    open: bool,
+    /// The agent ends.
+    finishing: bool,
 }
 
 impl Ring {
     pub(crate) fn new(boot: Boot, limit: usize) -> Self {
-        let segments = VecDeque::new();
-        let (last, acked, sent, doubtful, lost) = (0, 0, 0, Vec::new(), Vec::new());
-        Self { boot, limit, bytes: 0, segments, last, acked, sent, doubtful, lost, lost_total: 0 }
+        Self {
+            boot,
+            limit,
+            bytes: 0,
+            segments: VecDeque::new(),
+            last: 0,
+            fate: Fate::default(),
+            shelf: Shelf::default(),
+            open: false,
+            finishing: false,
+        }
     }
 
     /// The last sequence number given out.
@@ -94,7 +109,7 @@ impl Ring {
     }
 
     pub(crate) fn acked(&self) -> u64 {
-        self.acked
+        self.fate.acked()
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -103,17 +118,22 @@ impl Ring {
 
     /// Reports lost since the start.
     pub(crate) fn lost_total(&self) -> u64 {
-        self.lost_total
+        self.fate.lost_total()
     }
 
     /// Reports held that are not acknowledged.
     pub(crate) fn unacked(&self) -> u64 {
-        let after = self.segments.iter().map(|s| (s.last() + 1).saturating_sub(s.first.max(self.acked + 1)));
-        after.sum()
+        let in_memory = self.segments.iter().map(|s| (s.first, s.last()));
+        let all = self.shelf.own.iter().map(|entry| (entry.first, entry.last)).chain(in_memory);
+        all.map(|(first, last)| (last + 1).saturating_sub(first.max(self.acked() + 1))).sum()
     }
 
     pub(crate) fn is_half_full(&self) -> bool {
         self.bytes >= self.limit / 2
+    }
+
+    fn is_three_quarters_full(&self) -> bool {
+        self.bytes >= self.limit / 4 * 3
     }
 
     /// Whether the next report must begin a segment.
@@ -145,32 +165,54 @@ impl Ring {
         report.seq = self.last;
         let segment = self.segments.back_mut().expect("the caller begins a segment when it must");
         self.bytes += segment.push(&report);
-        while self.bytes > self.limit && self.segments.len() > 1 {
-            self.remove(0);
-        }
+        self.relieve();
         self.last
     }
 
     /// The open stream's monitor has committed all up to this one.
     pub(crate) fn acknowledge(&mut self, seq: u64) {
         let seq = seq.min(self.last);
-        if seq <= self.acked {
+        if !self.fate.acknowledge(seq) {
             return;
         }
-        self.acked = seq;
-        self.doubtful.retain(|span| span.last > seq);
-        self.doubtful.iter_mut().for_each(|span| span.first = span.first.max(seq + 1));
+        self.shelf.clear_own(self.boot, seq);
         while self.segments.len() > 1 && self.segments.front().is_some_and(|s| s.last() <= seq) {
-            self.take(0);
+            self.discard(0);
         }
+        self.forget_committed_copy();
     }
 
-    /// A new stream: its monitor knows all up to `mark`. What was in doubt is decided.
-    pub(crate) fn resume(&mut self, mark: u64) {
-        self.sent = 0;
+    /// The same of an earlier boot. False when it was not sent.
+    pub(crate) fn acknowledge_past(&mut self, boot: Boot, seq: u64) -> bool {
+        self.shelf.acknowledge(boot, seq)
+    }
+
+    /// A new stream: its monitor knows all up to `mark`, and so much of earlier boots. What was in doubt is decided.
+    pub(crate) fn resume(&mut self, mark: u64, past: &[(Boot, u64)]) {
         self.acknowledge(mark);
-        std::mem::take(&mut self.doubtful).into_iter().for_each(|span| self.lose(span));
+        self.fate.resume();
+        self.shelf.resume(past);
         self.segments.iter_mut().for_each(|s| s.announce = Vec::new());
+    }
+
+    /// The backlog is sent: what is new is taken at once.
+    pub(crate) fn go_live(&mut self) {
+        self.open = true;
+    }
+
+    /// The stream is gone.
+    pub(crate) fn close(&mut self) {
+        self.open = false;
+    }
+
+    /// The earlier boots that the next stream brings, oldest first.
+    pub(crate) fn list_past(&mut self, most: usize) -> Vec<Boot> {
+        self.shelf.list(most)
+    }
+
+    /// Whether there are earlier boots that the open stream does not bring, now that the others are done.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.shelf.others_wait()
     }
 
     /// Whether anything after `cursor` is held.
@@ -178,17 +220,20 @@ impl Ring {
         self.segments.back().is_some_and(|s| s.last() > cursor)
     }
 
-    /// Given to the open stream up to this one.
-    fn note_sent(&mut self, seq: u64) {
-        self.sent = self.sent.max(seq);
-    }
-
     /// What was lost since this was last asked: to be announced.
-    pub(crate) fn take_lost(&mut self) -> Vec<Span> {
-        std::mem::take(&mut self.lost)
+    pub(crate) fn take_lost(&mut self) -> Vec<(Boot, Span)> {
+        let mut lost = self.shelf.take_lost();
+        lost.extend(self.fate.take_lost().into_iter().map(|span| (self.boot, span)));
+        lost
     }
 
-    /// Sheds the segments whose layout a monitor would refuse. Says how many.
+    /// Sheds what a monitor with these limits would refuse. Says how many segments.
+    pub(crate) fn shed_unfit(&mut self, limits: &Limits) -> usize {
+        let on_disk = self.shelf.drop_unfit(limits, self.boot, &mut self.fate);
+        on_disk + self.shed_where(|layout| !layout.fits(limits))
+    }
+
+    /// Sheds the segments in memory whose layout a monitor would refuse. Says how many.
     pub(crate) fn shed_where(&mut self, unfit: impl Fn(&Layout) -> bool) -> usize {
         let before = self.segments.len();
         for at in (0..before).rev() {
@@ -199,10 +244,27 @@ impl Ring {
         before - self.segments.len()
     }
 
-    /// Whole segments with reports after `cursor`: about [`CHUNK_BYTES`], so that what is more urgent gets its turn. One
-    /// that has more than `budget` bytes by itself is shed.
-    pub(crate) fn backlog(&mut self, cursor: u64, budget: usize) -> Option<Chunk> {
-        let mut chunk = Chunk { segments: Vec::new(), last: cursor };
+    /// Whole segments of which the stream has nothing, earlier boots first: about [`CHUNK_BYTES`], so that what is more
+    /// urgent gets its turn. Of this boot it has all up to `cursor`. A segment that has more than `budget` bytes by
+    /// itself is shed.
+    pub(crate) fn backlog(&mut self, cursor: u64, budget: usize) -> Piece {
+        if let Some((boot, segments, last, ends)) = self.shelf.take_loaded(self.boot, &mut self.fate) {
+            let ends = if boot == self.boot { last == self.last } else { ends };
+            return Piece::Chunk(Chunk { boot, segments, last, ends });
+        }
+        if self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
+            return Piece::Wait;
+        }
+        let (segments, last) = self.held_after(cursor, budget);
+        if segments.is_empty() {
+            return Piece::Nothing;
+        }
+        self.fate.note_sent(last);
+        Piece::Chunk(Chunk { boot: self.boot, segments, last, ends: last == self.last })
+    }
+
+    fn held_after(&mut self, cursor: u64, budget: usize) -> (Vec<Sent>, u64) {
+        let (mut segments, mut last) = (Vec::new(), cursor);
         let mut bytes = 0;
         let mut at = self.segments.partition_point(|s| s.last() <= cursor);
         while let Some(segment) = self.segments.get_mut(at) {
@@ -222,12 +284,11 @@ impl Ring {
             bytes += size;
             // What follows must not depend on what this stream has as history only.
             segment.closed = true;
-            chunk.last = segment.last();
-            chunk.segments.push(segment.to_message(self.boot));
+            last = segment.last();
+            segments.push(segment.to_message(self.boot));
             at += 1;
         }
-        self.note_sent(chunk.last);
-        (!chunk.segments.is_empty()).then_some(chunk)
+        (segments, last)
     }
 
     /// The report after `cursor` for a live stream.
@@ -242,29 +303,22 @@ impl Ring {
         let report = segment.report(cursor + 1);
         let announce =
             if segment.first == cursor + 1 { std::mem::take(&mut segment.announce) } else { Vec::new() };
-        self.note_sent(cursor + 1);
+        self.fate.note_sent(cursor + 1);
         Next::Report(announce, Box::new(report))
     }
 
-    /// Sheds a segment, and knows what that means for its reports.
+    /// Sheds a segment with its copy on disk, and knows what that means for its reports.
     fn remove(&mut self, at: usize) {
-        let Some(segment) = self.take(at) else { return };
-        let (first, last) = (segment.first.max(self.acked + 1), segment.last());
-        if first > last {
-            return;
-        }
-        let sent = self.sent.min(last);
-        if sent >= first {
-            add(&mut self.doubtful, Span { first, last: sent });
-        }
-        if last > sent {
-            self.lose(Span { first: first.max(sent + 1), last });
+        if let Some((first, last)) = self.discard(at) {
+            self.fate.shed(first, last);
         }
     }
 
-    fn lose(&mut self, span: Span) {
-        self.lost_total += span.len();
-        add(&mut self.lost, span);
+    /// Takes a segment out, and its copy on disk. Gives its first and last number.
+    fn discard(&mut self, at: usize) -> Option<(u64, u64)> {
+        let segment = self.take(at)?;
+        self.drop_file(&segment);
+        Some((segment.first, segment.last()))
     }
 
     /// Takes a segment out and counts its bytes off.
@@ -280,17 +334,4 @@ impl Ring {
         }
         Some(segment)
     }
-}
-
-/// Adds a span to rising ones that do not touch it; neighbours become one.
-fn add(spans: &mut Vec<Span>, span: Span) {
-    let at = spans.partition_point(|other| other.first < span.first);
-    spans.insert(at, span);
-    spans.dedup_by(|next, before| {
-        let joins = before.last + 1 == next.first;
-        if joins {
-            before.last = next.last;
-        }
-        joins
-    });
 }

@@ -21,6 +21,7 @@ use farol_health::Checker;
 use farol_logging::correlation::CorrelationId;
 use farol_logging::trace;
 use farol_shutdown::Handle;
+use farol_wire::limits::SPOOLED_BOOTS;
 use farol_wire::proto::fleet_client::FleetClient;
 use farol_wire::proto::{AgentMessage, MonitorMessage, Welcome, agent_message, goodbye, monitor_message};
 use farol_wire::{Boot, Hello, Limits, PROTOCOL, Role};
@@ -38,6 +39,8 @@ use tracing::Instrument as _;
 /// A connection, and then Welcome, must be there within these.
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 const WELCOME_WITHIN: Duration = Duration::from_secs(10);
+/// And what is on disk must be known, or is brought by a later stream.
+const SPOOL_READ_WITHIN: Duration = Duration::from_secs(5);
 /// Messages handed to HTTP/2 ahead; all others wait in the ring, so that a status change overtakes the backlog.
 const AHEAD: usize = 1;
 /// A monitor's messages are short.
@@ -80,6 +83,8 @@ pub(crate) struct Streamer {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) checker: Checker,
     pub(crate) link: Arc<Link>,
+    /// Turns true when it is known what earlier boots left on disk; without a spool there is nothing to know.
+    pub(crate) spool: Option<watch::Receiver<bool>>,
     /// What the agent asks for; what the monitor decides goes out.
     pub(crate) wished: Duration,
     pub(crate) interval: watch::Sender<Duration>,
@@ -92,6 +97,7 @@ impl Streamer {
     /// Until the cleanups begin and the last report is acknowledged, or its time is over.
     pub(crate) async fn run(self) {
         let cleaning = self.handle.cleaning();
+        cleaning.run_until_cancelled(self.spool_is_read()).await;
         let mut backoff = Backoff::default();
         // Agents begin at different monitors and take them in turn.
         let mut turn = crate::reporter::offset_of(&self.identity.id) as usize;
@@ -118,8 +124,20 @@ impl Streamer {
             }
         }
         let left = self.recorder.counts().unacked;
-        if left > 0 {
+        if left > 0 && self.spool.is_none() {
             tracing::warn!(reports = left, "the agent ends without a monitor; these reports are lost");
+        } else if left > 0 {
+            tracing::info!(
+                reports = left,
+                "the agent ends without a monitor; these reports are left on disk"
+            );
+        }
+    }
+
+    /// Hello names the boots whose reports are on disk. A disk that hangs does not keep what is live waiting.
+    async fn spool_is_read(&self) {
+        if let Some(mut ready) = self.spool.clone() {
+            timeout(SPOOL_READ_WITHIN, ready.wait_for(|ready| *ready)).await.ok();
         }
     }
 
@@ -140,8 +158,9 @@ impl Streamer {
         };
         let Opened { out, incoming, welcome, client: _client } = opened;
         let limits = limits_of(&welcome);
-        let mark = welcome.resume.iter().find(|ack| ack.boot.map(Boot::from) == Some(self.boot));
-        let mark = mark.map_or(0, |ack| ack.seq);
+        let marks: Vec<(Boot, u64)> =
+            welcome.resume.iter().filter_map(|ack| Some((ack.boot?.into(), ack.seq))).collect();
+        let mark = marks.iter().find(|(boot, _)| *boot == self.boot).map_or(0, |(_, seq)| *seq);
         self.take_interval(welcome.interval_ms);
         if self.link.welcomed(&welcome.store_id) {
             tracing::debug!("the second store was told");
@@ -151,7 +170,7 @@ impl Streamer {
         );
         self.look_at_link();
         let feed = Feed { recorder: &self.recorder, boot: self.boot };
-        let opening = feed.open(&self.checker.snapshot(), mark, &limits);
+        let opening = feed.open(&self.checker.snapshot(), mark, &marks, &limits);
         let end = Session::new(self, feed, out, incoming, opening, &limits).traced(trace).run(acked).await;
         Feed { recorder: &self.recorder, boot: self.boot }.close();
         end
@@ -194,11 +213,13 @@ impl Streamer {
     fn hello(&self) -> Hello {
         let now = Now::read();
         let Identity { id, role, scope, labels, accept_drain, .. } = &self.identity;
+        let mut spooled = self.recorder.list_past(SPOOLED_BOOTS - 1);
+        spooled.push(self.boot);
         Hello {
             agent: id.clone(),
             role: *role,
             boot: self.boot,
-            spooled: vec![self.boot],
+            spooled,
             labels: labels.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             protocol: (*PROTOCOL.start(), *PROTOCOL.end()),

@@ -132,7 +132,19 @@ impl State {
         progress.is_some_and(|progress| Arc::strong_count(progress) > 1)
     }
 
-    fn submit(&mut self, follower: &Follower, record: ReportRecord) -> Submitted {
+    /// When a report was made, as history keeps it: the first one of a boot comes after those of the boot before.
+    fn date(&self, record: &ReportRecord, progress: &Progress) -> i64 {
+        if !progress.is_dated() {
+            let boots = self.progress.get(&record.agent).into_iter().flatten();
+            let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
+            if let Some((_, before)) = before.last() {
+                progress.begin_after(before);
+            }
+        }
+        progress.date(record.at_ms)
+    }
+
+    fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
         let (seq, progress) = (record.seq, follower.progress());
         if follower.is_broken() {
             self.health.dropped_reports += 1;
@@ -142,6 +154,9 @@ impl State {
             return Submitted::Duplicate;
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
+        if !refuses {
+            record.at_ms = self.date(&record, progress);
+        }
         if refuses || !self.queue.push(record, progress) {
             progress.break_off();
             self.broke = true;
@@ -182,6 +197,10 @@ pub fn open_with(
     let mut progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>> = HashMap::new();
     for (agent, boot, seq) in &restored.marks {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
+    }
+    for agent in &restored.agents {
+        let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
+        newest.map(|progress| progress.date(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };

@@ -22,8 +22,8 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use farol_health::grpc;
-use farol_shutdown::Handle;
 use farol_shutdown::listener::{self, Accept, Access, Handler, Limits, Tls};
+use farol_shutdown::{Handle, tell_room};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -249,10 +249,12 @@ fn serve_probes<A: Accept>(
     let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
         .layer(traffic::layer(&traffic.health));
     let Certificates { http: http_tls, agents: agents_tls, health: health_tls } = certificates.clone();
-    serve(handle, listeners.http, http.clone(), Limits::default(), http_tls, "http");
-    let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
-    serve(handle, listeners.agents, agents.clone(), limits, agents_tls, "agents");
-    serve(handle, listeners.health, health, Limits::default(), health_tls, "health");
+    let (limits, of_agents) =
+        (Limits::default(), Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() });
+    tell_room(2 * limits.connections + of_agents.connections);
+    serve(handle, listeners.http, http.clone(), limits.clone(), http_tls, "http");
+    serve(handle, listeners.agents, agents.clone(), of_agents, agents_tls, "agents");
+    serve(handle, listeners.health, health, limits, health_tls, "health");
     Waiting { http, agents, statuses, generation }
 }
 

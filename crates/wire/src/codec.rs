@@ -13,7 +13,7 @@ const SENT_AT_ONCE: usize = 32 << 10;
 
 /// Protobuf with small buffers.
 #[derive(Debug, Clone)]
-pub struct StreamCodec<T, U>(PhantomData<(T, U)>);
+pub(crate) struct StreamCodec<T, U>(PhantomData<(T, U)>);
 
 impl<T, U> Default for StreamCodec<T, U> {
     fn default() -> Self {

@@ -21,13 +21,13 @@ const AGENTS: usize = 8;
 const LOST_TIMES: Duration = Duration::from_secs(9);
 
 /// What a monitor's own page says.
-async fn metric(http: SocketAddr, name: &str) -> f64 {
+pub(super) async fn metric(http: SocketAddr, name: &str) -> f64 {
     let (_, page) = get(http, "/metrics").await.unwrap();
     let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap_or_else(|| panic!("{name} is not in {page}")).parse().unwrap()
 }
 
-async fn items(http: SocketAddr, path: &str) -> Vec<Value> {
+pub(super) async fn items(http: SocketAddr, path: &str) -> Vec<Value> {
     json(http, path).await.1["items"].as_array().unwrap().clone()
 }
 

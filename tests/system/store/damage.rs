@@ -107,7 +107,8 @@ async fn a_monitor_does_not_start_on_a_file_or_a_log_with_a_flipped_bit() {
             let config = place.path("monitor.yaml");
             let args = ["--config", config.to_str().unwrap(), "--data-dir"];
             let mut command = process::command("farol-monitor", &args).unwrap();
-            let output = command.arg(place.path("data")).output().await.unwrap();
+            let ended = tokio::time::timeout(SOON, command.arg(place.path("data")).output()).await;
+            let output = ended.expect("it runs on damaged bytes").unwrap();
             let text = String::from_utf8_lossy(&output.stderr).into_owned()
                 + &String::from_utf8_lossy(&output.stdout);
             assert_eq!(output.status.code(), Some(1), "byte {at} of {}: {text}", path.display());

@@ -57,6 +57,8 @@ fn nothing_written_gives_the_documented_defaults() {
     assert_eq!(config.listen.health.unwrap().to_string(), "127.0.0.1:8513");
     assert_eq!((config.listen.local, config.data_dir, config.tls), (None, None, None));
     assert_eq!((config.ring_bytes, config.details), (8 << 20, Details::Loopback));
+    let day = Duration::from_secs(86_400);
+    assert_eq!(config.spool, Spool { enabled: true, max_bytes: 256 << 20, max_age: day });
     assert!(config.monitors.is_empty() && config.checks.is_empty() && !config.identity.accept_drain);
 }
 
@@ -110,6 +112,8 @@ fn every_mistake_says_what_to_do() {
         ("labels: {__name__: x}", "is reserved or too long"),
         ("ring: 1KiB", "out of range"),
         ("checks: [{name: monitor_link, memory: {}}]", "is the agent's own"),
+        ("checks: [{name: report_spool, memory: {}}]", "is the agent's own"),
+        ("spool: {max_bytes: 1KiB}", "spool.max_bytes"),
         ("checks: [{name: a, memory: {}, labels: {__b: c}}]", "`a`: the label `__b` is reserved"),
         ("intervall: 10s", "did you mean `interval`?"),
     ] {

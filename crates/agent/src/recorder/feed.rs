@@ -4,7 +4,7 @@
 use super::record::{MESSAGE_SPARE, Made, Record};
 use super::{Now, Recorder, definitions, told};
 use crate::catalog::Limits as CatalogLimits;
-use crate::ring::{Chunk, Next};
+use crate::ring::{Next, Piece};
 use farol_health::Snapshot;
 use farol_wire::proto::{Dropped, State, agent_message};
 use farol_wire::{Boot, Limits};
@@ -25,16 +25,23 @@ pub(crate) struct Feed<'r> {
 }
 
 impl Feed<'_> {
-    /// A monitor said Welcome: it knows all up to `mark`, and takes so much. What was refused before is offered again:
-    /// this may be another monitor, or the same one with other limits.
-    pub(crate) fn open(&self, snapshot: &Snapshot, mark: u64, limits: &Limits) -> Opening {
+    /// A monitor said Welcome: it knows all up to `mark`, so much of earlier boots, and takes so much. What was refused
+    /// before is offered again: this may be another monitor, or the same one with other limits.
+    pub(crate) fn open(
+        &self,
+        snapshot: &Snapshot,
+        mark: u64,
+        past: &[(Boot, u64)],
+        limits: &Limits,
+    ) -> Opening {
+        self.recorder.to_spool.notify_one();
         let mut record = self.recorder.record.lock();
-        record.ring.resume(mark);
+        record.ring.resume(mark, past);
         record.message_bytes = limits.max_message_bytes;
         record.fit(limits);
         record.forget_refusals();
         record.add_wanted();
-        let shed = record.ring.shed_where(|layout| !layout.fits(limits));
+        let shed = record.ring.shed_unfit(limits);
         if shed > 0 {
             tracing::warn!(
                 segments = shed,
@@ -47,7 +54,7 @@ impl Feed<'_> {
         let mut messages: Vec<_> =
             definitions::pieces(define, chunk).into_iter().map(agent_message::Kind::Define).collect();
         messages.push(record.state(snapshot));
-        messages.extend(record.dropped(self.boot));
+        messages.extend(record.dropped());
         (record.live, record.restart, record.asked, record.told_full) = (false, true, 0, false);
         Opening { messages, cursor: record.ring.acked() }
     }
@@ -57,20 +64,26 @@ impl Feed<'_> {
         let mut record = self.recorder.record.lock();
         let mut messages = record.announce();
         messages.push(record.state(snapshot));
-        messages.extend(record.dropped(self.boot));
+        messages.extend(record.dropped());
         messages
     }
 
     /// The next part of the backlog. Its last report asks for an acknowledgement when nothing follows it.
-    pub(crate) fn backlog(&self, cursor: u64, budget: usize) -> Option<Chunk> {
+    pub(crate) fn backlog(&self, cursor: u64, budget: usize) -> Piece {
         let mut record = self.recorder.record.lock();
-        let mut chunk = record.ring.backlog(cursor, budget)?;
-        if chunk.last == record.ring.last() || record.wants_ack() {
-            let last = chunk.segments.last_mut().and_then(|segment| segment.reports.last_mut());
-            last.into_iter().for_each(|report| report.ack_now = true);
-            record.asked = chunk.last;
+        let mut piece = record.ring.backlog(cursor, budget);
+        match &mut piece {
+            Piece::Chunk(chunk) if chunk.ends || record.wants_ack() => {
+                let last = chunk.segments.last_mut().and_then(|segment| segment.reports.last_mut());
+                last.into_iter().for_each(|report| report.ack_now = true);
+                if chunk.boot == self.boot {
+                    record.asked = chunk.last;
+                }
+            }
+            Piece::Chunk(_) | Piece::Nothing => {}
+            Piece::Wait => self.recorder.to_spool.notify_one(),
         }
-        Some(chunk)
+        piece
     }
 
     /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first (State, if reports
@@ -85,6 +98,7 @@ impl Feed<'_> {
             return None;
         }
         (record.live, record.restart) = (true, true);
+        record.ring.go_live();
         let mut messages = record.announce();
         if record.ring.last() > record.stated {
             messages.push(record.state(snapshot));
@@ -95,7 +109,7 @@ impl Feed<'_> {
     /// What follows on a live stream, preceded by what must be said before it.
     pub(crate) fn next(&self, cursor: u64) -> (Vec<agent_message::Kind>, Next) {
         let mut record = self.recorder.record.lock();
-        let said = record.dropped(self.boot);
+        let said = record.dropped();
         let mut next = record.ring.next(cursor);
         if let Next::Report(_, report) = &mut next
             && (report.ack_now || record.wants_ack())
@@ -114,6 +128,24 @@ impl Feed<'_> {
     /// The monitor has committed all up to this one.
     pub(crate) fn acknowledge(&self, seq: u64) {
         self.recorder.record.lock().ring.acknowledge(seq);
+        self.recorder.to_spool.notify_one();
+    }
+
+    /// The same of an earlier boot. False when it was not sent.
+    pub(crate) fn acknowledge_past(&self, boot: Boot, seq: u64) -> bool {
+        self.recorder.to_spool.notify_one();
+        self.recorder.record.lock().ring.acknowledge_past(boot, seq)
+    }
+
+    /// Whether another stream must bring what this one does not.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.recorder.record.lock().ring.others_wait()
+    }
+
+    /// Makes the last report: from here on nothing waits in memory alone.
+    pub(crate) fn finish(&self, snapshot: &Snapshot, now: Now) -> u64 {
+        self.recorder.record.lock().ring.finish();
+        self.report(snapshot, now, Made::Last)
     }
 
     /// The monitor does not take these: they are retired, and what holds them is dropped.
@@ -131,7 +163,10 @@ impl Feed<'_> {
 
     /// The stream is gone: changes of the set are told anew when the next one begins.
     pub(crate) fn close(&self) {
-        self.recorder.record.lock().live = false;
+        let mut record = self.recorder.record.lock();
+        record.live = false;
+        record.ring.close();
+        self.recorder.to_spool.notify_one();
     }
 
     /// The names of components; all when no id is given.
@@ -147,6 +182,7 @@ impl Recorder {
     pub(crate) fn report(&self, snapshot: &Snapshot, now: Now, made: Made) -> u64 {
         let seq = self.record.lock().report(snapshot, now, made);
         self.fresh.notify_one();
+        self.to_spool.notify_one();
         seq
     }
 }
@@ -158,6 +194,7 @@ impl Recorder {
         if record.has_news(snapshot, now.boot_ms) {
             record.report(snapshot, now, Made::Urgent);
             self.fresh.notify_one();
+            self.to_spool.notify_one();
         }
     }
 }
@@ -177,10 +214,16 @@ impl Record {
         agent_message::Kind::State(State { as_of: self.ring.last(), components })
     }
 
-    fn dropped(&mut self, boot: Boot) -> Vec<agent_message::Kind> {
+    fn dropped(&mut self) -> Vec<agent_message::Kind> {
         let lost = self.ring.take_lost().into_iter();
-        lost.map(|span| {
-            tracing::warn!(first = span.first, last = span.last, "reports are lost: the ring was full");
+        lost.map(|(boot, span)| {
+            let (first, last) = (span.first, span.last);
+            tracing::warn!(
+                boot = boot.number,
+                first,
+                last,
+                "reports are lost: ring and spool were full, or damaged"
+            );
             agent_message::Kind::Dropped(Dropped {
                 boot: Some(boot.into()),
                 first: span.first,

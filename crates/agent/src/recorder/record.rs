@@ -243,7 +243,10 @@ impl Record {
         self.shorten(&mut report);
         let (lost, seq) = (self.ring.lost_total(), self.ring.push(report));
         if self.ring.lost_total() > lost && !std::mem::replace(&mut self.told_full, true) {
-            tracing::warn!(bytes = self.ring.bytes(), "the ring is full: the oldest reports are dropped");
+            tracing::warn!(
+                bytes = self.ring.bytes(),
+                "ring and spool are full: the oldest reports are dropped"
+            );
         }
         seq
     }

@@ -5,7 +5,7 @@ mod refusals;
 
 use super::*;
 use crate::catalog::Series;
-use crate::ring::Next;
+use crate::ring::{Next, Piece};
 use crate::understanding::{Row as Heard, SeriesKey, Understanding};
 use farol_health::{Checker, Figure, Outcome, Snapshot, Spec, Status, Unit, check_fn};
 use farol_wire::proto::agent_message::Kind;
@@ -133,7 +133,7 @@ impl Life {
     }
 
     fn open(&mut self, mark: u64) {
-        let opening = self.feed().open(&self.snapshot, mark, &WireLimits::default());
+        let opening = self.feed().open(&self.snapshot, mark, &[], &WireLimits::default());
         let before = std::mem::replace(&mut self.heard, Understanding::new());
         (self.heard.rows, self.heard.seqs, self.heard.changes) = (before.rows, before.seqs, before.changes);
         self.heard.dropped = before.dropped;
@@ -145,7 +145,7 @@ impl Life {
     fn flow(&mut self, steps: usize, budget: usize) {
         for _ in 0..steps {
             if !self.live {
-                if let Some(chunk) = self.feed().backlog(self.cursor, budget) {
+                if let Piece::Chunk(chunk) = self.feed().backlog(self.cursor, budget) {
                     self.cursor = chunk.last;
                     self.heard.take(Kind::Backlog(Backlog { segments: chunk.segments }));
                 } else if let Some((said, cursor)) = self.feed().go_live(&self.snapshot, self.cursor) {

@@ -12,24 +12,44 @@ const REPORT_OVERHEAD: usize = 64;
 const FRAME_BYTES: usize = 8;
 const SEGMENT_FRAME_BYTES: usize = 64;
 
+/// How large a defined set is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Sizes {
+    sources: u32,
+    series: u32,
+    components: u32,
+}
+
+impl Sizes {
+    pub(crate) fn of(define: &Define) -> Self {
+        let count = |n| u32::try_from(n).unwrap_or(u32::MAX);
+        Self {
+            sources: count(define.sources.len()),
+            series: count(define.series.len()),
+            components: count(define.components.len()),
+        }
+    }
+
+    /// Whether a monitor with these limits takes it.
+    pub(crate) fn fits(self, limits: &Limits) -> bool {
+        let within = |n, most| usize::try_from(n).is_ok_and(|n: usize| n <= most);
+        within(self.series, limits.max_series)
+            && within(self.components, limits.max_components)
+            && within(self.sources, limits.max_components)
+    }
+}
+
 /// A defined set, as it stands in a segment's message.
 #[derive(Debug)]
 pub(crate) struct Layout {
     /// An encoded Define.
     body: Bytes,
-    sources: usize,
-    series: usize,
-    components: usize,
+    pub(super) sizes: Sizes,
 }
 
 impl Layout {
     pub(crate) fn new(define: &Define) -> Self {
-        Self {
-            body: define.encode_to_vec().into(),
-            sources: define.sources.len(),
-            series: define.series.len(),
-            components: define.components.len(),
-        }
+        Self { body: define.encode_to_vec().into(), sizes: Sizes::of(define) }
     }
 
     pub(super) fn bytes(&self) -> usize {
@@ -42,9 +62,7 @@ impl Layout {
 
     /// Whether a monitor with these limits takes it.
     pub(crate) fn fits(&self, limits: &Limits) -> bool {
-        self.series <= limits.max_series
-            && self.components <= limits.max_components
-            && self.sources <= limits.max_components
+        self.sizes.fits(limits)
     }
 }
 
@@ -59,10 +77,25 @@ pub(super) struct Segment {
     /// Shared with neighbours that have the same set.
     pub(super) layout: Arc<Layout>,
     wall_offset_ms: i64,
+    /// When its first report was made, on the boot clock.
+    pub(super) made_ms: u64,
     /// What a live stream hears before the first report.
     pub(super) announce: Vec<agent_message::Kind>,
     /// Nothing may be added.
     pub(super) closed: bool,
+    /// Its copy on disk.
+    pub(super) copy: Copied,
+}
+
+/// How much of a segment is on disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Copied {
+    /// So many of its reports.
+    pub(super) reports: usize,
+    /// Bytes of its file; 0 for none.
+    pub(super) bytes: u64,
+    /// It had to go from there, and does not come back.
+    pub(super) passed: bool,
 }
 
 impl Segment {
@@ -72,7 +105,17 @@ impl Segment {
         wall_offset_ms: i64,
         announce: Vec<agent_message::Kind>,
     ) -> Self {
-        Self { first, reports: Vec::new(), bytes: 0, layout, wall_offset_ms, announce, closed: false }
+        Self {
+            first,
+            reports: Vec::new(),
+            bytes: 0,
+            layout,
+            wall_offset_ms,
+            made_ms: 0,
+            announce,
+            closed: false,
+            copy: Copied::default(),
+        }
     }
 
     /// The last report's sequence number; the one before the first while there is none.
@@ -82,6 +125,9 @@ impl Segment {
 
     /// Keeps a report and says how many bytes that costs.
     pub(super) fn push(&mut self, report: &Report) -> usize {
+        if self.reports.is_empty() {
+            self.made_ms = report.at_ms;
+        }
         let body = Bytes::from(report.encode_to_vec());
         let cost = body.len() + REPORT_OVERHEAD;
         self.reports.push(body);
@@ -92,6 +138,23 @@ impl Segment {
     pub(super) fn report(&self, seq: u64) -> Report {
         let at = usize::try_from(seq - self.first).expect("a held report's place fits");
         Report::decode(self.reports[at].clone()).expect("was encoded here")
+    }
+
+    /// What its file begins with: itself without reports.
+    pub(super) fn head(&self, boot: Boot) -> Vec<u8> {
+        let wall_offset_ms = self.wall_offset_ms;
+        let head = Sent {
+            boot: Some(boot.into()),
+            define: Some(self.layout.define()),
+            reports: Vec::new(),
+            wall_offset_ms,
+        };
+        head.encode_to_vec()
+    }
+
+    /// Whether all of it is on disk.
+    pub(super) fn is_copied(&self) -> bool {
+        !self.reports.is_empty() && self.copy.reports == self.reports.len()
     }
 
     /// How long its message is, at most.

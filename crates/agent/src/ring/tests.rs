@@ -1,5 +1,7 @@
 //! What is held, shed and lost, against a model of every single report.
 
+mod disk;
+
 use super::*;
 use bytes::Bytes;
 use farol_wire::Limits;
@@ -27,6 +29,24 @@ fn push(ring: &mut Ring, bytes: usize, shared: &Arc<Layout>) -> u64 {
     ring.push(report(bytes, begin))
 }
 
+fn chunk(ring: &mut Ring, cursor: u64, budget: usize) -> Option<Chunk> {
+    match ring.backlog(cursor, budget) {
+        Piece::Chunk(chunk) => Some(chunk),
+        Piece::Wait => panic!("nothing is on disk"),
+        Piece::Nothing => None,
+    }
+}
+
+fn take_lost(ring: &mut Ring) -> Vec<Span> {
+    ring.take_lost()
+        .into_iter()
+        .map(|(boot, span)| {
+            assert_eq!(boot, BOOT);
+            span
+        })
+        .collect()
+}
+
 fn held(ring: &Ring) -> BTreeSet<u64> {
     ring.segments.iter().flat_map(|s| s.first..=s.last()).collect()
 }
@@ -37,7 +57,7 @@ fn a_segment_ends_after_64_reports_and_only_its_first_is_a_key_frame() {
     for _ in 0..130 {
         push(&mut ring, 10, &shared);
     }
-    let chunk = ring.backlog(0, 1 << 20).unwrap();
+    let chunk = chunk(&mut ring, 0, 1 << 20).unwrap();
     let sizes: Vec<_> = chunk.segments.iter().map(|s| s.reports.len()).collect();
     assert_eq!(sizes, [64, 64, 2]);
     for segment in &chunk.segments {
@@ -49,7 +69,7 @@ fn a_segment_ends_after_64_reports_and_only_its_first_is_a_key_frame() {
     }
     assert_eq!(chunk.last, 130);
     assert!(ring.must_begin(), "what was sent as history does not grow");
-    assert_eq!(ring.backlog(130, 1 << 20), None);
+    assert_eq!(ring.backlog(130, 1 << 20), Piece::Nothing);
 }
 
 #[test]
@@ -66,7 +86,7 @@ fn an_acknowledgement_frees_whole_segments_and_counts_single_reports() {
     assert_eq!(ring.acked(), 70, "it never goes back");
     ring.acknowledge(u64::MAX);
     assert_eq!((ring.acked(), ring.unacked()), (100, 0), "no more than was given out");
-    let chunk = ring.backlog(70, 1 << 20).unwrap();
+    let chunk = chunk(&mut ring, 70, 1 << 20).unwrap();
     assert_eq!(chunk.segments[0].reports[0].seq, 65, "a segment is sent from its key frame on");
 }
 
@@ -76,19 +96,19 @@ fn what_was_sent_and_shed_is_lost_only_when_the_next_monitor_does_not_know_it() 
     for (mark, lost) in [(0, Some((1, 64))), (40, Some((41, 64))), (64, None), (500, None)] {
         let mut ring = Ring::new(BOOT, 20_000);
         let mut cursor = 0;
-        while ring.doubtful.is_empty() {
+        while ring.fate.doubtful.is_empty() {
             push(&mut ring, 100, &shared);
             while let Next::Report(_, report) = ring.next(cursor) {
                 cursor = report.seq;
             }
         }
-        assert_eq!((ring.take_lost(), ring.lost_total()), (Vec::new(), 0));
-        let doubtful = ring.doubtful[0];
-        ring.resume(mark);
+        assert_eq!((take_lost(&mut ring), ring.lost_total()), (Vec::new(), 0));
+        let doubtful = ring.fate.doubtful[0];
+        ring.resume(mark, &[]);
         let lost = lost.map(|(first, _)| Span { first, last: doubtful.last }).filter(|s| s.first <= s.last);
-        assert_eq!(ring.take_lost(), lost.into_iter().collect::<Vec<_>>(), "mark {mark}");
+        assert_eq!(take_lost(&mut ring), lost.into_iter().collect::<Vec<_>>(), "mark {mark}");
         assert_eq!(ring.lost_total(), lost.map_or(0, Span::len));
-        assert!(ring.take_lost().is_empty(), "announced once");
+        assert!(take_lost(&mut ring).is_empty(), "announced once");
     }
 }
 
@@ -114,15 +134,15 @@ fn segments_a_monitor_would_refuse_are_shed_and_announced() {
         }
     }
     let limits = Limits { max_series: 20, ..Limits::default() };
-    assert_eq!(ring.shed_where(|layout| !layout.fits(&limits)), 1);
-    assert_eq!(ring.take_lost(), [Span { first: 11, last: 20 }]);
-    let chunk = ring.backlog(0, 1 << 20).unwrap();
+    assert_eq!(ring.shed_unfit(&limits), 1);
+    assert_eq!(take_lost(&mut ring), [Span { first: 11, last: 20 }]);
+    let chunk = chunk(&mut ring, 0, 1 << 20).unwrap();
     assert_eq!(chunk.segments.iter().map(|s| s.reports[0].seq).collect::<Vec<_>>(), [1, 21]);
     ring.shed_where(|_| true);
     assert!(ring.must_begin());
     assert_eq!((ring.bytes(), ring.lost_total()), (0, 10), "the others were sent on this stream");
-    ring.resume(5);
-    assert_eq!(ring.take_lost(), [Span { first: 6, last: 10 }, Span { first: 21, last: 30 }]);
+    ring.resume(5, &[]);
+    assert_eq!(take_lost(&mut ring), [Span { first: 6, last: 10 }, Span { first: 21, last: 30 }]);
 }
 
 #[test]
@@ -132,9 +152,9 @@ fn a_segment_longer_than_a_message_is_dropped_and_the_rest_goes_on() {
         ring.begin(layout(1), 0, Vec::new());
         ring.push(report(bytes, true));
     }
-    let chunk = ring.backlog(0, 20_000).unwrap();
+    let chunk = chunk(&mut ring, 0, 20_000).unwrap();
     assert_eq!(chunk.segments.iter().map(|s| s.reports[0].seq).collect::<Vec<_>>(), [1, 3]);
-    assert_eq!(ring.take_lost(), [Span { first: 2, last: 2 }]);
+    assert_eq!(take_lost(&mut ring), [Span { first: 2, last: 2 }]);
 }
 
 #[derive(Clone, Debug)]
@@ -191,34 +211,34 @@ proptest! {
                         Next::Gone => cursor = held(&ring).first().map_or(ring.last(), |first| first - 1).max(cursor),
                     }
                 },
-                Op::Backlog(budget) => if let Some(chunk) = ring.backlog(cursor, budget) {
+                Op::Backlog(budget) => if let Some(chunk) = chunk(&mut ring, cursor, budget) {
                     let bytes: usize = chunk.segments.iter().map(prost::Message::encoded_len).sum();
                     prop_assert!(bytes <= budget, "{} of {}", bytes, budget);
                     prop_assert!(chunk.segments.iter().all(|s| s.reports[0].key));
                     prop_assert!(chunk.last > cursor);
                     cursor = chunk.last;
                 },
-                Op::Ack(behind) => ring.acknowledge(ring.sent.saturating_sub(behind)),
+                Op::Ack(behind) => ring.acknowledge(ring.fate.sent().saturating_sub(behind)),
                 Op::Resume(behind) => {
                     let mark = ring.last().saturating_sub(behind);
-                    ring.resume(mark);
-                    prop_assert!(ring.doubtful.is_empty());
+                    ring.resume(mark, &[]);
+                    prop_assert!(ring.fate.doubtful.is_empty());
                     cursor = ring.acked();
                 }
-                Op::Announce => for span in ring.take_lost() {
+                Op::Announce => for span in take_lost(&mut ring) {
                     losses += span.len();
                     for seq in span.first..=span.last {
                         prop_assert!(lost.insert(seq), "{} is lost twice", seq);
                     }
                 },
             }
-            let pending: BTreeSet<u64> = ring.lost.iter().flat_map(|s| s.first..=s.last).collect();
+            let pending: BTreeSet<u64> = ring.fate.lost.iter().flat_map(|s| s.first..=s.last).collect();
             prop_assert_eq!(ring.lost_total(), losses + pending.len() as u64);
             let held = held(&ring);
             for seq in ring.acked() + 1..=ring.last() {
                 let places = [
                     held.contains(&seq),
-                    ring.doubtful.iter().any(|d| (d.first..=d.last).contains(&seq)),
+                    ring.fate.doubtful.iter().any(|d| (d.first..=d.last).contains(&seq)),
                     pending.contains(&seq),
                     lost.contains(&seq),
                 ];

@@ -4,7 +4,7 @@
 use super::renewal::Renewal;
 use super::{End, Streamer, chance};
 use crate::recorder::{Feed, Made, Now, Opening};
-use crate::ring::Next;
+use crate::ring::{Next, Piece};
 use farol_logging::trace;
 use farol_shutdown::Reason;
 use farol_wire::proto::{
@@ -83,6 +83,8 @@ enum Step {
     Sent,
     Closed,
     Fresh,
+    /// What it waits for was read from disk.
+    Loaded,
     Key,
     Renew,
     Over,
@@ -143,6 +145,7 @@ impl<'a> Session<'a> {
                 () = sleep_until(self.key_at.unwrap_or_else(Instant::now)), if self.key_at.is_some() => Step::Key,
                 message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
+                () = self.agent.recorder.loaded.notified() => Step::Loaded,
                 room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
                     Some(room) => {
                         room.send(AgentMessage { kind: self.queue.pop_front().map(padded) });
@@ -164,7 +167,7 @@ impl<'a> Session<'a> {
             Step::Heard(Ok(Some(message))) => return self.heard(message, acked),
             Step::Heard(Ok(None)) => return Some(self.ended(None)),
             Step::Heard(Err(status)) => return Some(self.ended(Some(status))),
-            Step::Sent => {}
+            Step::Sent | Step::Loaded => {}
             // The request is gone; why is said by the answer, which is read next.
             Step::Closed => self.out = None,
             Step::Fresh => {
@@ -218,13 +221,21 @@ impl<'a> Session<'a> {
     }
 
     fn fill_backlog(&mut self) {
-        if let Some(chunk) = self.feed.backlog(self.cursor, self.budget) {
-            self.cursor = chunk.last;
-            self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
-        } else if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
-            self.queue.extend(said);
-            (self.live, self.cursor) = (true, cursor);
-            self.agent.link.live();
+        match self.feed.backlog(self.cursor, self.budget) {
+            Piece::Chunk(chunk) => {
+                if chunk.boot == self.feed.boot {
+                    self.cursor = chunk.last;
+                }
+                self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
+            }
+            Piece::Wait => {}
+            Piece::Nothing => {
+                if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
+                    self.queue.extend(said);
+                    (self.live, self.cursor) = (true, cursor);
+                    self.agent.link.live();
+                }
+            }
         }
     }
 
@@ -253,7 +264,7 @@ impl<'a> Session<'a> {
 
     /// The last report, and the end of the stream after it.
     fn last(&mut self) {
-        let seq = self.feed.report(&self.agent.checker.snapshot(), Now::read(), Made::Last);
+        let seq = self.feed.finish(&self.agent.checker.snapshot(), Now::read());
         self.idle = false;
         self.end(End::Finished, Some(seq));
     }
@@ -295,15 +306,29 @@ impl<'a> Session<'a> {
     }
 
     fn acknowledged(&mut self, ack: proto::Ack, acked: &mut bool) -> Option<End> {
-        if ack.boot.map(Boot::from) != Some(self.feed.boot) || ack.seq > self.cursor {
+        let known = match ack.boot.map(Boot::from) {
+            Some(boot) if boot == self.feed.boot => ack.seq <= self.cursor,
+            Some(boot) => self.feed.acknowledge_past(boot, ack.seq),
+            None => false,
+        };
+        if !known {
             tracing::warn!(
                 seq = ack.seq,
                 "the monitor acknowledges what was not sent to it; this is ignored"
             );
             return None;
         }
-        self.feed.acknowledge(ack.seq);
         *acked = true;
+        if ack.boot.map(Boot::from) != Some(self.feed.boot) {
+            if self.ending.is_none() && self.feed.others_wait() {
+                tracing::info!(
+                    "reports of more earlier boots than one stream may bring wait; a new one is opened"
+                );
+                self.end(End::Reconnect(Duration::ZERO), None);
+            }
+            return None;
+        }
+        self.feed.acknowledge(ack.seq);
         let done = self.ending.as_ref().is_some_and(|e| e.last.is_some_and(|last| ack.seq >= last));
         if done { self.ending.take().map(|ending| ending.why) } else { None }
     }

@@ -3,6 +3,7 @@
 
 use super::Shared;
 use crate::store::{Store, StoreError, StoredReport};
+use farol_health::clock::wall_ms;
 use std::ops::ControlFlow;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,7 +49,7 @@ impl Sealing {
         if self.swept.is_none_or(|swept| now - swept >= SWEEP) || recent.wants_sweep() {
             self.swept = Some(now);
             let state = shared.state.lock();
-            recent.sweep(super::writer::now_ms(), |agent, boot| state.is_followed(agent, boot));
+            recent.sweep(wall_ms(), |agent, boot| state.is_followed(agent, boot));
         }
         let has_room = shared.state.lock().queue.sealed_bytes() < WAITING_BYTES;
         if has_room {

@@ -4,6 +4,7 @@ use super::queue::Batch;
 use super::sealing::Sealing;
 use super::{Shared, State};
 use crate::store::{Retention, Store, StoreError};
+use farol_health::clock::wall_ms as now_ms;
 use farol_logging::event;
 use std::sync::Arc;
 use std::time::Duration;
@@ -227,8 +228,4 @@ impl Writer {
         tracing::error!(critical = true, error = %why, "the store failed; nothing is acknowledged any more");
         why
     }
-}
-
-pub(super) fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

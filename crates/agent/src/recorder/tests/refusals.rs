@@ -21,7 +21,7 @@ fn what_a_monitor_refuses_is_retired_and_offered_again_on_the_next_stream() {
     let last = life.heard.rows.last().unwrap();
     assert!(!last.2.keys().any(|(name, _)| name == "figure_1"), "{last:?}");
     assert!(last.2.keys().any(|(name, _)| name == "figure_2"));
-    let opening = life.feed().open(&life.snapshot, 0, &WireLimits::default());
+    let opening = life.feed().open(&life.snapshot, 0, &[], &WireLimits::default());
     life.heard = Understanding::new();
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     assert!(life.heard.set.component_id("b").is_some());
@@ -101,7 +101,7 @@ fn what_waits_of_a_series_over_a_monitors_limit_is_counted_as_dropped() {
     // Another series of the machine's comes last: it is over the limit, and so is its waiting value.
     life.system(&[11.0, 22.0]);
     let small = WireLimits { max_series: 5, ..WireLimits::default() };
-    let opening = life.feed().open(&life.snapshot, 1, &small);
+    let opening = life.feed().open(&life.snapshot, 1, &[], &small);
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     life.cursor = opening.cursor;
     life.system(&[111.0, 222.0]);
@@ -120,12 +120,12 @@ fn a_monitor_with_smaller_limits_gets_as_much_as_it_takes() {
     }
     life.report(Made::Tick);
     let small = WireLimits { max_series: 7, max_components: 3, ..WireLimits::default() };
-    let opening = life.feed().open(&life.snapshot, 0, &small);
+    let opening = life.feed().open(&life.snapshot, 0, &[], &small);
     opening.messages.into_iter().for_each(|kind| life.heard.take(kind));
     assert_eq!(life.heard.set.components.len(), 2, "with the collectors' source there are three");
     assert!(life.recorder.counts().series <= 7);
     assert_eq!(life.heard.dropped, [(1, 1)], "the report from before is over the limits");
-    assert_eq!(life.feed().backlog(opening.cursor, 1 << 20), None);
+    assert_eq!(life.feed().backlog(opening.cursor, 1 << 20), Piece::Nothing);
 }
 
 #[test]

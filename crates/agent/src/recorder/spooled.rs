@@ -1,0 +1,56 @@
+//! The disk's end of the recorder: what there is to do for it, and how that went. Decides nothing; the ring does.
+
+use super::Recorder;
+use crate::ring::{Found, Job, Key, Room, Spooled, Write};
+use farol_wire::Boot;
+use farol_wire::proto::Segment;
+use std::collections::BTreeSet;
+
+impl Recorder {
+    /// Its reports may go to disk.
+    pub(crate) fn with_spool(mut self, room: Room) -> Self {
+        self.record.get_mut().ring.spool(room);
+        self
+    }
+
+    /// What earlier boots left on disk, and how many files there are not ours.
+    pub(crate) fn found(&self, found: Vec<Found>, left: usize) {
+        self.record.lock().ring.found(found, left);
+    }
+
+    /// What the disk is to do next.
+    pub(crate) fn spool_job(&self, now_ms: u64, may_write: bool, may_remove: bool) -> Option<Job> {
+        self.record.lock().ring.job(now_ms, may_write, may_remove)
+    }
+
+    /// These files are still there.
+    pub(crate) fn not_removed(&self, keys: BTreeSet<Key>) {
+        self.record.lock().ring.not_removed(keys);
+    }
+
+    /// Somebody took this file away.
+    pub(crate) fn lost_copy(&self, key: Key) {
+        self.record.lock().ring.lost_copy(key);
+    }
+
+    /// A part of a segment is on disk.
+    pub(crate) fn wrote(&self, write: &Write, bytes: u64) {
+        self.record.lock().ring.wrote(write, bytes);
+    }
+
+    /// Segments were read for the stream.
+    pub(crate) fn read(&self, read: Vec<(Key, Option<Segment>)>) {
+        self.record.lock().ring.read(read);
+        self.loaded.notify_one();
+    }
+
+    /// What is on disk.
+    pub(crate) fn spooled(&self) -> Spooled {
+        self.record.lock().ring.spooled()
+    }
+
+    /// The earlier boots that a stream brings which says Hello now.
+    pub(crate) fn list_past(&self, most: usize) -> Vec<Boot> {
+        self.record.lock().ring.list_past(most)
+    }
+}

@@ -1,0 +1,191 @@
+//! The spool's files. A new one is written beside its place and renamed; more is added at a known end; what a crash
+//! left half done is cut off at the next start. `kill -9` loses nothing that was written. A power loss may take the
+//! segment in progress and what the disk itself held back: a file is synced when the next one begins, and at the end.
+
+use super::record::{self, Fault, Kind, Usable};
+use crate::ring::{Entry, Found, Key, Write};
+use farol_wire::proto::Segment;
+use std::fs::{DirBuilder, File, OpenOptions, read_dir, remove_file, rename};
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+/// What a new file is called until it is whole.
+const UNFINISHED: &str = ".new";
+/// No segment is longer, with its set.
+const LONGEST: u64 = 4 << 20;
+
+/// The folder, and the file that grows.
+#[derive(Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+    open: Option<(Key, File)>,
+}
+
+/// The clocks at the start: files hold times of their own boots.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clocks {
+    pub(super) boot_ms: i64,
+    pub(super) wall_ms: i64,
+}
+
+/// What was found at the start.
+#[derive(Debug, Default)]
+pub(super) struct Scan {
+    pub(super) found: Vec<Found>,
+    /// Files that are left where they are: somebody else's, or a later agent's.
+    pub(super) left: Vec<String>,
+}
+
+impl Folder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path, open: None }
+    }
+
+    fn make(&self) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(0o700).create(&self.path)
+    }
+
+    fn file(&self, key: Key) -> PathBuf {
+        self.path.join(record::name(key))
+    }
+
+    /// Reads all that is there. What cannot be used is cut off or deleted, but for what this agent did not write.
+    pub(super) fn scan(&mut self, clocks: Clocks) -> io::Result<Scan> {
+        self.make()?;
+        let mut scan = Scan::default();
+        let mut bytes = Vec::new();
+        for file in read_dir(&self.path)? {
+            let file = file?;
+            let name = file.file_name().to_string_lossy().into_owned();
+            if name.strip_suffix(UNFINISHED).and_then(record::key).is_some() {
+                // Where it cannot be removed it is written over, or found again.
+                drop(remove_file(file.path()));
+                continue;
+            }
+            let is_file = file.file_type()?.is_file();
+            let Some(key) = record::key(&name).filter(|_| is_file) else {
+                scan.left.push(name);
+                continue;
+            };
+            let usable = load(&file.path(), key, &mut bytes);
+            if usable.fault == Some(Fault::Newer) && usable.segment.is_none() {
+                scan.left.push(name);
+                continue;
+            }
+            if usable.fault.is_some() {
+                repair(&file.path(), &usable);
+            }
+            let entry = usable.segment.as_ref().map(|segment| entry(key, segment, usable.bytes, clocks));
+            scan.found.push(Found { key, entry, damaged: usable.fault.is_some() });
+        }
+        Ok(scan)
+    }
+
+    /// Writes a part of a segment. Gives the length of its file.
+    pub(super) fn write(&mut self, write: &Write) -> io::Result<u64> {
+        let mut bytes = Vec::new();
+        if let Some(head) = &write.head {
+            record::append(Kind::Head, head, &mut bytes);
+        }
+        write.reports.iter().for_each(|report| record::append(Kind::Report, report, &mut bytes));
+        if write.head.is_some() {
+            self.create(write.key, &bytes)?;
+        } else {
+            self.add(write.key, write.at, &bytes)?;
+        }
+        Ok(write.at + bytes.len() as u64)
+    }
+
+    fn create(&mut self, key: Key, bytes: &[u8]) -> io::Result<()> {
+        self.settle()?;
+        self.make()?;
+        let path = self.file(key);
+        let mut beside = path.clone().into_os_string();
+        beside.push(UNFINISHED);
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        if let Err(error) = file.write_all_at(bytes, 0) {
+            // It takes room from what comes next; where it cannot be removed, the next start does.
+            drop(remove_file(&beside));
+            return Err(error);
+        }
+        rename(&beside, &path)?;
+        self.open = Some((key, file));
+        Ok(())
+    }
+
+    fn add(&mut self, key: Key, at: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.open.as_ref().is_none_or(|(open, _)| *open != key) {
+            self.settle()?;
+            self.open = Some((key, OpenOptions::new().write(true).open(self.file(key))?));
+        }
+        let (_, file) = self.open.as_ref().expect("was just opened");
+        file.write_all_at(bytes, at).inspect_err(|_| {
+            // What is behind the known end is written over, or cut off at the next start.
+            drop(file.set_len(at));
+        })
+    }
+
+    /// Reads a segment as far as it is good.
+    pub(super) fn read(&self, key: Key) -> Option<Segment> {
+        load(&self.file(key), key, &mut Vec::new()).segment
+    }
+
+    /// Removes a segment's file.
+    pub(super) fn remove(&mut self, key: Key) -> io::Result<()> {
+        if self.open.as_ref().is_some_and(|(open, _)| *open == key) {
+            self.open = None;
+        }
+        match remove_file(self.file(key)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The file that grew is on the disk itself, under its name.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        if let Some((_, file)) = self.open.take() {
+            file.sync_data()?;
+            File::open(&self.path)?.sync_all()?;
+        }
+        Ok(())
+    }
+}
+
+/// A file that cannot be read is as one whose bytes are wrong.
+fn load(path: &Path, key: Key, bytes: &mut Vec<u8>) -> Usable {
+    bytes.clear();
+    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(bytes));
+    if let Err(error) = read {
+        tracing::warn!(file = %path.display(), %error, "a spooled file cannot be read");
+    }
+    record::read(key, bytes)
+}
+
+/// Cuts off what is damaged. Where that cannot be done it is found again at the next start.
+fn repair(path: &Path, usable: &Usable) {
+    let done = match &usable.segment {
+        Some(_) => {
+            OpenOptions::new().write(true).open(path).and_then(|file| file.set_len(usable.bytes as u64))
+        }
+        None => remove_file(path),
+    };
+    let kept = usable.segment.as_ref().map_or(0, |segment| segment.reports.len());
+    let repaired = done.is_ok();
+    tracing::warn!(
+        file = %path.display(), reports.kept = kept, repaired, "a spooled file is damaged; its good part is kept"
+    );
+}
+
+fn entry(key: Key, segment: &Segment, bytes: usize, clocks: Clocks) -> Entry {
+    let at = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
+    let made = segment.reports.first().map_or(0, |report| at(report.at_ms));
+    let wall_ms = made.saturating_add(segment.wall_offset_ms);
+    Entry {
+        first: key.first,
+        last: key.first + segment.reports.len() as u64 - 1,
+        bytes: bytes as u64,
+        made_ms: wall_ms.saturating_sub(clocks.wall_ms).saturating_add(clocks.boot_ms),
+        sizes: record::sizes(segment),
+    }
+}
