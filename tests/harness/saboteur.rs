@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Group, KnownAgent, Restored, StatusChange, Store, StoreError,
-    Visit,
+    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Restored, Retention, Sizes,
+    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -144,12 +144,16 @@ impl Store for Saboteur {
         .boxed()
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn tidy<'a>(
+        &'a self,
+        now_ms: i64,
+        retention: &'a Retention,
+    ) -> BoxFuture<'a, Result<Tidied, StoreError>> {
         async move {
             self.pass(Point::BeforeUpkeep);
-            let tidied = self.within.tidy(now_ms).await;
+            let tidied = self.within.tidy(now_ms, retention).await;
             // True: it did a piece.
-            if matches!(tidied, Ok(true)) {
+            if matches!(tidied, Ok(Tidied { did: Some(_), .. })) {
                 self.pass(Point::AfterUpkeep);
             }
             tidied
@@ -169,6 +173,33 @@ impl Store for Saboteur {
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.within.reports(agents, from_ms, to_ms, visit)
+    }
+
+    fn blocks<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        level: Level,
+        visit: VisitBlocks<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        self.within.blocks(agents, from_ms, to_ms, level, visit)
+    }
+
+    fn unsealed<'a>(
+        &'a self,
+        after: i64,
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+        self.within.unsealed(after, visit)
+    }
+
+    fn cuts(&self) -> Cuts {
+        self.within.cuts()
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.within.sizes()
     }
 
     fn status_changes(

@@ -166,7 +166,7 @@ impl<A: Accept> Monitor<A> {
         let store = store.await?;
         handle.stage("store");
         let restored = store.restore().await.context("reading the store")?;
-        let (journal, writer) = journal::open(Arc::clone(&store), &restored);
+        let (journal, writer) = journal::open_with(Arc::clone(&store), &restored, config.history.clone());
         let events = Arc::new(Events::default());
         let outlet: Arc<dyn Outlet> =
             Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), waiting.generation.clone()));
@@ -209,7 +209,7 @@ impl<A: Accept> Monitor<A> {
         });
         handle.stage("restore");
         app.reloads.note(true, app.clock.now().wall_ms);
-        keep_journal(&handle, writer);
+        keep_journal(&handle, writer.keeping(config.keeping.retention));
         scrape::export(&app);
         handle.spawn("agents' streams", Arc::clone(&app.ingest).watch_over_streams());
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));

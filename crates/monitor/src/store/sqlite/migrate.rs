@@ -6,7 +6,10 @@ use sqlx::{Executor, SqliteConnection};
 use std::path::Path;
 
 /// In order; a file's `user_version` says how many of them it has. One that is released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../../migrations/sqlite/0002_sealed.sql"),
+];
 
 /// "Faro": tells a store of Farol from another program's file.
 const APPLICATION: i64 = 0x4661_726f;
