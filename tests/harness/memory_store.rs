@@ -1,15 +1,18 @@
 //! A double: a store in memory, for tests of what stands above a store. Keeps every promise of the trait but one: it
 //! does not outlive the process. The same suite runs on it and on the real ones.
 
+mod shelf;
+
 use farol_monitor::store::{
-    AgentKey, AgentRecord, CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Covered, Group,
-    JOURNAL_KEPT_MS, KnownAgent, Layout, LayoutKey, ReportRecord, Restored, STATUS_KEPT_MS, StatusChange,
-    Store, StoreError, StoredReport, Visit,
+    AgentKey, AgentRecord, CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Covered, Cuts,
+    Group, KnownAgent, Layout, LayoutKey, Level, Piece, ReportRecord, Restored, Retention, Sizes,
+    StatusChange, Store, StoreError, StoredReport, Tidied, Visit, VisitBlocks,
 };
 use farol_wire::Boot;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
+use shelf::Shelf;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -29,12 +32,20 @@ struct Kept {
     layouts: BTreeMap<LayoutKey, Arc<Layout>>,
     /// Layouts that nobody uses any more.
     unused: BTreeSet<LayoutKey>,
-    /// In the order of agent, boot, seq; with when each was committed.
-    reports: BTreeMap<(AgentKey, Boot, u64), (i64, ReportRecord)>,
+    /// In the order of agent, boot, seq; with when each was committed, and after how many others.
+    reports: BTreeMap<(AgentKey, Boot, u64), (i64, i64, ReportRecord)>,
+    committed: i64,
+    /// The newest report of each agent.
+    heard: BTreeMap<AgentKey, i64>,
+    /// Up to which report each boot is sealed, and when that last rose.
+    sealed: BTreeMap<(AgentKey, Boot), (u64, i64)>,
+    shelf: Shelf,
     components: BTreeMap<ComponentKey, ComponentRecord>,
     changes: BTreeMap<ComponentKey, BTreeMap<i64, StatusChange>>,
     blind: BTreeMap<i64, i64>,
     last_commit_ms: Option<i64>,
+    /// Each report as often as it was handed over, in that order.
+    handed: Vec<(AgentKey, Boot, u64)>,
 }
 
 impl Default for MemoryStore {
@@ -53,6 +64,12 @@ impl MemoryStore {
     /// From now on every commit fails so; `None` ends it.
     pub fn refuse(&self, with: Option<StoreError>) {
         *self.refuses.lock() = with;
+    }
+
+    /// Every report as often as it was committed, in that order; also those that were there already.
+    #[must_use]
+    pub fn handed(&self) -> Vec<(AgentKey, Boot, u64)> {
+        self.kept.lock().handed.clone()
     }
 
     fn takes(&self) -> Result<(), StoreError> {
@@ -78,13 +95,18 @@ impl Store for MemoryStore {
         .boxed()
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn tidy<'a>(
+        &'a self,
+        now_ms: i64,
+        retention: &'a Retention,
+    ) -> BoxFuture<'a, Result<Tidied, StoreError>> {
         async move {
             self.takes()?;
             let mut kept = self.kept.lock();
-            kept.tidy(now_ms);
+            kept.tidy(now_ms, retention);
             kept.last_commit_ms = Some(now_ms);
-            Ok(false)
+            // All of it is one piece here.
+            Ok(Tidied { did: Some(Piece::Retention), more: false })
         }
         .boxed()
     }
@@ -114,6 +136,45 @@ impl Store for MemoryStore {
             Ok(())
         }
         .boxed()
+    }
+
+    fn blocks<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        level: Level,
+        visit: VisitBlocks<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        async move {
+            let kept = self.kept.lock();
+            let found = kept.shelf.find(agents, (from_ms, to_ms), level, &kept.layouts);
+            drop(kept);
+            let _ended = found.into_iter().try_for_each(visit);
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn unsealed<'a>(
+        &'a self,
+        after: i64,
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+        async move {
+            let (found, next) = self.kept.lock().unsealed(after);
+            let _ended = found.into_iter().try_for_each(visit);
+            Ok(next)
+        }
+        .boxed()
+    }
+
+    fn cuts(&self) -> Cuts {
+        self.kept.lock().shelf.cuts
+    }
+
+    fn sizes(&self) -> Sizes {
+        self.kept.lock().shelf.sizes
     }
 
     fn status_changes(
@@ -149,7 +210,7 @@ impl Store for MemoryStore {
     fn close(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         async {
             self.refuse(Some(StoreError::Refused("the store is closed".to_owned())));
-            self.kept.lock().last_commit_ms = Some(jiff::Timestamp::now().as_millisecond());
+            self.kept.lock().last_commit_ms = Some(farol_health::clock::wall_ms());
             Ok(())
         }
         .boxed()
@@ -158,7 +219,7 @@ impl Store for MemoryStore {
 
 impl Kept {
     fn commit(&mut self, group: &Group) {
-        let now_ms = jiff::Timestamp::now().as_millisecond();
+        let now_ms = farol_health::clock::wall_ms();
         self.last_commit_ms = Some(now_ms);
         for record in &group.agents {
             self.last_agent_key = self.last_agent_key.max(record.key.0);
@@ -168,7 +229,19 @@ impl Kept {
         self.unused.extend(&group.unused);
         for report in &group.reports {
             let key = (report.agent, report.boot, report.seq);
-            self.reports.entry(key).or_insert_with(|| (now_ms, report.clone()));
+            self.handed.push(key);
+            self.committed += 1;
+            let newest = self.heard.entry(report.agent).or_insert(report.at_ms);
+            *newest = (*newest).max(report.at_ms);
+            let order = self.committed;
+            self.reports.entry(key).or_insert_with(|| (now_ms, order, report.clone()));
+        }
+        for record in &group.sealed {
+            let mark = self.sealed.entry((record.agent, record.boot)).or_default();
+            if record.last_seq > mark.0 {
+                *mark = (record.last_seq, now_ms);
+                self.shelf.add(record);
+            }
         }
         group.covered.iter().for_each(|covered| self.cover(covered));
         for change in &group.changes {
@@ -214,20 +287,22 @@ impl Kept {
 
     fn restored(&self) -> Restored {
         let mut marks: BTreeMap<(AgentKey, Boot), u64> = BTreeMap::new();
-        let mut heard: BTreeMap<AgentKey, i64> = BTreeMap::new();
-        for ((agent, boot, seq), (_, report)) in &self.reports {
+        for ((agent, boot), (seq, _)) in &self.sealed {
             marks.insert((*agent, *boot), *seq);
-            let newest = heard.entry(*agent).or_insert(report.at_ms);
-            *newest = (*newest).max(report.at_ms);
+        }
+        for (agent, boot, seq) in self.reports.keys() {
+            let mark = marks.entry((*agent, *boot)).or_default();
+            *mark = (*mark).max(*seq);
         }
         let known = self.agents.values().filter(|(_, forgotten)| !forgotten).map(|(record, _)| {
-            let heard_ms = heard.get(&record.key).copied().unwrap_or(record.last_seen_ms);
+            let heard_ms = self.heard.get(&record.key).copied().unwrap_or(record.last_seen_ms);
             AgentRecord { last_seen_ms: record.last_seen_ms.max(heard_ms), ..record.clone() }
         });
         Restored {
             agents: known.collect(),
             components: self.components.values().cloned().collect(),
             marks: marks.into_iter().map(|((agent, boot), seq)| (agent, boot, seq)).collect(),
+            sealed: self.sealed.iter().map(|((agent, boot), (seq, _))| (*agent, *boot, *seq)).collect(),
             layouts: self.layouts.values().cloned().collect(),
             last_commit_ms: self.last_commit_ms,
             last_agent_key: self.last_agent_key,
@@ -238,8 +313,7 @@ impl Kept {
     fn reports(&self, agents: &[AgentKey], from_ms: i64, to_ms: i64) -> Vec<StoredReport> {
         let mut found = Vec::new();
         for agent in agents {
-            let all: Vec<&ReportRecord> =
-                self.reports.values().map(|(_, r)| r).filter(|r| r.agent == *agent).collect();
+            let all: Vec<&ReportRecord> = self.open_reports().filter(|r| r.agent == *agent).collect();
             for of_boot in all.chunk_by(|a, b| a.boot == b.boot) {
                 let Some(first) = of_boot.iter().position(|r| (from_ms..=to_ms).contains(&r.at_ms)) else {
                     continue;
@@ -253,6 +327,27 @@ impl Kept {
             }
         }
         found
+    }
+
+    /// Those that are not sealed.
+    fn open_reports(&self) -> impl Iterator<Item = &ReportRecord> {
+        let is_open =
+            |r: &&ReportRecord| self.sealed.get(&(r.agent, r.boot)).is_none_or(|(sealed, _)| r.seq > *sealed);
+        self.reports.values().map(|(.., report)| report).filter(is_open)
+    }
+
+    fn unsealed(&self, after: i64) -> (Vec<StoredReport>, Option<i64>) {
+        let mut all: Vec<(i64, &ReportRecord)> = self.reports.values().map(|(_, at, r)| (*at, r)).collect();
+        all.retain(|(at, _)| *at > after);
+        all.sort_by_key(|(at, _)| *at);
+        all.truncate(64);
+        let open: BTreeSet<_> = self.open_reports().map(|r| (r.agent, r.boot, r.seq)).collect();
+        let shown =
+            all.iter().filter(|(_, r)| open.contains(&(r.agent, r.boot, r.seq))).filter_map(|(_, r)| {
+                let layout = Arc::clone(self.layouts.get(&r.layout)?);
+                Some(StoredReport { report: (*r).clone(), layout })
+            });
+        (shown.collect(), all.last().map(|(at, _)| *at))
     }
 
     fn status_changes(&self, filter: &ComponentFilter, from_ms: i64, to_ms: i64) -> Vec<StatusChange> {
@@ -271,9 +366,24 @@ impl Kept {
             .collect()
     }
 
-    fn tidy(&mut self, now_ms: i64) {
-        self.reports.retain(|_, (committed_ms, _)| *committed_ms >= now_ms - JOURNAL_KEPT_MS);
-        let oldest_ms = now_ms - STATUS_KEPT_MS;
+    fn tidy(&mut self, now_ms: i64, retention: &Retention) {
+        let sealed = &self.sealed;
+        self.reports.retain(|(agent, boot, seq), (committed_ms, ..)| {
+            let is_open = sealed.get(&(*agent, *boot)).is_none_or(|(sealed, _)| seq > sealed);
+            is_open && *committed_ms >= now_ms - retention.raw_ms
+        });
+        let speaking: BTreeSet<(AgentKey, Boot)> = self.reports.keys().map(|(a, b, _)| (*a, *b)).collect();
+        let current: BTreeSet<(AgentKey, Boot)> = self
+            .agents
+            .values()
+            .filter(|(_, gone)| !gone)
+            .map(|(record, _)| (record.key, record.boot))
+            .collect();
+        self.sealed.retain(|of, (_, at_ms)| {
+            *at_ms >= now_ms - 48 * 3_600_000 || speaking.contains(of) || current.contains(of)
+        });
+        self.shelf.tidy(now_ms, retention);
+        let oldest_ms = now_ms - retention.statuses_ms;
         for all in self.changes.values_mut() {
             let last = all.range(..=oldest_ms).next_back().map(|(at_ms, _)| *at_ms);
             all.retain(|at_ms, change| {
@@ -282,9 +392,11 @@ impl Kept {
         }
         self.changes.retain(|_, all| !all.is_empty());
         self.blind.retain(|_, to_ms| *to_ms >= oldest_ms);
-        let used: BTreeSet<LayoutKey> = self.reports.values().map(|(_, report)| report.layout).collect();
+        let mut used: BTreeSet<LayoutKey> = self.reports.values().map(|(.., report)| report.layout).collect();
+        used.extend(self.shelf.layouts());
         self.layouts.retain(|key, _| used.contains(key) || !self.unused.contains(key));
-        let speaking: BTreeSet<AgentKey> = self.reports.keys().map(|(agent, ..)| *agent).collect();
+        let mut speaking: BTreeSet<AgentKey> = self.reports.keys().map(|(agent, ..)| *agent).collect();
+        speaking.extend(self.sealed.keys().map(|(agent, _)| *agent).chain(self.shelf.agents()));
         self.agents.retain(|key, (_, forgotten)| !*forgotten || speaking.contains(key));
     }
 }

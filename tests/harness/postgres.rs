@@ -159,6 +159,12 @@ impl Postgres {
         self.spawn()
     }
 
+    /// Whether it was started, and not stopped or killed since.
+    #[must_use]
+    pub fn runs(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Sets this from the next start on.
     pub fn set(&mut self, setting: &str) {
         self.settings.push(setting.to_owned());

@@ -34,13 +34,15 @@ pub struct Ended {
     pub log: String,
 }
 
-/// The path of one of the workspace's binaries, built beside this test.
+/// The path of one of the workspace's binaries, built beside this test or this program.
 ///
 /// # Errors
 /// When it was not built: `cargo build --workspace --bins` builds all.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("the test runs outside target/")?;
+    // A test lies one folder below the binaries.
+    let folder = here.parent().context("the test runs outside target/")?;
+    let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     let path = folder.join(name);
     if !path.exists() {
         bail!("{} is not built; run `cargo build --workspace --bins` first", path.display());
@@ -84,22 +86,31 @@ impl Process {
         env: &[(&str, &str)],
         folder: &Path,
     ) -> anyhow::Result<Self> {
+        let mut command = command(name, args)?;
+        command.envs(env.iter().copied());
+        Self::launch(command, folder).await
+    }
+
+    /// The same with a command of one's own: the binary may run under another program.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn launch(mut command: Command, folder: &Path) -> anyhow::Result<Self> {
         std::fs::create_dir_all(folder)?;
         let ready_file = folder.join("ready.json");
         if ready_file.exists() {
             std::fs::remove_file(&ready_file)?;
         }
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
-        let mut command = command(name, args)?;
-        command.envs(env.iter().copied());
         command.arg("--data-dir").arg(folder.join("data")).arg("--ready-file").arg(&ready_file);
         command.stdout(log.try_clone()?).stderr(log);
+        let what = command.as_std().get_program().to_string_lossy().into_owned();
         let began = Instant::now();
         let mut child = command.spawn()?;
         let ready = async {
             loop {
                 if let Some(status) = child.try_wait()? {
-                    bail!("{name} ended before it was ready: {status}");
+                    bail!("{what} ended before it was ready: {status}");
                 }
                 if let Ok(text) = std::fs::read_to_string(&ready_file) {
                     return Ok(serde_json::from_str(&text)?);
@@ -110,7 +121,7 @@ impl Process {
         let ready = match timeout(PATIENCE, ready).await {
             Ok(Ok(ready)) => ready,
             Ok(Err(error)) => bail!("{error}\n{}", read_log(folder)),
-            Err(_) => bail!("{name} is not ready after {PATIENCE:?}\n{}", read_log(folder)),
+            Err(_) => bail!("{what} is not ready after {PATIENCE:?}\n{}", read_log(folder)),
         };
         Ok(Self { child, folder: folder.to_owned(), ready, took: began.elapsed() })
     }

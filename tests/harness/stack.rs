@@ -210,6 +210,14 @@ impl Stack {
         self.items("/api/v1/events?limit=1000").await
     }
 
+    /// The same of one kind alone.
+    ///
+    /// # Errors
+    /// As [`history`](Self::history).
+    pub async fn history_of(&self, kind: &str) -> Result<Vec<Value>> {
+        self.items(&format!("/api/v1/events?limit=1000&kind={kind}")).await
+    }
+
     /// Follows the events from now on. What comes first is the snapshot.
     ///
     /// # Errors

@@ -14,11 +14,14 @@ mod refusing;
 mod reload;
 mod restart;
 mod shutdown;
+mod slow;
 mod spine;
 mod spool;
 mod start;
 mod starting;
 mod starved;
+mod stopped;
+mod storm;
 
 use farol_tests::stack::{SOON, Stack};
 use farol_tests::wait::until;

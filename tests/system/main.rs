@@ -5,11 +5,13 @@
 mod checks;
 mod configuration;
 mod examples;
+mod faults;
 mod hostile;
 mod life;
 mod local;
 mod logs;
 mod mutation;
 mod peers;
+mod simulation;
 mod store;
 mod tidy;

@@ -1,5 +1,5 @@
 //! The short form of what `tests/fuzz` searches for long: known good inputs, mutated from a printed seed, go through the
-//! readers of configurations and over the ports of a monitor and an agent. It finds what a change breaks at once.
+//! readers of configurations, over the ports of a monitor and an agent, and through what opens sealed blocks. It finds what a change breaks at once.
 
 #[path = "../fuzz/entry/config.rs"]
 mod config;
@@ -8,6 +8,8 @@ mod config;
 mod requests;
 #[path = "../fuzz/entry/scene.rs"]
 mod scene;
+#[path = "../fuzz/entry/sealed.rs"]
+mod sealed;
 #[path = "../fuzz/entry/words.rs"]
 mod words;
 
@@ -19,6 +21,7 @@ use scene::{Port, Scene};
 /// Inputs tried of each kind; about two seconds together.
 const CONFIGURATIONS: usize = 600;
 const REQUESTS: usize = 1_500;
+const SEALED: usize = 40_000;
 
 /// SplitMix64: small, and the same on every machine.
 struct Chance(u64);
@@ -108,6 +111,55 @@ const SHORT: [&str; 4] = [
     "monitor: {listen: {http: \"127.0.0.1:1\"}, access: {read: any, hosts: [a]}}\nagent: {name: a, ring: 8MiB}\n",
     "name: \"a\\e\\0\"\ninterval: !!str 10s\nlisten: &a {http: 127.0.0.1:0}\nmonitors: [\"http://a:1\"]\n",
 ];
+
+/// Good bodies of a block and of a roll-up, each after the byte that says what it is.
+fn bodies() -> [Vec<u8>; 4] {
+    // Source 7: an integer, a decimal and a float at three ticks; the layout's example.
+    let block = b"\x02\x01\x07\x03\x03\x00\x02\x0a\xd0\x0f\x00\x0a\x06\x06\x09\x00\xd8\x04\x00\x00\x02\x00\x96\x01\x31\x00\x00\x02\x01\x02\xd1\xfe\x03\x00\x00\x00";
+    // Buckets of 5 ms; one shape of one bucket; one counter of integers.
+    let rollup = b"\x03\x05\x01\x01\x00\x00\x02\x02\x01\x80\x01\x08\x02\x04\x01\x04\x00\x00\x00\x00";
+    let whole =
+        |what: u8, kind: u8, body: &[u8]| [&[what], &sealed::enveloped(kind, &body[1..])[..]].concat();
+    [block.to_vec(), rollup.to_vec(), whole(0, b'S', block), whole(1, b'R', rollup)]
+}
+
+#[test]
+fn mutated_blocks_and_roll_ups_are_opened_or_refused() {
+    let seed = 0x5eed_5ea1_2026_0001;
+    println!("seed {seed:#x}, {SEALED} rounds");
+    let mut chance = Chance(seed);
+    let mut corpus = bodies().to_vec();
+    for good in &corpus {
+        assert_eq!(sealed::exercise(good).taken, 1, "{good:02x?}");
+    }
+    let mut total = sealed::Seen::default();
+    for round in 0..SEALED {
+        let place = chance.below(corpus.len());
+        let mut input = corpus[place].clone();
+        for _ in 0..=chance.below(3) {
+            // What it is stays.
+            let at = 1 + chance.below(input.len() - 1);
+            match chance.below(5) {
+                0 => input[at] ^= 1 << chance.below(8),
+                1 => input[at] = chance.roll() as u8,
+                2 => input.insert(at, [0, 1, 2, 0x80, 0xff][chance.below(5)]),
+                3 if input.len() > 2 => drop(input.remove(at)),
+                _ => input.truncate(at + 1),
+            }
+        }
+        let seen = std::panic::catch_unwind(|| sealed::exercise(&input))
+            .unwrap_or_else(|_| panic!("seed {seed:#x}, round {round}: {input:02x?}"));
+        total.taken += seen.taken;
+        total.refused += seen.refused;
+        total.in_part += seen.in_part;
+        if seen.taken > 0 && corpus.len() < 200 && input.len() < 200 {
+            corpus.push(input);
+        }
+    }
+    println!("{total:?}");
+    let least = SEALED / 100;
+    assert!(total.taken > least && total.refused > least && total.in_part > least, "{total:?}");
+}
 
 #[test]
 fn arbitrary_requests_are_answered_by_every_port_and_break_nothing() {

@@ -2,11 +2,14 @@
 //! (a file, its modes, a full disk) is tested beside it.
 
 mod agreement;
+mod backup;
+mod damage;
 mod history;
 mod in_postgres;
 mod postgres;
 mod reports;
 mod restart;
+mod sealed;
 mod statuses;
 mod upkeep;
 
@@ -59,7 +62,7 @@ impl Place for InMemory {
 type Case = (&'static str, for<'a> fn(&'a dyn Place) -> BoxFuture<'a, ()>);
 
 fn cases() -> Vec<Case> {
-    [restart::CASES, reports::CASES, statuses::CASES, upkeep::CASES, history::CASES].concat()
+    [restart::CASES, reports::CASES, statuses::CASES, upkeep::CASES, history::CASES, sealed::CASES].concat()
 }
 
 async fn keeps_every_promise(place: impl Fn() -> Box<dyn Place>) {

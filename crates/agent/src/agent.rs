@@ -73,7 +73,7 @@ impl Agent {
         let local = local.as_ref().map(local::Listener::open).transpose().context("listen.local")?;
         let bound = http.as_ref().map(TcpListener::local_addr).transpose()?;
         let access = Access { bound: bound.into_iter().collect(), ..config.access.clone() };
-        let wall_ms = u64::try_from(jiff::Timestamp::now().as_millisecond()).unwrap_or(0);
+        let wall_ms = u64::try_from(farol_health::clock::wall_ms()).unwrap_or(0);
         let boot =
             boot::next(data_dir, wall_ms).context("the boot number cannot be saved in the data directory")?;
         let streams = !config.monitors.is_empty();

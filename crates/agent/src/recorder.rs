@@ -37,7 +37,7 @@ pub(crate) struct Now {
 impl Now {
     /// Reads both clocks.
     pub(crate) fn read() -> Self {
-        Self { boot_ms: farol_health::clock::boot_ms(), wall_ms: jiff::Timestamp::now().as_millisecond() }
+        Self { boot_ms: farol_health::clock::boot_ms(), wall_ms: farol_health::clock::wall_ms() }
     }
 }
 

@@ -1,15 +1,19 @@
 //! The arguments of the command line and its help. Decides what may be written, what the defaults are, and who
 //! does it; what comes of it is each subcommand's own file.
 
+mod stores;
 mod words;
+
+pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
 
 use crate::completions::Shell;
 use crate::healthcheck::Target;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
-use crate::{check, completions, healthcheck, status};
+use crate::{check, completions, copies, healthcheck, status, store};
 use clap::{Args, Parser, Subcommand};
-use farol_config::Sources;
+use farol_config::{Map, Sources};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +54,15 @@ pub enum Command {
     /// Ask one address whether it is healthy, for a container's HEALTHCHECK
     #[command(after_help = words::HEALTHCHECK)]
     Healthcheck(HealthcheckArgs),
+    /// Copy the monitor's store into a file, while it runs
+    #[command(after_help = words::BACKUP)]
+    Backup(CopyArgs),
+    /// Put a copy in the place of the monitor's store
+    #[command(after_help = words::RESTORE)]
+    Restore(CopyArgs),
+    /// What the monitor's store is and will be
+    #[command(subcommand)]
+    Store(StoreCommand),
     /// Print the completions of a shell
     #[command(after_help = words::COMPLETIONS)]
     Completions {
@@ -63,7 +76,7 @@ impl Command {
     ///
     /// # Errors
     /// When it cannot be done; what is not healthy is no error.
-    pub fn run(&self, terminal: &mut Terminal) -> Result<Found, Error> {
+    pub fn run(&self, env: Vec<(OsString, OsString)>, terminal: &mut Terminal) -> Result<Found, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         match self {
             Self::Check(args) => runtime.block_on(check::run(args, terminal)).map(Found::Status),
@@ -71,6 +84,15 @@ impl Command {
             Self::Healthcheck(args) => {
                 let healthy = runtime.block_on(healthcheck::run(args, terminal))?;
                 Ok(if healthy { Found::Fine } else { Found::NotHealthy })
+            }
+            Self::Backup(args) => {
+                runtime.block_on(copies::backup(args, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Restore(args) => {
+                runtime.block_on(copies::restore(args, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Store(StoreCommand::Estimate(args)) => {
+                runtime.block_on(store::estimate(args, &env, terminal)).map(|()| Found::Fine)
             }
             Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
         }
@@ -164,12 +186,17 @@ fn monitor(text: &str) -> Result<reqwest::Url, String> {
 
 /// A duration as the configuration writes it, with the configuration's words when it is none.
 fn duration(text: &str) -> Result<Duration, String> {
+    let limits = Duration::from_millis(1)..=Duration::from_secs(3_600);
+    value(text, |m| m.duration("value").within(limits).required())
+}
+
+/// Any value of the configuration.
+fn value<T>(text: &str, read: impl FnOnce(&mut Map<'_>) -> T) -> Result<T, String> {
     let first = |problems: farol_config::Problems| {
         problems.iter().next().map(|problem| problem.message.clone()).unwrap_or_default()
     };
-    let limits = Duration::from_millis(1)..=Duration::from_secs(3_600);
-    let tree = Sources::new().flag("", "time", text.to_owned()).load().map_err(first)?;
-    tree.read(|m| m.duration("time").within(limits).required()).map_err(first)
+    let tree = Sources::new().flag("", "value", text.to_owned()).load().map_err(first)?;
+    tree.read(read).map_err(first)
 }
 
 #[cfg(test)]
@@ -228,6 +255,9 @@ mod tests {
             ("farol check --help", &["farol check --timeout", "\"components\"", "64"]),
             ("farol status --help", &["farol status --watch", "3 "]),
             ("farol healthcheck --help", &["HEALTHCHECK", "grpc://"]),
+            ("farol backup --help", &["farol backup ", "VACUUM", "64"]),
+            ("farol restore --help", &["farol restore ", "--force", "64"]),
+            ("farol store estimate --help", &["--agents 5000", "\"disk_bytes\"", "64"]),
             ("farol completions --help", &["bash", "zsh", "fish"]),
         ] {
             let help = parse(line).unwrap_err().to_string();

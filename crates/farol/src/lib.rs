@@ -4,10 +4,12 @@
 pub mod check;
 pub mod cli;
 pub mod completions;
+pub mod copies;
 pub mod healthcheck;
 mod machine;
 pub mod standalone;
 pub mod status;
+pub mod store;
 mod table;
 pub mod terminal;
 mod verdict;

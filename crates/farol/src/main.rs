@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let failed =
         if matches!(cli.command, Some(Command::Check(_) | Command::Status(_))) { 3 } else { exit::FAILURE };
     let result = match &cli.command {
-        Some(command) => command.run(&mut terminal).map(code),
+        Some(command) => command.run(std::env::vars_os().collect(), &mut terminal).map(code),
         None => alone(cli.standalone, &mut terminal),
     };
     ExitCode::from(result.unwrap_or_else(|error| {

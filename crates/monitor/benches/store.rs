@@ -1,12 +1,13 @@
 //! What the SQLite store costs: a commit per report, a restart, a question about the past. Prints a table; wall and
-//! processor time are of the whole process, upkeep included. Parts by name: commit, full, restart, question.
+//! processor time are of the whole process, upkeep included. Parts by name: commit, full, restart, memory, question.
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use farol_health::Status;
-use farol_monitor::history::{Query, query};
+use farol_monitor::history::{Past, Query, query};
+use farol_monitor::recent::{self, Recent};
 use farol_monitor::store::{
     AgentKey, AgentRecord, BlockRecord, ComponentKey, ComponentRecord, Durability, Group, Layout, LayoutKey,
-    ReportRecord, Settings, SqliteStore, Store,
+    ReportRecord, Retention, Settings, SqliteStore, Store,
 };
 use farol_series::{Columns, Encoding, Reduce};
 use farol_wire::{Boot, Definition, Role, SeriesDef, SeriesType, SourceDef};
@@ -32,6 +33,9 @@ async fn main() {
     }
     if wanted("restart") {
         restarts().await;
+    }
+    if wanted("memory") {
+        in_memory().await;
     }
     if wanted("question") {
         questions(1).await;
@@ -59,6 +63,51 @@ impl Stopwatch {
     fn print(&self, what: &str, per: f64, unit: &str) {
         let (wall, cpu) = (self.0.elapsed().as_secs_f64() * 1e6 / per, (cpu_us() - self.1) / per);
         println!("{what:<44} {wall:>9.2} {unit} {cpu:>9.2} {unit}");
+    }
+}
+
+/// An hour of one agent in memory: 100 series of one metric each 10 s; sealed for the most part.
+async fn in_memory() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let store = open(dir.path(), Durability::Normal).await;
+    let recent = Recent::new(recent::Settings::default(), &store.restore().await.expect("a new store"));
+    let (known, mut set) = (agents(1, 0), layout(1).set.clone());
+    for (at, series) in set.series.iter_mut().enumerate() {
+        series.name = "metric".to_owned();
+        series.labels = BTreeMap::from([("n".to_owned(), at.to_string())]);
+    }
+    let layout = Arc::new(Layout { key: LayoutKey(1), set });
+    let now_ms = 1_760_003_600_000;
+    store.commit(&known).await.expect("room");
+    recent.take(&Group { layouts: vec![layout], ..known }, now_ms);
+    let mut sender = Sender::new(1);
+    let reports: Vec<_> = (0..360).map(|n| sender.report(1, 1, 1_760_000_000_000 + n * 10_000)).collect();
+    let watch = Stopwatch::start();
+    recent.take(&Group { reports, ..Group::default() }, now_ms);
+    watch.print("a report into memory", 360.0, "µs");
+    let watch = Stopwatch::start();
+    let sealed = recent.seal(std::time::Duration::from_secs(60), usize::MAX);
+    let samples: u64 = sealed.iter().map(|record| record.samples).sum();
+    let bytes: usize = sealed.iter().map(|record| record.bytes.len()).sum();
+    watch.print(
+        &format!("{samples} samples sealed, {:.2} bytes each", bytes as f64 / samples as f64),
+        1.0,
+        "µs",
+    );
+    let question = Query {
+        agent: Some("shop:payments-1".to_owned()),
+        metric: "metric".to_owned(),
+        labels: BTreeMap::new(),
+        from_ms: 1_760_000_000_000,
+        to_ms: now_ms,
+        step_ms: 15_000,
+        reduce: Reduce::Avg,
+    };
+    for again in ["", ", again", ", once more"] {
+        let watch = Stopwatch::start();
+        let found = query(Past { store: &store, recent: Some(&recent) }, &question).await.expect("an answer");
+        let points: usize = found.series.iter().map(|series| series.points.len()).sum();
+        watch.print(&format!("1 h in memory, {points} points{again}"), 1_000.0, "ms");
     }
 }
 
@@ -177,7 +226,7 @@ async fn commits(durability: Durability) {
         let watch = Stopwatch::start();
         for (round, group) in groups.iter().enumerate() {
             store.commit(group).await.expect("room");
-            store.tidy(round as i64 * 200).await.expect("room");
+            store.tidy(round as i64 * 200, &Retention::default()).await.expect("room");
         }
         let reports = f64::from(rounds * size);
         watch.print(&format!("commit, {durability:?}, groups of {size}: a report"), reports, "µs");
@@ -202,7 +251,7 @@ async fn restarts() {
                 let reports =
                     some.map(|(n, s)| s.report(n as u32 + 1, n as u32 % layouts + 1, at_ms)).collect();
                 store.commit(&Group { reports, ..Group::default() }).await.expect("room");
-                store.tidy(1).await.expect("room");
+                store.tidy(1, &Retention::default()).await.expect("room");
             }
             if clean {
                 store.close().await.expect("room");
@@ -234,7 +283,7 @@ async fn questions(count: u32) {
             let reports: Vec<_> = of_slot.map(|(n, s)| s.report(n as u32 + 1, 1, at_ms)).collect();
             if !reports.is_empty() {
                 store.commit(&Group { reports, ..Group::default() }).await.expect("room");
-                store.tidy(at_ms).await.expect("room");
+                store.tidy(at_ms, &Retention::default()).await.expect("room");
             }
         }
     }
@@ -256,8 +305,8 @@ async fn questions(count: u32) {
         };
         for again in ["", ", again"] {
             let watch = Stopwatch::start();
-            let found = query(&store, &question).await;
-            let points: usize = found.map_or(0, |all| all.iter().map(|s| s.points.len()).sum());
+            let found = query(Past { store: &store, recent: None }, &question).await;
+            let points: usize = found.map_or(0, |all| all.series.iter().map(|s| s.points.len()).sum());
             watch.print(&format!("1 h of {count} agents, {what}, {points} points{again}"), 1_000.0, "ms");
         }
     }

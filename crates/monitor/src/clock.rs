@@ -1,7 +1,7 @@
 //! The monitor's clocks. Time in which the monitor did not run (a pause, a sleep of the machine) stands still on
 //! the running clock, and is told once as a blind interval. What follows from an age is decided elsewhere.
 
-use farol_health::clock::boot_ms;
+use farol_health::clock::{boot_ms, wall_ms};
 use parking_lot::Mutex;
 
 /// A gap between two ticks that is longer than this is blind time.
@@ -81,10 +81,6 @@ impl Clock {
     fn run_ms(state: &State, boot_ms: u64) -> u64 {
         (BEFORE_BOOT_MS + boot_ms).saturating_sub(state.blind_ms)
     }
-}
-
-fn wall_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }
 
 #[cfg(test)]

@@ -2,9 +2,10 @@
 
 mod store;
 
-pub use store::{Store, database_variables, unused_variables};
+pub use store::{Keeping, Store, database_variables, unused_variables};
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
+use crate::recent;
 use farol_config::Map;
 use farol_health::Details;
 use farol_health::aggregate::Policy;
@@ -24,6 +25,10 @@ pub struct Config {
     pub tls: Tls,
     /// Where it keeps what lasts.
     pub store: Store,
+    /// For how long.
+    pub keeping: Keeping,
+    /// What of it is held in memory.
+    pub history: recent::Settings,
     /// Declared services and how many instances each needs.
     pub services: BTreeMap<String, Policy>,
     /// Groups of declared services.
@@ -100,10 +105,14 @@ impl Config {
             listen
         });
         let (services, groups) = read_services(m);
+        let (store, keeping) = m.section("store", store::read);
+        let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
         Self {
             listen,
             tls,
-            store: m.section("store", store::read),
+            store,
+            keeping,
+            history,
             services,
             groups,
             ingest,
@@ -134,7 +143,8 @@ impl Config {
         let mut names = Vec::new();
         for (name, same) in [
             ("listen", self.listen == new.listen),
-            ("store", self.store == new.store),
+            ("store", self.store == new.store && self.keeping == new.keeping),
+            ("history", self.history == new.history),
             ("details", self.details == new.details),
             ("ready_requires_store", self.ready_requires_store == new.ready_requires_store),
             ("tls (adding or removing files)", self.tls == new.tls),

@@ -284,6 +284,14 @@ impl Fleet {
         }
     }
 
+    /// The monitor did not run for so long that agents gave their streams up and try again less and less often: as after
+    /// a restart, their last statuses stand until they come back, for a while.
+    pub fn excuse(&self, now: Moment) {
+        for agent in self.agents() {
+            self.step(&agent, now, |live, _| live.excuse(now));
+        }
+    }
+
     /// Takes a lost agent out of the fleet; false when there is none of this id, or it is not lost.
     pub fn forget(&self, id: &str, now: Moment) -> bool {
         let Some(agent) = self.agent(id) else { return false };

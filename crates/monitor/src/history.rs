@@ -1,24 +1,32 @@
-//! What was measured: a range of samples out of the journal, reduced to steps. Decides which series answer a question
-//! and how much one answer may hold; what is stored is the store's business.
+//! What was measured: a range of samples out of memory, blocks and roll-ups, reduced to steps. Decides where each part
+//! of an answer comes from and how much one answer may hold; what is stored is the store's business.
+//!
+//! Each sample counts once, wherever it stands: what memory has is asked there first, then the journal where memory
+//! says so, then blocks; what moves on in between is met twice, and of two samples of one time one counts. Before the
+//! time from which on blocks of samples are kept there are only roll-ups.
 
-mod decode;
-mod fold;
+pub(crate) mod decode;
+mod found;
+mod reading;
 
-use crate::store::{AgentKey, KnownAgent, Store, StoreError, StoredReport};
-use decode::Decoder;
+use crate::recent::Recent;
+use crate::store::{AgentKey, KnownAgent, Level, Store, StoreError, StoredBlock, StoredReport};
 use farol_series::{MAX_POINTS, Point, RangeError, Reduce};
-use farol_wire::{SeriesDef, SeriesType};
-use fold::Fold;
-use std::collections::{BTreeMap, HashMap};
-use std::ops::ControlFlow;
+use farol_wire::SeriesType;
+use reading::Reading;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Series in one answer.
 pub const SERIES_AT_MOST: usize = 1_000;
 /// Points in one answer, all series together.
 pub const POINTS_AT_MOST: usize = 2_000_000;
+/// Samples that are read for one answer, those that are left out in the end included.
+pub const SAMPLES_AT_MOST: usize = 50_000_000;
 /// A source ticks before its report, and a rate leans on the sample before: so much more is read on both sides.
 const MARGIN_MS: i64 = 300_000;
+/// Agents whose samples are held at once.
+const AGENTS_AT_ONCE: usize = 16;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +46,15 @@ pub struct Query {
     pub step_ms: i64,
     /// What becomes of a step's samples.
     pub reduce: Reduce,
+}
+
+/// An answer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Answer {
+    /// In the order of agents, then of labels; agents that have no such series are left out.
+    pub series: Vec<SeriesPoints>,
+    /// How fine it is from when on, in order of time.
+    pub resolution: Vec<(i64, Level)>,
 }
 
 /// One series and its points: one per step, also where there was nothing.
@@ -75,167 +92,148 @@ pub enum HistoryError {
     /// Too many points or samples at once.
     #[error("{0}")]
     TooMuch(&'static str),
+    /// The samples themselves are needed, and are gone.
+    #[error(
+        "{reduce} needs the samples themselves, and these are kept from {} on; ask for that time, or for avg, max or min",
+        jiff::Timestamp::from_millisecond(*raw_from_ms).unwrap_or_default()
+    )]
+    NeedsSamples {
+        /// What was asked for.
+        reduce: Reduce,
+        /// From when on there are samples, unix milliseconds.
+        raw_from_ms: i64,
+    },
     /// The store did not answer.
     #[error("the store cannot be read")]
     Store(#[from] StoreError),
 }
 
-/// Answers a question. Series stand in the order of agents, then of labels; agents that have no such series are
-/// left out.
+/// Where the past is kept.
+#[derive(Clone, Copy)]
+pub struct Past<'a> {
+    /// All of it.
+    pub store: &'a dyn Store,
+    /// What memory has of it; without it everything is asked of the store.
+    pub recent: Option<&'a Recent>,
+}
+
+/// Answers a question.
 ///
 /// # Errors
 /// When the range is refused, when too much matches, or when the store cannot be read.
-pub async fn query(store: &dyn Store, query: &Query) -> Result<Vec<SeriesPoints>, HistoryError> {
+pub async fn query(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
     let steps = farol_series::steps(query.from_ms, query.to_ms, query.step_ms)?;
     debug_assert!(steps <= MAX_POINTS, "steps() holds its own bound");
-    let known = store.agents().await?;
-    let known: Vec<KnownAgent> =
-        known.into_iter().filter(|a| query.agent.as_ref().is_none_or(|id| **id == *a.id)).collect();
-    let keys: Vec<AgentKey> = known.iter().map(|agent| agent.key).collect();
-    let mut reading = Reading::new(query, steps, known);
-    let mut visit = |stored: StoredReport| reading.take(&stored);
-    let (from_ms, to_ms) = (query.from_ms.saturating_sub(MARGIN_MS), query.to_ms.saturating_add(MARGIN_MS));
-    store.reports(&keys, from_ms, to_ms, &mut visit).await?;
-    reading.finish()
-}
-
-/// Which series it is, whatever its id was at the time.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-struct Identity {
-    agent: Arc<str>,
-    labels: BTreeMap<String, String>,
-}
-
-/// The reading of one answer.
-struct Reading<'a> {
-    query: &'a Query,
-    steps: usize,
-    agents: HashMap<AgentKey, Arc<str>>,
-    /// The agent whose reports are being read, and its state of decoding.
-    now: Option<(AgentKey, Decoder)>,
-    /// Where a series' samples go.
-    places: BTreeMap<Identity, usize>,
-    folds: Vec<Fold>,
-    about: Vec<(SeriesType, String)>,
-    /// Samples that wait to be reduced.
-    waiting: usize,
-    error: Option<HistoryError>,
-}
-
-/// Samples that wait until they are reduced to steps, and how many a single step may hold.
-const WAITING: usize = 1 << 20;
-const WAITING_AT_MOST: usize = 8 << 20;
-
-impl<'a> Reading<'a> {
-    fn new(query: &'a Query, steps: usize, known: Vec<KnownAgent>) -> Self {
-        Self {
-            query,
-            steps,
-            agents: known.into_iter().map(|agent| (agent.key, agent.id)).collect(),
-            now: None,
-            places: BTreeMap::new(),
-            folds: Vec::new(),
-            about: Vec::new(),
-            waiting: 0,
-            error: None,
+    let cuts = past.store.cuts();
+    let (raw_from_ms, five_from_ms) = (cuts.of(Level::Raw), cuts.of(Level::FiveMinutes));
+    if query.reduce.needs_samples() && query.from_ms < raw_from_ms {
+        return Err(HistoryError::NeedsSamples { reduce: query.reduce, raw_from_ms });
+    }
+    let agents = past.agents(query.agent.as_deref()).await?;
+    let mut reading = Reading::new(query, steps, raw_from_ms);
+    let mut series = Vec::new();
+    for some in by_id(agents).chunks(AGENTS_AT_ONCE) {
+        reading.begin(some);
+        let keys: Vec<AgentKey> = some.iter().flat_map(|(_, keys)| keys).copied().collect();
+        past.samples(query, &keys, &mut reading).await?;
+        for (level, from_ms, to_ms) in [
+            (Level::FiveMinutes, five_from_ms, raw_from_ms),
+            (Level::OneHour, cuts.of(Level::OneHour), five_from_ms),
+        ] {
+            past.roll_ups(query, &keys, level, (from_ms, to_ms), &mut reading).await?;
         }
+        series.append(&mut reading.finish()?);
+    }
+    let parts = [(i64::MIN, Level::OneHour), (five_from_ms, Level::FiveMinutes), (raw_from_ms, Level::Raw)];
+    Ok(Answer { series, resolution: resolution(&parts, query) })
+}
+
+impl Past<'_> {
+    /// The agents asked for, forgotten ones included.
+    async fn agents(&self, id: Option<&str>) -> Result<Vec<KnownAgent>, StoreError> {
+        if let Some(known) = id.and_then(|id| self.recent?.named(id)) {
+            return Ok(known);
+        }
+        let round = self.recent.map(Recent::names_round);
+        let all = self.store.agents().await?;
+        if let (Some(recent), Some(round)) = (self.recent, round) {
+            recent.learn_names(&all, round);
+        }
+        Ok(all.into_iter().filter(|agent| id.is_none_or(|id| *id == *agent.id)).collect())
     }
 
-    fn take(&mut self, stored: &StoredReport) -> ControlFlow<()> {
-        match self.read(stored) {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(error) => {
-                self.error = Some(error);
-                ControlFlow::Break(())
-            }
+    /// Reads samples: memory, then the journal where memory does not have it, then blocks.
+    async fn samples(
+        &self,
+        query: &Query,
+        keys: &[AgentKey],
+        reading: &mut Reading<'_>,
+    ) -> Result<(), HistoryError> {
+        let (from_ms, to_ms) =
+            (query.from_ms.saturating_sub(MARGIN_MS), query.to_ms.saturating_add(MARGIN_MS));
+        let (mut of_journal, mut of_blocks) = (Vec::new(), Vec::new());
+        for key in keys {
+            let Some(recent) = self.recent else {
+                of_journal.push(*key);
+                of_blocks.push(*key);
+                continue;
+            };
+            let taken = recent.of(*key, from_ms, to_ms);
+            reading.memory(*key, &taken)?;
+            of_journal.extend(taken.is_in_journal.then_some(*key));
+            let is_covered = taken.covers_from_ms.is_some_and(|covers_ms| covers_ms <= from_ms);
+            of_blocks.extend((!is_covered).then_some(*key));
         }
-    }
-
-    fn read(&mut self, stored: &StoredReport) -> Result<(), HistoryError> {
-        let agent = stored.report.agent;
-        let mut decoder = match self.now.take() {
-            Some((of, decoder)) if of == agent => decoder,
-            _ => Decoder::default(),
-        };
-        if decoder.begins_segment(&stored.report, &stored.layout) {
-            let wanted =
-                stored.layout.set.series.iter().enumerate().filter(|(_, series)| self.matches(series));
-            let wanted: Vec<(usize, &SeriesDef)> = wanted.collect();
-            let mut places = Vec::with_capacity(wanted.len());
-            for (position, series) in wanted {
-                places.push((position, self.place(agent, series)?));
-            }
-            decoder.begin(&stored.layout, &places);
+        if !of_journal.is_empty() {
+            let mut visit = |stored: StoredReport| reading.report(&stored);
+            self.store.reports(&of_journal, from_ms, to_ms, &mut visit).await?;
         }
-        let (folds, waiting) = (&mut self.folds, &mut self.waiting);
-        decoder.apply(&stored.report, |place, at_ms, value| {
-            *waiting += 1;
-            folds[place].add(at_ms, value);
-        });
-        self.now = Some((agent, decoder));
-        if self.waiting >= WAITING {
-            let until = stored.report.at_ms.saturating_sub(MARGIN_MS);
-            self.waiting = self.folds.iter_mut().map(|fold| fold.reduce_until(self.query, until)).sum();
-            if self.waiting >= WAITING_AT_MOST {
-                return Err(HistoryError::TooMuch(
-                    "a step of this length holds too many samples; ask for fewer series, or shorter steps",
-                ));
-            }
+        if !of_blocks.is_empty() {
+            let mut visit = |block: StoredBlock| reading.block(&block);
+            self.store.blocks(&of_blocks, from_ms, to_ms, Level::Raw, &mut visit).await?;
         }
         Ok(())
     }
 
-    fn matches(&self, series: &SeriesDef) -> bool {
-        let label = |name: &str| series.labels.get(name).map_or("", String::as_str);
-        series.name == self.query.metric && self.query.labels.iter().all(|(name, value)| label(name) == value)
+    /// Reads roll-ups for the time in which they are the finest there is.
+    async fn roll_ups(
+        &self,
+        query: &Query,
+        keys: &[AgentKey],
+        level: Level,
+        (kept_from_ms, kept_to_ms): (i64, i64),
+        reading: &mut Reading<'_>,
+    ) -> Result<(), HistoryError> {
+        // A rate leans on the bucket before.
+        let before_ms = if level == Level::OneHour { 3 * 3_600_000 } else { 3 * MARGIN_MS };
+        let from_ms = query.from_ms.saturating_sub(before_ms).max(kept_from_ms);
+        let to_ms = query.to_ms.min(kept_to_ms);
+        if from_ms >= to_ms {
+            return Ok(());
+        }
+        let mut visit = |block: StoredBlock| reading.roll_up(&block, level, (from_ms, to_ms));
+        Ok(self.store.blocks(keys, from_ms, to_ms, level, &mut visit).await?)
     }
+}
 
-    /// Where the samples of this series go.
-    fn place(&mut self, agent: AgentKey, series: &SeriesDef) -> Result<usize, HistoryError> {
-        let id = self.agents.get(&agent).cloned().unwrap_or_else(|| "".into());
-        let identity = Identity { agent: id, labels: series.labels.clone() };
-        if let Some(place) = self.places.get(&identity) {
-            return Ok(*place);
-        }
-        let place = self.folds.len();
-        if place >= SERIES_AT_MOST {
-            return Err(HistoryError::TooManySeries { metric: self.query.metric.clone() });
-        }
-        if (place + 1).saturating_mul(self.steps) > POINTS_AT_MOST {
-            return Err(HistoryError::TooMuch(
-                "the answer has more than 2 000 000 points; ask for longer steps, a shorter time or fewer series",
-            ));
-        }
-        self.folds.push(Fold::new(self.query.from_ms));
-        self.about.push((series.kind, series.unit.clone()));
-        self.places.insert(identity, place);
-        Ok(place)
+/// Agents by id, in order, with all their keys.
+fn by_id(agents: Vec<KnownAgent>) -> Vec<(Arc<str>, Vec<AgentKey>)> {
+    let mut all: BTreeMap<Arc<str>, Vec<AgentKey>> = BTreeMap::new();
+    for agent in agents {
+        all.entry(agent.id).or_default().push(agent.key);
     }
+    all.into_iter().collect()
+}
 
-    fn finish(self) -> Result<Vec<SeriesPoints>, HistoryError> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        let mut folds: Vec<Option<Fold>> = self.folds.into_iter().map(Some).collect();
-        let mut about: Vec<Option<(SeriesType, String)>> = self.about.into_iter().map(Some).collect();
-        let mut all = Vec::with_capacity(folds.len());
-        for (identity, place) in self.places {
-            let (Some(fold), Some((kind, unit))) = (folds[place].take(), about[place].take()) else {
-                continue;
-            };
-            let points = fold.finish(self.query);
-            if points.iter().any(|point| point.value.is_some()) {
-                let Identity { agent, labels } = identity;
-                all.push(SeriesPoints {
-                    agent,
-                    metric: self.query.metric.clone(),
-                    labels,
-                    kind,
-                    unit,
-                    points,
-                });
-            }
-        }
-        Ok(all)
-    }
+/// Which of the parts, each up to the next, lie in the range.
+fn resolution(parts: &[(i64, Level)], query: &Query) -> Vec<(i64, Level)> {
+    let ends = parts.iter().skip(1).map(|(from_ms, _)| *from_ms).chain([i64::MAX]);
+    let in_range = parts
+        .iter()
+        .zip(ends)
+        .map(|((from_ms, level), end_ms)| (query.from_ms.max(*from_ms), query.to_ms.min(end_ms), *level));
+    in_range
+        .filter(|(from_ms, to_ms, _)| from_ms < to_ms)
+        .map(|(from_ms, _, level)| (from_ms, level))
+        .collect()
 }

@@ -4,12 +4,14 @@
 
 mod follower;
 mod queue;
+mod sealing;
 mod writer;
 
 pub use follower::Follower;
 pub use writer::Writer;
 
 use crate::fleet::Effects;
+use crate::recent::{self, Recent};
 use crate::store::{AgentKey, Connections, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
@@ -82,6 +84,8 @@ pub struct Journal(Arc<Shared>);
 struct Shared {
     /// Asked for its connections, which it knows without asking anybody.
     store: Arc<dyn Store>,
+    /// What was measured lately.
+    recent: Recent,
     state: Mutex<State>,
     /// Wakes the writer: something waits.
     waiting: Notify,
@@ -122,7 +126,25 @@ impl State {
         boots.entry(boot).or_insert_with(|| Arc::new(Progress::at(0)))
     }
 
-    fn submit(&mut self, follower: &Follower, record: ReportRecord) -> Submitted {
+    /// Whether a stream, or somebody who waits, follows this boot.
+    fn is_followed(&self, agent: AgentKey, boot: Boot) -> bool {
+        let progress = self.progress.get(&agent).and_then(|boots| boots.get(&boot));
+        progress.is_some_and(|progress| Arc::strong_count(progress) > 1)
+    }
+
+    /// When a report was made, as history keeps it: the first one of a boot comes after those of the boot before.
+    fn date(&self, record: &ReportRecord, progress: &Progress) -> i64 {
+        if !progress.is_dated() {
+            let boots = self.progress.get(&record.agent).into_iter().flatten();
+            let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
+            if let Some((_, before)) = before.last() {
+                progress.begin_after(before);
+            }
+        }
+        progress.date(record.at_ms)
+    }
+
+    fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
         let (seq, progress) = (record.seq, follower.progress());
         if follower.is_broken() {
             self.health.dropped_reports += 1;
@@ -132,6 +154,9 @@ impl State {
             return Submitted::Duplicate;
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
+        if !refuses {
+            record.at_ms = self.date(&record, progress);
+        }
         if refuses || !self.queue.push(record, progress) {
             progress.break_off();
             self.broke = true;
@@ -160,14 +185,28 @@ impl State {
 
 /// Opens the journal of a store. The writer must be run.
 pub fn open(store: Arc<dyn Store>, restored: &Restored) -> (Journal, Writer) {
+    open_with(store, restored, recent::Settings::default())
+}
+
+/// The same with settings for what is held in memory.
+pub fn open_with(
+    store: Arc<dyn Store>,
+    restored: &Restored,
+    settings: recent::Settings,
+) -> (Journal, Writer) {
     let mut progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>> = HashMap::new();
     for (agent, boot, seq) in &restored.marks {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
+    }
+    for agent in &restored.agents {
+        let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
+        newest.map(|progress| progress.date(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
         store: Arc::clone(&store),
+        recent: Recent::new(settings, restored),
         state: Mutex::new(state),
         waiting: Notify::new(),
         recovered: watch::Sender::new(0),
@@ -284,6 +323,12 @@ impl Journal {
     pub fn blind(&self, from_ms: i64, to_ms: i64) {
         self.0.state.lock().queue.add_blind(from_ms, to_ms);
         self.0.waiting.notify_one();
+    }
+
+    /// What was measured lately.
+    #[must_use]
+    pub fn recent(&self) -> &Recent {
+        &self.0.recent
     }
 
     /// How the store does.

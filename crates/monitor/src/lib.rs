@@ -20,6 +20,7 @@ pub mod nudges;
 pub mod outlet;
 mod own;
 pub mod process;
+pub mod recent;
 mod reload;
 pub mod scrape;
 pub mod store;

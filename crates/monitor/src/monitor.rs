@@ -22,8 +22,8 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use farol_health::grpc;
-use farol_shutdown::Handle;
 use farol_shutdown::listener::{self, Accept, Access, Handler, Limits, Tls};
+use farol_shutdown::{Handle, tell_room};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -166,7 +166,7 @@ impl<A: Accept> Monitor<A> {
         let store = store.await?;
         handle.stage("store");
         let restored = store.restore().await.context("reading the store")?;
-        let (journal, writer) = journal::open(Arc::clone(&store), &restored);
+        let (journal, writer) = journal::open_with(Arc::clone(&store), &restored, config.history.clone());
         let events = Arc::new(Events::default());
         let outlet: Arc<dyn Outlet> =
             Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), waiting.generation.clone()));
@@ -209,7 +209,7 @@ impl<A: Accept> Monitor<A> {
         });
         handle.stage("restore");
         app.reloads.note(true, app.clock.now().wall_ms);
-        keep_journal(&handle, writer);
+        keep_journal(&handle, writer.keeping(config.keeping.retention));
         scrape::export(&app);
         handle.spawn("agents' streams", Arc::clone(&app.ingest).watch_over_streams());
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
@@ -249,10 +249,12 @@ fn serve_probes<A: Accept>(
     let health = grpc::only(tonic::service::Routes::new(health).into_axum_router(), HEALTH_PORT)
         .layer(traffic::layer(&traffic.health));
     let Certificates { http: http_tls, agents: agents_tls, health: health_tls } = certificates.clone();
-    serve(handle, listeners.http, http.clone(), Limits::default(), http_tls, "http");
-    let limits = Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() };
-    serve(handle, listeners.agents, agents.clone(), limits, agents_tls, "agents");
-    serve(handle, listeners.health, health, Limits::default(), health_tls, "health");
+    let (limits, of_agents) =
+        (Limits::default(), Limits { per_address: AGENTS_PER_ADDRESS, ..Limits::default() });
+    tell_room(2 * limits.connections + of_agents.connections);
+    serve(handle, listeners.http, http.clone(), limits.clone(), http_tls, "http");
+    serve(handle, listeners.agents, agents.clone(), of_agents, agents_tls, "agents");
+    serve(handle, listeners.health, health, limits, health_tls, "health");
     Waiting { http, agents, statuses, generation }
 }
 

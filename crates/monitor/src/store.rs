@@ -2,22 +2,33 @@
 //! means; how it is laid out is each store's own business.
 
 mod catalog;
+pub mod copy;
 mod database;
 mod layouts;
 mod load;
 mod marks;
+pub mod measure;
 mod memory;
 mod open;
 mod pack;
 mod postgres;
 mod reading;
+mod rollups;
 mod row;
+mod sealed;
+mod seals;
+mod shelf;
+mod shorten;
 mod sqlite;
 mod texts;
 mod upkeep;
 
 pub use open::open;
 pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
+pub(crate) use row::varint;
+pub use sealed::{
+    Cuts, DAY_MS, Level, Piece, Retention, SealedRecord, Sizes, StoredBlock, Tidied, VisitBlocks,
+};
 pub use sqlite::{Settings, SqliteStore};
 
 use bytes::Bytes;
@@ -41,16 +52,18 @@ pub trait Store: Send + Sync + 'static {
     /// Writes one group, whole or not at all. An empty group is written too: it shows whether the store takes.
     fn commit<'a>(&'a self, group: &'a Group) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Does a small piece of the upkeep that is due: what is too old is deleted, what is committed reaches its last
-    /// place. True when more is due at once.
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// Does a small piece of the upkeep that is due: what is sealed or too old is deleted, roll-ups are merged, what is
+    /// committed reaches its last place.
+    fn tidy<'a>(&'a self, now_ms: i64, retention: &'a Retention)
+    -> BoxFuture<'a, Result<Tidied, StoreError>>;
 
     /// Every agent of which reports may be kept, in the order of their keys; forgotten ones included.
     fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>>;
 
     /// Shows the journal's reports of these agents whose time lies in `from_ms..=to_ms` (unix milliseconds), with
     /// every report needed to decode the first of them. Agent by agent in the order given, each in order of (boot,
-    /// nonce, seq), without duplicates. What cannot be decoded because its key report is gone is left out.
+    /// nonce, seq), without duplicates. What is sealed, and what cannot be decoded because its key report is gone, is
+    /// left out. Who wants both asks for the blocks afterwards: what is sealed in between is then in the blocks.
     fn reports<'a>(
         &'a self,
         agents: &'a [AgentKey],
@@ -58,6 +71,29 @@ pub trait Store: Send + Sync + 'static {
         to_ms: i64,
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Shows the blocks of these agents that have something in `from_ms..=to_ms`, agent by agent in the order given,
+    /// each in the order of their newest times.
+    fn blocks<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        level: Level,
+        visit: VisitBlocks<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Shows a slice of the journal's reports that are not sealed, in the order in which they were committed; duplicates
+    /// may be among them. Begins after the place `after`, 0 for the beginning, and gives the place to go on from;
+    /// `None` at the end.
+    fn unsealed<'a>(&'a self, after: i64, visit: Visit<'a>)
+    -> BoxFuture<'a, Result<Option<i64>, StoreError>>;
+
+    /// Before which times what was kept is gone.
+    fn cuts(&self) -> Cuts;
+
+    /// What it holds, as it was last measured.
+    fn sizes(&self) -> Sizes;
 
     /// Status changes of the components that match, the last one before `from_ms` included, in order of time.
     /// At most [`CHANGES_AT_MOST`].
@@ -198,6 +234,9 @@ pub struct Group {
     pub unused: Vec<LayoutKey>,
     /// Reports, in the order in which each stream brought them.
     pub reports: Vec<ReportRecord>,
+    /// What was committed before and stands in blocks from now on: each boot's in order. One that is sealed already
+    /// is left out.
+    pub sealed: Vec<SealedRecord>,
     /// Components' statuses as they are now, for the restart.
     pub components: Vec<ComponentRecord>,
     /// Components that are gone: their record of now is deleted, their history stays.
@@ -364,8 +403,10 @@ pub struct Restored {
     pub agents: Vec<AgentRecord>,
     /// Their components as last known.
     pub components: Vec<ComponentRecord>,
-    /// The last committed number of each boot still in the journal.
+    /// The last committed number of each boot that is known.
     pub marks: Vec<(AgentKey, Boot, u64)>,
+    /// Up to which number those of which there are blocks are sealed.
+    pub sealed: Vec<(AgentKey, Boot, u64)>,
     /// Layouts in use, those used last when there are very many: what is not among them is unused from here on.
     pub layouts: Vec<Arc<Layout>>,
     /// The time of the last commit, of later upkeep or of the closing, unix milliseconds: nobody watched after it.

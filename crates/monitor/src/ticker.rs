@@ -10,16 +10,34 @@ use tokio_util::sync::CancellationToken;
 /// How late silence may be seen.
 const EVERY: Duration = Duration::from_millis(250);
 
+/// An agent whose keep-alive is not answered for so long gives its connection up.
+const CONNECTIONS_LAST_MS: i64 = 10_000;
+
 /// Ticks until `end`.
 pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
+    let mut cuts = app.store.sizes().over_budget;
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            _ = ticks.tick() => tick(&app),
+            _ = ticks.tick() => {
+                tick(&app);
+                cuts = tell_cuts(&app, cuts);
+            }
             () = end.cancelled() => return,
         }
     }
+}
+
+/// Tells once that the store's budget takes history away before its age.
+fn tell_cuts(app: &App, before: u64) -> u64 {
+    let sizes = app.store.sizes();
+    if before == 0 && sizes.over_budget > 0 {
+        let text = "the store is over `store.budget`: the oldest history goes before its time";
+        let event = Event::new(EventKind::Store, app.clock.now().wall_ms).message(text.to_owned());
+        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+    }
+    sizes.over_budget
 }
 
 fn tick(app: &App) {
@@ -30,6 +48,9 @@ fn tick(app: &App) {
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
         app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        if to_ms - from_ms >= CONNECTIONS_LAST_MS {
+            app.fleet.excuse(now);
+        }
     }
     app.fleet.tick(now);
 }

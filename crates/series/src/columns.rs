@@ -147,6 +147,16 @@ impl Columns {
         }
     }
 
+    /// The last word of each series; that of an absent one means nothing.
+    pub(crate) fn words(&self) -> &[u64] {
+        &self.words
+    }
+
+    /// Which series have a value, one bit each.
+    pub(crate) fn presence(&self) -> &[u64] {
+        &self.present
+    }
+
     fn is_present(&self, index: usize) -> bool {
         self.present.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1)
     }
@@ -244,4 +254,4 @@ fn next_word(encoding: Encoding, base: u64, deltas: &mut Cursor<'_>) -> Result<u
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

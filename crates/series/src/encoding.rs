@@ -80,6 +80,37 @@ impl Encoding {
         }
     }
 
+    /// Reads what [`Encoding::to_byte`] gives.
+    pub(crate) fn from_byte(byte: u8) -> Option<Encoding> {
+        match byte {
+            0 => Some(Encoding::Integer),
+            1..=9 => Some(Encoding::Decimal(byte)),
+            10 => Some(Encoding::Float),
+            _ => None,
+        }
+    }
+
+    /// Itself in one byte: 0 integer, 1 to 9 the digits of a decimal, 10 float.
+    pub(crate) fn to_byte(self) -> u8 {
+        match self {
+            Encoding::Integer => 0,
+            Encoding::Decimal(digits) => digits,
+            Encoding::Float => 10,
+        }
+    }
+
+    /// A number that came of adding values which this encoding holds, without what the adding lost: the
+    /// decimal it should be, if there is one within the error of a few additions.
+    pub(crate) fn settle(self, number: f64) -> f64 {
+        let Encoding::Decimal(digits) = self else { return number };
+        let scale = POWERS.get(usize::from(digits)).copied().unwrap_or(1.0);
+        let scaled = number * scale;
+        let whole = (scaled + 0.5_f64.copysign(scaled)) as i64;
+        let settled = whole as f64 / scale;
+        let near = (settled - number).abs() <= number.abs() * 1e-14;
+        if near && whole.unsigned_abs() <= DECIMAL_LIMIT { settled } else { number }
+    }
+
     /// The word that stands for a value: the scaled whole number, or the bits. None if it is not held.
     #[inline]
     pub(crate) fn word(self, value: f64) -> Option<u64> {

@@ -62,6 +62,38 @@ impl<'a> Cursor<'a> {
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
+    /// A number of at most 64 bits.
+    #[inline]
+    pub(crate) fn long(&mut self) -> Result<u64, NumberFault> {
+        let mut number = 0;
+        for (place, &byte) in self.rest.iter().take(10).enumerate() {
+            let bits = u64::from(byte & 0x7f);
+            if place == 9 && bits > 1 {
+                return Err(NumberFault::TooLong);
+            }
+            number |= bits << (7 * place);
+            if byte & 0x80 == 0 {
+                self.rest = &self.rest[place + 1..];
+                return if byte == 0 && place > 0 { Err(NumberFault::NotShortest) } else { Ok(number) };
+            }
+        }
+        Err(if self.rest.len() < 10 { NumberFault::Truncated } else { NumberFault::TooLong })
+    }
+
+    /// A signed difference of at most 64 bits.
+    #[inline]
+    pub(crate) fn long_difference(&mut self) -> Result<i64, NumberFault> {
+        let number = self.long()?;
+        Ok((number >> 1) as i64 ^ -((number & 1) as i64))
+    }
+
+    /// So many bytes as they are.
+    pub(crate) fn bytes(&mut self, length: usize) -> Result<&'a [u8], NumberFault> {
+        let (bytes, rest) = self.rest.split_at_checked(length).ok_or(NumberFault::Truncated)?;
+        self.rest = rest;
+        Ok(bytes)
+    }
+
     /// The bits in which two floats differ.
     #[inline]
     pub(crate) fn float_bits(&mut self) -> Result<u64, NumberFault> {
@@ -127,6 +159,20 @@ pub(crate) fn write_difference(difference: i64, out: &mut Vec<u8>) {
     write_varint((difference << 1 ^ difference >> 63) as u64, out);
 }
 
+/// Writes any number.
+pub(crate) fn write_long(mut number: u64, out: &mut Vec<u8>) {
+    while number > 0x7f {
+        out.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+/// Writes any signed difference.
+pub(crate) fn write_long_difference(difference: i64, out: &mut Vec<u8>) {
+    write_long((difference << 1 ^ difference >> 63) as u64, out);
+}
+
 /// Writes the bits in which two floats differ.
 #[inline]
 pub(crate) fn write_float_bits(bits: u64, out: &mut Vec<u8>) {
@@ -145,7 +191,9 @@ fn write_prefix(number: u64, length: usize, out: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, NumberFault, write_difference, write_float_bits, write_varint};
+    use super::{
+        Cursor, NumberFault, write_difference, write_float_bits, write_long_difference, write_varint,
+    };
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     #[test]
@@ -182,6 +230,21 @@ mod tests {
     }
 
     #[test]
+    fn faulty_long_numbers_are_named() {
+        let cases: [(&[u8], NumberFault); 6] = [
+            (&[], NumberFault::Truncated),
+            (&[0xff; 9], NumberFault::Truncated),
+            (&[0xff; 10], NumberFault::TooLong),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2], NumberFault::TooLong),
+            (&[0x80, 0], NumberFault::NotShortest),
+            (&[0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0], NumberFault::NotShortest),
+        ];
+        for (bytes, fault) in cases {
+            assert_eq!(Cursor::new(bytes).long(), Err(fault), "{bytes:x?}");
+        }
+    }
+
+    #[test]
     fn faulty_float_bits_are_named() {
         let cases: [(&[u8], NumberFault); 7] = [
             (&[], NumberFault::Truncated),
@@ -203,11 +266,13 @@ mod tests {
             let mut out = Vec::new();
             let difference = number >> shift.max(9);
             write_difference(difference, &mut out);
+            write_long_difference(number >> shift, &mut out);
             write_float_bits(number as u64 >> shift, &mut out);
             write_float_bits((number as u64) << shift, &mut out);
             out.extend(trailing);
             let mut cursor = Cursor::new(&out);
             prop_assert_eq!(cursor.difference(), Ok(difference));
+            prop_assert_eq!(cursor.long_difference(), Ok(number >> shift));
             prop_assert_eq!(cursor.float_bits(), Ok(number as u64 >> shift));
             prop_assert_eq!(cursor.float_bits(), Ok((number as u64) << shift));
             prop_assert_eq!(cursor.left(), 3);

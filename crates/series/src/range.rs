@@ -1,7 +1,8 @@
 //! A range query: samples into steps of equal length, each reduced by itself.
-//! Decides which step a sample belongs to; what becomes of a step's samples is `reduce`'s.
+//! Decides which ranges are answered; the steps are filled by `fold`, and reduced by `reduce`.
 
-use crate::reduce::{Reduce, Tally};
+use crate::fold::Fold;
+use crate::reduce::Reduce;
 
 /// Most points a query is answered with.
 pub const MAX_POINTS: usize = 11_000;
@@ -64,29 +65,14 @@ pub fn reduce_steps(
     step: i64,
     how: Reduce,
 ) -> Vec<Point> {
-    let Ok(count) = steps(from, to, step) else { return Vec::new() };
-    let mut points = Vec::with_capacity(count);
-    let mut tally = Tally::new(how);
-    let mut start = from;
+    let Ok(mut fold) = Fold::new(from, to, step, how) else { return Vec::new() };
     for (t, value) in samples {
         if t >= to {
             break;
         }
-        if t < from {
-            tally.precede(t, value);
-            continue;
-        }
-        while points.len() < count && t.abs_diff(start) >= step.unsigned_abs() && t > start {
-            points.push(Point { t: start, value: tally.take() });
-            start = start.saturating_add(step);
-        }
-        tally.add(t, value);
+        fold.sample(t, value);
     }
-    while points.len() < count {
-        points.push(Point { t: start, value: tally.take() });
-        start = start.saturating_add(step);
-    }
-    points
+    fold.finish()
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What many samples come to: one number, or none.
 //! Knows no windows (see `range`) and reads no clock.
 
+use crate::bucket::{Bucket, grown};
 use std::fmt;
 use std::str::FromStr;
 
@@ -86,6 +87,7 @@ pub fn reduce(samples: impl IntoIterator<Item = (i64, f64)>, how: Reduce) -> Opt
 }
 
 /// What has been seen of one window, and the sample before it.
+#[derive(Debug)]
 pub(crate) struct Tally {
     /// What is asked for.
     how: Reduce,
@@ -127,12 +129,41 @@ impl Tally {
             Reduce::Max | Reduce::Min | Reduce::Count => {}
             Reduce::Rate => {
                 let Some((since, base)) = before else { return };
-                self.figure += if value < base { value } else { value - base };
+                self.figure += grown(base, value);
                 self.weight += t.abs_diff(since) as f64 / 1000.0;
                 return;
             }
         }
         self.weight += 1.0;
+    }
+
+    /// What is asked for.
+    pub(crate) fn how(&self) -> Reduce {
+        self.how
+    }
+
+    /// Takes many samples of this window at once. A percentile never comes here.
+    pub(crate) fn add_bucket(&mut self, bucket: &Bucket) {
+        let before = self.latest;
+        if before.is_some_and(|(latest, _)| bucket.first_ms <= latest) {
+            return;
+        }
+        self.latest = Some((bucket.last_ms, bucket.last));
+        let first = self.weight == 0.0;
+        match self.how {
+            Reduce::Avg | Reduce::Sum => self.figure += bucket.sum,
+            Reduce::Max if first || bucket.max > self.figure => self.figure = bucket.max,
+            Reduce::Min if first || bucket.min < self.figure => self.figure = bucket.min,
+            Reduce::Last => self.figure = bucket.last,
+            Reduce::Max | Reduce::Min | Reduce::Count | Reduce::P95 => {}
+            Reduce::Rate => {
+                let (since, base) = before.unwrap_or((bucket.first_ms, bucket.first));
+                self.figure += grown(base, bucket.first) + bucket.growth;
+                self.weight += bucket.last_ms.abs_diff(since) as f64 / 1000.0;
+                return;
+            }
+        }
+        self.weight += f64::from(bucket.count);
     }
 
     /// The window's number; the next window starts empty.

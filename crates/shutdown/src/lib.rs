@@ -17,6 +17,7 @@ mod temporary;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use handle::Handle;
+pub use open_files::tell_room;
 pub use phase::{Budgets, Delay, Phase};
 pub use ready_file::Ready;
 pub use stages::Stage;

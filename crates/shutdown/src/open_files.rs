@@ -6,6 +6,32 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Asked for where the system sets no limit at all, which it then refuses to take literally.
 const ENOUGH: u64 = 1 << 20;
 
+/// Descriptors that are no client's connection: databases, files, the runtime's own, connections of checks.
+const OTHERS: u64 = 128;
+
+/// Tells how many connections fit under the limit of open files, and warns where listeners may take more: `most` is
+/// the sum of their caps. What does not fit is refused before it is accepted, whoever it comes from.
+pub fn tell_room(most: usize) {
+    let limit = getrlimit(Resource::Nofile).current;
+    match room(limit) {
+        Some(fit) if fit < most as u64 => tracing::warn!(
+            fit,
+            listeners_take = most,
+            limit,
+            "fewer connections fit under the limit of open files than the listeners may take; raise it (`ulimit -n`, \
+             `LimitNOFILE=` of systemd)"
+        ),
+        fit => {
+            tracing::info!(fit, listeners_take = most, "connections that fit under the limit of open files")
+        }
+    }
+}
+
+/// How many connections fit; `None` is any number.
+fn room(limit: Option<u64>) -> Option<u64> {
+    limit.map(|limit| limit.saturating_sub(OTHERS))
+}
+
 /// What became of the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct OpenFiles {
@@ -56,6 +82,11 @@ mod tests {
         assert_eq!(raised.before, Some(200));
         assert!(raised.now == hard || raised.now == Some(ENOUGH), "{raised:?} of {hard:?}");
         assert_eq!(raise(), OpenFiles { before: raised.now, now: raised.now });
+    }
+
+    #[test]
+    fn what_is_open_anyhow_leaves_less_room_for_connections() {
+        assert_eq!([Some(1_024), Some(10), None].map(room), [Some(896), Some(0), None]);
     }
 
     #[test]

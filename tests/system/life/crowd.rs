@@ -2,7 +2,7 @@
 //! descriptors neither burns its processor nor stays deaf. `scripts/bench --only silent` tells the figures of more.
 
 use super::shutdown::start;
-use farol_tests::process::{Process, get};
+use farol_tests::process::{Process, binary, get};
 use farol_tests::stack::SOON;
 use farol_tests::wait::{holds, until};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
@@ -74,6 +74,40 @@ async fn the_limit_of_open_files_is_raised_and_told() {
     let line = lines.find(|line| line["message"] == "limit of open files").unwrap();
     let hard = getrlimit(Resource::Nofile).maximum.map_or("unlimited".to_owned(), |hard| hard.to_string());
     assert_eq!(line["limit"], hard.as_str(), "{line}");
+}
+
+#[tokio::test]
+async fn a_monitor_says_at_its_start_how_many_connections_fit_and_warns_where_its_listeners_may_take_more() {
+    for (limit, level, fit) in [(700, "WARNING", 572), (200, "WARNING", 72)] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut few = tokio::process::Command::new("sh");
+        few.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\"")])
+            .arg(binary("farol-monitor").unwrap());
+        few.args([
+            "--http",
+            "127.0.0.1:0",
+            "--agents",
+            "127.0.0.1:0",
+            "--health",
+            "127.0.0.1:0",
+            "--data-dir",
+        ]);
+        few.arg(folder.path().join("data")).env("LOG_FORMAT", "json").kill_on_drop(true);
+        few.stderr(std::fs::File::create(&log).unwrap()).stdout(std::process::Stdio::null());
+        let _running = few.spawn().unwrap();
+        let mut told = Value::Null;
+        until("it is told", SOON, async || {
+            let text = std::fs::read_to_string(&log).unwrap_or_default();
+            let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            told = lines.find(|line| line["listeners_take"].is_u64()).unwrap_or_default();
+            !told.is_null()
+        })
+        .await
+        .unwrap();
+        assert_eq!((told["level"].as_str(), told["fit"].as_u64()), (Some(level), Some(fit)), "{told}");
+        assert_eq!(told["listeners_take"], 3 * 16_384, "{told}");
+    }
 }
 
 /// Its CPU time.

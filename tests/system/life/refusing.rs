@@ -34,7 +34,10 @@ pub(super) async fn items(http: SocketAddr, path: &str) -> Vec<Value> {
 /// The numbers of the reports that are kept, by agent.
 async fn kept(store: &MemoryStore) -> BTreeMap<u32, Vec<u64>> {
     let keys: Vec<_> = store.agents().await.unwrap().iter().map(|agent| agent.key).collect();
-    let mut found: BTreeMap<u32, Vec<u64>> = BTreeMap::new();
+    // Up to its mark in blocks, then in the journal; each agent has one start.
+    let sealed = store.restore().await.unwrap().sealed;
+    let mut found: BTreeMap<u32, Vec<u64>> =
+        sealed.into_iter().map(|(agent, _, last)| (agent.0, (1..=last).collect())).collect();
     let mut visit = |stored: farol_monitor::store::StoredReport| {
         found.entry(stored.report.agent.0).or_default().push(stored.report.seq);
         ControlFlow::Continue(())

@@ -35,6 +35,12 @@ async fn a_killed_monitor_comes_back_with_every_status_and_every_acknowledged_re
         .unwrap();
     let mut voice = Voice::begin(&stack).await;
     voice.say_and_be_acknowledged(1..=20).await;
+    let now = jiff::Timestamp::now();
+    let (from, to) = (now - jiff::SignedDuration::from_secs(120), now);
+    let asked =
+        format!("/api/v1/history?metric=spoken_value&agent=voice&from={from}&to={to}&step=1s&reduce=last");
+    let before = stack.items(&asked).await.unwrap();
+    assert_eq!(before.len(), 1);
 
     stack.kill_monitor().await.unwrap();
     let gone = async || tokio::net::TcpStream::connect(stack.addresses().agents).await.is_err();
@@ -52,6 +58,7 @@ async fn a_killed_monitor_comes_back_with_every_status_and_every_acknowledged_re
     let restored = stack.component("crowd-7", "door").await.unwrap().unwrap();
     assert_eq!((&restored["shown_as"], &restored["stale"]), (&"healthy".into(), &false.into()));
 
+    assert_eq!(stack.items(&asked).await.unwrap(), before, "what was acknowledged is there at once");
     until("all are back", SOON, async || everyone(&stack, "here").await == AGENTS).await.unwrap();
     assert_spread(&stack).await;
     voice.come_back(&stack).await;
@@ -168,14 +175,17 @@ impl Voice {
     }
 }
 
-/// The journal itself: each start's numbers from the first to the last, each once.
+/// The store itself: each start's numbers from the first to the last, each once; up to its mark in blocks, then in the
+/// journal.
 async fn assert_every_report_once(path: &Path) {
     let settings = Settings { path: path.to_owned(), durability: Durability::Normal };
     let store = SqliteStore::open(settings).await.unwrap();
     let agents = store.agents().await.unwrap();
     assert_eq!(agents.len(), AGENTS + 1);
     let keys: Vec<_> = agents.iter().map(|agent| agent.key).collect();
-    let mut seen: BTreeMap<_, Vec<u64>> = BTreeMap::new();
+    let sealed = store.restore().await.unwrap().sealed;
+    let sealed = sealed.into_iter().map(|(agent, boot, last)| ((agent, boot), (1..=last).collect()));
+    let mut seen: BTreeMap<_, Vec<u64>> = sealed.collect();
     let mut visit = |stored: farol_monitor::store::StoredReport| {
         let report = stored.report;
         seen.entry((report.agent, report.boot)).or_default().push(report.seq);

@@ -1,7 +1,7 @@
 //! From real blocks through a store and back to points.
 
 use super::{AgentKey, BOOT, Case, Group, Place, agent, layout};
-use farol_monitor::history::{HistoryError, Query, SeriesPoints, query};
+use farol_monitor::history::{self, HistoryError, Past, Query, SeriesPoints};
 use farol_monitor::store::{AgentRecord, BlockRecord, LayoutKey, ReportRecord, Store};
 use farol_series::{Columns, Encoding, RangeError, Reduce};
 use farol_wire::Boot;
@@ -15,7 +15,7 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 /// One agent's sender: makes reports as an agent does.
-struct Sender {
+pub(super) struct Sender {
     columns: Columns,
     agent: u32,
     boot: Boot,
@@ -24,12 +24,12 @@ struct Sender {
 }
 
 impl Sender {
-    fn new(agent: u32, boot: Boot, layout: u32) -> Self {
+    pub(super) fn new(agent: u32, boot: Boot, layout: u32) -> Self {
         let columns = Columns::new(vec![Encoding::Integer, Encoding::Decimal(3), Encoding::Float]);
         Self { columns, agent, boot, layout, seq: 0 }
     }
 
-    fn report(&mut self, at_ms: i64, row: [Option<f64>; 3], key: bool) -> ReportRecord {
+    pub(super) fn report(&mut self, at_ms: i64, row: [Option<f64>; 3], key: bool) -> ReportRecord {
         if key {
             self.columns.reset();
         }
@@ -48,11 +48,16 @@ impl Sender {
     }
 }
 
-fn question(metric: &str, from_ms: i64, to_ms: i64, step_ms: i64, reduce: Reduce) -> Query {
+/// What the store alone says.
+async fn query(store: &dyn Store, question: &Query) -> Result<Vec<SeriesPoints>, HistoryError> {
+    history::query(Past { store, recent: None }, question).await.map(|answer| answer.series)
+}
+
+pub(super) fn question(metric: &str, from_ms: i64, to_ms: i64, step_ms: i64, reduce: Reduce) -> Query {
     Query { agent: None, metric: metric.to_owned(), labels: BTreeMap::new(), from_ms, to_ms, step_ms, reduce }
 }
 
-fn values(series: &SeriesPoints) -> Vec<Option<f64>> {
+pub(super) fn values(series: &SeriesPoints) -> Vec<Option<f64>> {
     series.points.iter().map(|point| point.value).collect()
 }
 

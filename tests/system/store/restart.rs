@@ -3,7 +3,7 @@
 use super::{
     AgentKey, BOOT, Case, Group, Place, agent, component, component_key, group, layout, report, seqs,
 };
-use farol_monitor::store::{AgentRecord, StoreError};
+use farol_monitor::store::{AgentRecord, Retention, StoreError};
 use farol_wire::{Boot, Role};
 use futures::FutureExt;
 
@@ -74,7 +74,7 @@ async fn marks(place: &dyn Place) {
         let reports =
             expected.iter().map(|(agent, boot, _)| report(agent.0, *boot, seq, 1_000, seq == 1)).collect();
         store.commit(&group(reports)).await.unwrap();
-        while store.tidy(seq as i64 * 100_000).await.unwrap() {}
+        while store.tidy(seq as i64 * 100_000, &Retention::default()).await.unwrap().more {}
     }
     store.close().await.unwrap();
     for _ in 0..2 {

@@ -6,7 +6,7 @@ use super::{
 };
 use farol_health::Status::{Healthy, Unhealthy};
 use farol_monitor::store::{
-    ComponentFilter, JOURNAL_KEPT_MS, LayoutKey, ReportRecord, STATUS_KEPT_MS, StatusChange, Store,
+    ComponentFilter, JOURNAL_KEPT_MS, LayoutKey, ReportRecord, Retention, STATUS_KEPT_MS, StatusChange, Store,
 };
 use farol_wire::Boot;
 use futures::FutureExt;
@@ -21,7 +21,7 @@ pub(super) const CASES: &[Case] = &[
 
 async fn tidy(store: &dyn Store, now_ms: i64) {
     for _ in 0..10_000 {
-        if !store.tidy(now_ms).await.unwrap() {
+        if !store.tidy(now_ms, &Retention::default()).await.unwrap().more {
             return;
         }
     }

@@ -14,6 +14,8 @@ Examples:
   farol check --config agent.yaml database     one check of a file, once
   farol status --watch                         the fleet, as it changes
   farol healthcheck http://127.0.0.1:8501/health/ready
+  farol backup /backup/farol.copy              the monitor's store, while it runs
+  farol store estimate --agents 5000           what disk and memory a fleet takes
   farol completions bash > /etc/bash_completion.d/farol
 
 farol.yaml:
@@ -96,6 +98,54 @@ Exit codes:
   0  HTTP 200 to 399 (a redirect is not followed), gRPC SERVING
   1  anything else, no answer in time included
   64 the command line is wrong";
+
+/// `farol backup --help`.
+pub(super) const BACKUP: &str = "\
+Examples:
+  farol backup /backup/farol-$(date +%F).copy
+  farol backup --data-dir /var/lib/farol --config /etc/farol/monitor.yaml /backup/farol.copy --force
+
+All that was acknowledged before it began is in it; the monitor goes on. SQLite copies its file by itself (VACUUM
+INTO); PostgreSQL's is a dump of the schema `farol` by `pg_dump`, which must be installed. The copy is checked and has
+reached the disk before it gets its name.
+
+Exit codes:
+  0   the copy is whole
+  1   it could not be made; nothing of it is left
+  64  the configuration or the command line is wrong";
+
+/// `farol restore --help`.
+pub(super) const RESTORE: &str = "\
+Examples:
+  farol restore --data-dir /var/lib/farol /backup/farol.copy
+  farol restore --config monitor.yaml /backup/farol.copy --force
+
+Stop the monitor first. The copy is checked before it is put in its place. A store that is there stays as it is; with
+--force it is set aside under another name. The store's id is that of the copy: agents take it for the same store.
+
+Exit codes:
+  0   the copy is in its place
+  1   a monitor runs on it, a store is there, or the copy is damaged; nothing has changed
+  64  the configuration or the command line is wrong";
+
+/// `farol store estimate --help`.
+pub(super) const ESTIMATE: &str = "\
+Examples:
+  farol store estimate --agents 5000 --series 120 --kept 40
+  farol store estimate --agents 5000 --data-dir /var/lib/farol      with the bytes a sample takes in that store
+  farol store estimate --raw 48h --budget 100GB --json | jq .disk_bytes
+
+What a store takes is measured where --data-dir or --config names one, as it is: it may be in use. Otherwise bytes are those
+of recorded samples of a real machine.
+
+JSON (keys may be added, none is renamed or removed):
+  {\"agents\", \"samples_per_second\", \"bytes_per_sample\", \"measured\": bool, \"parts\": [{\"part\", \"disk_bytes\"}],
+   \"disk_bytes\", \"memory_bytes\", \"budget_bytes\", \"cut\": [{\"part\", \"kept_seconds\"}], \"store_bytes\": number or null}
+
+Exit codes:
+  0   told
+  1   the store could not be read
+  64  the configuration or the command line is wrong";
 
 /// `farol completions --help`.
 pub(super) const COMPLETIONS: &str = "\

@@ -1,7 +1,8 @@
 //! Where the monitor keeps what lasts: reads `store:`. Decides which store is meant: `postgres` when it is written,
-//! else SQLite; the `DB_…` variables fill in the first and never choose it.
+//! else SQLite; the `DB_…` variables fill in the first and never choose it. And for how long what is kept.
 
-use crate::store::{Durability, PostgresServer, PostgresSettings, PostgresTls, TlsMode};
+use crate::recent::{Keep, Settings as InMemory};
+use crate::store::{Durability, PostgresServer, PostgresSettings, PostgresTls, Retention, TlsMode};
 use farol_config::{Map, Secret, Sources};
 use farol_shutdown::listener::verify_files;
 use std::ffi::OsString;
@@ -55,8 +56,69 @@ pub fn unused_variables(store: &Store, env: &[(OsString, OsString)]) -> String {
     .collect()
 }
 
+/// For how long what is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// The ages and the budget.
+    pub retention: Retention,
+    /// Series of which there are roll-ups.
+    pub keep: Keep,
+}
+
 /// Reads `store:`.
-pub(super) fn read(m: &mut Map<'_>) -> Store {
+pub(super) fn read(m: &mut Map<'_>) -> (Store, Keeping) {
+    let retention = m.section("retention", read_retention);
+    let budget = m.bytes("budget").within(LEAST_BUDGET..=u64::MAX).or(Retention::default().budget);
+    let has_keep = m.has("keep");
+    let keep = m.texts("keep");
+    if keep.iter().any(String::is_empty) {
+        m.problem(
+            "keep",
+            "an empty word would keep every series; write the beginning of a name, such as `system_`",
+        );
+    }
+    let keep = if has_keep { Keep(keep) } else { Keep::default() };
+    (read_place(m), Keeping { retention: Retention { budget, ..retention }, keep })
+}
+
+/// Less is no history.
+const LEAST_BUDGET: u64 = 16 << 20;
+
+fn read_retention(m: &mut Map<'_>) -> Retention {
+    let (hour, day) = (Duration::from_secs(3_600), Duration::from_secs(86_400));
+    let mut age = |key: &str, least: Duration, usual: u32| {
+        let age = m.duration(key).within(least..=4_000 * day).or(usual * day);
+        i64::try_from(age.as_millis()).unwrap_or(i64::MAX)
+    };
+    let retention = Retention {
+        raw_ms: age("raw", 2 * hour, 1),
+        five_minutes_ms: age("five_minutes", 2 * day, 14),
+        one_hour_ms: age("one_hour", 2 * day, 400),
+        statuses_ms: age("statuses", day, 400),
+        ..Retention::default()
+    };
+    if retention.one_hour_ms < retention.five_minutes_ms {
+        m.problem(
+            "one_hour",
+            "is shorter than `five_minutes`, of which they are made; make it as long at least",
+        );
+    }
+    retention
+}
+
+/// Reads `history:`.
+pub(super) fn read_history(m: &mut Map<'_>, keep: Keep) -> InMemory {
+    let minute = Duration::from_secs(60);
+    let memory = m.duration("memory").within(minute..=24 * 60 * minute).or(60 * minute);
+    let max_bytes = m.bytes("max_bytes").within(16 << 20..=1 << 42).or(InMemory::default().max_bytes as u64);
+    InMemory {
+        memory_ms: i64::try_from(memory.as_millis()).unwrap_or(i64::MAX),
+        max_bytes: usize::try_from(max_bytes).unwrap_or(usize::MAX),
+        keep,
+    }
+}
+
+fn read_place(m: &mut Map<'_>) -> Store {
     if !m.has("postgres") {
         return m.section("sqlite", |m| Store::Sqlite {
             path: PathBuf::from(m.text("path").or("farol.db")),

@@ -339,28 +339,6 @@ fn a_component_missing_from_the_new_set_is_gone_with_an_event() {
 }
 
 #[test]
-fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_asked_for() {
-    let (scene, agent, first) = Scene::online(Role::Host);
-    let (_, second) = scene.connect(1);
-    assert!(first.nudges.is_wanted(Want::Replaced));
-    let other = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), None);
-    let Connection::Occupied(occupied) = other else { panic!("another start took the place unasked") };
-    assert_eq!(occupied.number, second.number);
-    let taken =
-        scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), Some(second.number));
-    assert!(matches!(taken, Connection::Open(..)));
-    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
-    assert!(matches!(
-        scene.fleet.connect("a", &hello(3, Role::Host), scene.now, &Default::default(), None),
-        Connection::Open(..)
-    ));
-    scene.heard();
-    scene.fleet.disconnected(&agent, first.number, scene.now);
-    let late = scene.heard();
-    assert!(late.is_empty(), "the end of a replaced stream means nothing");
-}
-
-#[test]
 fn a_declared_service_exists_from_the_start_and_a_policy_counts() {
     let scene = Scene::new(Role::Host);
     let policy = Policy { at_least: Some(2), ..Policy::default() };

@@ -1,28 +1,41 @@
-//! From an agent's reports back to samples. Decides from where on a source can be decoded: a key report begins anew,
+//! From an agent's reports back to rows. Decides from where on a source can be decoded: a key report begins anew,
 //! a hole or a damaged block ends it until the next one.
 
 use crate::fleet::Compiled;
-use crate::store::{Layout, LayoutKey, ReportRecord};
+use crate::store::LayoutKey;
 use farol_series::Columns;
 use farol_wire::Boot;
-use std::sync::Arc;
 
 /// The state of decoding one agent.
 #[derive(Debug, Default)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// The boot and number of the last report.
     last: Option<(Boot, u64)>,
     layout: Option<LayoutKey>,
-    /// The sources that carry a wanted series, in the order of their ids.
+    /// The sources that are wanted, in the order of their ids.
     sources: Vec<Source>,
 }
+
+/// What is said of a report before its blocks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head {
+    pub(crate) boot: Boot,
+    pub(crate) seq: u64,
+    pub(crate) layout: LayoutKey,
+    pub(crate) key: bool,
+    /// When it was made, unix milliseconds.
+    pub(crate) at_ms: i64,
+}
+
+/// A block: its source, how long before the report that ticked, its bytes.
+pub(crate) type Block<'a> = (u32, u32, &'a [u8]);
 
 #[derive(Debug)]
 struct Source {
     id: u32,
+    /// Its place among the layout's sources.
+    place: usize,
     columns: Columns,
-    /// Where the wanted series stand in the blocks, and where their samples go.
-    wanted: Vec<(usize, usize)>,
     state: State,
 }
 
@@ -39,44 +52,37 @@ enum State {
 impl Decoder {
     /// Whether this report begins a segment with a layout other than before, for which [`Decoder::begin`] must be
     /// called.
-    pub(super) fn begins_segment(&self, report: &ReportRecord, layout: &Layout) -> bool {
-        report.key && self.layout != Some(layout.key)
+    pub(crate) fn begins_segment(&self, head: &Head) -> bool {
+        head.key && self.layout != Some(head.layout)
     }
 
-    /// Takes a layout. `wanted` are positions in its series and the place of their samples.
-    pub(super) fn begin(&mut self, layout: &Arc<Layout>, wanted: &[(usize, usize)]) {
-        self.layout = Some(layout.key);
+    /// Takes a layout, of which the sources at some places are wanted.
+    pub(crate) fn begin(&mut self, layout: &Compiled, wanted: impl Fn(usize) -> bool) {
+        self.layout = Some(layout.layout.key);
         self.sources.clear();
-        if wanted.is_empty() {
-            return;
-        }
-        for source in Compiled::new(Arc::clone(layout)).sources {
-            let wanted: Vec<(usize, usize)> = wanted
-                .iter()
-                .filter_map(|(position, place)| {
-                    let column = source.series.iter().position(|at| *at as usize == *position)?;
-                    Some((column, *place))
-                })
-                .collect();
-            if !wanted.is_empty() {
-                let columns = Columns::new(source.encodings);
-                self.sources.push(Source { id: source.id, columns, wanted, state: State::Lost });
-            }
+        for (place, source) in layout.sources.iter().enumerate().filter(|(place, _)| wanted(*place)) {
+            let columns = Columns::new(source.encodings.clone());
+            self.sources.push(Source { id: source.id, place, columns, state: State::Lost });
         }
     }
 
-    /// Applies a report's blocks; every wanted series that is there gives a sample for each tick of its source.
-    pub(super) fn apply(&mut self, report: &ReportRecord, mut sample: impl FnMut(usize, i64, f64)) {
+    /// Applies a report's blocks. Each row is shown: the place of its source in the layout, its time, its values.
+    pub(crate) fn apply<'a>(
+        &mut self,
+        head: &Head,
+        blocks: impl Iterator<Item = Block<'a>>,
+        mut row: impl FnMut(usize, i64, &Columns),
+    ) {
         let follows =
-            self.last.is_some_and(|(boot, seq)| boot == report.boot && seq.wrapping_add(1) == report.seq);
-        self.last = Some((report.boot, report.seq));
-        if report.key {
+            self.last.is_some_and(|(boot, seq)| boot == head.boot && seq.wrapping_add(1) == head.seq);
+        self.last = Some((head.boot, head.seq));
+        if head.key {
             self.sources.iter_mut().for_each(|source| source.state = State::Begins);
-        } else if !follows || self.layout != Some(report.layout) {
+        } else if !follows || self.layout != Some(head.layout) {
             self.sources.iter_mut().for_each(|source| source.state = State::Lost);
         }
-        for block in &report.blocks {
-            let Ok(at) = self.sources.binary_search_by_key(&block.source, |source| source.id) else {
+        for (id, before_ms, data) in blocks {
+            let Ok(at) = self.sources.binary_search_by_key(&id, |source| source.id) else {
                 continue;
             };
             let source = &mut self.sources[at];
@@ -85,17 +91,12 @@ impl Decoder {
                 State::Begins => source.columns.reset(),
                 State::Goes => {}
             }
-            if source.columns.apply(&block.data).is_err() {
+            if source.columns.apply(data).is_err() {
                 source.state = State::Lost;
                 continue;
             }
             source.state = State::Goes;
-            let at_ms = report.at_ms.saturating_sub(i64::from(block.before_ms));
-            for (column, place) in &source.wanted {
-                if let Some(value) = source.columns.value(*column) {
-                    sample(*place, at_ms, value);
-                }
-            }
+            row(source.place, head.at_ms.saturating_sub(i64::from(before_ms)), &source.columns);
         }
     }
 }

@@ -7,7 +7,8 @@ use super::problem::Problem;
 use super::range::{TO, no_answer, range};
 use super::route::{Kind, Param};
 use crate::app::App;
-use crate::history::{self, HistoryError, Query, SeriesPoints};
+use crate::history::{self, HistoryError, Past, Query, SeriesPoints};
+use crate::store::Level;
 use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -62,11 +63,29 @@ pub(super) struct History {
     step_ms: i64,
     /// What became of a step's samples.
     reduce: &'static str,
+    /// How fine it is, from when on: every sample, or roll-ups where samples are kept no longer.
+    #[schema(inline)]
+    resolution: Vec<Resolution>,
     /// The series.
     items: Vec<Measured>,
     /// Always `null`: an answer is whole, or refused.
     #[schema(value_type = Option<String>)]
     next: (),
+}
+
+/// How fine a part of an answer is.
+#[derive(Debug, Serialize, ToSchema)]
+struct Resolution {
+    /// From here on.
+    from: Time,
+    /// `raw`, `5m` or `1h`.
+    each: &'static str,
+}
+
+impl From<(i64, Level)> for Resolution {
+    fn from((from_ms, level): (i64, Level)) -> Self {
+        Self { from: Time(from_ms), each: level.as_str() }
+    }
 }
 
 /// One series.
@@ -110,13 +129,15 @@ pub(super) async fn read(
 ) -> Result<Json<History>, Problem> {
     let query = query(&asked, app.clock.now().wall_ms)?;
     let _place = app.questions.place()?;
-    let found = history::query(&*app.store, &query).await.map_err(refused)?;
+    let past = Past { store: &*app.store, recent: Some(app.journal.recent()) };
+    let found = history::query(past, &query).await.map_err(refused)?;
     Ok(Json(History {
         from: Time(query.from_ms),
         to: Time(query.to_ms),
         step_ms: query.step_ms,
         reduce: query.reduce.as_str(),
-        items: found.into_iter().map(Measured::from).collect(),
+        resolution: found.resolution.into_iter().map(Resolution::from).collect(),
+        items: found.series.into_iter().map(Measured::from).collect(),
         next: (),
     }))
 }
@@ -160,6 +181,9 @@ fn refused(error: HistoryError) -> Problem {
     match error {
         HistoryError::Range(why) => Problem::bad_request("bad_range", why.to_string()),
         HistoryError::Store(error) => no_answer(&error),
+        HistoryError::NeedsSamples { .. } => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "needs_samples", error.to_string())
+        }
         other => Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "too_much", other.to_string()),
     }
 }

@@ -69,7 +69,7 @@ pub(crate) struct Scene {
     pub(crate) app: Arc<App>,
     pub(crate) generation: watch::Sender<u64>,
     /// Kept, so that the journal is not without one.
-    _writer: Writer,
+    writer: Option<Writer>,
     own: Arc<Well>,
     router: Router,
     _supervisor: Supervisor,
@@ -152,7 +152,16 @@ impl Scene {
             handle,
         });
         let router = router(Arc::clone(&app));
-        Self { app, generation, _writer: writer, own, router, _supervisor: supervisor, _dir: dir }
+        Self { app, generation, writer: Some(writer), own, router, _supervisor: supervisor, _dir: dir }
+    }
+
+    /// Commits what waits, and closes the store.
+    pub(crate) async fn commit(&mut self) {
+        let end = tokio_util::sync::CancellationToken::new();
+        end.cancel();
+        if let Some(writer) = self.writer.take() {
+            writer.run(end).await.unwrap();
+        }
     }
 
     /// The monitor begins to stop.

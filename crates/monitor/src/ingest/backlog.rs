@@ -49,6 +49,7 @@ fn take_segment(
     };
     check_blocks(&layout, &set, &segment.reports)?;
     let keys = keys(open, &set);
+    open.arrived(boot, segment.reports.last(), now);
     let mut told = Vec::with_capacity(segment.reports.len());
     let mut records = Vec::with_capacity(segment.reports.len());
     let mut urgent = false;
@@ -209,6 +210,13 @@ impl Past {
 }
 
 impl Open {
+    /// A report of this boot that is here cannot be made later: the clock is mapped by what it tells.
+    fn arrived(&mut self, boot: Boot, newest: Option<&proto::Report>, now: Moment) {
+        if let Some(report) = newest.filter(|_| boot == self.hello.boot) {
+            self.clock.arrived(report.at_ms, now.boot_ms);
+        }
+    }
+
     /// When a report of the past was made. Times of an earlier boot lean on the agent's wall clock, less its skew.
     fn backlog_time(&self, boot: Boot, at_ms: u64, wall_offset_ms: i64, now: Moment) -> i64 {
         if boot == self.hello.boot {

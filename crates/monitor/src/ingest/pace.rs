@@ -81,8 +81,16 @@ impl ClockMap {
         Self { offset_ms: difference(now_ms, agent_ms), window_from_ms: now_ms, least_lag_ms: i64::MAX }
     }
 
+    /// What was made then is here now: if the clock says that it is still to come, Hello was longer on its way. Else
+    /// all that is told in a burst would seem to be made at once, at its receipt.
+    pub(crate) fn arrived(&mut self, agent_ms: u64, now_ms: u64) {
+        let lag = difference(now_ms, agent_ms).saturating_sub(self.offset_ms);
+        self.offset_ms = self.offset_ms.saturating_add(lag.min(0));
+    }
+
     /// A live message with this time came. Tells by how much the clock was mapped anew.
     pub(crate) fn heard(&mut self, agent_ms: u64, now_ms: u64) -> Option<i64> {
+        self.arrived(agent_ms, now_ms);
         let lag = difference(now_ms, agent_ms).saturating_sub(self.offset_ms);
         self.least_lag_ms = self.least_lag_ms.min(lag);
         if now_ms.saturating_sub(self.window_from_ms) < LAG_WINDOW_MS {
@@ -170,7 +178,22 @@ mod tests {
     }
 
     #[test]
+    fn a_hello_that_was_long_on_its_way_is_seen_from_the_first_report_that_was_quicker() {
+        let mut map = ClockMap::new(1_000, 6_000);
+        assert_eq!(map.offset_ms, 5_000);
+        map.arrived(5_900, 6_001);
+        assert_eq!(map.offset_ms, 101);
+        map.arrived(6_000, 6_500);
+        assert_eq!(map.offset_ms, 101, "a slow one tells nothing");
+        assert_eq!(map.heard(6_600, 6_650), None);
+        assert_eq!(map.offset_ms, 50);
+    }
+
+    #[test]
     fn extreme_clocks_do_not_overflow() {
+        let mut map = ClockMap::new(0, u64::MAX);
+        map.arrived(u64::MAX, 0);
+        map.arrived(0, 0);
         let mut map = ClockMap::new(u64::MAX, 0);
         map.heard(0, u64::MAX);
         map.heard(u64::MAX, u64::MAX);

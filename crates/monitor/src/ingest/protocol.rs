@@ -56,10 +56,12 @@ pub(super) struct Open {
     live: bool,
     /// The last sequence number seen.
     last_seq: u64,
-    clock: ClockMap,
+    pub(super) clock: ClockMap,
     allowance: Allowance,
     /// Sets that nobody had before.
     pub(super) new_sets: Allowance,
+    /// What Welcome told to be committed of each boot in Hello.
+    resumed: BTreeMap<Boot, u64>,
     /// Reports of other boots, from their backlog.
     backlog: BTreeMap<Boot, Course>,
     /// The last report of the backlog: the next one tells of the time since.
@@ -167,7 +169,8 @@ impl Open {
             return &mut self.course;
         }
         let key = self.agent.key;
-        let new = || Course::new(boot, ingest.journal.follow(key, boot), now.boot_ms);
+        let resumed = self.resumed.get(&boot).copied().unwrap_or(0);
+        let new = || Course::new(boot, ingest.journal.follow(key, boot), resumed, now.boot_ms);
         self.backlog.entry(boot).or_insert_with(new)
     }
 

@@ -3,8 +3,15 @@
 use crate::nudges::{Nudges, Want};
 use parking_lot::Mutex;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use tokio::sync::Notify;
+
+/// A report that seems to be made before the one before it is dated right after that one, if it is so much earlier at
+/// most: each connection maps the agent's clock a little differently. More is a clock that was set.
+const BACK_AT_MOST_MS: i64 = 10_000;
+
+/// Before any report.
+const UNDATED: i64 = i64::MIN;
 
 /// One boot's progress; shared by its stream and the writer.
 #[derive(Debug)]
@@ -13,6 +20,9 @@ pub(super) struct Progress {
     queued: AtomicU64,
     /// Rises when a report is dropped: streams that began before are broken.
     breaks: AtomicU64,
+    /// When the last report was made, as history has it: a sample that is not later than the one before it counts for
+    /// nothing there. Unix milliseconds, or `UNDATED`.
+    dated_ms: AtomicI64,
     changed: Notify,
     /// A commit up to here wakes the stream that follows.
     awaited: AtomicU64,
@@ -25,6 +35,7 @@ impl Progress {
         Self {
             committed: AtomicU64::new(seq),
             queued: AtomicU64::new(seq),
+            dated_ms: AtomicI64::new(UNDATED),
             breaks: AtomicU64::new(0),
             changed: Notify::new(),
             awaited: AtomicU64::new(u64::MAX),
@@ -38,6 +49,25 @@ impl Progress {
 
     pub(super) fn is_queued(&self, seq: u64) -> bool {
         seq <= self.queued.load(Ordering::Relaxed)
+    }
+
+    /// It is known when the last report was made.
+    pub(super) fn is_dated(&self) -> bool {
+        self.dated_ms.load(Ordering::Relaxed) != UNDATED
+    }
+
+    /// What comes next was made after the last report of this one.
+    pub(super) fn begin_after(&self, before: &Self) {
+        self.dated_ms.store(before.dated_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
+    /// When the next report was made, as history keeps it: after the one before. Only one at a time may ask.
+    pub(super) fn date(&self, at_ms: i64) -> i64 {
+        let next_ms = self.dated_ms.load(Ordering::Relaxed).saturating_add(1);
+        let is_back = at_ms < next_ms && next_ms.saturating_sub(at_ms) <= BACK_AT_MOST_MS;
+        let at_ms = if is_back { next_ms } else { at_ms };
+        self.dated_ms.store(at_ms, Ordering::Relaxed);
+        at_ms
     }
 
     pub(super) fn queue(&self, seq: u64) {
@@ -64,6 +94,7 @@ impl Progress {
     pub(super) fn roll_back(&self) {
         self.breaks.fetch_add(1, Ordering::Release);
         self.queued.store(self.committed(), Ordering::Relaxed);
+        self.dated_ms.store(UNDATED, Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 }
@@ -100,7 +131,8 @@ impl Follower {
             *self.progress.stream.lock() = Some(Arc::clone(stream));
         }
         self.progress.awaited.store(seq, Ordering::SeqCst);
-        self.progress.committed.load(Ordering::SeqCst) < seq
+        // Nothing comes after the last number there is.
+        seq == u64::MAX || self.progress.committed.load(Ordering::SeqCst) < seq
     }
 
     /// Waits until more is committed than `seen`.

@@ -4,7 +4,7 @@ use super::follower::Progress;
 use crate::fleet::Effects;
 use crate::store::{
     AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, LayoutKey, ReportRecord,
-    StatusChange,
+    SealedRecord, StatusChange,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -34,6 +34,9 @@ pub(super) struct Queue {
     layouts: Vec<Arc<Layout>>,
     /// Layouts that nobody uses any more; they go with the next group, whenever that comes.
     pub(super) unused: Vec<LayoutKey>,
+    /// Sealed records, each boot's in order; whoever seals looks at how many bytes wait. They stay until they are
+    /// committed.
+    sealed: Vec<SealedRecord>,
     changes: VecDeque<StatusChange>,
     covered: VecDeque<Covered>,
     components: HashMap<ComponentKey, ComponentRecord>,
@@ -73,6 +76,17 @@ impl Queue {
         self.waiters.push((Arc::clone(progress), record.seq));
         self.reports.push(record);
         true
+    }
+
+    /// Adds a sealed record.
+    pub(super) fn push_sealed(&mut self, record: SealedRecord) {
+        self.since.get_or_insert_with(Instant::now);
+        self.sealed.push(record);
+    }
+
+    /// Bytes of sealed records that wait.
+    pub(super) fn sealed_bytes(&self) -> usize {
+        self.sealed.iter().map(|record| record.bytes.len() + record.rollup.len()).sum()
     }
 
     /// Adds what the fleet brought about; tells how many status changes and covered times were dropped for it.
@@ -140,6 +154,7 @@ impl Queue {
     pub(super) fn is_empty(&self) -> bool {
         self.reports.is_empty()
             && self.layouts.is_empty()
+            && self.sealed.is_empty()
             && self.changes.is_empty()
             && self.components.is_empty()
             && self.removed.is_empty()
@@ -157,6 +172,7 @@ impl Queue {
             layouts: taken.layouts,
             unused: taken.unused,
             reports: taken.reports,
+            sealed: taken.sealed,
             components: taken.components.into_values().collect(),
             removed: taken.removed.into_iter().collect(),
             forgotten: taken.forgotten.into_iter().collect(),
@@ -177,6 +193,7 @@ impl Queue {
         for group in [batch.group, newer] {
             group.layouts.into_iter().for_each(|layout| self.add_layout(layout));
             self.unused.extend(group.unused);
+            group.sealed.into_iter().for_each(|record| self.push_sealed(record));
             group.blind.into_iter().for_each(|(from_ms, to_ms)| self.add_blind(from_ms, to_ms));
             lost.changes += self.add(&Effects {
                 changes: group.changes,

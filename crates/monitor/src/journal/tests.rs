@@ -4,12 +4,14 @@
 mod bounds;
 mod groups;
 mod refusals;
+mod sealing;
 
 use super::{Follower, Journal, Submitted, open};
 use crate::fleet::Effects;
 use crate::store::{
-    AgentKey, BlockRecord, ComponentFilter, ComponentKey, ComponentRecord, Group, KnownAgent, Layout,
-    LayoutKey, ReportRecord, Restored, StatusChange, Store, StoreError, Visit,
+    AgentKey, BlockRecord, ComponentFilter, ComponentKey, ComponentRecord, Cuts, Group, KnownAgent, Layout,
+    LayoutKey, Level, ReportRecord, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied,
+    Visit, VisitBlocks,
 };
 use farol_health::Status;
 use farol_wire::{Boot, Definition};
@@ -83,13 +85,36 @@ impl Store for Scripted {
         .boxed()
     }
 
-    fn tidy(&self, _: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn tidy<'a>(&'a self, _: i64, _: &'a Retention) -> BoxFuture<'a, Result<Tidied, StoreError>> {
         async {
             self.steps.lock().push(self.since_start());
             let answer = self.tidied.lock().pop_front();
-            answer.unwrap_or(Ok(false))
+            answer.unwrap_or(Ok(false)).map(|more| Tidied { did: None, more })
         }
         .boxed()
+    }
+
+    fn blocks<'a>(
+        &'a self,
+        _: &'a [AgentKey],
+        _: i64,
+        _: i64,
+        _: Level,
+        _: VisitBlocks<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("a journal only writes")
+    }
+
+    fn unsealed<'a>(&'a self, _: i64, _: Visit<'a>) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn cuts(&self) -> Cuts {
+        Cuts::default()
+    }
+
+    fn sizes(&self) -> Sizes {
+        Sizes::default()
     }
 
     fn agents(&self) -> BoxFuture<'_, Result<Vec<KnownAgent>, StoreError>> {

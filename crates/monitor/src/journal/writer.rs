@@ -1,8 +1,10 @@
 //! The one task that commits. Decides when a group closes, and what a refusal means.
 
 use super::queue::Batch;
+use super::sealing::Sealing;
 use super::{Shared, State};
-use crate::store::{Store, StoreError};
+use crate::store::{Retention, Store, StoreError};
+use farol_health::clock::wall_ms as now_ms;
 use farol_logging::event;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +28,9 @@ const UPKEEP_AGAIN: Duration = Duration::from_secs(10);
 pub struct Writer {
     store: Arc<dyn Store>,
     shared: Arc<Shared>,
+    /// How long what is kept.
+    retention: Retention,
+    sealing: Sealing,
     /// The wait before the next try, while the store refuses.
     retry: Duration,
     /// More upkeep is due at once.
@@ -43,12 +48,21 @@ impl Writer {
         Self {
             store,
             shared,
+            retention: Retention::default(),
+            sealing: Sealing::default(),
             retry: RETRY.0,
             more: false,
             upkeep_from: None,
             asked: Instant::now(),
             slow: false,
         }
+    }
+
+    /// Keeps what is kept for so long.
+    #[must_use]
+    pub fn keeping(mut self, retention: Retention) -> Self {
+        self.retention = retention;
+        self
     }
 
     /// Commits until `cleaning` is cancelled, then commits the rest and closes the store. An error means that the
@@ -68,7 +82,10 @@ impl Writer {
                     () = tokio::time::sleep(wait) => {}
                     () = cleaning.cancelled() => {}
                 },
-                None => self.tidy().await?,
+                None => {
+                    self.tidy().await?;
+                    self.sealing.step(&*self.store, &self.shared).await?;
+                }
             }
         }
         let rest = !self.shared.state.lock().queue.is_empty();
@@ -80,7 +97,8 @@ impl Writer {
 
     /// Waits until a group is urgent, large or old enough; false when there is still none after a while.
     async fn a_group_closes(&self, cleaning: &CancellationToken) -> bool {
-        let idle = Instant::now() + if self.more { Duration::ZERO } else { IDLE };
+        let at_once = self.more || self.sealing.has_more();
+        let idle = Instant::now() + if at_once { Duration::ZERO } else { IDLE };
         loop {
             let waiting = self.shared.waiting.notified();
             let closes = {
@@ -92,7 +110,9 @@ impl Writer {
             };
             tokio::select! {
                 () = waiting => {}
-                () = tokio::time::sleep_until(closes.unwrap_or(idle)) => return closes.is_some(),
+                () = tokio::time::sleep_until(closes.map_or(idle, |closes| closes.min(idle))) => {
+                    return closes.is_some_and(|closes| closes <= Instant::now());
+                }
                 () = cleaning.cancelled() => return false,
             }
         }
@@ -131,9 +151,9 @@ impl Writer {
         if self.upkeep_from.is_some_and(|from| Instant::now() < from) {
             return Ok(());
         }
-        let tidied = self.busy(self.store.tidy(now_ms())).await;
+        let tidied = self.busy(self.store.tidy(now_ms(), &self.retention)).await;
         match tidied {
-            Ok(more) => self.more = more,
+            Ok(tidied) => self.more = tidied.more,
             Err(StoreError::Fatal(why)) => {
                 return Err(self.failed(Batch::default(), StoreError::Fatal(why)));
             }
@@ -148,6 +168,8 @@ impl Writer {
 
     fn committed(&mut self, batch: &Batch, took: Duration) {
         let reports = batch.group.reports.len() as u64;
+        // Before anybody is told: who was told may ask.
+        self.shared.recent.take(&batch.group, now_ms());
         batch.waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
         let mut state = self.shared.state.lock();
         state.forget(&batch.group.forgotten);
@@ -203,11 +225,7 @@ impl Writer {
         state.health.dropped_reports += lost.reports;
         state.health.failed = true;
         state.health.refusing.get_or_insert_with(|| (now_ms(), why.to_string()));
-        tracing::error!(error = %why, "the store failed; nothing is acknowledged any more");
+        tracing::error!(critical = true, error = %why, "the store failed; nothing is acknowledged any more");
         why
     }
-}
-
-fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
 }

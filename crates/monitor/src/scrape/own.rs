@@ -8,7 +8,7 @@ use super::stream::Page;
 use super::traffic;
 use crate::app::App;
 use crate::fleet::{Agent, Component, Live};
-use crate::store::Connections;
+use crate::store::{Connections, Level};
 use farol_health::probe::Moment;
 use farol_shutdown::listener::{Closed, Refused};
 use std::sync::Arc;
@@ -261,10 +261,36 @@ fn journal(app: &App, families: &mut Families<'_>) {
     );
     let name = "farol_journal_commit_seconds_total";
     families.one(name, Kind::Counter, "Time spent in commits, in seconds.", health.commit_seconds);
+    history(app, families);
     if let Some(at) = health.last_commit_ms {
         let name = "farol_journal_last_commit_timestamp_seconds";
         families.one(name, Kind::Gauge, "When the store last took something.", seconds(at));
     }
+}
+
+/// What was measured, in memory and in the store.
+#[expect(clippy::cast_precision_loss, reason = "counts below 2^53")]
+fn history(app: &App, families: &mut Families<'_>) {
+    let held = app.journal.recent().held();
+    families.count("farol_history_memory_bytes", "Bytes of what was measured lately, in memory.", held.bytes);
+    let samples = usize::try_from(held.samples).unwrap_or(usize::MAX);
+    families.count("farol_history_memory_samples", "Samples in sealed blocks in memory.", samples);
+    families.count(
+        "farol_history_unsealed_reports",
+        "Reports in memory that are not sealed yet.",
+        held.reports,
+    );
+    let help = "Starts of agents of which the journal alone holds some reports.";
+    families.count("farol_history_boots_in_journal", help, held.in_journal);
+    families.total("farol_sealed_blocks_total", "Blocks sealed since the start.", held.sealed_blocks);
+    families.total("farol_sealed_bytes_total", "Their bytes.", held.sealed_bytes);
+    let sizes = app.store.sizes();
+    let parts = Level::ALL.iter().map(|level| (level.as_str(), sizes.levels[*level as usize]));
+    let parts = parts.chain([("journal", sizes.journal)]);
+    let parts = parts.map(|(part, bytes)| (vec![("part", part)], bytes as f64));
+    families.many("farol_store_bytes", Kind::Gauge, "What the store holds, as last measured.", parts);
+    let help = "Times that `store.budget` took history away before its age.";
+    families.total("farol_store_budget_cuts_total", help, sizes.over_budget);
 }
 
 /// What is not known has no line.

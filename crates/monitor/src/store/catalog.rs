@@ -4,7 +4,8 @@
 use super::layouts::KnownLayout;
 use super::marks::{Mark, Marks};
 use super::row::Entry;
-use super::{AgentKey, LayoutKey};
+use super::seals::Landed;
+use super::{AgentKey, Cuts, LayoutKey};
 use farol_wire::Boot;
 use foldhash::HashMap;
 use std::collections::BTreeMap;
@@ -15,6 +16,8 @@ pub(crate) struct Start {
     pub(crate) agent: AgentKey,
     pub(crate) boot: Boot,
     pub(crate) mark: Mark,
+    /// Reports up to this one stand in blocks.
+    pub(crate) sealed: u64,
 }
 
 /// The mirror of the small tables.
@@ -25,12 +28,14 @@ pub(crate) struct Catalog {
     pub(crate) keys: HashMap<(AgentKey, Boot), u32>,
     /// Those that the journal names and that are gone included.
     pub(crate) layouts: HashMap<LayoutKey, KnownLayout>,
+    /// Before which times what was kept is gone.
+    pub(crate) cuts: Cuts,
 }
 
 impl Catalog {
     pub(crate) fn add_boot(&mut self, key: u32, agent: AgentKey, boot: Boot) {
         self.keys.insert((agent, boot), key);
-        self.starts.insert(key, Start { agent, boot, mark: Mark::default() });
+        self.starts.insert(key, Start { agent, boot, mark: Mark::default(), sealed: 0 });
     }
 
     pub(crate) fn remove_boot(&mut self, key: u32) {
@@ -51,9 +56,35 @@ impl Catalog {
             }
         }
         for layout in entry.layouts() {
-            let known = self.layouts.entry(layout).or_insert(KnownLayout { used_row: row, bytes: 0 });
+            let new = KnownLayout { used_row: row, bytes: 0, sealed: false };
+            let known = self.layouts.entry(layout).or_insert(new);
             known.used_row = known.used_row.max(row);
         }
+    }
+
+    /// Counts what was sealed.
+    pub(crate) fn land(&mut self, landed: &Landed) {
+        for (boot, seq) in &landed.marks {
+            self.seal(*boot, *seq);
+        }
+        for layout in &landed.layouts {
+            if let Some(known) = self.layouts.get_mut(layout) {
+                known.sealed = true;
+            }
+        }
+    }
+
+    /// A boot's reports up to this one stand in blocks.
+    pub(crate) fn seal(&mut self, boot: u32, seq: u64) {
+        if let Some(start) = self.starts.get_mut(&boot) {
+            start.sealed = start.sealed.max(seq);
+            start.mark.seq = start.mark.seq.max(seq);
+        }
+    }
+
+    /// Up to which report a boot is sealed.
+    pub(crate) fn sealed(&self, boot: u32) -> u64 {
+        self.starts.get(&boot).map_or(0, |start| start.sealed)
     }
 
     /// The boots of these agents, agent by agent, oldest first.

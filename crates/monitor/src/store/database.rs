@@ -1,9 +1,9 @@
 //! What makes a store of a database: the seam's promises over each dialect's steps. Decides what follows a fatal error.
 
-use super::reading::{self, Rows};
+use super::reading::{self, Rows, blocks, unsealed};
 use super::{
-    AgentKey, ComponentFilter, Connections, Group, KnownAgent, Restored, StatusChange, Store, StoreError,
-    Visit,
+    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Restored, Retention, Sizes,
+    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -16,8 +16,12 @@ pub(crate) trait Commits {
 
 /// What is done between commits, and at the end.
 pub(crate) trait Tidies {
-    /// One step of what is due; true when more is due at once.
-    fn tidy_up(&self, now_ms: i64) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// One step of what is due.
+    fn tidy_up(
+        &self,
+        now_ms: i64,
+        retention: &Retention,
+    ) -> impl Future<Output = Result<Tidied, StoreError>> + Send;
 
     /// Saves the marks and closes the connections.
     fn let_go(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -87,10 +91,14 @@ impl<D: Database> Store for D {
         })
     }
 
-    fn tidy(&self, now_ms: i64) -> BoxFuture<'_, Result<bool, StoreError>> {
+    fn tidy<'a>(
+        &'a self,
+        now_ms: i64,
+        retention: &'a Retention,
+    ) -> BoxFuture<'a, Result<Tidied, StoreError>> {
         Box::pin(async move {
             self.memory().usable()?;
-            remember(self, self.tidy_up(now_ms).await).await
+            remember(self, self.tidy_up(now_ms, retention).await).await
         })
     }
 
@@ -106,6 +114,33 @@ impl<D: Database> Store for D {
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(reading::visit(self, agents, (from_ms, to_ms), visit))
+    }
+
+    fn blocks<'a>(
+        &'a self,
+        agents: &'a [AgentKey],
+        from_ms: i64,
+        to_ms: i64,
+        level: Level,
+        visit: VisitBlocks<'a>,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(blocks::visit(self, agents, (from_ms, to_ms), level, visit))
+    }
+
+    fn unsealed<'a>(
+        &'a self,
+        after: i64,
+        visit: Visit<'a>,
+    ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
+        Box::pin(unsealed::visit(self, after, visit))
+    }
+
+    fn cuts(&self) -> Cuts {
+        self.memory().catalog.read().cuts
+    }
+
+    fn sizes(&self) -> Sizes {
+        *self.memory().sizes.lock()
     }
 
     fn status_changes(

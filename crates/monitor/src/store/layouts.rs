@@ -18,6 +18,8 @@ pub(crate) struct KnownLayout {
     pub(crate) used_row: i64,
     /// The length of its bytes; 0 when the journal names it and the database does not have it.
     pub(crate) bytes: u32,
+    /// Blocks may have been made with it.
+    pub(crate) sealed: bool,
 }
 
 /// Layouts by key.
@@ -41,7 +43,7 @@ pub(crate) fn used_last(known: &HashMap<LayoutKey, KnownLayout>) -> (Vec<LayoutK
 pub(crate) fn encode(layout: &Layout, used_row: i64) -> (Vec<u8>, KnownLayout) {
     let define = proto::Define::from(&layout.set).encode_to_vec();
     let bytes = u32::try_from(define.len()).unwrap_or(u32::MAX);
-    (define, KnownLayout { used_row, bytes })
+    (define, KnownLayout { used_row, bytes, sealed: false })
 }
 
 /// Reads a layout's bytes; the error says what is damaged.

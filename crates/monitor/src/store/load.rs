@@ -7,15 +7,17 @@ use super::layouts::{self, KnownLayout, Sets};
 use super::marks::Marks;
 use super::row::Directory;
 use super::texts::{Texts, status};
-use super::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, LayoutKey, Restored};
+use super::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, Cuts, LayoutKey, Level, Restored};
 use farol_wire::{Boot, Role};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Id, last commit, last agent's and last boot's number.
 pub(crate) type StoreRow = (String, Option<i64>, i64, i64);
-/// Boot, agent, number, nonce.
-pub(crate) type BootRow = (i64, i64, i64, i64);
+/// Before when each level is gone.
+pub(crate) type CutsRow = (Option<i64>, Option<i64>, Option<i64>);
+/// Boot, agent, number, nonce, sealed up to.
+pub(crate) type BootRow = (i64, i64, i64, i64, i64);
 /// Key, id, role, labels, version, interval, last seen, number and nonce of the boot. Words that a stranger chose are
 /// bytes, here and below.
 pub(crate) type AgentRow = (i64, String, String, Vec<u8>, Vec<u8>, i64, i64, i64, i64);
@@ -27,14 +29,15 @@ pub(crate) type ComponentRow =
 /// What a database holds, as it was read.
 pub(crate) struct Raw {
     pub(crate) store: StoreRow,
+    pub(crate) cuts: CutsRow,
     /// The saved marks: the row up to which they go, and their bytes.
     pub(crate) marks: Option<(i64, Vec<u8>)>,
     /// The directories of the rows since.
     pub(crate) tail: Vec<(i64, Directory)>,
     /// The oldest row there is.
     pub(crate) oldest_row: Option<i64>,
-    /// Keys of layouts, and how many bytes each has.
-    pub(crate) layouts: Vec<(i64, i64)>,
+    /// Keys of layouts, how many bytes each has, and whether blocks were made with it.
+    pub(crate) layouts: Vec<(i64, i64, bool)>,
     pub(crate) boots: Vec<BootRow>,
     pub(crate) agents: Vec<AgentRow>,
     pub(crate) components: Vec<ComponentRow>,
@@ -62,7 +65,7 @@ impl Loaded {
     /// Makes sense of what was read. With `prune` nobody knows the layouts yet: unused ones may be deleted. The error
     /// says what is damaged.
     pub(crate) fn of(raw: Raw, prune: bool) -> Result<Self, String> {
-        let mut catalog = Catalog::default();
+        let mut catalog = Catalog { cuts: cuts(raw.cuts), ..Catalog::default() };
         let (marked_row, marks) = match &raw.marks {
             Some((row, body)) => (*row, Marks::read(body).map_err(|e| format!("the marks: {e}"))?),
             None => (0, Marks::default()),
@@ -84,6 +87,7 @@ impl Loaded {
             agent.last_seen_ms =
                 heard.get(&agent.key).map_or(agent.last_seen_ms, |ms| agent.last_seen_ms.max(*ms));
         }
+        let sealed = catalog.starts.values().filter(|start| start.sealed > 0);
         let with_mark = catalog.starts.values().filter(|start| start.mark.seq > 0);
         let (wanted, unused) = layouts::used_last(&catalog.layouts);
         let (id, last_commit_ms, last_agent_key, last_boot) = raw.store;
@@ -91,6 +95,7 @@ impl Loaded {
             agents,
             components: raw.components.into_iter().map(|row| component(row, &mut texts)).collect(),
             marks: with_mark.map(|start| (start.agent, start.boot, start.mark.seq)).collect(),
+            sealed: sealed.map(|start| (start.agent, start.boot, start.sealed)).collect(),
             layouts: Vec::new(),
             last_commit_ms,
             last_agent_key: small(last_agent_key)?,
@@ -126,26 +131,35 @@ fn layouts_of(
     }
     let kept = |used_row: i64| raw.oldest_row.is_some_and(|oldest| used_row >= oldest);
     let named = used.iter().filter(|(_, used_row)| kept(**used_row));
-    let named = named.map(|(key, used_row)| (*key, KnownLayout { used_row: *used_row, bytes: 0 }));
+    let named =
+        named.map(|(key, used_row)| (*key, KnownLayout { used_row: *used_row, bytes: 0, sealed: false }));
     catalog.layouts.extend(named);
     let mut last_key = used.keys().copied().max();
     let mut gone = Vec::new();
-    for (key, bytes) in &raw.layouts {
+    for (key, bytes, sealed) in &raw.layouts {
         let (key, bytes) = (LayoutKey(small(*key)?), u32::try_from(*bytes).unwrap_or(u32::MAX));
         last_key = last_key.max(Some(key));
         // One that is in no marks came after them, without a report: it is kept until the next time.
         let used_row = used.get(&key).copied().unwrap_or(next_row);
-        if prune && !kept(used_row) {
+        if prune && !kept(used_row) && !sealed {
             gone.push(key);
         } else {
-            catalog.layouts.insert(key, KnownLayout { used_row, bytes });
+            catalog.layouts.insert(key, KnownLayout { used_row, bytes, sealed: *sealed });
         }
     }
     Ok((last_key.map_or(0, |key| key.0), gone))
 }
 
+fn cuts((raw, five_minutes, one_hour): CutsRow) -> Cuts {
+    let mut cuts = Cuts::default();
+    for (level, cut) in Level::ALL.into_iter().zip([raw, five_minutes, one_hour]) {
+        cuts.raise(level, cut.unwrap_or(i64::MIN));
+    }
+    cuts
+}
+
 fn boots(rows: &[BootRow], catalog: &mut Catalog, marks: Marks) -> Result<(), String> {
-    for (key, agent, number, nonce) in rows {
+    for (key, agent, number, nonce, _) in rows {
         let boot = Boot { number: *number as u64, nonce: *nonce as u64 };
         catalog.add_boot(small(*key)?, AgentKey(small(*agent)?), boot);
     }
@@ -153,6 +167,9 @@ fn boots(rows: &[BootRow], catalog: &mut Catalog, marks: Marks) -> Result<(), St
         if let Some(start) = catalog.starts.get_mut(&key) {
             start.mark = mark;
         }
+    }
+    for (key, .., sealed) in rows {
+        catalog.seal(small(*key)?, *sealed as u64);
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 use super::catalog::Catalog;
 use super::layouts::KnownLayout;
 use super::pack::Packed;
-use super::{LayoutKey, Restored, StoreError};
+use super::seals::Landed;
+use super::{LayoutKey, Restored, Sizes, StoreError};
 use parking_lot::{Mutex, RwLock};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,6 +23,8 @@ pub(crate) struct Memory {
     failed: OnceLock<StoreError>,
     /// Reports without definitions that readers met.
     undecodable: AtomicU64,
+    /// What it holds, as it was last measured.
+    pub(crate) sizes: Mutex<Sizes>,
 }
 
 impl Memory {
@@ -32,6 +35,7 @@ impl Memory {
             restored: Mutex::new(Some(restored)),
             failed: OnceLock::new(),
             undecodable: AtomicU64::new(0),
+            sizes: Mutex::default(),
         }
     }
 
@@ -57,7 +61,7 @@ impl Memory {
     }
 
     /// Counts a committed group.
-    pub(crate) fn count(&self, packed: &Packed, layouts: Vec<(LayoutKey, KnownLayout)>) {
+    pub(crate) fn count(&self, packed: &Packed, layouts: Vec<(LayoutKey, KnownLayout)>, landed: &Landed) {
         self.take_restored();
         let mut catalog = self.catalog.write();
         for (key, agent, boot) in &packed.new_boots {
@@ -67,6 +71,7 @@ impl Memory {
         if let Some(row) = &packed.row {
             row.entries.iter().for_each(|entry| catalog.advance(entry, packed.number));
         }
+        catalog.land(landed);
     }
 
     /// Takes over what was read anew.

@@ -8,11 +8,14 @@
 //! Durability: `full` (the default) waits until a commit is on the server's disk; `normal` does not, and a crash of the
 //! server's machine may then take the last moments, without damage to what is older.
 
+mod blocks;
 mod commit;
 mod connect;
+pub(super) mod copy;
 mod fault;
 mod load;
 mod lock;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;
@@ -25,6 +28,8 @@ pub use settings::{PostgresServer, PostgresSettings, PostgresTls, TlsMode};
 use super::database::Database;
 use super::memory::Memory;
 use super::pack::Packed;
+use super::seals::Landed;
+use super::shorten::Waiting;
 use super::upkeep::Upkeep;
 use super::{AgentKey, Connections, LayoutKey, Restored, StoreError};
 use crate::store::layouts::KnownLayout;
@@ -66,6 +71,8 @@ struct Writer {
     last_boot: u32,
     /// Layouts that nobody uses any more: they go with the last row that was made with them.
     unused: Vec<LayoutKey>,
+    /// Journal rows that wait until they are sealed.
+    waiting: Waiting,
     upkeep: Upkeep,
 }
 
@@ -83,6 +90,7 @@ enum Doubt {
 struct Landing {
     packed: Packed,
     layouts: Vec<(LayoutKey, KnownLayout)>,
+    sealed: Landed,
     unused: Vec<LayoutKey>,
     now_ms: i64,
 }

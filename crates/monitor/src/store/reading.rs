@@ -1,10 +1,13 @@
 //! The journal's reports as they come back: found by the boots of each row, decoded from the key report
 //! on. Decides what is skipped: duplicates, damage, and what has no key report.
 
+pub(crate) mod blocks;
+pub(crate) mod unsealed;
+
 use super::layouts::Sets;
 use super::memory::Memory;
 use super::row::{self, Directory, Entry, KeyReport};
-use super::{AgentKey, KnownAgent, LayoutKey, ReportRecord, StoreError, StoredReport, Visit};
+use super::{AgentKey, KnownAgent, LayoutKey, Level, ReportRecord, StoreError, StoredReport, Visit};
 use bytes::Bytes;
 use farol_wire::Boot;
 use foldhash::{HashMap, HashMapExt, HashSet};
@@ -17,11 +20,19 @@ pub(crate) const FEW_BOOTS: usize = 4;
 const RUNS_AT_MOST: usize = 500_000;
 /// Bytes of runs that are read at once.
 const BATCH_BYTES: usize = 4 << 20;
+/// Journal rows that are replayed at once: a group has about a megabyte at most.
+pub(crate) const ROWS_AT_ONCE: i64 = 8;
 /// A layout takes up so many times the bytes that the database has of it, at most.
 const LAYOUT_IN_MEMORY: usize = 16;
 
 /// A journal row without its body: number, oldest and newest time, boots, directory.
 pub(crate) type DirectoryRow = (i64, i64, i64, Vec<u8>, Vec<u8>);
+
+/// The same with its body.
+pub(crate) type WholeRow = (i64, i64, i64, Vec<u8>, Vec<u8>, Vec<u8>);
+
+/// A block without its bytes: id, agent, oldest and newest time, layout, how many bytes.
+pub(crate) type BlockRow = (i64, i64, i64, i64, i64, i64);
 
 /// Takes one row after another.
 pub(crate) type Take<'a, T> = &'a mut (dyn FnMut(T) -> Result<(), StoreError> + Send);
@@ -57,6 +68,27 @@ pub(crate) trait Rows: Sync {
         take: Take<'_, (i64, Vec<u8>)>,
     ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
+    /// Some whole rows after this one, in order: without their bodies, and their bodies.
+    fn rows_after(
+        &self,
+        row: i64,
+    ) -> impl Future<Output = Result<Vec<(DirectoryRow, Vec<u8>)>, StoreError>> + Send;
+
+    /// The blocks of these agents in this time, without their bytes, by agent and newest time.
+    fn find_blocks(
+        &self,
+        agents: &[AgentKey],
+        times: (i64, i64),
+        level: Level,
+    ) -> impl Future<Output = Result<Vec<BlockRow>, StoreError>> + Send;
+
+    /// The bytes of blocks; one that is gone is left out.
+    fn block_bodies(
+        &self,
+        ids: &[i64],
+        take: Take<'_, (i64, Vec<u8>)>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Every agent of which it may hold reports, in the order of their keys.
     fn known_agents(&self) -> impl Future<Output = Result<Vec<KnownAgent>, StoreError>> + Send;
 
@@ -80,7 +112,7 @@ pub(crate) async fn visit<R: Rows>(
     for (agent, boot, key) in boots {
         let Some(runs) = found.remove(&key) else { continue };
         let runs = with_key_report(rows, key, runs).await?;
-        if reader.add(agent, boot, runs, &mut *visit).await?.is_break() {
+        if reader.add((agent, boot, key), runs, &mut *visit).await?.is_break() {
             return Ok(());
         }
     }
@@ -94,9 +126,13 @@ async fn find<R: Rows>(
     from_ms: i64,
     to_ms: i64,
 ) -> Result<HashMap<u32, Vec<Found>>, StoreError> {
-    let keys: HashSet<u32> = boots.iter().map(|(_, _, key)| *key).collect();
+    // What is sealed is left out.
+    let keys: HashMap<u32, u64> = {
+        let catalog = rows.memory().catalog.read();
+        boots.iter().map(|(_, _, key)| (*key, catalog.sealed(*key))).collect()
+    };
     let few = (keys.len() <= FEW_BOOTS).then(|| {
-        let mut keys = keys.iter().map(|key| key.to_be_bytes());
+        let mut keys = keys.keys().map(|key| key.to_be_bytes());
         std::array::from_fn(|_| keys.next())
     });
     let mut found: HashMap<u32, Vec<Found>> = HashMap::new();
@@ -105,7 +141,8 @@ async fn find<R: Rows>(
     let mut take = |row: DirectoryRow| {
         let Some((id, directory)) = directory(memory, &row) else { return Ok(()) };
         for entry in directory.entries {
-            if keys.contains(&entry.boot) && entry.last_ms >= from_ms && entry.first_ms <= to_ms {
+            let is_open = keys.get(&entry.boot).is_some_and(|sealed| *sealed < entry.last_seq);
+            if is_open && entry.last_ms >= from_ms && entry.first_ms <= to_ms {
                 found.entry(entry.boot).or_default().push((id, entry));
                 count += 1;
             }
@@ -172,6 +209,8 @@ struct Reader<'a, R> {
 struct Wanted {
     agent: AgentKey,
     boot: Boot,
+    /// The interned boot.
+    key: u32,
     /// Its first runs were in the batch before.
     goes_on: bool,
     runs: Vec<Found>,
@@ -203,18 +242,17 @@ impl<'a, R: Rows> Reader<'a, R> {
 
     async fn add(
         &mut self,
-        agent: AgentKey,
-        boot: Boot,
+        (agent, boot, key): (AgentKey, Boot, u32),
         runs: Vec<Found>,
         visit: Visit<'_>,
     ) -> Result<ControlFlow<()>, StoreError> {
-        self.batch.push(Wanted { agent, boot, goes_on: false, runs: Vec::new() });
+        self.batch.push(Wanted { agent, boot, key, goes_on: false, runs: Vec::new() });
         for (row, entry) in runs {
             if self.bytes >= BATCH_BYTES {
                 if self.show(&mut *visit).await?.is_break() {
                     return Ok(ControlFlow::Break(()));
                 }
-                self.batch.push(Wanted { agent, boot, goes_on: true, runs: Vec::new() });
+                self.batch.push(Wanted { agent, boot, key, goes_on: true, runs: Vec::new() });
             }
             self.bytes += entry.length + self.want(&entry);
             if let Some(wanted) = self.batch.last_mut() {
@@ -286,6 +324,7 @@ impl<'a, R: Rows> Reader<'a, R> {
     /// Shows a boot's reports from a key report on.
     fn show_boot(&mut self, wanted: &Wanted, read: &Read, visit: Visit<'_>) -> ControlFlow<()> {
         let mut at = if wanted.goes_on { self.decoding } else { Decoding::default() };
+        at.last_seq = at.last_seq.max(self.rows.memory().catalog.read().sealed(wanted.key));
         for (row, entry) in &wanted.runs {
             // One that was deleted meanwhile is missing, and what came after needs a key report.
             let Some(bytes) = read.get(&(*row, entry.start)) else {

@@ -5,11 +5,15 @@
 //! last moments, and never damages what is older. `full` syncs at each commit, so that an acknowledged report
 //! survives a power loss too.
 
+mod blocks;
 mod check;
 mod commit;
+pub(super) mod copy;
 mod fault;
 mod layouts;
 mod load;
+mod log;
+pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;
@@ -18,6 +22,7 @@ mod tidy;
 
 use super::database::Database;
 use super::memory::Memory;
+use super::shorten::Waiting;
 use super::upkeep::Upkeep;
 use super::{Connections, Durability, LayoutKey, Restored, StoreError};
 use sqlx::SqliteConnection;
@@ -58,6 +63,8 @@ struct Writer {
     last_boot: u32,
     /// Layouts that nobody uses any more: they go with the last row that was made with them.
     unused: Vec<LayoutKey>,
+    /// Journal rows that wait until they are sealed.
+    waiting: Waiting,
     upkeep: Upkeep,
 }
 

@@ -1,5 +1,7 @@
 //! When which piece of a store's upkeep is due. Pure; how it is done is each store's business.
 
+use super::Piece;
+
 /// A checkpoint after so many bytes written, or so long after the last.
 const CHECKPOINT_BYTES: usize = 4 << 20;
 const CHECKPOINT_MS: i64 = 60_000;
@@ -9,23 +11,17 @@ const MARKS_MS: i64 = 60_000;
 const STAMP_MS: i64 = 60_000;
 /// Retention looks for what is too old so often, and deletes so much in a step.
 const RETENTION_MS: i64 = 60_000;
+/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool.
+pub(crate) const BOOT_KEPT_MS: i64 = 48 * 3_600_000;
 pub(crate) const ROWS_A_STEP: i64 = 32;
 pub(crate) const COMPONENTS_A_STEP: i64 = 256;
 
-/// A piece of upkeep.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// What is committed reaches its last place; only where the store must do so itself.
-    Checkpoint,
-    /// The marks are saved.
-    Marks,
-    /// The store says that it is watched.
-    Stamp,
-    /// The oldest journal rows are deleted.
-    Journal,
-    /// The oldest status changes of the next components are deleted.
-    Statuses,
-}
+/// Roll-ups that are due and what is too old of blocks are looked for so often.
+const BLOCKS_MS: i64 = 60_000;
+/// How much there is of all is measured so often: every block is looked at.
+const BUDGET_MS: i64 = 600_000;
+/// Free pages are looked for so often.
+const PAGES_MS: i64 = 10_000;
 
 /// What is due when.
 #[derive(Debug)]
@@ -39,11 +35,17 @@ pub(crate) struct Upkeep {
     stamp_ms: i64,
     journal_ms: i64,
     statuses_ms: i64,
+    roll_ups_ms: i64,
+    retention_ms: i64,
+    budget_ms: i64,
+    /// `None` where the server looks after its own files.
+    pages_ms: Option<i64>,
     /// Components up to this one have been looked at in this round.
     component: i64,
 }
 
 impl Upkeep {
+    /// Of a store whose files a server looks after.
     pub(crate) fn new(marked_row: i64) -> Self {
         let never = 0;
         Self {
@@ -54,26 +56,59 @@ impl Upkeep {
             stamp_ms: never,
             journal_ms: never,
             statuses_ms: never,
+            roll_ups_ms: never,
+            retention_ms: never,
+            budget_ms: never,
+            pages_ms: None,
             component: 0,
         }
     }
 
+    /// Of a store that looks after its own file.
+    pub(crate) fn of_file(marked_row: i64) -> Self {
+        Self { pages_ms: Some(0), ..Self::new(marked_row) }
+    }
+
     /// What is due first. Checkpoints and marks that fail are due again only after their time.
-    pub(crate) fn due(&mut self, now_ms: i64, last_row: i64) -> Option<Step> {
+    pub(crate) fn due(&mut self, now_ms: i64, last_row: i64) -> Option<Piece> {
         let due = |last_ms: i64, every_ms: i64| now_ms.abs_diff(last_ms) >= every_ms.unsigned_abs();
         if self.bytes >= CHECKPOINT_BYTES || (self.bytes > 0 && due(self.checkpoint_ms, CHECKPOINT_MS)) {
             self.checkpoint_ms = now_ms;
-            Some(Step::Checkpoint)
-        } else if last_row > self.marked_row && due(self.marks_ms, MARKS_MS) {
-            self.marks_ms = now_ms;
-            Some(Step::Marks)
-        } else if due(self.stamp_ms, STAMP_MS) {
-            Some(Step::Stamp)
-        } else if due(self.journal_ms, RETENTION_MS) {
-            Some(Step::Journal)
-        } else {
-            due(self.statuses_ms, RETENTION_MS).then_some(Step::Statuses)
+            return Some(Piece::Checkpoint);
         }
+        if last_row > self.marked_row && due(self.marks_ms, MARKS_MS) {
+            self.marks_ms = now_ms;
+            return Some(Piece::Marks);
+        }
+        let rest = [
+            (Piece::Stamp, due(self.stamp_ms, STAMP_MS)),
+            (Piece::Journal, due(self.journal_ms, RETENTION_MS)),
+            (Piece::RollUps, due(self.roll_ups_ms, BLOCKS_MS)),
+            (Piece::Retention, due(self.retention_ms, BLOCKS_MS)),
+            (Piece::Budget, due(self.budget_ms, BUDGET_MS)),
+            (Piece::Statuses, due(self.statuses_ms, RETENTION_MS)),
+            (Piece::Pages, self.pages_ms.is_some_and(|ms| due(ms, PAGES_MS))),
+        ];
+        rest.into_iter().find(|(_, is_due)| *is_due).map(|(piece, _)| piece)
+    }
+
+    /// Nothing more is due of a piece for a while.
+    pub(crate) fn rests(&mut self, piece: Piece, now_ms: i64) {
+        match piece {
+            Piece::Journal => self.journal_ms = now_ms,
+            Piece::RollUps => self.roll_ups_ms = now_ms,
+            Piece::Retention => self.retention_ms = now_ms,
+            Piece::Budget => self.budget_ms = now_ms,
+            Piece::Pages => self.pages_ms = Some(now_ms),
+            Piece::Stamp => self.stamp_ms = now_ms,
+            // These have words of their own.
+            Piece::Checkpoint | Piece::Marks | Piece::Statuses => {}
+        }
+    }
+
+    /// The budget cut something: what lies before the cut is to be deleted, and what is left to be measured.
+    pub(crate) fn was_cut(&mut self) {
+        (self.retention_ms, self.budget_ms) = (0, 0);
     }
 
     /// A commit stamps the store too.
@@ -94,9 +129,9 @@ impl Upkeep {
         self.marked_row = row;
     }
 
-    /// The journal holds nothing that is too old.
-    pub(crate) fn journal_is_short(&mut self, now_ms: i64) {
-        self.journal_ms = now_ms;
+    /// Rows up to this one are in the saved marks.
+    pub(crate) fn marked_row(&self) -> i64 {
+        self.marked_row
     }
 
     /// The components of this step: those after the first number, up to the second.
@@ -116,29 +151,35 @@ impl Upkeep {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHECKPOINT_BYTES, COMPONENTS_A_STEP, Step, Upkeep};
+    use super::{CHECKPOINT_BYTES, COMPONENTS_A_STEP, Upkeep};
+    use crate::store::Piece;
 
     #[test]
     fn each_piece_is_due_in_its_time_and_none_in_between() {
-        let mut upkeep = Upkeep::new(5);
+        let mut upkeep = Upkeep::of_file(5);
         let now_ms = 1_000_000;
-        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Stamp), "a start is one of the times");
+        assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Stamp), "a start is one of the times");
         upkeep.stamped(now_ms);
-        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Journal));
-        upkeep.journal_is_short(now_ms);
-        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Statuses));
+        for piece in [Piece::Journal, Piece::RollUps, Piece::Retention, Piece::Budget] {
+            assert_eq!(upkeep.due(now_ms, 5), Some(piece));
+            upkeep.rests(piece, now_ms);
+        }
+        assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Statuses));
         assert_eq!(upkeep.components(), (0, COMPONENTS_A_STEP));
         upkeep.looked_at(COMPONENTS_A_STEP, Some(COMPONENTS_A_STEP + 1), now_ms);
-        assert_eq!(upkeep.due(now_ms, 5), Some(Step::Statuses), "one component is left");
+        assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Statuses), "one component is left");
         upkeep.looked_at(2 * COMPONENTS_A_STEP, Some(COMPONENTS_A_STEP + 1), now_ms);
         assert_eq!(upkeep.components().0, 0, "the next round begins at the first");
+        assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Pages));
+        upkeep.rests(Piece::Pages, now_ms + 50_000);
         assert_eq!(upkeep.due(now_ms + 59_999, 5), None);
+        upkeep.rests(Piece::Pages, now_ms);
         // A row that is not in the saved marks; and what was written waits for its last place.
-        assert_eq!(upkeep.due(now_ms, 6), Some(Step::Marks));
+        assert_eq!(upkeep.due(now_ms, 6), Some(Piece::Marks));
         assert_eq!(upkeep.due(now_ms, 6), None, "tried again in its time");
         upkeep.marked(6);
         upkeep.wrote(CHECKPOINT_BYTES);
-        assert_eq!(upkeep.due(now_ms, 6), Some(Step::Checkpoint));
+        assert_eq!(upkeep.due(now_ms, 6), Some(Piece::Checkpoint));
         upkeep.checkpointed();
         assert_eq!(upkeep.due(now_ms, 6), None);
     }
@@ -148,9 +189,9 @@ mod tests {
         let mut upkeep = Upkeep::new(0);
         for set in [5_000_000, 1_000_000] {
             upkeep.stamped(set);
-            upkeep.journal_is_short(set);
+            upkeep.rests(Piece::Journal, set);
             upkeep.looked_at(1, None, set);
         }
-        assert_eq!(upkeep.due(900_000, 0), Some(Step::Stamp));
+        assert_eq!(upkeep.due(900_000, 0), Some(Piece::Stamp));
     }
 }

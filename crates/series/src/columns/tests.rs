@@ -4,9 +4,9 @@ use super::{Columns, NotHeld};
 use crate::{Applied, BlockError, Encoding, NumberFault};
 use proptest::prelude::{Strategy, any, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 
-type Row = Vec<Option<f64>>;
+pub(crate) type Row = Vec<Option<f64>>;
 
-fn bits(row: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<u64>> {
+pub(crate) fn bits(row: impl IntoIterator<Item = Option<f64>>) -> Vec<Option<u64>> {
     row.into_iter().map(|value| value.map(f64::to_bits)).collect()
 }
 
@@ -137,7 +137,7 @@ fn a_row_made_for_other_columns_is_a_mistake_of_the_program() {
     four().encode(&[None; 3], &mut Vec::new()).expect("panics before");
 }
 
-fn value() -> impl Strategy<Value = f64> {
+pub(crate) fn value() -> impl Strategy<Value = f64> {
     prop_oneof![
         any::<u64>().prop_map(f64::from_bits),
         any::<i64>().prop_map(|number| number as f64),
@@ -162,7 +162,7 @@ fn value() -> impl Strategy<Value = f64> {
 }
 
 /// Rows of one width; each value is absent, new, or the same as in the row before.
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+pub(crate) fn rows() -> impl Strategy<Value = Vec<Row>> {
     (0_usize..90, 1_usize..6).prop_flat_map(|(width, count)| {
         let cell = prop_oneof![
             1 => proptest::strategy::Just(None),

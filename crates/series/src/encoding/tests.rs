@@ -101,3 +101,17 @@ fn the_largest_decimals_are_still_told_apart() {
         }
     }
 }
+
+#[test]
+fn a_sum_of_decimals_settles_on_the_decimal_it_should_be_and_nothing_else_moves() {
+    let cents = Encoding::Decimal(2);
+    assert_eq!(cents.settle(0.1 + 0.2).to_bits(), 0.3_f64.to_bits());
+    assert_eq!(cents.settle(-0.1 - 0.2).to_bits(), (-0.3_f64).to_bits());
+    for number in [0.125, 1e300, f64::INFINITY, f64::NEG_INFINITY, 2.0_f64.powi(50) + 0.25] {
+        assert_eq!(cents.settle(number).to_bits(), number.to_bits(), "{number}");
+    }
+    assert!(cents.settle(f64::NAN).is_nan());
+    for encoding in [Encoding::Integer, Encoding::Float] {
+        assert_eq!(encoding.settle(0.1 + 0.2).to_bits(), (0.1 + 0.2_f64).to_bits());
+    }
+}

@@ -3,6 +3,7 @@
 
 use super::super::{Place, seqs};
 use super::{Databases, InPostgres, Issued, Store, prepared, refused, takes};
+use farol_monitor::store::Retention;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -24,7 +25,7 @@ async fn a_server_that_stops_or_crashes_refuses_and_takes_again_when_it_is_back(
             let why = refused(store.commit(&group).await);
             assert!(why.contains("PostgreSQL at 127.0.0.1:"), "{why}");
         }
-        refused(store.tidy(i64::MAX / 2).await);
+        refused(store.tidy(i64::MAX / 2, &Retention::default()).await);
         databases.server.start_again().await.unwrap();
         takes(&store, &group).await;
         assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());

@@ -1,6 +1,7 @@
 //! Who gets in and who does not: what each refusal at open says, and migrations.
 
-use super::{Databases, PostgresStore, Store, fatal, prepared, refused, settings};
+use super::super::seqs;
+use super::{Databases, Issued, PostgresStore, Store, fatal, prepared, refused, settings, takes};
 use farol_config::Secret;
 use farol_monitor::store::{PostgresServer, PostgresSettings, PostgresTls, TlsMode};
 use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
@@ -106,7 +107,29 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_and_the_next_start_
     assert_eq!(place.sql("SELECT to_regnamespace('farol') IS NULL"), "t", "not even the schema is there");
     place.sql("DROP EVENT TRIGGER trip");
     prepared(&place).await.close().await.unwrap();
-    assert_eq!(place.sql("SELECT count(*), max(name) FROM farol.migrations"), "1|0001_init");
+    assert_eq!(place.sql("SELECT count(*), max(name) FROM farol.migrations"), "2|0002_sealed");
+}
+
+/// What the second migration adds, taken away again.
+const AS_BEFORE_BLOCKS: &str = "
+DROP TABLE farol.blocks;
+ALTER TABLE farol.boots DROP COLUMN sealed_seq, DROP COLUMN sealed_ms;
+ALTER TABLE farol.store DROP COLUMN raw_cut_ms, DROP COLUMN five_minutes_cut_ms, DROP COLUMN one_hour_cut_ms;
+DELETE FROM farol.migrations WHERE number = 2";
+
+#[tokio::test]
+async fn a_store_of_before_there_were_blocks_opens_with_all_that_it_has() {
+    let databases = Databases::start().await;
+    let place = databases.place();
+    let store = prepared(&place).await;
+    let mut issued = Issued::new();
+    takes(&store, &issued.group()).await;
+    store.close().await.unwrap();
+    place.sql(AS_BEFORE_BLOCKS);
+    let store = place.store().await;
+    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
+    takes(&store, &issued.group()).await;
+    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
 }
 
 #[tokio::test]
@@ -123,7 +146,7 @@ async fn of_several_that_start_at_once_one_writes_and_the_others_name_it() {
             assert!(why.contains(word), "{word} is not in {why}");
         }
     }
-    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "1");
+    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "2");
     assert_eq!(place.sql("SELECT count(*) FROM farol.store"), "1");
     for store in stores {
         store.unwrap().close().await.unwrap();

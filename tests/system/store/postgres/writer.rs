@@ -2,6 +2,7 @@
 
 use super::super::{Place, seqs};
 use super::{Databases, Issued, PostgresStore, Store, fatal, group, prepared, refused, takes};
+use farol_monitor::store::Retention;
 use farol_tests::stack::SOON;
 use farol_tests::wait::until;
 use sqlx::{Connection, PgConnection};
@@ -69,7 +70,9 @@ async fn a_monitor_that_was_overtaken_writes_nothing_more_and_says_why() {
     let refused = refused(first.commit(&issued.group()).await);
     assert!(refused.contains("is written by another monitor"), "{refused}");
     second.close().await.unwrap();
-    for result in [first.commit(&issued.group()).await, first.tidy(0).await.map(|_| ())] {
+    for result in
+        [first.commit(&issued.group()).await, first.tidy(0, &Retention::default()).await.map(|_| ())]
+    {
         let why = fatal(result);
         assert!(why.contains("another monitor has taken over the store"), "{why}");
     }

@@ -10,8 +10,11 @@ fn load(text: &str, env: &[(&str, &str)]) -> Tree {
 }
 
 fn read_all(text: &str, env: &[(&str, &str)]) -> Result<Store, String> {
-    let tree = load(text, env);
-    tree.read(|m| m.section("store", read)).map_err(|problems| problems.to_string())
+    read_whole(text, env).map(|(store, _)| store)
+}
+
+fn read_whole(text: &str, env: &[(&str, &str)]) -> Result<(Store, Keeping), String> {
+    load(text, env).read(|m| m.section("store", read)).map_err(|problems| problems.to_string())
 }
 
 fn postgres(text: &str, env: &[(&str, &str)]) -> PostgresSettings {
@@ -90,7 +93,7 @@ fn the_environments_own_key_wins_over_a_variable_and_that_over_the_file() {
 fn a_variable_wins_over_its_part_of_the_url() {
     let file = "store: {postgres: {url: \"postgres://a:hunter2@db.example:1/x?sslmode=require\"}}";
     let tree = load(file, &[("DB_HOST", "other.example"), ("DB_PASSWORD", "hunter3")]);
-    let store = tree.read(|m| m.section("store", read)).unwrap();
+    let (store, _) = tree.read(|m| m.section("store", read)).unwrap();
     let Store::Postgres(settings) = store else { panic!() };
     assert_eq!(settings.server.place(), "PostgreSQL at other.example:1, database `x`");
     let dump = tree.dump();
@@ -122,8 +125,36 @@ fn what_is_wrong_is_told_with_its_key_or_variable_and_never_with_a_secret() {
         ("store: {postgres: {tls: {mode: maybe}}}", ("", ""), "store.postgres.tls.mode: "),
         ("store: {postgres: {password: a, password_file: b}}", ("", ""), "given as well as `password`"),
         ("store: {postgres: {passwort: a}}", ("", ""), "did you mean `password`?"),
+        ("store: {retention: {raw: 5m}}", ("", ""), "store.retention.raw: "),
+        (
+            "store: {retention: {five_minutes: 30d, one_hour: 20d}}",
+            ("", ""),
+            "is shorter than `five_minutes`",
+        ),
+        ("store: {budget: 1MB}", ("", ""), "store.budget: "),
+        ("store: {keep: [\"\"]}", ("", ""), "an empty word would keep every series"),
     ] {
         let error = read_all(text, &[env]).unwrap_err();
         assert!(error.contains(words) && !error.contains("hunter2"), "{text}: {error}");
     }
+}
+
+#[test]
+fn how_long_what_is_kept_may_be_said_for_each_and_has_defaults() {
+    assert_eq!(read_whole("", &[]).unwrap().1, Keeping::default());
+    let text = "store: {retention: {raw: 2d, five_minutes: 3d}, keep: [orders_], budget: 1GB}";
+    let keeping = read_whole(text, &[("FAROL_MONITOR__STORE__RETENTION__STATUSES", "30d")]).unwrap().1;
+    let day_ms = 86_400_000;
+    let retention = Retention {
+        raw_ms: 2 * day_ms,
+        five_minutes_ms: 3 * day_ms,
+        statuses_ms: 30 * day_ms,
+        budget: 1_000_000_000,
+        ..Retention::default()
+    };
+    assert_eq!(keeping, Keeping { retention, keep: Keep(vec!["orders_".to_owned()]) });
+    let read = |text| load(text, &[]).read(|m| m.section("history", |m| read_history(m, Keep::default())));
+    assert_eq!(read("").unwrap(), InMemory::default());
+    let held = read("history: {memory: 30m, max_bytes: 64MiB}").unwrap();
+    assert_eq!((held.memory_ms, held.max_bytes), (1_800_000, 64 << 20));
 }

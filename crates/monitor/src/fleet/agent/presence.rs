@@ -21,7 +21,7 @@ pub enum Presence {
         /// Until when.
         until_ms: u64,
     },
-    /// The monitor restarted and has not heard it yet: the last statuses stand until then.
+    /// The monitor restarted, or did not run for long, and has not heard it yet: the last statuses stand until then.
     Restored {
         /// Until when.
         until_ms: u64,

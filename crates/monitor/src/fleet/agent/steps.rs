@@ -3,7 +3,7 @@
 use super::super::component::Component;
 use super::super::effects::{Event, EventKind};
 use super::super::step::Step;
-use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms};
+use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms, restore_grace_ms};
 use super::{Agent, Live};
 use crate::clock::Moment;
 use crate::nudges::Want;
@@ -225,6 +225,14 @@ impl Live {
         self.is_forgotten = true;
         if let Some(link) = self.stream.take() {
             link.nudges.want(Want::Replaced);
+        }
+    }
+
+    /// Its silence is the monitor's fault: it has as long to speak as after a restart of the monitor.
+    pub(in crate::fleet) fn excuse(&mut self, now: Moment) {
+        if self.presence == Presence::Here {
+            self.presence = Presence::Restored { until_ms: now.run_ms + restore_grace_ms(self.interval_ms) };
+            self.may_be_due_sooner = true;
         }
     }
 

@@ -1,4 +1,5 @@
-//! A stream that was replaced may still have messages on their way: none of them means anything any more.
+//! Which stream may take another's place. One that was replaced may still have messages on their way: none of them
+//! means anything any more.
 
 use super::*;
 
@@ -22,4 +23,26 @@ fn what_a_replaced_stream_still_says_changes_nothing() {
     assert_eq!(scene.shown("payments/queue"), "none");
     assert!(!new.goodbye.load(Ordering::Relaxed), "that Goodbye was not said on the new stream");
     assert_eq!(agent.live.lock().presence, Presence::Here);
+}
+
+#[test]
+fn the_same_start_and_one_that_said_goodbye_are_replaced_and_another_start_is_asked_for() {
+    let (scene, agent, first) = Scene::online(Role::Host);
+    let (_, second) = scene.connect(1);
+    assert!(first.nudges.is_wanted(Want::Replaced));
+    let other = scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), None);
+    let Connection::Occupied(occupied) = other else { panic!("another start took the place unasked") };
+    assert_eq!(occupied.number, second.number);
+    let taken =
+        scene.fleet.connect("a", &hello(2, Role::Host), scene.now, &Default::default(), Some(second.number));
+    assert!(matches!(taken, Connection::Open(..)));
+    scene.fleet.goodbye(&agent, stream_of(&agent), Farewell::Agent, 0, scene.now);
+    assert!(matches!(
+        scene.fleet.connect("a", &hello(3, Role::Host), scene.now, &Default::default(), None),
+        Connection::Open(..)
+    ));
+    scene.heard();
+    scene.fleet.disconnected(&agent, first.number, scene.now);
+    let late = scene.heard();
+    assert!(late.is_empty(), "the end of a replaced stream means nothing");
 }

@@ -167,3 +167,21 @@ fn when_agent_and_monitor_restart_together_the_last_status_stands_for_the_restar
     new.pass(250);
     assert_eq!(new.shown("payments"), "starting");
 }
+
+#[test]
+fn after_a_long_pause_of_the_monitor_an_agent_has_the_time_of_a_restart_to_come_back() {
+    let (mut scene, agent, link) = Scene::online(Role::Host);
+    scene.fleet.excuse(scene.now);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    assert!(
+        !kinds(&scene.pass(59_000)).contains(&EventKind::AgentLost),
+        "its back-off may have grown meanwhile"
+    );
+    assert_eq!(scene.shown("payments"), "healthy");
+    assert!(
+        kinds(&scene.pass(2_000)).contains(&EventKind::AgentLost),
+        "one that does not come is lost all the same"
+    );
+    scene.fleet.excuse(scene.now);
+    assert_eq!(scene.shown("payments"), "unknown", "who was lost before is not excused");
+}

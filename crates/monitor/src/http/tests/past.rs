@@ -59,6 +59,12 @@ fn measured(start_ms: i64, rows: &[[Option<f64>; 2]]) -> Group {
     }
 }
 
+/// Commits a group as the journal's writer does.
+async fn fill(scene: &Scene, group: &Group) {
+    scene.app.store.commit(group).await.unwrap();
+    scene.app.journal.recent().take(group, scene.app.clock.now().wall_ms);
+}
+
 fn change(agent: &str, component: &str, at_ms: i64, status: Status) -> StatusChange {
     let key = ComponentKey { agent: agent.into(), service: "payments".into(), component: component.into() };
     StatusChange { key, at_ms, status: Some(status), maintenance: false, stale: false, reason: "x".into() }
@@ -80,7 +86,7 @@ async fn history_comes_in_steps_with_gaps_and_what_json_has_no_number_for() {
         [Some(f64::NEG_INFINITY), None],
         [Some(4.5), Some(11.0)],
     ];
-    scene.app.store.commit(&measured(start, &rows)).await.unwrap();
+    fill(&scene, &measured(start, &rows)).await;
     let time = |ms: i64| jiff::Timestamp::from_millisecond(ms).unwrap();
     let range = format!("from={}&to={}&step=1m&reduce=last", time(start), time(start + 5 * MINUTE_MS));
     let whole = scene.get(&format!("/api/v1/history?metric=load&agent=web-1&{range}")).await.json();

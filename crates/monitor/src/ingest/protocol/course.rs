@@ -18,10 +18,12 @@ pub(in crate::ingest) struct Course {
 }
 
 impl Course {
-    pub(super) fn new(boot: Boot, follower: Follower, now_ms: u64) -> Self {
-        let committed = follower.committed();
-        let acks = Acks::new(committed, now_ms);
-        Self { boot, follower, acks, submitted: committed, awaited: u64::MAX }
+    /// `resumed` is what Welcome told of this boot. What was committed since then, by the stream before, is still to be
+    /// acknowledged: the agent sends it again.
+    pub(super) fn new(boot: Boot, follower: Follower, resumed: u64, now_ms: u64) -> Self {
+        let acks = Acks::new(resumed, now_ms);
+        let submitted = follower.committed();
+        Self { boot, follower, acks, submitted, awaited: u64::MAX }
     }
 
     /// Reports up to this one were taken by the journal.

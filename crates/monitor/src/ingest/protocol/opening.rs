@@ -9,7 +9,7 @@ use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
 use crate::nudges::{Nudges, Want};
 use farol_wire::proto::{self, monitor_message};
-use farol_wire::{ComponentReport, Hello, PROTOCOL, component_report};
+use farol_wire::{Boot, ComponentReport, Hello, PROTOCOL, component_report};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -40,31 +40,37 @@ impl Protocol {
         if !hello.spooled.contains(&hello.boot) {
             hello.spooled.push(hello.boot);
         }
+        // Before the place is taken: the one who has it may be waited for, and clocks are mapped by when Hello came.
+        let heard = ingest.clock.now();
         let (agent, link) = connect(&ingest, id.as_str(), &hello, &self.nudges).await?;
         let now = ingest.clock.now();
-        let resume = hello
-            .spooled
-            .iter()
-            .map(|boot| proto::Ack { boot: Some((*boot).into()), seq: ingest.journal.mark(agent.key, *boot) })
-            .collect();
+        let resumed: BTreeMap<Boot, u64> =
+            hello.spooled.iter().map(|boot| (*boot, ingest.journal.mark(agent.key, *boot))).collect();
+        let resume = resumed.iter().map(|(boot, seq)| proto::Ack { boot: Some((*boot).into()), seq: *seq });
         outbox.push_back(monitor_message::Kind::Welcome(proto::Welcome {
             protocol,
             store_id: ingest.store_id.to_string(),
-            resume,
+            resume: resume.collect(),
             limits: Some(policy.limits.into()),
             interval_ms: hello.interval_ms,
         }));
         let follower = ingest.journal.follow(agent.key, hello.boot);
         tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
-            clock: ClockMap::new(hello.clock_ms, now.boot_ms),
+            clock: ClockMap::new(hello.clock_ms, heard.boot_ms),
             allowance: Allowance::of_messages(now.boot_ms),
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
-            course: Course::new(hello.boot, follower, now.boot_ms),
+            course: Course::new(
+                hello.boot,
+                follower,
+                resumed.get(&hello.boot).copied().unwrap_or(0),
+                now.boot_ms,
+            ),
+            resumed,
             hello,
-            hello_wall_ms: now.wall_ms,
+            hello_wall_ms: heard.wall_ms,
             set: Default::default(),
             layout: None,
             live: false,

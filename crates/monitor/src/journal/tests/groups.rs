@@ -3,7 +3,8 @@
 use super::{AGENT, BOOT, Bench, changed, layout, report};
 use crate::fleet::Effects;
 use crate::journal::Submitted;
-use crate::store::{AgentKey, Restored, StoreError};
+use crate::store::{AgentKey, ReportRecord, Restored, StoreError};
+use farol_wire::Boot;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -92,6 +93,28 @@ async fn marks_of_the_store_are_where_a_stream_goes_on() {
     assert_eq!(bench.send(&follower, 7), Submitted::Duplicate);
     assert_eq!(bench.send(&follower, 8), Submitted::Taken);
     assert_eq!(follower.beyond(7).await, 8);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_report_is_dated_after_the_one_before_it_unless_a_clock_was_set() {
+    let bench = Bench::new([]);
+    // Both starts are followed from the first Hello on.
+    let next = Boot { number: BOOT.number + 1, ..BOOT };
+    let followers = [BOOT, next].map(|boot| (boot, bench.journal.follow(AGENT, boot)));
+    let dated = async |boot: Boot, times: &[(u64, i64)]| {
+        let (_, follower) = followers.iter().find(|(of, _)| *of == boot).unwrap();
+        for (seq, at_ms) in times {
+            let record = ReportRecord { boot, at_ms: *at_ms, ..report(*seq, 10) };
+            bench.journal.report(follower, record, false);
+        }
+        bench.pass(300).await;
+        bench.store.last().reports.iter().map(|report| report.at_ms).collect::<Vec<_>>()
+    };
+    let rising = [(1, 50_000), (2, 50_000), (3, 49_100), (4, 50_300)];
+    assert_eq!(dated(BOOT, &rising).await, [50_000, 50_001, 50_002, 50_300]);
+    assert_eq!(dated(BOOT, &[(5, 30_000), (6, 30_000)]).await, [30_000, 30_001]);
+    // What the next start says came after it.
+    assert_eq!(dated(next, &[(1, 29_900), (2, 30_500)]).await, [30_002, 30_500]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,10 +2,11 @@
 //! server; statuses have a file of their own.
 
 use super::connect::{Link, no_link};
-use super::{Doubt, Landing, PostgresStore, Run, Writer, fault, lock, statuses};
+use super::{Doubt, Landing, PostgresStore, Run, Writer, blocks, fault, lock, statuses};
 use crate::store::database::Commits;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
+use crate::store::seals::{self, Landed, NewBlock};
 use crate::store::{AgentRecord, Group, LayoutKey, ReportRecord, StoreError};
 use sqlx::postgres::{PgArguments, Postgres};
 use sqlx::query::Query;
@@ -74,6 +75,7 @@ impl PostgresStore {
         let number = writer.last_row + 1;
         let new = group.reports.iter().filter(|report| !writer.has(report));
         let mut packed = pack(&self.memory.catalog.read(), new, number, writer.last_boot);
+        let (blocks, sealed) = seals::seals(&self.memory.catalog.read(), &packed, &group.sealed);
         let bytes = packed.row.as_mut().map(|row| Bytes {
             boots: std::mem::take(&mut row.boots),
             directory: std::mem::take(&mut row.directory),
@@ -84,10 +86,11 @@ impl PostgresStore {
         let known = layouts.iter().map(|(key, (_, known))| (*key, *known)).collect();
         let defines = layouts.into_iter().map(|(key, (define, _))| (i64::from(key.0), define)).collect();
         let write = question(writer, group, &packed, bytes, defines, now_ms);
-        let landing = Landing { packed, layouts: known, unused: group.unused.clone(), now_ms };
+        let landing =
+            Landing { packed, layouts: known, sealed: sealed.clone(), unused: group.unused.clone(), now_ms };
         writer.doubt = Some(Doubt::Group(Box::new(landing)));
         let Some(link) = &mut writer.link else { return Err(no_link()) };
-        let wrote = send(link, write, group, now_ms).await;
+        let wrote = send(link, write, group, (&blocks, &sealed), now_ms).await;
         let Some(Doubt::Group(landing)) = writer.ended(wrote).await? else { return Ok(()) };
         writer.met(&group.reports);
         self.land(writer, *landing);
@@ -143,9 +146,10 @@ async fn send(
     link: &mut Link,
     write: Query<'_, Postgres, PgArguments>,
     group: &Group,
+    (blocks, sealed): (&[NewBlock], &Landed),
     now_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    let is_more = !group.forgotten.is_empty() || statuses::are_in(group);
+    let is_more = !group.forgotten.is_empty() || !sealed.marks.is_empty() || statuses::are_in(group);
     if is_more {
         link.say("BEGIN").await?;
     }
@@ -153,6 +157,7 @@ async fn send(
         return Err(sqlx::Error::RowNotFound);
     }
     if is_more {
+        blocks::write(link, blocks, sealed, now_ms).await?;
         statuses::write(link, group).await?;
         if !group.forgotten.is_empty() {
             let keys: Vec<i64> = group.forgotten.iter().map(|key| i64::from(key.0)).collect();

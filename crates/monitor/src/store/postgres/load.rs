@@ -23,17 +23,24 @@ FROM farol.components c JOIN farol.component_names n ON n.key = c.name ORDER BY 
 const TAIL: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM farol.journal WHERE id > $1 ORDER BY id";
 
-const LAYOUT_SIZES: &str = "SELECT key, octet_length(define)::bigint FROM farol.layouts ORDER BY key";
+const CUTS: &str = "SELECT raw_cut_ms, five_minutes_cut_ms, one_hour_cut_ms FROM farol.store";
 
-const BOOTS: &str = "SELECT key, agent, number, nonce FROM farol.boots ORDER BY key";
+const LAYOUT_SIZES: &str = "
+SELECT l.key, octet_length(l.define)::bigint, EXISTS (SELECT FROM farol.blocks b WHERE b.layout = l.key)
+FROM farol.layouts l ORDER BY l.key";
+
+const BOOTS: &str = "SELECT key, agent, number, nonce, sealed_seq FROM farol.boots ORDER BY key";
 
 const OLDEST: &str = "SELECT min(id) FROM farol.journal";
 
 /// Layouts by key.
 pub(super) const LAYOUTS: &str = "SELECT key, define FROM farol.layouts WHERE key = ANY($1) ORDER BY key";
 
-/// Deletes layouts by key.
-pub(super) const DELETE_LAYOUTS: &str = "DELETE FROM farol.layouts WHERE key = ANY($1)";
+/// Deletes layouts by key, but for those of which there are blocks; tells which are gone.
+pub(super) const DELETE_LAYOUTS: &str = "
+DELETE FROM farol.layouts l WHERE l.key = ANY($1)
+  AND NOT EXISTS (SELECT FROM farol.blocks b WHERE b.layout = l.key)
+RETURNING l.key";
 
 /// Reads everything. With `prune` nobody knows the layouts yet: unused ones are deleted.
 pub(super) async fn load(place: &str, link: &mut Link, prune: bool) -> Result<Loaded, StoreError> {
@@ -46,8 +53,10 @@ pub(super) async fn load(place: &str, link: &mut Link, prune: bool) -> Result<Lo
     let tail: Vec<DirectoryRow> = link.all(sqlx::query_as(TAIL).bind(marked_row)).await.map_err(judged)?;
     let tail: Result<Vec<_>, String> = tail.iter().map(Directory::of_row).collect();
     let oldest: Vec<(Option<i64>,)> = all(place, link, OLDEST).await?;
+    let cuts = all(place, link, CUTS).await?.pop().unwrap_or_default();
     let raw = Raw {
         store,
+        cuts,
         marks,
         tail: tail.map_err(damaged)?,
         oldest_row: oldest.first().and_then(|(row,)| *row),

@@ -8,8 +8,10 @@ use sqlx::{Executor, PgConnection};
 use std::time::Duration;
 
 /// In order; `farol.migrations` says which of them a database has. One that is released is never changed.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("0001_init", include_str!("../../../migrations/postgres/0001_init.sql"))];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("0001_init", include_str!("../../../migrations/postgres/0001_init.sql")),
+    ("0002_sealed", include_str!("../../../migrations/postgres/0002_sealed.sql")),
+];
 
 /// Held while migrating: "Faro" and "migr".
 const LOCK: &str = "SELECT pg_advisory_xact_lock(1180792431, 1835624306)";

@@ -4,6 +4,7 @@ use super::connect::{self, Link, no_link};
 use super::{Doubt, Landing, PostgresSettings, PostgresStore, Run, Writer, fault, load, lock, migrate};
 use crate::store::memory::Memory;
 use crate::store::row::Entry;
+use crate::store::shorten::Waiting;
 use crate::store::upkeep::Upkeep;
 use crate::store::{Restored, StoreError};
 use tokio::sync::Mutex;
@@ -39,6 +40,7 @@ pub(super) async fn open(settings: PostgresSettings) -> Result<PostgresStore, St
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
         unused: loaded.unused,
+        waiting: Waiting::default(),
         upkeep: Upkeep::new(loaded.marked_row),
     };
     let readers = connect::readers(&settings, &session);
@@ -89,7 +91,7 @@ impl PostgresStore {
 
     /// Counts what is committed.
     pub(super) fn land(&self, writer: &mut Writer, landing: Landing) {
-        self.memory.count(&landing.packed, landing.layouts);
+        self.memory.count(&landing.packed, landing.layouts, &landing.sealed);
         writer.commits += 1;
         writer.last_boot = writer.last_boot.max(landing.packed.last_boot());
         writer.unused.extend(landing.unused);

@@ -3,8 +3,8 @@
 use super::{PostgresStore, load};
 use crate::store::layouts::Sets;
 use crate::store::memory::Memory;
-use crate::store::reading::{DirectoryRow, FEW_BOOTS, Rows, Span, Take};
-use crate::store::{AgentKey, KnownAgent, LayoutKey, StoreError};
+use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
+use crate::store::{AgentKey, KnownAgent, LayoutKey, Level, StoreError};
 use futures::TryStreamExt;
 use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgRow};
@@ -28,6 +28,10 @@ WHERE id >= $2 AND id < $3 AND position($1 IN boots) > 0 ORDER BY id";
 const BODIES: &str = "
 SELECT j.id, substr(j.body, w.start + 1, w.length)
 FROM unnest($1::bigint[], $2::int[], $3::int[]) AS w (id, start, length) JOIN farol.journal j ON j.id = w.id";
+
+/// Whole rows, some megabytes at most.
+const AFTER: &str = "
+SELECT id, first_ms, last_ms, boots, directory, body FROM farol.journal WHERE id > $1 ORDER BY id LIMIT $2";
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM farol.agents ORDER BY key";
 
@@ -91,6 +95,29 @@ impl Rows for PostgresStore {
         let starts: Vec<i32> = spans.iter().map(|(_, start, _)| small(*start)).collect();
         let lengths: Vec<i32> = spans.iter().map(|(.., length)| small(*length)).collect();
         self.each(sqlx::query_as(BODIES).bind(rows).bind(starts).bind(lengths), take).await
+    }
+
+    async fn rows_after(&self, row: i64) -> Result<Vec<(DirectoryRow, Vec<u8>)>, StoreError> {
+        let mut rows = Vec::new();
+        let mut take = |(id, first_ms, last_ms, boots, directory, body): WholeRow| {
+            rows.push(((id, first_ms, last_ms, boots, directory), body));
+            Ok(())
+        };
+        self.each(sqlx::query_as(AFTER).bind(row).bind(ROWS_AT_ONCE), &mut take).await?;
+        Ok(rows)
+    }
+
+    async fn find_blocks(
+        &self,
+        agents: &[AgentKey],
+        times: (i64, i64),
+        level: Level,
+    ) -> Result<Vec<BlockRow>, StoreError> {
+        self.blocks_in(agents, times, level).await
+    }
+
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
+        self.bodies_of(ids, take).await
     }
 
     async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {

@@ -4,8 +4,12 @@
 use super::connect::{Link, no_link};
 use super::{Doubt, PostgresStore, Writer, load, lock};
 use crate::store::database::Tidies;
-use crate::store::upkeep::{ROWS_A_STEP, Step};
-use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
+use crate::store::reading::DirectoryRow;
+use crate::store::row::Directory;
+use crate::store::shelf;
+use crate::store::shorten::YOUNG_MS;
+use crate::store::upkeep::{BOOT_KEPT_MS, ROWS_A_STEP};
+use crate::store::{LayoutKey, Piece, Retention, StoreError, Tidied};
 use std::time::Duration;
 
 /// The whole closing; what was acknowledged is committed anyway.
@@ -19,16 +23,27 @@ DELETE FROM farol.journal WHERE committed_ms < $1 AND id < (SELECT min(id) FROM 
 
 const OLDEST: &str = "SELECT min(id) FROM farol.journal";
 
-/// Boots of which the journal holds nothing any more, current ones left out.
+/// Rows that were not looked at, which are in the saved marks and not young.
+const NEXT_ROWS: &str = "
+SELECT id, first_ms, last_ms, boots, directory FROM farol.journal
+WHERE id > $1 AND id <= $2 AND committed_ms <= $3 ORDER BY id LIMIT $4";
+
+const THESE_ROWS: &str = "
+SELECT id, first_ms, last_ms, boots, directory FROM farol.journal WHERE id = ANY($1) ORDER BY id";
+
+const DELETE_THESE: &str = "DELETE FROM farol.journal WHERE id = ANY($1)";
+
+/// Boots of which the journal holds nothing any more, current ones left out, and those sealed lately.
 const DELETE_BOOTS: &str = "
-DELETE FROM farol.boots b WHERE b.key = ANY($1) AND NOT EXISTS (
+DELETE FROM farol.boots b WHERE b.key = ANY($1) AND b.sealed_ms < $2 AND NOT EXISTS (
   SELECT FROM farol.agents a WHERE a.key = b.agent AND a.forgotten_ms IS NULL
     AND a.boot_number = b.number AND a.boot_nonce = b.nonce)
 RETURNING b.key";
 
 const DELETE_AGENTS: &str = "
 DELETE FROM farol.agents a
-WHERE a.forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT FROM farol.boots b WHERE b.agent = a.key)";
+WHERE a.forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT FROM farol.boots b WHERE b.agent = a.key)
+  AND NOT EXISTS (SELECT FROM farol.blocks k WHERE k.agent = a.key)";
 
 const SAVE_MARKS: &str = "
 INSERT INTO farol.marks (journal, body) VALUES ($1, $2)
@@ -56,20 +71,29 @@ const DELETE_BLIND: &str = "DELETE FROM farol.blind WHERE to_ms < $1";
 const LAST_NAME: &str = "SELECT max(key) FROM farol.component_names";
 
 impl Tidies for PostgresStore {
-    async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+    async fn tidy_up(&self, now_ms: i64, retention: &Retention) -> Result<Tidied, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         // The server makes its checkpoints itself, and what is written is never counted.
-        let Some(step) = writer.upkeep.due(now_ms, writer.last_row) else { return Ok(false) };
+        let Some(piece) = writer.upkeep.due(now_ms, writer.last_row) else { return Ok(Tidied::default()) };
         self.ready(writer).await?;
-        let done = match step {
-            Step::Marks => self.save_marks(writer).await,
-            Step::Journal => self.shorten_journal(writer, now_ms).await,
-            Step::Statuses => writer.shorten_statuses(now_ms).await,
-            Step::Checkpoint | Step::Stamp => writer.stamp(now_ms).await,
+        let memory = &self.memory;
+        let done = match piece {
+            Piece::Marks => self.save_marks(writer).await.map(|()| true),
+            Piece::Statuses => writer.shorten_statuses(now_ms, retention).await.map(|()| true),
+            Piece::Journal => self.shorten_journal(writer, now_ms, retention).await,
+            Piece::RollUps => shelf::roll_up(writer, memory, now_ms).await,
+            Piece::Retention => shelf::retain(writer, memory, retention, now_ms).await,
+            Piece::Budget => shelf::hold_budget(writer, memory, retention, now_ms).await,
+            Piece::Checkpoint | Piece::Pages | Piece::Stamp => writer.stamp(now_ms).await.map(|()| true),
         };
-        done.map_err(|e| lock::judge(&self.memory.place, &e))?;
-        Ok(true)
+        let more = done.map_err(|e| lock::judge(&self.memory.place, &e))?;
+        match piece {
+            Piece::Budget if more => writer.upkeep.was_cut(),
+            _ if !more => writer.upkeep.rests(piece, now_ms),
+            _ => {}
+        }
+        Ok(Tidied { did: Some(piece), more: true })
     }
 
     /// Saves the marks and closes the connections. Where the server is away that is left out: what was acknowledged is
@@ -111,39 +135,79 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Deletes the oldest rows, and with the last of them the boots, agents and layouts that nothing speaks of any more.
-    async fn shorten_journal(&self, writer: &mut Writer, now_ms: i64) -> Result<(), sqlx::Error> {
+    /// Deletes what is too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
+    /// speaks of any more. True when more is due.
+    async fn shorten_journal(
+        &self,
+        writer: &mut Writer,
+        now_ms: i64,
+        retention: &Retention,
+    ) -> Result<bool, sqlx::Error> {
         let link = writer.begin().await?;
-        let rows = sqlx::query(DELETE_ROWS).bind(now_ms - JOURNAL_KEPT_MS).bind(ROWS_A_STEP);
+        let rows = sqlx::query(DELETE_ROWS).bind(now_ms - retention.raw_ms).bind(ROWS_A_STEP);
         let deleted = link.run(rows).await;
-        if writer.end(deleted).await? > 0 {
-            return Ok(());
+        if writer.end(deleted).await? > 0 || self.delete_sealed_rows(writer, now_ms).await? {
+            return Ok(true);
         }
-        writer.upkeep.journal_is_short(now_ms);
         let link = writer.begin().await?;
         let oldest = number(link, OLDEST).await;
         let oldest = writer.end(oldest).await?.unwrap_or(i64::MAX);
+        writer.waiting.begins_at(oldest);
         let silent = self.memory.catalog.read().silent_since(oldest);
         let layouts = self.memory.catalog.read().needed_by_none(&writer.unused, oldest);
         let link = writer.begin().await?;
-        let gone = delete_unused(link, &silent, load::keys(&layouts)).await;
-        let gone = writer.end(gone).await?;
+        let gone = delete_unused(link, &silent, load::keys(&layouts), now_ms - BOOT_KEPT_MS).await;
+        let (boots, layouts) = writer.end(gone).await?;
         let mut catalog = self.memory.catalog.write();
-        gone.into_iter().filter_map(|key| u32::try_from(key).ok()).for_each(|key| catalog.remove_boot(key));
+        boots.into_iter().filter_map(|key| u32::try_from(key).ok()).for_each(|key| catalog.remove_boot(key));
         catalog.remove_layouts(&layouts, &mut writer.unused);
-        Ok(())
+        Ok(false)
+    }
+
+    /// Looks at some rows, and deletes those of which everything is sealed. False when there was none to look at.
+    async fn delete_sealed_rows(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let over = writer.waiting.over(&self.memory.catalog.read(), ROWS_A_STEP as usize);
+        let (looked_at, marked) = (writer.waiting.looked_at, writer.upkeep.marked_row());
+        let link = writer.link.as_mut().ok_or_else(no_link)?;
+        let question = if over.is_empty() {
+            let next = sqlx::query_as(NEXT_ROWS).bind(looked_at).bind(marked);
+            next.bind(now_ms - YOUNG_MS).bind(ROWS_A_STEP)
+        } else {
+            sqlx::query_as(THESE_ROWS).bind(over.clone())
+        };
+        let rows: Vec<DirectoryRow> = link.all(question).await?;
+        if rows.is_empty() && over.is_empty() {
+            return Ok(false);
+        }
+        writer.waiting.leave(&over);
+        let read: Vec<_> = rows.iter().filter_map(|row| Directory::of_row(row).ok()).collect();
+        writer.waiting.looked_at = rows.last().map_or(0, |row| row.0).max(looked_at);
+        let sealed = writer.waiting.look(&self.memory.catalog.read(), &read);
+        if !sealed.is_empty() {
+            let link = writer.begin().await?;
+            let deleted = link.run(sqlx::query(DELETE_THESE).bind(sealed)).await;
+            writer.end(deleted).await?;
+        }
+        Ok(true)
     }
 }
 
-/// Deletes these boots and layouts, and agents without boots; gives the boots that went.
-async fn delete_unused(link: &mut Link, boots: &[u32], layouts: Vec<i64>) -> Result<Vec<i64>, sqlx::Error> {
+/// Deletes these boots and layouts, and agents without boots; gives the boots and layouts that went.
+async fn delete_unused(
+    link: &mut Link,
+    boots: &[u32],
+    layouts: Vec<i64>,
+    sealed_before_ms: i64,
+) -> Result<(Vec<i64>, Vec<LayoutKey>), sqlx::Error> {
     let boots: Vec<i64> = boots.iter().map(|key| i64::from(*key)).collect();
-    let gone: Vec<(i64,)> = link.all(sqlx::query_as(DELETE_BOOTS).bind(boots)).await?;
+    let gone: Vec<(i64,)> = link.all(sqlx::query_as(DELETE_BOOTS).bind(boots).bind(sealed_before_ms)).await?;
     link.run(sqlx::query(DELETE_AGENTS)).await?;
+    let mut freed: Vec<(i64,)> = Vec::new();
     if !layouts.is_empty() {
-        link.run(sqlx::query(load::DELETE_LAYOUTS).bind(layouts)).await?;
+        freed = link.all(sqlx::query_as(load::DELETE_LAYOUTS).bind(layouts)).await?;
     }
-    Ok(gone.into_iter().map(|(key,)| key).collect())
+    let freed = freed.into_iter().filter_map(|(key,)| u32::try_from(key).ok()).map(LayoutKey);
+    Ok((gone.into_iter().map(|(key,)| key).collect(), freed.collect()))
 }
 
 async fn number(link: &mut Link, sql: &'static str) -> Result<Option<i64>, sqlx::Error> {
@@ -153,7 +217,7 @@ async fn number(link: &mut Link, sql: &'static str) -> Result<Option<i64>, sqlx:
 
 impl Writer {
     /// Begins a step of the upkeep.
-    async fn begin(&mut self) -> Result<&mut Link, sqlx::Error> {
+    pub(super) async fn begin(&mut self) -> Result<&mut Link, sqlx::Error> {
         self.doubt = Some(Doubt::Upkeep);
         let epoch = self.epoch;
         let begun = match &mut self.link {
@@ -167,7 +231,7 @@ impl Writer {
     }
 
     /// Commits, or rolls back after an error.
-    async fn end<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+    pub(super) async fn end<T>(&mut self, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         let (value, ended) = match (result, &mut self.link) {
             (Ok(value), Some(link)) => (Some(value), link.say("COMMIT").await),
             (Ok(_), None) => (None, Err(no_link())),
@@ -185,9 +249,9 @@ impl Writer {
         Ok(())
     }
 
-    async fn shorten_statuses(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
+    async fn shorten_statuses(&mut self, now_ms: i64, retention: &Retention) -> Result<(), sqlx::Error> {
         let (after, until) = self.upkeep.components();
-        let oldest_ms = now_ms - STATUS_KEPT_MS;
+        let oldest_ms = now_ms - retention.statuses_ms;
         let link = self.begin().await?;
         let deleted = async {
             link.run(sqlx::query(DELETE_CHANGES).bind(after).bind(until).bind(oldest_ms)).await?;

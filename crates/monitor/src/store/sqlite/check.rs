@@ -2,6 +2,7 @@
 //! store was open, because only then may the disk have lost something. Each run of reports has a checksum of its own.
 
 use super::fault;
+use super::log::Damage;
 use crate::store::StoreError;
 use sqlx::{Executor, SqliteConnection};
 use std::path::Path;
@@ -34,6 +35,30 @@ pub(super) async fn check(path: &Path, connection: &mut SqliteConnection) -> Res
         .await
         .map_err(judged)?;
     Ok(())
+}
+
+/// A damaged log is what a power loss may leave of the last moments, where commits are not synced; otherwise it was
+/// whole, and something else damaged it.
+pub(super) async fn judge_log(
+    path: &Path,
+    connection: &mut SqliteConnection,
+    damage: Damage,
+) -> Result<(), StoreError> {
+    let machine: Result<String, _> =
+        sqlx::query_scalar("SELECT machine FROM store").fetch_one(connection).await;
+    let what = match damage {
+        Damage::Header => "its header".to_owned(),
+        Damage::Frame(frame) => format!("frame {frame}"),
+    };
+    if machine.is_ok_and(|machine| !machine.is_empty() && machine != machine_start()) {
+        tracing::warn!(
+            store.place = %path.display(), damage = what,
+            "the machine went down while the store was open; its log is not whole, and its last commits may be lost"
+        );
+        return Ok(());
+    }
+    let what = format!("the log beside it (-wal) is not what was written, from {what} on");
+    Err(StoreError::Fatal(fault::damaged(path, &what)))
 }
 
 async fn quick_check(

@@ -1,10 +1,11 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
-use super::{SqliteStore, Writer, load, statuses};
+use super::{SqliteStore, Writer, blocks, load, statuses};
 use crate::store::database::Commits;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
 use crate::store::row::Row;
+use crate::store::seals::{self, Landed, NewBlock};
 use crate::store::{AgentRecord, Group, LayoutKey, StoreError};
 use serde_json::{Value, json};
 use sqlx::{Executor, SqliteConnection};
@@ -55,20 +56,23 @@ impl Commits for SqliteStore {
         let now_ms = jiff::Timestamp::now().as_millisecond();
         let number = writer.last_row + 1;
         let mut packed = pack(&self.memory.catalog.read(), &group.reports, number, writer.last_boot);
+        let (blocks, landed) = seals::seals(&self.memory.catalog.read(), &packed, &group.sealed);
         let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
+        let bytes = bytes + blocks.iter().map(|block| block.body.len() + 512).sum::<usize>();
         let wrote = match &mut packed.row {
             Some(row) if packed.new_boots.is_empty() && is_reports_only(group) => {
                 writer.write_reports(row, number, now_ms).await.map(|()| Vec::new())
             }
             _ => {
                 writer.begin().await.map_err(|e| self.judge(&e))?;
-                let wrote = write_all(&mut writer.connection, group, &mut packed, now_ms).await;
+                let sealed = (blocks.as_slice(), &landed);
+                let wrote = write_all(&mut writer.connection, group, &mut packed, sealed, now_ms).await;
                 writer.end(wrote).await
             }
         };
         let layouts = wrote.map_err(|e| self.judge(&e))?;
 
-        self.memory.count(&packed, layouts);
+        self.memory.count(&packed, layouts, &landed);
         writer.last_boot = writer.last_boot.max(packed.last_boot());
         writer.unused.extend(&group.unused);
         if packed.row.is_some() {
@@ -102,6 +106,7 @@ fn is_reports_only(group: &Group) -> bool {
         layouts,
         unused: _,
         reports: _,
+        sealed,
         components,
         removed,
         forgotten,
@@ -111,6 +116,7 @@ fn is_reports_only(group: &Group) -> bool {
     } = group;
     agents.is_empty()
         && layouts.is_empty()
+        && sealed.is_empty()
         && components.is_empty()
         && removed.is_empty()
         && forgotten.is_empty()
@@ -124,6 +130,7 @@ async fn write_all(
     connection: &mut SqliteConnection,
     group: &Group,
     packed: &mut Packed,
+    (blocks, landed): (&[NewBlock], &Landed),
     now_ms: i64,
 ) -> Result<Vec<(LayoutKey, KnownLayout)>, sqlx::Error> {
     let number = packed.number;
@@ -152,6 +159,7 @@ async fn write_all(
         let add = sqlx::query(ADD_BODY).bind(number).bind(std::mem::take(&mut row.body));
         add.execute(&mut *connection).await?;
     }
+    blocks::write(connection, blocks, landed, now_ms).await?;
     statuses::write(connection, group).await?;
     if !group.forgotten.is_empty() {
         let keys = json!(group.forgotten.iter().map(|key| key.0).collect::<Vec<_>>()).to_string();

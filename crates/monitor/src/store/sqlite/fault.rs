@@ -29,6 +29,8 @@ pub(super) fn judge_code(path: &Path, code: u32, words: &str) -> StoreError {
     match (code & 0xff, code >> 8) {
         // Also IOERR_SHORT_READ, IOERR_DATA, IOERR_CORRUPTFS.
         (11 | 26, _) | (10, 2 | 32 | 33) => StoreError::Fatal(damaged(path, words)),
+        // The tables are ours: one that lacks what it was made with is damaged.
+        (1, _) if words.starts_with("no such ") => StoreError::Fatal(damaged(path, words)),
         // IOERR_FSYNC, IOERR_DIR_FSYNC: what was written may be lost, and a second sync would not say so.
         (10, 4 | 5) => StoreError::Fatal(format!(
             "{file} could not be synced to the disk ({words}, code {code}); what was acknowledged stands, nothing more \
@@ -47,11 +49,19 @@ pub(super) fn judge_code(path: &Path, code: u32, words: &str) -> StoreError {
     }
 }
 
+/// The log beside the file cannot be read.
+pub(super) fn unreadable_log(path: &Path, error: &std::io::Error) -> StoreError {
+    let file = path.display();
+    StoreError::Fatal(format!(
+        "the log of the store, {file}-wal, cannot be read: {error}; look at its owner, its mode and the disk"
+    ))
+}
+
 /// Says that the file is damaged, and what to do.
 pub(super) fn damaged(path: &Path, what: &str) -> String {
     format!(
-        "the store {} is damaged: {what}. Put the file and those beside it (-wal, -shm) aside or restore a copy, then \
-         start Farol again; without a file it begins a new store",
+        "the store {} is damaged: {what}. Put the file and those beside it (-wal, -shm) aside, or restore a copy with `farol \
+         restore --force`, then start Farol again; without a file it begins a new store",
         path.display()
     )
 }

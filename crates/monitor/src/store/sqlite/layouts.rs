@@ -10,7 +10,11 @@ use std::path::Path;
 const READ: &str = "
 SELECT key, define FROM layouts WHERE key IN (SELECT value FROM json_each(?1)) ORDER BY key";
 
-const DELETE: &str = "DELETE FROM layouts WHERE key IN (SELECT value FROM json_each(?1))";
+/// Those of which there are no blocks.
+const DELETE: &str = "
+DELETE FROM layouts WHERE key IN (SELECT value FROM json_each(?1))
+  AND NOT EXISTS (SELECT 1 FROM blocks b WHERE b.layout = layouts.key)
+RETURNING key";
 
 /// Reads these, where they are there.
 pub(super) async fn read(
@@ -28,9 +32,13 @@ pub(super) async fn read(
     Ok(sets)
 }
 
-/// Deletes these.
-pub(super) async fn delete(connection: &mut SqliteConnection, keys: &[LayoutKey]) -> Result<(), sqlx::Error> {
-    sqlx::query(DELETE).bind(json(keys)).execute(connection).await.map(|_| ())
+/// Deletes these, but for those of which there are blocks; tells which are gone.
+pub(super) async fn delete(
+    connection: &mut SqliteConnection,
+    keys: &[LayoutKey],
+) -> Result<Vec<LayoutKey>, sqlx::Error> {
+    let gone: Vec<u32> = sqlx::query_scalar(DELETE).bind(json(keys)).fetch_all(connection).await?;
+    Ok(gone.into_iter().map(LayoutKey).collect())
 }
 
 fn json(keys: &[LayoutKey]) -> String {
@@ -44,13 +52,13 @@ impl SqliteStore {
         writer: &mut Writer,
         oldest_row: i64,
     ) -> Result<(), sqlx::Error> {
-        let gone = self.memory.catalog.read().needed_by_none(&writer.unused, oldest_row);
-        if gone.is_empty() {
+        let unneeded = self.memory.catalog.read().needed_by_none(&writer.unused, oldest_row);
+        if unneeded.is_empty() {
             return Ok(());
         }
         writer.begin().await?;
-        let deleted = delete(&mut writer.connection, &gone).await;
-        writer.end(deleted).await?;
+        let deleted = delete(&mut writer.connection, &unneeded).await;
+        let gone = writer.end(deleted).await?;
         self.memory.catalog.write().remove_layouts(&gone, &mut writer.unused);
         Ok(())
     }

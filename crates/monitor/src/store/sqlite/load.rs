@@ -39,9 +39,12 @@ FROM components c JOIN component_names n ON n.key = c.name ORDER BY c.name";
 const TAIL: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal WHERE id > ?1 ORDER BY id";
 
-const LAYOUT_SIZES: &str = "SELECT key, length(define) FROM layouts ORDER BY key";
+const CUTS: &str = "SELECT raw_cut_ms, five_minutes_cut_ms, one_hour_cut_ms FROM store";
 
-const BOOTS: &str = "SELECT key, agent, number, nonce FROM boots ORDER BY key";
+const LAYOUT_SIZES: &str = "
+SELECT key, length(define), EXISTS (SELECT 1 FROM blocks b WHERE b.layout = layouts.key) FROM layouts ORDER BY key";
+
+const BOOTS: &str = "SELECT key, agent, number, nonce, sealed_seq FROM boots ORDER BY key";
 
 impl Loader<'_> {
     async fn load(&mut self, prune: bool) -> Result<Loaded, StoreError> {
@@ -49,8 +52,10 @@ impl Loader<'_> {
         let marks: Option<(i64, Vec<u8>)> = self.all("SELECT journal, body FROM marks").await?.pop();
         let tail = self.tail(marks.as_ref().map_or(0, |(row, _)| *row)).await?;
         let oldest: Vec<(Option<i64>,)> = self.all("SELECT min(id) FROM journal").await?;
+        let cuts = self.all(CUTS).await?.pop().unwrap_or_default();
         let raw = Raw {
             store,
+            cuts,
             marks,
             tail,
             oldest_row: oldest.first().and_then(|(row,)| *row),

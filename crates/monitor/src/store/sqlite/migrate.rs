@@ -6,13 +6,39 @@ use sqlx::{Executor, SqliteConnection};
 use std::path::Path;
 
 /// In order; a file's `user_version` says how many of them it has. One that is released is never changed.
-const MIGRATIONS: &[&str] = &[include_str!("../../../migrations/sqlite/0001_init.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_init.sql"),
+    include_str!("../../../migrations/sqlite/0002_sealed.sql"),
+];
 
 /// "Faro": tells a store of Farol from another program's file.
 const APPLICATION: i64 = 0x4661_726f;
 
 pub(super) async fn migrate(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
     apply(path, connection, MIGRATIONS).await
+}
+
+/// Says what is wrong with a file whose tables this program does not know; changes nothing.
+pub(super) async fn recognise(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    let mut number = async |sql: &'static str| {
+        sqlx::query_scalar::<_, i64>(sql)
+            .fetch_one(&mut *connection)
+            .await
+            .map_err(|e| fault::judge(path, &e))
+    };
+    let (version, known) = (number("PRAGMA user_version").await?, MIGRATIONS.len() as i64);
+    if number("PRAGMA application_id").await? != APPLICATION || version < 1 {
+        return Err(StoreError::Fatal(format!("{} is no store of Farol", path.display())));
+    }
+    if version > known { Err(newer(path, version, known)) } else { Ok(()) }
+}
+
+fn newer(path: &Path, version: i64, known: i64) -> StoreError {
+    StoreError::Fatal(format!(
+        "the store {} has version {version} and this program knows versions up to {known}; run the newer Farol, or \
+         give this one another path",
+        path.display()
+    ))
 }
 
 async fn apply(
@@ -50,11 +76,7 @@ async fn pending(
     }
     let known = all.len() as i64;
     if version > known {
-        return Err(StoreError::Fatal(format!(
-            "the store {} has version {version} and this program knows versions up to {known}; run the newer Farol, or \
-             give this one another path",
-            path.display()
-        )));
+        return Err(newer(path, version, known));
     }
     for migration in all.iter().skip(usize::try_from(version).unwrap_or(0)) {
         connection.execute(*migration).await.map_err(judged)?;

@@ -1,11 +1,14 @@
 //! Opens the file: its modes, its connections, the floor of the library's version. Decides nothing about the tables.
 
-use super::{Settings, SqliteStore, Writer, check, fault, load, migrate};
+use super::{Settings, SqliteStore, Writer, check, fault, load, log, migrate};
 use crate::store::memory::Memory;
+use crate::store::shorten::Waiting;
 use crate::store::upkeep::Upkeep;
 use crate::store::{Durability, StoreError};
 use sqlx::ConnectOptions;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
+};
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -20,8 +23,13 @@ const READERS: u32 = 4;
 
 pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> {
     let path = settings.path.as_path();
-    make_file(path)?;
-    let options = options(&settings);
+    let is_new = make_file(path)?;
+    let log = log::damage(path).map_err(|e| fault::unreadable_log(path, &e))?;
+    let mut options = options(&settings);
+    if is_new {
+        // Free pages can be given back; a file that was made without keeps them, and uses them again.
+        options = options.auto_vacuum(SqliteAutoVacuum::Incremental);
+    }
     // What is read at open is many small rows.
     let mut connection =
         options.clone().row_buffer_size(4_096).connect().await.map_err(|e| fault::judge(path, &e))?;
@@ -30,6 +38,13 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         .await
         .map_err(|e| fault::judge(path, &e))?;
     library_is_new_enough(&version)?;
+    if let Some(damage) = log
+        && let Err(refused) = check::judge_log(path, &mut connection, damage).await
+    {
+        // Closing it would take the log away, and with it what could still be saved.
+        std::mem::forget(connection);
+        return Err(refused);
+    }
     migrate::migrate(path, &mut connection).await?;
     check::check(path, &mut connection).await?;
     let loaded = load::load(path, &mut connection).await?;
@@ -44,7 +59,8 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
         last_row: loaded.last_row,
         last_boot: loaded.last_boot,
         unused: loaded.unused,
-        upkeep: Upkeep::new(loaded.marked_row),
+        waiting: Waiting::default(),
+        upkeep: Upkeep::of_file(loaded.marked_row),
     };
     let memory = Memory::new(settings.path.display().to_string(), loaded.catalog, loaded.restored);
     let writer = tokio::sync::Mutex::new(Some(writer));
@@ -73,8 +89,8 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
 }
 
 /// The directory is for its owner alone when it is made here; the file is so always, and SQLite gives those beside
-/// it the same mode.
-fn make_file(path: &Path) -> Result<(), StoreError> {
+/// it the same mode. Whether the file is new, or empty.
+fn make_file(path: &Path) -> Result<bool, StoreError> {
     let failed = |what: &str, path: &Path, e: &std::io::Error| {
         StoreError::Fatal(format!(
             "cannot {what} {}: {e}; look at its owner, its mode and the disk",
@@ -87,12 +103,13 @@ fn make_file(path: &Path) -> Result<(), StoreError> {
     }
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path);
     let file = file.map_err(|e| failed("open the store", path, &e))?;
-    let mode = file.metadata().map_err(|e| failed("look at the store", path, &e))?.permissions().mode();
+    let found = file.metadata().map_err(|e| failed("look at the store", path, &e))?;
+    let mode = found.permissions().mode();
     if mode & 0o077 != 0 {
         let narrowed = file.set_permissions(Permissions::from_mode(0o600));
         narrowed.map_err(|e| failed("set the mode of the store", path, &e))?;
     }
-    Ok(())
+    Ok(found.len() == 0)
 }
 
 fn library_is_new_enough(version: &str) -> Result<(), StoreError> {

@@ -3,8 +3,8 @@
 use super::{SqliteStore, layouts};
 use crate::store::layouts::Sets;
 use crate::store::memory::Memory;
-use crate::store::reading::{DirectoryRow, FEW_BOOTS, Rows, Span, Take};
-use crate::store::{AgentKey, KnownAgent, LayoutKey, StoreError};
+use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
+use crate::store::{AgentKey, KnownAgent, LayoutKey, Level, StoreError};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
@@ -25,6 +25,11 @@ WHERE id >= ?2 AND id < ?3 AND instr(boots, ?1) ORDER BY id";
 const BODIES: &str = "
 SELECT b.id, substr(b.body, (w.value ->> 1) + 1, w.value ->> 2)
 FROM json_each(?1) w CROSS JOIN journal_bodies b ON b.id = w.value ->> 0";
+
+/// Whole rows, some megabytes at most.
+const AFTER: &str = "
+SELECT j.id, j.first_ms, j.last_ms, j.boots, j.directory, b.body
+FROM journal j JOIN journal_bodies b ON b.id = j.id WHERE j.id > ?1 ORDER BY j.id LIMIT ?2";
 
 const KNOWN_AGENTS: &str = "SELECT key, id FROM agents ORDER BY key";
 
@@ -67,6 +72,32 @@ impl Rows for SqliteStore {
             take(part)?;
         }
         Ok(())
+    }
+
+    async fn rows_after(&self, row: i64) -> Result<Vec<(DirectoryRow, Vec<u8>)>, StoreError> {
+        let rows: Vec<WholeRow> = sqlx::query_as(AFTER)
+            .bind(row)
+            .bind(ROWS_AT_ONCE)
+            .fetch_all(&self.readers)
+            .await
+            .map_err(|e| self.judge(&e))?;
+        let parts = |(id, first_ms, last_ms, boots, directory, body)| {
+            ((id, first_ms, last_ms, boots, directory), body)
+        };
+        Ok(rows.into_iter().map(parts).collect())
+    }
+
+    async fn find_blocks(
+        &self,
+        agents: &[AgentKey],
+        times: (i64, i64),
+        level: Level,
+    ) -> Result<Vec<BlockRow>, StoreError> {
+        self.blocks_in(agents, times, level).await
+    }
+
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
+        self.bodies_of(ids, take).await
     }
 
     async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {

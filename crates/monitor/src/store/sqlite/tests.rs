@@ -4,7 +4,7 @@ use super::fault::judge_code;
 use super::{Settings, SqliteStore};
 use crate::store::database::remember;
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Store,
+    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Retention, Store,
     StoreError, StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
@@ -185,6 +185,31 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
+/// What the second migration adds, taken away again.
+const AS_BEFORE_BLOCKS: &str = "
+DROP TABLE blocks; DROP TABLE block_bodies;
+ALTER TABLE boots DROP COLUMN sealed_seq; ALTER TABLE boots DROP COLUMN sealed_ms;
+ALTER TABLE store DROP COLUMN raw_cut_ms; ALTER TABLE store DROP COLUMN five_minutes_cut_ms;
+ALTER TABLE store DROP COLUMN one_hour_cut_ms;
+PRAGMA user_version = 1";
+
+#[tokio::test]
+async fn a_store_of_before_there_were_blocks_opens_with_all_that_it_has() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    store.commit(&group(vec![report(1, 10), report(2, 10)])).await.unwrap();
+    store.close().await.unwrap();
+    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+    connection.execute(AS_BEFORE_BLOCKS).await.unwrap();
+    connection.close().await.unwrap();
+    let store = open(&path).await.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2]);
+    let restored = store.restore().await.unwrap();
+    assert_eq!((restored.marks.len(), restored.sealed.len()), (1, 0));
+    store.commit(&group(vec![report(3, 10)])).await.unwrap();
+    assert_eq!(seqs(&store).await, [1, 2, 3]);
+}
+
 #[tokio::test]
 async fn a_database_of_another_program_is_refused() {
     let dir = tempfile::tempdir().unwrap();
@@ -303,7 +328,7 @@ async fn what_was_committed_is_there_after_a_kill() {
     let store = open(&path).await.unwrap();
     for seq in 1..=30 {
         store.commit(&group(vec![report(seq, 2_000)])).await.unwrap();
-        store.tidy(i64::from(seq as u32) * 61_000).await.unwrap();
+        store.tidy(i64::from(seq as u32) * 61_000, &Retention::default()).await.unwrap();
     }
     // A copy of the files as they lie there is what a killed process leaves.
     let copy = path.with_file_name("copy.db");
@@ -323,7 +348,9 @@ async fn nothing_is_tried_any_more_after_a_fatal_error() {
     store.commit(&group(vec![report(1, 10)])).await.unwrap();
     let failed: Result<(), StoreError> = Err(StoreError::Fatal("the sync failed".to_owned()));
     remember(&store, failed).await.unwrap_err();
-    for result in [store.commit(&Group::default()).await, store.tidy(0).await.map(|_| ())] {
+    for result in
+        [store.commit(&Group::default()).await, store.tidy(0, &Retention::default()).await.map(|_| ())]
+    {
         assert!(matches!(&result, Err(StoreError::Fatal(why)) if why == "the sync failed"), "{result:?}");
     }
     store.close().await.unwrap();
@@ -336,7 +363,7 @@ async fn the_log_before_the_file_stays_small() {
     let store = open(&path).await.unwrap();
     for seq in 1..=100 {
         store.commit(&group(vec![report(seq, 500_000)])).await.unwrap();
-        store.tidy(1_000).await.unwrap();
+        store.tidy(1_000, &Retention::default()).await.unwrap();
     }
     let wal = std::fs::metadata(path.with_file_name("farol.db-wal")).unwrap().len();
     assert!(wal < 10 << 20, "{wal} bytes of log after 50 MB");
@@ -392,4 +419,6 @@ fn each_error_of_the_library_is_judged() {
             "{judged}"
         );
     }
+    let lacks = judge_code(Path::new("/data/farol.db"), 1, "no such column: last_seen_ms");
+    assert!(matches!(&lacks, StoreError::Fatal(why) if why.contains("is damaged")), "{lacks}");
 }

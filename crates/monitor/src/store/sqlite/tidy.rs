@@ -3,8 +3,12 @@
 
 use super::{SqliteStore, Writer, check};
 use crate::store::database::Tidies;
-use crate::store::upkeep::{ROWS_A_STEP, Step};
-use crate::store::{JOURNAL_KEPT_MS, STATUS_KEPT_MS, StoreError};
+use crate::store::reading::DirectoryRow;
+use crate::store::row::Directory;
+use crate::store::shelf;
+use crate::store::shorten::YOUNG_MS;
+use crate::store::upkeep::{BOOT_KEPT_MS, ROWS_A_STEP};
+use crate::store::{Piece, Retention, StoreError, Tidied};
 use sqlx::{Connection, Executor};
 
 const DELETE_ROWS: &str = "
@@ -13,15 +17,35 @@ DELETE FROM journal WHERE committed_ms < ?1 AND id < (SELECT min(id) FROM journa
 const DELETE_BODIES: &str = "
 DELETE FROM journal_bodies WHERE id < coalesce((SELECT min(id) FROM journal), 9223372036854775807)";
 
-/// Boots of which the journal holds nothing any more, current ones left out.
+/// Rows that were not looked at, which are in the saved marks and not young.
+const NEXT_ROWS: &str = "
+SELECT id, first_ms, last_ms, boots, directory FROM journal
+WHERE id > ?1 AND id <= ?2 AND committed_ms <= ?3 ORDER BY id LIMIT ?4";
+
+const THESE_ROWS: &str = "
+SELECT id, first_ms, last_ms, boots, directory FROM journal
+WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+
+const DELETE_THESE: [&str; 2] = [
+    "DELETE FROM journal_bodies WHERE id IN (SELECT value FROM json_each(?1))",
+    "DELETE FROM journal WHERE id IN (SELECT value FROM json_each(?1))",
+];
+
+/// Boots of which the journal holds nothing any more, current ones left out, and those sealed lately.
 const DELETE_BOOTS: &str = "
-DELETE FROM boots WHERE key IN (SELECT value FROM json_each(?1)) AND NOT EXISTS (
+DELETE FROM boots WHERE key IN (SELECT value FROM json_each(?1)) AND sealed_ms < ?2 AND NOT EXISTS (
   SELECT 1 FROM agents a WHERE a.key = boots.agent AND a.forgotten_ms IS NULL
     AND a.boot_number = boots.number AND a.boot_nonce = boots.nonce)
 RETURNING key";
 
 const DELETE_AGENTS: &str = "
-DELETE FROM agents WHERE forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boots b WHERE b.agent = agents.key)";
+DELETE FROM agents WHERE forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT 1 FROM boots b WHERE b.agent = agents.key)
+  AND NOT EXISTS (SELECT 1 FROM blocks k WHERE k.agent = agents.key)";
+
+/// Pages that are given back in a step.
+const GIVE_BACK: &str = "PRAGMA incremental_vacuum(256)";
+/// Fewer free pages than this stay for what comes next.
+const FREE_PAGES: i64 = 2_048;
 
 const SAVE_MARKS: &str = "INSERT OR REPLACE INTO marks (one, journal, body) VALUES (1, ?1, ?2)";
 
@@ -41,20 +65,30 @@ DELETE FROM component_names WHERE key > ?1 AND key <= ?2
   AND NOT EXISTS (SELECT 1 FROM components c WHERE c.name = component_names.key)";
 
 impl Tidies for SqliteStore {
-    async fn tidy_up(&self, now_ms: i64) -> Result<bool, StoreError> {
+    async fn tidy_up(&self, now_ms: i64, retention: &Retention) -> Result<Tidied, StoreError> {
         let mut guard = self.writer.lock().await;
         let writer = guard.as_mut().ok_or_else(|| self.memory.closed())?;
         self.settle(writer).await?;
-        let step = match writer.upkeep.due(now_ms, writer.last_row) {
-            None => return Ok(false),
-            Some(Step::Checkpoint) => writer.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await,
-            Some(Step::Marks) => self.save_marks(writer).await,
-            Some(Step::Stamp) => writer.stamp(now_ms).await,
-            Some(Step::Journal) => self.shorten_journal(writer, now_ms).await,
-            Some(Step::Statuses) => writer.shorten_statuses(now_ms).await,
+        let Some(piece) = writer.upkeep.due(now_ms, writer.last_row) else { return Ok(Tidied::default()) };
+        let memory = &self.memory;
+        let more = match piece {
+            Piece::Checkpoint => writer.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await.map(|()| true),
+            Piece::Marks => self.save_marks(writer).await.map(|()| true),
+            Piece::Stamp => writer.stamp(now_ms).await.map(|()| true),
+            Piece::Statuses => writer.shorten_statuses(now_ms, retention).await.map(|()| true),
+            Piece::Journal => self.shorten_journal(writer, now_ms, retention).await,
+            Piece::RollUps => shelf::roll_up(writer, memory, now_ms).await,
+            Piece::Retention => shelf::retain(writer, memory, retention, now_ms).await,
+            Piece::Budget => shelf::hold_budget(writer, memory, retention, now_ms).await,
+            Piece::Pages => writer.give_back().await,
         };
-        step.map_err(|e| self.judge(&e))?;
-        Ok(true)
+        let more = more.map_err(|e| self.judge(&e))?;
+        match piece {
+            Piece::Budget if more => writer.upkeep.was_cut(),
+            _ if !more => writer.upkeep.rests(piece, now_ms),
+            _ => {}
+        }
+        Ok(Tidied { did: Some(piece), more: true })
     }
 
     /// Saves the marks, brings everything to its last place, and closes the connections.
@@ -85,31 +119,30 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Deletes the oldest rows, and with the last of them the boots, agents and layouts that nothing speaks of any more.
-    async fn shorten_journal(&self, writer: &mut Writer, now_ms: i64) -> Result<(), sqlx::Error> {
-        writer.begin().await?;
-        let rows = async {
-            let rows = sqlx::query(DELETE_ROWS).bind(now_ms - JOURNAL_KEPT_MS).bind(ROWS_A_STEP);
-            let deleted = rows.execute(&mut writer.connection).await?.rows_affected();
-            writer.connection.execute(DELETE_BODIES).await?;
-            Ok(deleted)
-        };
-        let rows = rows.await;
-        let deleted = writer.end(rows).await?;
-        writer.upkeep.wrote(deleted as usize * 4_096);
-        if deleted > 0 {
-            return Ok(());
+    /// Deletes what is too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
+    /// speaks of any more. True when more is due.
+    async fn shorten_journal(
+        &self,
+        writer: &mut Writer,
+        now_ms: i64,
+        retention: &Retention,
+    ) -> Result<bool, sqlx::Error> {
+        if writer.delete_old_rows(now_ms - retention.raw_ms).await? > 0 {
+            return Ok(true);
         }
-        writer.upkeep.journal_is_short(now_ms);
+        if self.delete_sealed_rows(writer, now_ms).await? {
+            return Ok(true);
+        }
         let oldest: Option<i64> =
             sqlx::query_scalar("SELECT min(id) FROM journal").fetch_one(&mut writer.connection).await?;
         let oldest = oldest.unwrap_or(i64::MAX);
-        let unused = self.memory.catalog.read().silent_since(oldest);
+        writer.waiting.begins_at(oldest);
+        let silent = self.memory.catalog.read().silent_since(oldest);
         writer.begin().await?;
-        let unused = serde_json::json!(unused).to_string();
+        let silent = serde_json::json!(silent).to_string();
         let gone = async {
-            let gone: Vec<u32> =
-                sqlx::query_scalar(DELETE_BOOTS).bind(unused).fetch_all(&mut writer.connection).await?;
+            let boots = sqlx::query_scalar(DELETE_BOOTS).bind(silent).bind(now_ms - BOOT_KEPT_MS);
+            let gone: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
             writer.connection.execute(DELETE_AGENTS).await?;
             Ok(gone)
         };
@@ -119,7 +152,43 @@ impl SqliteStore {
             let mut catalog = self.memory.catalog.write();
             gone.into_iter().for_each(|key| catalog.remove_boot(key));
         }
-        self.shorten_layouts(writer, oldest).await
+        self.shorten_layouts(writer, oldest).await?;
+        Ok(false)
+    }
+
+    /// Looks at some rows, and deletes those of which everything is sealed. False when there was none to look at.
+    async fn delete_sealed_rows(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, sqlx::Error> {
+        let over = writer.waiting.over(&self.memory.catalog.read(), ROWS_A_STEP as usize);
+        let rows: Vec<DirectoryRow> = if over.is_empty() {
+            let next =
+                sqlx::query_as(NEXT_ROWS).bind(writer.waiting.looked_at).bind(writer.upkeep.marked_row());
+            next.bind(now_ms - YOUNG_MS).bind(ROWS_A_STEP).fetch_all(&mut writer.connection).await?
+        } else {
+            let these = sqlx::query_as(THESE_ROWS).bind(serde_json::json!(over).to_string());
+            these.fetch_all(&mut writer.connection).await?
+        };
+        if rows.is_empty() && over.is_empty() {
+            return Ok(false);
+        }
+        writer.waiting.leave(&over);
+        let read: Vec<_> = rows.iter().filter_map(|row| Directory::of_row(row).ok()).collect();
+        writer.waiting.looked_at = rows.last().map_or(0, |row| row.0).max(writer.waiting.looked_at);
+        let sealed = writer.waiting.look(&self.memory.catalog.read(), &read);
+        if sealed.is_empty() {
+            return Ok(true);
+        }
+        let ids = serde_json::json!(sealed).to_string();
+        writer.begin().await?;
+        let deleted = async {
+            for sql in DELETE_THESE {
+                sqlx::query(sql).bind(&ids).execute(&mut writer.connection).await?;
+            }
+            Ok(())
+        };
+        let deleted = deleted.await;
+        writer.end(deleted).await?;
+        writer.upkeep.wrote(sealed.len() * 4_096);
+        Ok(true)
     }
 }
 
@@ -138,9 +207,42 @@ impl Writer {
         Ok(())
     }
 
-    async fn shorten_statuses(&mut self, now_ms: i64) -> Result<(), sqlx::Error> {
+    /// Deletes the rows that were committed before then; how many.
+    async fn delete_old_rows(&mut self, before_ms: i64) -> Result<u64, sqlx::Error> {
+        self.begin().await?;
+        let rows = async {
+            let rows = sqlx::query(DELETE_ROWS).bind(before_ms).bind(ROWS_A_STEP);
+            let deleted = rows.execute(&mut self.connection).await?.rows_affected();
+            if deleted > 0 {
+                self.connection.execute(DELETE_BODIES).await?;
+            }
+            Ok(deleted)
+        };
+        let rows = rows.await;
+        let deleted = self.end(rows).await?;
+        self.upkeep.wrote(deleted as usize * 4_096);
+        Ok(deleted)
+    }
+
+    /// Gives some free pages back to the disk. False when there are few.
+    async fn give_back(&mut self) -> Result<bool, sqlx::Error> {
+        let free = async |writer: &mut Self| -> Result<i64, sqlx::Error> {
+            sqlx::query_scalar("PRAGMA freelist_count").fetch_one(&mut writer.connection).await
+        };
+        let before = free(self).await?;
+        if before <= FREE_PAGES {
+            return Ok(false);
+        }
+        // One row for each page.
+        sqlx::query(GIVE_BACK).fetch_all(&mut self.connection).await?;
+        self.upkeep.wrote(0);
+        // A file that was made without keeps them.
+        Ok(free(self).await? < before)
+    }
+
+    async fn shorten_statuses(&mut self, now_ms: i64, retention: &Retention) -> Result<(), sqlx::Error> {
         let (after, until) = self.upkeep.components();
-        let oldest_ms = now_ms - STATUS_KEPT_MS;
+        let oldest_ms = now_ms - retention.statuses_ms;
         self.begin().await?;
         let result = async {
             let changes = sqlx::query(DELETE_CHANGES).bind(after).bind(until).bind(oldest_ms);

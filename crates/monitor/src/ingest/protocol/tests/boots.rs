@@ -9,13 +9,14 @@ const BEFORE: Boot = Boot { number: 1, nonce: 1 };
 const NOW: Boot = Boot { number: 2, nonce: 2 };
 
 fn segment(boot: Boot) -> Kind {
-    let reports = (1..=2).map(|seq| proto::Report { seq, key: seq == 1, ..Default::default() }).collect();
+    let report = |seq| proto::Report { seq, key: seq == 1, ack_now: seq == 2, ..Default::default() };
+    let reports = (1..=2).map(report).collect();
     let segment = proto::Segment { boot: Some(boot.into()), reports, ..Default::default() };
     Kind::Backlog(proto::Backlog { segments: vec![segment] })
 }
 
-/// A stream that sends what an earlier start left.
-async fn stream(scene: &Scene) -> Protocol {
+/// A stream that was welcomed, and has an earlier start in its spool.
+async fn welcomed(scene: &Scene) -> Protocol {
     let peer = Peer { addr: ([127, 0, 0, 1], 9).into(), tls_identity: None };
     let mut protocol = Protocol::new(Arc::clone(&scene.app.ingest), peer, Arc::default());
     let hello = proto::Hello {
@@ -29,11 +30,32 @@ async fn stream(scene: &Scene) -> Protocol {
         interval_ms: 10_000,
         ..Default::default()
     };
-    let all = [Kind::Hello(hello), Kind::State(Default::default()), segment(BEFORE), segment(NOW)];
+    say(&mut protocol, [Kind::Hello(hello)]).await;
+    protocol
+}
+
+async fn say(protocol: &mut Protocol, all: impl IntoIterator<Item = Kind>) {
     for kind in all {
         protocol.take(AgentMessage { kind: Some(kind) }, &mut VecDeque::new()).await.unwrap();
     }
+}
+
+/// A stream that sends what an earlier start left.
+async fn stream(scene: &Scene) -> Protocol {
+    let mut protocol = welcomed(scene).await;
+    say(&mut protocol, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
     protocol
+}
+
+#[tokio::test]
+async fn what_was_committed_between_welcome_and_the_backlog_is_acknowledged() {
+    let mut scene = Scene::new().await;
+    let _broken = stream(&scene).await;
+    let mut again = welcomed(&scene).await;
+    scene.commit().await;
+    say(&mut again, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
+    let acks: Vec<_> = again.acks_due().into_iter().map(|ack| (ack.boot.unwrap().number, ack.seq)).collect();
+    assert_eq!(acks, [(NOW.number, 2), (BEFORE.number, 2)]);
 }
 
 #[tokio::test]

@@ -1,0 +1,218 @@
+//! Runs and blocks in memory, by hand. What history makes of them is tested over the stores.
+
+use super::{Keep, Recent, Settings};
+use crate::store::{AgentKey, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Restored, SealedRecord};
+use farol_series::{Columns, Encoding, Rollup, Sealed};
+use farol_wire::{Boot, Definition, SeriesDef, SeriesType, SourceDef};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+const BOOT: Boot = Boot { number: 1, nonce: 1 };
+const START_MS: i64 = 1_760_000_000_000;
+
+fn layout(key: u32) -> Arc<Layout> {
+    let series = |id: u32, name: &str, labels: &[(&str, &str)]| SeriesDef {
+        id,
+        source: 1,
+        name: name.to_owned(),
+        labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+        kind: SeriesType::Gauge,
+        encoding: (1, 0),
+        unit: String::new(),
+    };
+    let set = Definition {
+        sources: vec![SourceDef { id: 1, name: "system".to_owned(), interval_ms: 10_000 }],
+        series: vec![
+            series(1, "system_load", &[]),
+            series(2, "orders", &[]),
+            series(3, "latency", &[("component", "database")]),
+        ],
+        components: Vec::new(),
+    };
+    Arc::new(Layout { key: LayoutKey(key), set })
+}
+
+/// Reports ten seconds apart, with a key report each `every`.
+fn reports(numbers: std::ops::Range<u64>, every: u64) -> Vec<ReportRecord> {
+    let mut columns = Columns::new(vec![Encoding::Integer; 3]);
+    let mut one = |seq: u64| {
+        let key = seq % every == 1;
+        if key {
+            columns.reset();
+        }
+        let mut data = Vec::new();
+        columns.encode(&[Some(seq as f64), Some(1.0), Some(-(seq as f64))], &mut data).unwrap();
+        ReportRecord {
+            agent: AgentKey(1),
+            boot: BOOT,
+            seq,
+            layout: LayoutKey(1),
+            at_ms: START_MS + seq as i64 * 10_000,
+            key,
+            blocks: vec![BlockRecord { source: 1, before_ms: 0, data: data.into() }],
+        }
+    };
+    numbers.map(&mut one).collect()
+}
+
+fn recent(settings: Settings) -> Recent {
+    let recent = Recent::new(settings, &Restored::default());
+    recent.take(&Group { layouts: vec![layout(1)], ..Group::default() }, START_MS);
+    recent
+}
+
+fn take(recent: &Recent, reports: Vec<ReportRecord>) {
+    let now_ms = reports.last().map_or(START_MS, |report| report.at_ms);
+    recent.take(&Group { reports, ..Group::default() }, now_ms);
+}
+
+fn seal(recent: &Recent) -> Vec<SealedRecord> {
+    recent.seal(Duration::from_secs(60), usize::MAX)
+}
+
+#[test]
+fn a_run_ends_before_a_key_report_so_that_what_follows_decodes_by_itself() {
+    let recent = recent(Settings::default());
+    take(&recent, reports(1..1_000, 64));
+    let records = seal(&recent);
+    assert!((3..8).contains(&records.len()), "half an hour each, more or less: {}", records.len());
+    let mut next = 1;
+    for record in &records {
+        assert_eq!(record.first_seq, next);
+        assert_eq!(record.last_seq % 64, 0, "{}..={}", record.first_seq, record.last_seq);
+        next = record.last_seq + 1;
+        let sealed = Sealed::open(&record.bytes).unwrap();
+        let mut values = Vec::new();
+        sealed.samples(1, 0, |at_ms, value| values.push((at_ms, value))).unwrap();
+        let expected: Vec<_> =
+            (record.first_seq..next).map(|seq| (START_MS + seq as i64 * 10_000, seq as f64)).collect();
+        assert_eq!(values, expected);
+        assert_eq!(record.samples, 3 * values.len() as u64);
+    }
+    assert_eq!(seal(&recent), [], "the last run is open");
+    // A stream that may go on is not cut; one that is over is sealed to its end.
+    let later_ms = START_MS + 100_000_000;
+    recent.sweep(later_ms, |_, _| true);
+    assert_eq!(seal(&recent), []);
+    recent.sweep(later_ms, |_, _| false);
+    let last = seal(&recent);
+    assert_eq!((last[0].first_seq, last[0].last_seq), (next, 999));
+}
+
+#[test]
+fn roll_ups_are_of_names_and_labels_that_are_kept() {
+    for (words, expected) in [
+        (vec!["system_"], [true, false, false]),
+        (vec!["component"], [false, false, true]),
+        (vec!["orders", "system_load"], [true, true, false]),
+        (vec![], [false, false, false]),
+    ] {
+        let keep = Keep(words.iter().map(|word| (*word).to_owned()).collect());
+        let recent = recent(Settings { keep, ..Settings::default() });
+        take(&recent, reports(1..600, 64));
+        let record = &seal(&recent)[0];
+        let rollup = (!record.rollup.is_empty()).then(|| Rollup::decode(&record.rollup).unwrap());
+        let kept = [0, 1, 2].map(|at| rollup.as_ref().is_some_and(|r| !r.buckets(at).is_empty()));
+        assert_eq!(kept, expected, "{words:?}");
+    }
+}
+
+#[test]
+fn old_blocks_leave_once_they_are_committed_and_under_pressure_all_do() {
+    let recent = recent(Settings::default());
+    take(&recent, reports(1..1_000, 64));
+    let sealed = seal(&recent);
+    let now_ms = START_MS + 10_000_000;
+    recent.sweep(now_ms, |_, _| true);
+    let all = recent.held();
+    assert_eq!(all.sealed_blocks, sealed.len() as u64);
+    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX).covers_from_ms, Some(i64::MIN));
+    // They wait for their commit, however old they are.
+    recent.sweep(now_ms + 100_000_000, |_, _| true);
+    assert_eq!(recent.held().samples, all.samples);
+    recent.take(&Group { sealed: sealed.clone(), ..Group::default() }, now_ms);
+    recent.sweep(now_ms, |_, _| true);
+    let held = recent.held();
+    assert!(held.samples > 0 && held.samples < all.samples, "{held:?}");
+    let covers_ms = recent.of(AgentKey(1), 0, i64::MAX).covers_from_ms.unwrap();
+    assert!(sealed.iter().any(|record| record.last_ms + 1 == covers_ms), "{covers_ms}");
+
+    let small = self::recent(Settings { max_bytes: 1, ..Settings::default() });
+    take(&small, reports(1..1_000, 64));
+    let sealed = seal(&small);
+    small.take(&Group { sealed, ..Group::default() }, now_ms);
+    small.sweep(START_MS + 9_990_000, |_, _| true);
+    assert_eq!(small.held().samples, 0, "only what is not sealed stays");
+    assert!(small.held().reports > 0);
+}
+
+#[test]
+fn what_can_never_be_sealed_is_left_to_the_journal_and_takes_up_no_memory() {
+    let recent = recent(Settings::default());
+    let large = |seq: u64| {
+        let mut report = reports(seq..seq + 1, u64::MAX).remove(0);
+        report.key = seq == 1;
+        report.blocks[0].data = vec![0; 1 << 20].into();
+        report
+    };
+    take(&recent, (1..=20).map(large).collect());
+    recent.sweep(START_MS + 300_000, |_, _| true);
+    let held = recent.held();
+    assert_eq!(held.in_journal, 1);
+    assert!(held.bytes < 1 << 20, "{held:?}");
+    assert!(recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    recent.sweep(START_MS + 100_000_000, |_, _| false);
+    assert_eq!(seal(&recent), []);
+}
+
+#[test]
+fn what_a_start_replays_stands_before_what_came_since() {
+    let all = reports(1..400, 64);
+    let restored = Restored {
+        marks: vec![(AgentKey(1), BOOT, 200)],
+        sealed: vec![(AgentKey(1), BOOT, 64)],
+        layouts: vec![layout(1)],
+        ..Restored::default()
+    };
+    let recent = Recent::new(Settings::default(), &restored);
+    // A new stream begins with a key report; it comes before the replay is over.
+    let mut new = reports(193..300, 64);
+    new.drain(..8);
+    new[0] = {
+        let mut columns = Columns::new(vec![Encoding::Integer; 3]);
+        let mut data = Vec::new();
+        columns.encode(&[Some(201.0), Some(1.0), Some(-201.0)], &mut data).unwrap();
+        ReportRecord {
+            key: true,
+            blocks: vec![BlockRecord { source: 1, before_ms: 0, data: data.into() }],
+            ..new[0].clone()
+        }
+    };
+    take(&recent, new);
+    assert_eq!(seal(&recent).len(), 0, "older reports come first");
+    assert!(recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    // The journal may show some twice, some that are sealed, and some that came since.
+    for report in all[..230].iter().chain(&all[100..200]) {
+        recent.replay(report, &layout(1));
+    }
+    recent.replay_is_over();
+    assert!(!recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    for now_ms in [START_MS, START_MS + 100_000_000] {
+        recent.sweep(now_ms, |_, _| false);
+    }
+    let sealed = seal(&recent);
+    let mut seen: BTreeMap<i64, f64> = BTreeMap::new();
+    let mut samples = 0;
+    for record in &sealed {
+        let block = Sealed::open(&record.bytes).unwrap();
+        let take = |at_ms, value| {
+            samples += 1;
+            seen.insert(at_ms, value);
+        };
+        block.samples(1, 0, take).unwrap();
+    }
+    assert_eq!((samples, seen.len()), (235, 235), "65 to 299, each once");
+    assert!(seen.iter().all(|(at_ms, value)| *at_ms == START_MS + *value as i64 * 10_000));
+    assert!(sealed.windows(2).all(|pair| pair[0].last_seq + 1 == pair[1].first_seq));
+}

@@ -1,0 +1,131 @@
+//! The upkeep of blocks and roll-ups, the same on every database: what is merged, what is too old, what is too much.
+//! Decides what is done in a step; how it is asked and written is each dialect's.
+
+use super::memory::Memory;
+use super::rollups::{self, DayRow};
+use super::seals::{NewBlock, day};
+use super::{DAY_MS, Level, Retention, Sizes};
+
+const HOUR_MS: i64 = 3_600_000;
+/// An agent's day is merged when it has been over for so long: its last runs are sealed by then.
+const SETTLED_MS: i64 = 2 * HOUR_MS;
+/// Blocks that are deleted in a step.
+pub(crate) const BLOCKS_A_STEP: i64 = 512;
+
+/// How a dialect asks and writes; each that writes is one transaction.
+pub(crate) trait Shelf: Send {
+    /// The first agent and day before this one with a roll-up that is not merged.
+    fn due(
+        &mut self,
+        before_day: i64,
+    ) -> impl Future<Output = Result<Option<(i64, i64)>, sqlx::Error>> + Send;
+
+    /// An agent's roll-ups by 5 minutes of a day.
+    fn of_day(
+        &mut self,
+        day: i64,
+        agent: i64,
+    ) -> impl Future<Output = Result<Vec<DayRow>, sqlx::Error>> + Send;
+
+    /// Puts some in the place of others.
+    fn replace(
+        &mut self,
+        gone: &[i64],
+        new: &[NewBlock],
+    ) -> impl Future<Output = Result<(), sqlx::Error>> + Send;
+
+    /// The newest time of the block of a level that ends first.
+    fn oldest(&mut self, level: Level) -> impl Future<Output = Result<Option<i64>, sqlx::Error>> + Send;
+
+    /// Notes that what lies before this time is gone, and deletes some of it; how many.
+    fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
+
+    /// Bytes of blocks, by level, and of the journal.
+    fn measure(&mut self) -> impl Future<Output = Result<(Vec<(i64, i64)>, i64), sqlx::Error>> + Send;
+}
+
+/// Merges what is due of one agent's day. False when nothing is.
+pub(crate) async fn roll_up(
+    shelf: &mut impl Shelf,
+    memory: &Memory,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let Some((on, agent)) = shelf.due(day(now_ms.saturating_sub(SETTLED_MS))).await? else {
+        return Ok(false);
+    };
+    let rows = shelf.of_day(on, agent).await?;
+    let gone: Vec<i64> = rows.iter().map(|row| row.id).collect();
+    let merged = rollups::merge(&memory.place, on, u32::try_from(agent).unwrap_or(u32::MAX), rows);
+    shelf.replace(&gone, &merged).await?;
+    Ok(true)
+}
+
+/// Deletes some of what is too old. False when nothing is.
+pub(crate) async fn retain(
+    shelf: &mut impl Shelf,
+    memory: &Memory,
+    retention: &Retention,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    for level in Level::ALL {
+        let before_ms = retention.oldest_ms(level, now_ms).max(memory.catalog.read().cuts.of(level));
+        // A cut that nothing lies before stays where it is: a store that is young has no past to miss.
+        if shelf.oldest(level).await?.is_none_or(|oldest| oldest >= before_ms) {
+            continue;
+        }
+        memory.catalog.write().cuts.raise(level, before_ms);
+        if shelf.cut(level, before_ms).await? > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Measures, and moves the cut of the finest level that has something to spare when it is too much. True when it did:
+/// then what lies before it is to be deleted.
+pub(crate) async fn hold_budget(
+    shelf: &mut impl Shelf,
+    memory: &Memory,
+    retention: &Retention,
+    now_ms: i64,
+) -> Result<bool, sqlx::Error> {
+    let (levels, journal) = shelf.measure().await?;
+    let mut sizes = Sizes { journal: journal.unsigned_abs(), ..*memory.sizes.lock() };
+    sizes.levels = Level::ALL.map(|level| {
+        let of = levels.iter().find(|(number, _)| *number == level.number());
+        of.map_or(0, |(_, bytes)| bytes.unsigned_abs())
+    });
+    *memory.sizes.lock() = sizes;
+    if sizes.total() <= retention.budget {
+        return Ok(false);
+    }
+    for level in Level::ALL {
+        // Roll-ups of days that are not merged yet are still needed for those by the hour.
+        let spare_ms = match level {
+            Level::Raw | Level::OneHour => now_ms,
+            Level::FiveMinutes => (day(now_ms.saturating_sub(SETTLED_MS)) - 1) * DAY_MS,
+        };
+        let Some(oldest) = shelf.oldest(level).await?.filter(|oldest| *oldest < spare_ms) else { continue };
+        let to_ms = (oldest.div_euclid(HOUR_MS) + 1) * HOUR_MS;
+        tell(memory, level, to_ms, &sizes, retention.budget);
+        memory.sizes.lock().over_budget += 1;
+        memory.catalog.write().cuts.raise(level, to_ms);
+        shelf.cut(level, to_ms).await?;
+        return Ok(true);
+    }
+    Ok(false)
+}
+
+/// Says that the budget takes something away: once, until it was kept for a while.
+fn tell(memory: &Memory, level: Level, to_ms: i64, sizes: &Sizes, budget: u64) {
+    if sizes.over_budget == 0 {
+        tracing::warn!(
+            store.place = %memory.place,
+            level = level.as_str(),
+            cut_ms = to_ms,
+            bytes = sizes.total(),
+            budget,
+            "the store is over `store.budget`: the oldest history goes before its time; raise the budget, or keep less"
+        );
+    }
+}
