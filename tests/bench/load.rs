@@ -1,5 +1,6 @@
 //! Simulated agents: each has a connection and a stream of its own and replays recorded rows from its own place in
-//! the recording. Measures the monitor from outside: its CPU and memory in /proc, and probes meanwhile.
+//! the recording. Measures the monitor from outside: its CPU and memory in /proc, and how its probes
+//! answer under the same load.
 
 mod agent;
 pub(crate) mod socket;
@@ -28,6 +29,8 @@ const CONNECTED_WITHIN: Duration = Duration::from_secs(60);
 /// Agents connect in such crowds: so many, then a pause.
 const CROWD: usize = 50;
 const PAUSE: Duration = Duration::from_millis(20);
+/// Probes are asked for so long, under the same load, once the rest is measured.
+const PROBED: Duration = Duration::from_secs(10);
 /// Looks at the monitor's memory, a second apart, before it is taken as it is.
 const SETTLED_WITHIN: usize = 15;
 
@@ -40,7 +43,7 @@ pub(crate) struct Options {
     /// The monitor's agents port; loopback only.
     #[arg(long)]
     agents_addr: SocketAddr,
-    /// The monitor's HTTP port, for probes meanwhile.
+    /// The monitor's HTTP port, for probes.
     #[arg(long)]
     http_addr: SocketAddr,
     /// The monitor's process id.
@@ -55,7 +58,7 @@ pub(crate) struct Options {
     /// Seconds to measure, after every agent has reported.
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
-    /// Probes a second meanwhile.
+    /// Probes a second, for ten seconds after that.
     #[arg(long, default_value_t = 200)]
     probes: u32,
     /// The monitor's data directory, to see how its store grows.
@@ -118,15 +121,19 @@ async fn measure(options: &Options, tally: &Tally) -> anyhow::Result<Window> {
     let (monitor, myself) = (process::read(options.pid)?, process::read(std::process::id())?);
     let counts = tally.counts();
     let store = options.store.as_deref().map(folder_bytes);
-    let probes = tokio::task::spawn_blocking(move || prober.run(rate, time));
     sleep(time).await;
     let (monitor_end, myself_end) = (process::read(options.pid)?, process::read(std::process::id())?);
+    let seconds = began.elapsed().as_secs_f64();
+    let counts = tally.counts().since(counts);
+    let machine_cpu = Machine::read()?.busy_since(&machine);
+    // Afterwards: what probes cost is no report's.
+    let probes = tokio::task::spawn_blocking(move || prober.run(rate, PROBED));
     let window = Window {
-        seconds: began.elapsed().as_secs_f64(),
-        counts: tally.counts().since(counts),
+        seconds,
+        counts,
         monitor_cpu: monitor_end.cpu_since(&monitor),
         own_cpu: myself_end.cpu_since(&myself),
-        machine_cpu: Machine::read()?.busy_since(&machine),
+        machine_cpu,
         monitor: monitor_end,
         probes: probes.await?,
         history: metric(&page(options.http_addr).await?, "farol_history_memory_bytes"),
