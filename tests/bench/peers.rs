@@ -4,12 +4,11 @@
 mod server;
 mod write;
 
-use crate::closed;
 use crate::load::folder_bytes;
 use crate::past::{self, Past};
 use crate::rows::Recording;
 use crate::tape::{ASKED, RACK, Tape};
-use crate::{http, round};
+use crate::{clock, closed, http, round};
 use anyhow::Context;
 use serde_json::{Value, json};
 use server::{Kind, Server};
@@ -20,6 +19,8 @@ use write::{Rounds, Senders, Shape, Written};
 /// An hour has so many at the recording's step.
 const EVERY_MS: i64 = 10_000;
 const STEP_MS: i64 = 15_000;
+/// A monitor counts what it holds in memory so often, and a bit.
+const SWEPT_NS: u64 = 35_000_000_000;
 /// One request for each agent's report, as an agent would send it; and as Prometheus' own sender does.
 const ONE_EACH: Shape = Shape { name: "a request for each report", agents_a_request: 1, connections: 4 };
 const TOGETHER: Shape = Shape { name: "2 000 samples a request", agents_a_request: 20, connections: 2 };
@@ -112,6 +113,8 @@ impl Bench<'_> {
                 let (line, streams) = self.backlog(&server, from_ms)?;
                 lines.push(line);
                 open = streams;
+                // Before that the monitor has not looked at what it holds.
+                clock::sleep_until(clock::now_ns() + SWEPT_NS);
             }
             Kind::Prometheus | Kind::VictoriaMetrics => {
                 lines.append(&mut self.remote_write(&server, from_ms)?)
@@ -209,13 +212,13 @@ impl Bench<'_> {
             from_ms,
             every_ms: EVERY_MS,
         };
-        let (before, began) = (server.reading()?, crate::clock::now_ns());
+        let (before, began) = (server.reading()?, clock::now_ns());
         let open = self.runtime.block_on(past::fill(server.agents, &past))?;
         let written = Written {
             samples: (self.options.rounds + 1) * (self.options.agents * self.tape.series().len()) as u64,
             requests: self.options.rounds.div_ceil(64) * self.options.agents as u64,
             bytes: 0,
-            seconds: (crate::clock::now_ns() - began) as f64 / 1e9,
+            seconds: (clock::now_ns() - began) as f64 / 1e9,
             cpu_seconds: server.reading()?.cpu_since(&before),
         };
         Ok((self.ingested("the agents' backlog", written), open))
@@ -267,7 +270,7 @@ impl Bench<'_> {
             series = page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')).count();
             anyhow::ensure!(tries < 20 || series >= expected, "the page has {series} series of {expected}");
             tries += 1;
-            crate::clock::sleep_until(crate::clock::now_ns() + 500_000_000);
+            clock::sleep_until(clock::now_ns() + 500_000_000);
         }
         let before = server.reading()?;
         for _ in 0..self.options.pages {
