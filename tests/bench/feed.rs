@@ -68,13 +68,14 @@ async fn feed(options: &Options, tape: &Arc<Tape>, folder: &Path) -> anyhow::Res
     let mut pipeline = Pipeline::open(folder).await?;
     let empty = resident()?;
     let inboxes = pipeline.connect(options.agents, tape, interval).await?;
-    let feeder = Feeder::start(inboxes, Arc::clone(tape), interval)?;
+    let feeder = Feeder::start(inboxes, Arc::clone(tape), interval, pipeline.counts_committed())?;
     feeder.set(Pace::Rate);
     let twice = 2 * options.agents as u64;
     let warm_up = Instant::now();
     pipeline.wait_until_taken(twice, 3 * interval + COMMITTED_WITHIN).await?;
     let warm_up = warm_up.elapsed();
     let at_rate = measure(&pipeline, &feeder, folder, options.seconds).await?;
+    pipeline.check()?;
     let mut lines = vec![at_rate.to_json(options, "rate", empty, warm_up)];
     if options.flat_out > 0.0 {
         feeder.set(Pace::FlatOut);
@@ -84,7 +85,7 @@ async fn feed(options: &Options, tape: &Arc<Tape>, folder: &Path) -> anyhow::Res
     }
     feeder.set(Pace::Stop);
     let sent = feeder.end()?;
-    timeout(COMMITTED_WITHIN, pipeline.committed(sent)).await.context("not all reports were committed")?;
+    timeout(COMMITTED_WITHIN, pipeline.committed(sent)).await.context("not all reports were committed")??;
     pipeline.check()?;
     pipeline.close().await?;
     Ok(lines)

@@ -18,6 +18,10 @@ const LOOK_NS: u64 = 1_000_000;
 const AGAIN_NS: u64 = 100_000;
 /// Flat out an agent still sends fewer messages than a monitor takes for abuse.
 const REPORTS_A_SECOND_AT_MOST: u64 = 150;
+/// Flat out so many reports wait for their commit at most: a journal with more drops them.
+const UNCOMMITTED_AT_MOST: u64 = 20_000;
+/// And what is committed is asked for after so many.
+const ASK_EVERY: u64 = 256;
 const SECOND: u64 = 1_000_000_000;
 
 /// How fast.
@@ -62,6 +66,9 @@ struct Shared {
     cpu_ns: AtomicU64,
 }
 
+/// How many reports are committed.
+pub(super) type Committed = Box<dyn Fn() -> u64 + Send>;
+
 /// The running thread.
 pub(super) struct Feeder {
     shared: Arc<Shared>,
@@ -73,12 +80,21 @@ impl Feeder {
         inboxes: Vec<Arc<Inbox>>,
         tape: Arc<Tape>,
         interval: Duration,
+        committed: Committed,
     ) -> anyhow::Result<Self> {
         let shared = Arc::new(Shared::default());
         let replays = (0..inboxes.len()).map(|number| Replay::new(&tape, number)).collect();
         let stride = stride(inboxes.len());
-        let agents =
-            Agents { inboxes, replays, tape, shared: Arc::clone(&shared), waiting: None, next: 0, stride };
+        let agents = Agents {
+            inboxes,
+            replays,
+            tape,
+            shared: Arc::clone(&shared),
+            committed,
+            waiting: None,
+            next: 0,
+            stride,
+        };
         let thread =
             std::thread::Builder::new().name("feeder".to_owned()).spawn(move || agents.run(interval))?;
         Ok(Self { shared, thread })
@@ -113,6 +129,7 @@ struct Agents {
     replays: Vec<Replay>,
     tape: Arc<Tape>,
     shared: Arc<Shared>,
+    committed: Committed,
     /// A report that was made and not taken yet, flat out, and whose.
     waiting: Option<usize>,
     /// Reports due so far.
@@ -146,6 +163,9 @@ impl Agents {
     /// Hands over what is due; true when one that was not taken holds up the rest.
     fn catch_up(&mut self, due: u64, pace: Pace) -> bool {
         while self.next < due && self.pace() == pace {
+            if pace == Pace::FlatOut && self.next.is_multiple_of(ASK_EVERY) && self.is_ahead() {
+                return true;
+            }
             let agents = self.inboxes.len() as u64;
             let number = self.waiting.take().unwrap_or((self.next * self.stride % agents) as usize);
             if self.inboxes[number].is_full() {
@@ -160,6 +180,12 @@ impl Agents {
             self.next += 1;
         }
         false
+    }
+
+    /// Too many reports wait for their commit.
+    fn is_ahead(&self) -> bool {
+        let sent = self.shared.reports.load(Ordering::Acquire);
+        sent > (self.committed)() + UNCOMMITTED_AT_MOST
     }
 
     fn report(&mut self, number: usize) {

@@ -120,11 +120,19 @@ impl Pipeline {
         self.app.journal.health().committed_reports
     }
 
+    /// Asks for that from another thread.
+    pub(super) fn counts_committed(&self) -> Box<dyn Fn() -> u64 + Send> {
+        let journal = self.app.journal.clone();
+        Box::new(move || journal.health().committed_reports)
+    }
+
     /// Waits until so many are committed.
-    pub(super) async fn committed(&self, reports: u64) {
+    pub(super) async fn committed(&self, reports: u64) -> anyhow::Result<()> {
         while self.committed_reports() < reports {
+            self.check()?;
             sleep(LOOK).await;
         }
+        Ok(())
     }
 
     /// A stream that ended, or a report that was dropped, makes the figures those of something else.
