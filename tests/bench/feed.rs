@@ -10,7 +10,6 @@ use crate::http::metric;
 use crate::process;
 use crate::rows::Recording;
 use crate::tape::Tape;
-use anyhow::Context;
 use feeder::{Feeder, Pace, Work};
 use pipeline::Pipeline;
 use rustix::time::{ClockId, clock_gettime};
@@ -85,7 +84,14 @@ async fn feed(options: &Options, tape: &Arc<Tape>, folder: &Path) -> anyhow::Res
     }
     feeder.set(Pace::Stop);
     let sent = feeder.end()?;
-    timeout(COMMITTED_WITHIN, pipeline.committed(sent)).await.context("not all reports were committed")??;
+    // Late is told too: with the figures, which do not count then.
+    let late = timeout(COMMITTED_WITHIN, pipeline.committed(sent)).await.is_err();
+    let lacks = if late { sent.saturating_sub(pipeline.committed_reports()) } else { 0 };
+    for line in &mut lines {
+        line["reports_not_committed"] = json!(lacks);
+        line["reports_handed_over"] = json!(sent);
+        line["reports_taken"] = json!(pipeline.taken());
+    }
     pipeline.check()?;
     pipeline.close().await?;
     Ok(lines)

@@ -159,7 +159,9 @@ impl Bench<'_> {
     fn held(&self, server: &Server, empty: f64) -> anyhow::Result<Value> {
         let resident = server.reading()?.resident_bytes;
         let history = match self.kind {
-            Kind::Farol => http::metric(&server.client().text("/metrics")?, "farol_history_memory_bytes"),
+            // Nothing means that it has not looked yet.
+            Kind::Farol => http::metric(&server.client().text("/metrics")?, "farol_history_memory_bytes")
+                .filter(|bytes| *bytes > 0.0),
             Kind::Prometheus | Kind::VictoriaMetrics => None,
         };
         Ok(json!({

@@ -112,7 +112,8 @@ impl Pipeline {
         Ok(())
     }
 
-    fn taken(&self) -> u64 {
+    /// Reports that ingest took.
+    pub(super) fn taken(&self) -> u64 {
         self.app.ingest.counters.reports.load(Ordering::Relaxed)
     }
 
