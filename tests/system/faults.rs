@@ -99,5 +99,5 @@ async fn agents_whose_wall_clocks_lie_have_their_history_at_its_time() {
         eprintln!("{}", kill::monitor(&mut scene).await.unwrap());
     }
     let judgement = scene.finish().await.unwrap();
-    assert!(judgement.counts.starts > 30, "{judgement:?}");
+    assert!(judgement.counts.starts > 20, "{judgement:?}");
 }
