@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Piece, Restored, Retention, Sizes,
-    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Piece, Restored, Retention,
+    Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;

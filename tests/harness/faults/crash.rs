@@ -94,7 +94,7 @@ async fn in_the_seam(scene: &mut Scene, name: &str) -> Result<String> {
         "before_upkeep" => scene.dice.within(1..5),
         "after_upkeep" => scene.dice.within(1..3),
         "before_sealed" | "after_sealed" => scene.dice.within(1..8),
-        "mid_restart_pass" => scene.dice.within(1..60),
+        "mid_restart_pass" => scene.dice.within(1..20),
         _ => 1,
     };
     let crash = format!("{name}:{time}");

@@ -77,7 +77,8 @@ fn in_block(agent: u32, stored: &StoredBlock, books: &Books) -> Result<Vec<Found
     let column = |name: &str| -> Result<BTreeMap<i64, Vec<f64>>> {
         let at = series.iter().position(|series| series.name == name).context("a layout of the oracle")?;
         let mut samples: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-        sealed.samples(series[at].source, at, |at_ms, value| samples.entry(at_ms).or_default().push(value))?;
+        sealed
+            .samples(series[at].source, at, |at_ms, value| samples.entry(at_ms).or_default().push(value))?;
         Ok(samples)
     };
     let (numbers, marks) = (column(NUMBER)?, column(MARK)?);

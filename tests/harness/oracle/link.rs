@@ -125,7 +125,11 @@ fn definition(face: Face) -> Definition {
     };
     let (first, second) = if face.turned { (MARK, NUMBER) } else { (NUMBER, MARK) };
     Definition {
-        sources: vec![SourceDef { id: 1, name: "oracle".into(), interval_ms: if face.slow { 2_000 } else { 1_000 } }],
+        sources: vec![SourceDef {
+            id: 1,
+            name: "oracle".into(),
+            interval_ms: if face.slow { 2_000 } else { 1_000 },
+        }],
         series: vec![series(1, first), series(2, second)],
         components: vec![ComponentDef {
             id: 1,
