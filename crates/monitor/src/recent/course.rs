@@ -96,7 +96,8 @@ impl Course {
         let run = match &mut self.open {
             Some(run) => run,
             None => {
-                let Some(layout) = layout(report.layout) else {
+                // One that leans on a report before it would be a block without it.
+                let Some(layout) = layout(report.layout).filter(|_| report.key) else {
                     self.leave();
                     return took;
                 };
@@ -142,6 +143,10 @@ impl Course {
         if self.replayed.open.as_ref().is_some_and(|run| is_over(run, report, lasts_ms)) {
             self.replayed.closed.extend(self.replayed.open.take().map(Arc::new));
             took.closed = true;
+        }
+        if self.replayed.open.is_none() && !report.key {
+            self.leave();
+            return took;
         }
         let run = self.replayed.open.get_or_insert_with(|| Run::beginning(report, Arc::clone(layout)));
         run.push(report);
