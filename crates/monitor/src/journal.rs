@@ -5,6 +5,7 @@
 mod follower;
 mod queue;
 mod sealing;
+mod trust;
 mod writer;
 
 pub use follower::Follower;

@@ -145,14 +145,13 @@ impl Course {
             took.closed = true;
         }
         if self.replayed.open.is_none() && !report.key {
-            self.leave();
+            self.give_up();
             return took;
         }
         let run = self.replayed.open.get_or_insert_with(|| Run::beginning(report, Arc::clone(layout)));
         run.push(report);
         if run.weight() > BYTES_AT_MOST || run.cells > CELLS_AT_MOST {
-            self.replayed.open = None;
-            self.leave();
+            self.give_up();
         }
         took
     }

@@ -12,22 +12,19 @@ pub(super) fn begin(layout: &Compiled, records: &mut [ReportRecord], known: u64)
     if first == 0 || first == records.len() {
         return;
     }
-    let mut columns: Vec<Option<Columns>> = vec![None; layout.sources.len()];
-    let mut has_begun = vec![false; layout.sources.len()];
+    let new = || layout.sources.iter().map(|source| Columns::new(source.encodings.clone())).collect();
+    let (mut told, mut anew): (Vec<Columns>, Vec<Columns>) = (new(), new());
     for (position, record) in records.iter_mut().enumerate() {
         record.key |= position == first;
         for block in &mut record.blocks {
-            let Some(at) = layout.source(block.source).filter(|at| !has_begun[*at]) else { continue };
-            let encodings = &layout.sources[at].encodings;
-            let state = columns[at].get_or_insert_with(|| Columns::new(encodings.clone()));
-            if state.apply(&block.data).is_err() || position < first {
+            let Some(at) = layout.source(block.source) else { continue };
+            if told[at].apply(&block.data).is_err() || position < first {
                 continue;
             }
-            // The source's first block from here on: out of nothing, and not out of what it was before.
-            has_begun[at] = true;
-            let row: Vec<Option<f64>> = state.values().collect();
+            // Every block from here on: a series that is absent now comes back as a difference to what it was before.
+            let row: Vec<Option<f64>> = told[at].values().collect();
             let mut data = Vec::new();
-            if Columns::new(encodings.clone()).encode(&row, &mut data).is_ok() {
+            if anew[at].encode(&row, &mut data).is_ok() {
                 block.data = data.into();
             }
         }
