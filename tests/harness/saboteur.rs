@@ -48,7 +48,7 @@ pub enum Point {
 }
 
 /// All of them by their names.
-pub const POINTS: [(&str, Point); 27] = [
+pub const POINTS: [(&str, Point); 26] = [
     ("after_open", Point::AfterOpen),
     ("before_restore", Point::BeforeRestore),
     ("after_restore", Point::AfterRestore),
@@ -61,7 +61,6 @@ pub const POINTS: [(&str, Point); 27] = [
     ("after_upkeep", Point::AfterUpkeep),
     ("after_checkpoint", Point::After(Piece::Checkpoint)),
     ("after_marks", Point::After(Piece::Marks)),
-    ("after_stamp", Point::After(Piece::Stamp)),
     ("during_journal", Point::During(Piece::Journal)),
     ("after_journal", Point::After(Piece::Journal)),
     ("during_roll_ups", Point::During(Piece::RollUps)),
@@ -79,9 +78,9 @@ pub const POINTS: [(&str, Point); 27] = [
 ];
 
 /// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known
-/// before it is done, unless a checkpoint or the marks come in between.
+/// before it is done. A stamp comes only where nothing is committed, a checkpoint at any time.
 const ORDER: [Piece; 7] = [
-    Piece::Stamp,
+    Piece::Marks,
     Piece::Journal,
     Piece::RollUps,
     Piece::Retention,

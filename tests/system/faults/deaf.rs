@@ -46,17 +46,13 @@ async fn again(stack: &Stack, person: &Person, said: &[Said]) {
 
 /// What history has of the first series from the first to the last report: each value in the order of its time.
 async fn values(stack: &Stack, said: &[Said]) -> Result<Vec<f64>> {
-    let wall = |at_ms: u64| {
-        let ago = i64::try_from(boot_ms() - at_ms)?;
-        Ok(jiff::Timestamp::from_millisecond(jiff::Timestamp::now().as_millisecond() - ago)?)
-    };
     let (first, last) = (said.first().context("reports")?, said.last().context("reports")?);
-    let from: Result<jiff::Timestamp> = wall(first.1 - 500);
-    let to: Result<jiff::Timestamp> = wall(last.1 + 500);
-    let path = format!(
-        "/api/v1/history?metric=spoken_value&agent=deaf&from={}&to={}&step=1ms&reduce=sum",
-        from?, to?
-    );
+    // History asks by the wall clock; the reports' times are of the boot clock.
+    let offset = jiff::Timestamp::now().as_millisecond() - i64::try_from(boot_ms())?;
+    let wall = |at_ms: u64| jiff::Timestamp::from_millisecond(i64::try_from(at_ms).unwrap_or(0) + offset);
+    let (from, to) = (wall(first.1 - 500)?, wall(last.1 + 500)?);
+    let path =
+        format!("/api/v1/history?metric=spoken_value&agent=deaf&from={from}&to={to}&step=1ms&reduce=sum");
     let page = stack.json(&path).await?;
     let items = page["items"].as_array().context("a list")?;
     Ok(items
