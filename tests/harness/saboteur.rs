@@ -31,7 +31,8 @@ pub enum Point {
     BeforeUpkeep,
     /// It is done.
     AfterUpkeep,
-    /// This piece of upkeep is at work, and waits for the database.
+    /// This piece of upkeep is at work, and waits for the database. Those that have nothing to do there look into memory
+    /// alone, and are not among the names.
     During(Piece),
     /// This piece of upkeep is done.
     After(Piece),
@@ -48,7 +49,7 @@ pub enum Point {
 }
 
 /// All of them by their names.
-pub const POINTS: [(&str, Point); 26] = [
+pub const POINTS: [(&str, Point); 23] = [
     ("after_open", Point::AfterOpen),
     ("before_restore", Point::BeforeRestore),
     ("after_restore", Point::AfterRestore),
@@ -63,11 +64,8 @@ pub const POINTS: [(&str, Point); 26] = [
     ("after_marks", Point::After(Piece::Marks)),
     ("during_journal", Point::During(Piece::Journal)),
     ("after_journal", Point::After(Piece::Journal)),
-    ("during_roll_ups", Point::During(Piece::RollUps)),
     ("after_roll_ups", Point::After(Piece::RollUps)),
-    ("during_retention", Point::During(Piece::Retention)),
     ("after_retention", Point::After(Piece::Retention)),
-    ("during_budget", Point::During(Piece::Budget)),
     ("after_budget", Point::After(Piece::Budget)),
     ("during_statuses", Point::During(Piece::Statuses)),
     ("after_statuses", Point::After(Piece::Statuses)),
