@@ -12,22 +12,24 @@ pub(super) fn begin(layout: &Compiled, records: &mut [ReportRecord], known: u64)
     if first == 0 || first == records.len() {
         return;
     }
-    let mut columns: Vec<Option<Columns>> = vec![None; layout.sources.len()];
-    let mut has_begun = vec![false; layout.sources.len()];
+    // Each source as it was said, and as it is told anew.
+    let mut sources: Vec<Option<[Columns; 2]>> = vec![None; layout.sources.len()];
     for (position, record) in records.iter_mut().enumerate() {
         record.key |= position == first;
         for block in &mut record.blocks {
-            let Some(at) = layout.source(block.source).filter(|at| !has_begun[*at]) else { continue };
-            let encodings = &layout.sources[at].encodings;
-            let state = columns[at].get_or_insert_with(|| Columns::new(encodings.clone()));
-            if state.apply(&block.data).is_err() || position < first {
+            let Some(at) = layout.source(block.source) else { continue };
+            let begins = || {
+                let columns = Columns::new(layout.sources[at].encodings.clone());
+                [columns.clone(), columns]
+            };
+            let [said, anew] = sources[at].get_or_insert_with(begins);
+            if said.apply(&block.data).is_err() || position < first {
                 continue;
             }
-            // The source's first block from here on: out of nothing, and not out of what it was before.
-            has_begun[at] = true;
-            let row: Vec<Option<f64>> = state.values().collect();
+            // To the end: a series that comes back leans on its last value, which may be among what was known.
+            let row: Vec<Option<f64>> = said.values().collect();
             let mut data = Vec::new();
-            if Columns::new(encodings.clone()).encode(&row, &mut data).is_ok() {
+            if anew.encode(&row, &mut data).is_ok() {
                 block.data = data.into();
             }
         }
