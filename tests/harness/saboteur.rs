@@ -31,7 +31,8 @@ pub enum Point {
     BeforeUpkeep,
     /// It is done.
     AfterUpkeep,
-    /// This piece of upkeep is at work, and waits for the database.
+    /// This piece of upkeep is at work, and waits for the database. Those that have nothing to do there look into memory
+    /// alone, and are not among the names.
     During(Piece),
     /// This piece of upkeep is done.
     After(Piece),
@@ -48,7 +49,7 @@ pub enum Point {
 }
 
 /// All of them by their names.
-pub const POINTS: [(&str, Point); 27] = [
+pub const POINTS: [(&str, Point); 23] = [
     ("after_open", Point::AfterOpen),
     ("before_restore", Point::BeforeRestore),
     ("after_restore", Point::AfterRestore),
@@ -61,14 +62,10 @@ pub const POINTS: [(&str, Point); 27] = [
     ("after_upkeep", Point::AfterUpkeep),
     ("after_checkpoint", Point::After(Piece::Checkpoint)),
     ("after_marks", Point::After(Piece::Marks)),
-    ("after_stamp", Point::After(Piece::Stamp)),
     ("during_journal", Point::During(Piece::Journal)),
     ("after_journal", Point::After(Piece::Journal)),
-    ("during_roll_ups", Point::During(Piece::RollUps)),
     ("after_roll_ups", Point::After(Piece::RollUps)),
-    ("during_retention", Point::During(Piece::Retention)),
     ("after_retention", Point::After(Piece::Retention)),
-    ("during_budget", Point::During(Piece::Budget)),
     ("after_budget", Point::After(Piece::Budget)),
     ("during_statuses", Point::During(Piece::Statuses)),
     ("after_statuses", Point::After(Piece::Statuses)),
@@ -79,9 +76,9 @@ pub const POINTS: [(&str, Point); 27] = [
 ];
 
 /// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known
-/// before it is done, unless a checkpoint or the marks come in between.
+/// before it is done. A stamp comes only where nothing is committed, a checkpoint at any time.
 const ORDER: [Piece; 7] = [
-    Piece::Stamp,
+    Piece::Marks,
     Piece::Journal,
     Piece::RollUps,
     Piece::Retention,

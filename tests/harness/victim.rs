@@ -86,6 +86,7 @@ impl Victim {
         let folder = tempfile::Builder::new().prefix("farol-victim-").tempdir()?;
         let any = SocketAddr::new(IpAddr::V4(own_address()), 0);
         let store = match &ground {
+            Ground::Sqlite if further.contains("store:") => String::new(),
             Ground::Sqlite => "store: {keep: [oracle_]}\n".to_owned(),
             Ground::Postgres(server) => format!(
                 "store: {{keep: [oracle_], postgres: {{port: {}, name: postgres, user: {SUPERUSER}, password: {PASSWORD}, \

@@ -9,7 +9,7 @@ use farol_monitor::Config;
 use farol_monitor::store::{self, AgentKey, Layout, Level, Store, StoredBlock, StoredReport};
 use farol_series::{Columns, Encoding, Sealed};
 use farol_wire::Boot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -74,26 +74,24 @@ pub async fn in_store(store: &dyn Store, books: &Books) -> Result<Left> {
 fn in_block(agent: u32, stored: &StoredBlock, books: &Books) -> Result<Vec<Found>> {
     let sealed = Sealed::open(&stored.bytes).context("a sealed block")?;
     let series = &stored.layout.set.series;
-    let column = |name: &str| -> Result<BTreeMap<i64, Vec<f64>>> {
+    // In the order of the ticks: with a wall clock that was set it is not that of the times.
+    let column = |name: &str| -> Result<Vec<(i64, f64)>> {
         let at = series.iter().position(|series| series.name == name).context("a layout of the oracle")?;
-        let mut samples: BTreeMap<i64, Vec<f64>> = BTreeMap::new();
-        sealed
-            .samples(series[at].source, at, |at_ms, value| samples.entry(at_ms).or_default().push(value))?;
+        let mut samples = Vec::new();
+        sealed.samples(series[at].source, at, |at_ms, value| samples.push((at_ms, value)))?;
         Ok(samples)
     };
     let (numbers, marks) = (column(NUMBER)?, column(MARK)?);
-    let mut found = Vec::new();
-    for (at_ms, numbers) in numbers {
-        for (at, number) in numbers.into_iter().enumerate() {
-            let (start, seq) = place(number);
-            let known = books.agents.get(agent as usize).and_then(|account| account.starts.get(start));
-            // Nobody's: it is told as never said.
-            let boot = known.map_or(Boot { number: u64::MAX, nonce: 0 }, |start| start.boot);
-            let mark = marks.get(&at_ms).and_then(|marks| marks.get(at)).copied();
-            found.push(Found { agent, boot, seq, at_ms, values: [Some(number), mark] });
-        }
-    }
-    Ok(found)
+    let mut marks = marks.into_iter().peekable();
+    let reports = numbers.into_iter().map(|(at_ms, number)| {
+        let (start, seq) = place(number);
+        let known = books.agents.get(agent as usize).and_then(|account| account.starts.get(start));
+        // Nobody's: it is told as never said.
+        let boot = known.map_or(Boot { number: u64::MAX, nonce: 0 }, |start| start.boot);
+        let mark = marks.next_if(|(mark_ms, _)| *mark_ms == at_ms).map(|(_, mark)| mark);
+        Found { agent, boot, seq, at_ms, values: [Some(number), mark] }
+    });
+    Ok(reports.collect())
 }
 
 struct Reader {

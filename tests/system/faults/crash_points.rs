@@ -28,9 +28,9 @@ async fn each(kind: Kind, part: &[&str]) {
 const PARTS: [&[&str]; 5] = [
     &["mid_migration", "after_open", "before_restore", "after_restore", "mid_start", "mid_restart_pass"],
     &["before_commit", "after_commit", "after_ack", "mid_transaction", "before_sealed", "after_sealed"],
-    &["before_upkeep", "after_upkeep", "after_marks", "after_stamp", "before_close", "after_close"],
-    &["during_journal", "after_journal", "during_roll_ups", "after_roll_ups", "during_retention"],
-    &["after_retention", "during_budget", "after_budget", "during_statuses", "after_statuses"],
+    &["before_upkeep", "after_upkeep", "after_marks", "before_close", "after_close"],
+    &["during_journal", "after_journal", "after_roll_ups"],
+    &["after_retention", "after_budget", "during_statuses", "after_statuses"],
 ];
 
 /// Those that only a file has.
