@@ -98,6 +98,9 @@ impl Scene {
     async fn settled(&mut self) -> Result<Duration> {
         let took = self.oracle.settle(SETTLED_WITHIN).await?;
         self.oracle.confirm(self.victim.at().http).await?;
+        if self.slack_ms.is_some() {
+            self.oracle.confirm_values(self.victim.at().http).await?;
+        }
         Ok(took)
     }
 
@@ -110,8 +113,9 @@ impl Scene {
         let ended = self.victim.stop().await?;
         ensure!(ended.code == 0, "the monitor ended with {}: {}", ended.code, ended.log);
         let books = self.oracle.ledger().books();
-        let found = self.victim.found().await.context("reading what the monitor left")?;
-        let mut judgement = judge(&books, &found, self.slack_ms);
+        let left = self.victim.found(&books).await.context("reading what the monitor left")?;
+        let mut judgement = judge(&books, &left.found, self.slack_ms);
+        judgement.sealed = left.sealed;
         judgement.counts = self.oracle.ledger().counts();
         judgement.sound()?;
         ensure!(
@@ -125,8 +129,9 @@ impl Scene {
     pub async fn autopsy(&mut self) -> String {
         // It may have ended by itself.
         drop(self.victim.kill().await);
-        let found = self.victim.found().await;
-        let judged = found.map(|found| judge(&self.oracle.ledger().books(), &found, self.slack_ms));
+        let books = self.oracle.ledger().books();
+        let left = self.victim.found(&books).await;
+        let judged = left.map(|left| judge(&books, &left.found, self.slack_ms));
         match judged {
             Ok(judgement) => {
                 let wrong = judgement.sound().map_or_else(|error| error.to_string(), |()| "sound".to_owned());

@@ -46,6 +46,8 @@ struct Kept {
     last_commit_ms: Option<i64>,
     /// Each report as often as it was handed over, in that order.
     handed: Vec<(AgentKey, Boot, u64)>,
+    /// Each report as it was handed over first, also when it is sealed.
+    first: BTreeMap<(AgentKey, Boot, u64), ReportRecord>,
 }
 
 impl Default for MemoryStore {
@@ -70,6 +72,12 @@ impl MemoryStore {
     #[must_use]
     pub fn handed(&self) -> Vec<(AgentKey, Boot, u64)> {
         self.kept.lock().handed.clone()
+    }
+
+    /// Every report that was ever committed, in the order of agent, boot and number, whether it is sealed or not.
+    #[must_use]
+    pub fn committed(&self) -> Vec<ReportRecord> {
+        self.kept.lock().first.values().cloned().collect()
     }
 
     fn takes(&self) -> Result<(), StoreError> {
@@ -230,6 +238,7 @@ impl Kept {
         for report in &group.reports {
             let key = (report.agent, report.boot, report.seq);
             self.handed.push(key);
+            self.first.entry(key).or_insert_with(|| report.clone());
             self.committed += 1;
             let newest = self.heard.entry(report.agent).or_insert(report.at_ms);
             *newest = (*newest).max(report.at_ms);

@@ -7,9 +7,10 @@ mod history;
 mod ledger;
 mod link;
 mod rest;
+mod values;
 mod verdict;
 
-pub use history::{at_rest, in_store};
+pub use history::{Left, at_rest, in_store};
 pub use ledger::{Books, Counts, Ledger, Start, payload};
 pub use verdict::{Breach, Found, Judgement, judge};
 
@@ -37,6 +38,8 @@ pub struct Habits {
     pub start_in: u64,
     /// Their wall clocks lie, by up to a day and differently at each connection.
     pub lying_clocks: bool,
+    /// After so many reports the definitions change: what came before is a run that has ended, and is sealed.
+    pub redefine_in: u64,
 }
 
 impl Default for Habits {
@@ -47,6 +50,7 @@ impl Default for Habits {
             ack_now_in: 8,
             start_in: 400,
             lying_clocks: false,
+            redefine_in: 24,
         }
     }
 }
@@ -67,7 +71,7 @@ impl Oracle {
     /// Agents that speak to whoever listens at `way`.
     #[must_use]
     pub fn begin(seed: u64, habits: Habits, way: SocketAddr) -> Self {
-        let ledger = Arc::new(Ledger::new(seed, habits.agents));
+        let (ledger, began_ms) = (Arc::new(Ledger::new(seed, habits.agents)), ledger::wall_ms());
         let (way, issuing) = (watch::Sender::new(way), watch::Sender::new(true));
         let stop = CancellationToken::new();
         let mut running = JoinSet::new();
@@ -81,7 +85,6 @@ impl Oracle {
                 stop.run_until_cancelled(life).await.unwrap_or(Ok(()))
             });
         }
-        let began_ms = ledger::wall_ms();
         Self { seed, ledger, way, issuing, stop, running, began_ms }
     }
 
@@ -149,6 +152,14 @@ impl Oracle {
     /// The monitor does not answer, or what it says is not what was said to it.
     pub async fn confirm(&self, http: SocketAddr) -> Result<()> {
         rest::confirm(&self.ledger.books(), http).await
+    }
+
+    /// The same value by value, of a few agents; how many reports that were. The monitor's wall clock must be right.
+    ///
+    /// # Errors
+    /// The monitor does not answer, or what it says is not what was said to it.
+    pub async fn confirm_values(&self, http: SocketAddr) -> Result<u64> {
+        values::confirm(&self.ledger.books(), http, self.began_ms).await
     }
 
     /// Ends the agents, and gives the books.

@@ -2,11 +2,13 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Restored, Retention, Sizes,
-    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Piece, Restored, Retention,
+    Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::future::poll_fn;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,6 +31,17 @@ pub enum Point {
     BeforeUpkeep,
     /// It is done.
     AfterUpkeep,
+    /// This piece of upkeep is at work, and waits for the database. Those that have nothing to do there look into memory
+    /// alone, and are not among the names.
+    During(Piece),
+    /// This piece of upkeep is done.
+    After(Piece),
+    /// Sealed blocks are about to be written.
+    BeforeSealed,
+    /// They are written, and nobody was told.
+    AfterSealed,
+    /// The restart pass has read so many reports of the journal's unsealed tail.
+    MidRestartPass,
     /// The store is about to be closed.
     BeforeClose,
     /// It is closed.
@@ -36,16 +49,42 @@ pub enum Point {
 }
 
 /// All of them by their names.
-pub const POINTS: [(&str, Point); 9] = [
+pub const POINTS: [(&str, Point); 23] = [
     ("after_open", Point::AfterOpen),
     ("before_restore", Point::BeforeRestore),
     ("after_restore", Point::AfterRestore),
+    ("mid_restart_pass", Point::MidRestartPass),
     ("before_commit", Point::BeforeCommit),
     ("after_commit", Point::AfterCommit),
+    ("before_sealed", Point::BeforeSealed),
+    ("after_sealed", Point::AfterSealed),
     ("before_upkeep", Point::BeforeUpkeep),
     ("after_upkeep", Point::AfterUpkeep),
+    ("after_checkpoint", Point::After(Piece::Checkpoint)),
+    ("after_marks", Point::After(Piece::Marks)),
+    ("during_journal", Point::During(Piece::Journal)),
+    ("after_journal", Point::After(Piece::Journal)),
+    ("after_roll_ups", Point::After(Piece::RollUps)),
+    ("after_retention", Point::After(Piece::Retention)),
+    ("after_budget", Point::After(Piece::Budget)),
+    ("during_statuses", Point::During(Piece::Statuses)),
+    ("after_statuses", Point::After(Piece::Statuses)),
+    ("during_pages", Point::During(Piece::Pages)),
+    ("after_pages", Point::After(Piece::Pages)),
     ("before_close", Point::BeforeClose),
     ("after_close", Point::AfterClose),
+];
+
+/// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known
+/// before it is done. A stamp comes only where nothing is committed, a checkpoint at any time.
+const ORDER: [Piece; 7] = [
+    Piece::Marks,
+    Piece::Journal,
+    Piece::RollUps,
+    Piece::Retention,
+    Piece::Budget,
+    Piece::Statuses,
+    Piece::Pages,
 ];
 
 impl Point {
@@ -85,6 +124,8 @@ pub struct Saboteur {
     crash: Option<Crash>,
     /// How often the point was reached.
     reached: AtomicU64,
+    /// The last piece of [`ORDER`] that was done.
+    did: Mutex<Option<Piece>>,
     /// Each commit takes so much longer.
     slow: Duration,
 }
@@ -93,9 +134,16 @@ impl Saboteur {
     /// The store is open, which is a point in itself.
     #[must_use]
     pub fn open(within: Arc<dyn Store>, crash: Option<Crash>, slow: Duration) -> Self {
-        let saboteur = Self { within, crash, reached: AtomicU64::new(0), slow };
+        let saboteur = Self { within, crash, reached: AtomicU64::new(0), did: Mutex::new(None), slow };
         saboteur.pass(Point::AfterOpen);
         saboteur
+    }
+
+    /// The piece of upkeep that is due next, as far as it is known.
+    fn next_piece(&self) -> Option<Piece> {
+        let did = (*self.did.lock())?;
+        let at = ORDER.iter().position(|piece| *piece == did)?;
+        ORDER.get(at + 1).copied()
     }
 
     /// Ends the process here, if this is the point and the time.
@@ -132,12 +180,19 @@ impl Store for Saboteur {
                 tokio::time::sleep(self.slow).await;
             }
             let counts = !group.reports.is_empty();
+            let seals = !group.sealed.is_empty();
             if counts {
                 self.pass(Point::BeforeCommit);
+            }
+            if seals {
+                self.pass(Point::BeforeSealed);
             }
             let committed = self.within.commit(group).await;
             if counts && committed.is_ok() {
                 self.pass(Point::AfterCommit);
+            }
+            if seals && committed.is_ok() {
+                self.pass(Point::AfterSealed);
             }
             committed
         }
@@ -151,10 +206,23 @@ impl Store for Saboteur {
     ) -> BoxFuture<'a, Result<Tidied, StoreError>> {
         async move {
             self.pass(Point::BeforeUpkeep);
-            let tidied = self.within.tidy(now_ms, retention).await;
-            // True: it did a piece.
-            if matches!(tidied, Ok(Tidied { did: Some(_), .. })) {
+            let next = self.next_piece();
+            let (mut work, mut looks) = (self.within.tidy(now_ms, retention), 0);
+            let tidied = poll_fn(|context| {
+                looks += 1;
+                // At the second look something has come back from the database already, and all is not done.
+                if let (2, Some(piece)) = (looks, next) {
+                    self.pass(Point::During(piece));
+                }
+                work.as_mut().poll(context)
+            })
+            .await;
+            if let Ok(Tidied { did: Some(piece), .. }) = tidied {
+                if ORDER.contains(&piece) {
+                    *self.did.lock() = Some(piece);
+                }
                 self.pass(Point::AfterUpkeep);
+                self.pass(Point::After(piece));
             }
             tidied
         }
@@ -191,7 +259,14 @@ impl Store for Saboteur {
         after: i64,
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<Option<i64>, StoreError>> {
-        self.within.unsealed(after, visit)
+        async move {
+            let mut seen = |stored| {
+                self.pass(Point::MidRestartPass);
+                visit(stored)
+            };
+            self.within.unsealed(after, &mut seen).await
+        }
+        .boxed()
     }
 
     fn cuts(&self) -> Cuts {

@@ -1,7 +1,7 @@
 //! A monitor to which things are done: a real process over a real store, on an address of its own, started again and
 //! again with the same data. Knows how to start it under other programs and how to read what it left.
 
-use crate::oracle::{Found, at_rest};
+use crate::oracle::{Books, Left, at_rest};
 use crate::postgres::{PASSWORD, Postgres, SUPERUSER};
 use crate::process::{self, Ended, Process};
 use crate::stack::Addresses;
@@ -86,9 +86,10 @@ impl Victim {
         let folder = tempfile::Builder::new().prefix("farol-victim-").tempdir()?;
         let any = SocketAddr::new(IpAddr::V4(own_address()), 0);
         let store = match &ground {
-            Ground::Sqlite => String::new(),
+            Ground::Sqlite if further.contains("store:") => String::new(),
+            Ground::Sqlite => "store: {keep: [oracle_]}\n".to_owned(),
             Ground::Postgres(server) => format!(
-                "store: {{postgres: {{port: {}, name: postgres, user: {SUPERUSER}, password: {PASSWORD}, \
+                "store: {{keep: [oracle_], postgres: {{port: {}, name: postgres, user: {SUPERUSER}, password: {PASSWORD}, \
                  timeout: 5s, retry_delay: 50ms, max_retries: 400}}}}\n",
                 server.port()
             ),
@@ -227,13 +228,13 @@ impl Victim {
         self.duplicates
     }
 
-    /// Everything that its store holds; it must not run.
+    /// Everything that its store holds of what these books say; it must not run.
     ///
     /// # Errors
     /// It runs, or the store cannot be read.
-    pub async fn found(&self) -> Result<Vec<Found>> {
+    pub async fn found(&self, books: &Books) -> Result<Left> {
         ensure!(self.process.is_none(), "the monitor still runs");
-        at_rest(&self.folder.path().join("monitor.yaml"), &self.data_dir()).await
+        at_rest(&self.folder.path().join("monitor.yaml"), &self.data_dir(), books).await
     }
 
     /// Its database.

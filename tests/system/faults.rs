@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what breaks fails its test, with the seed above it")]
 
 mod crash_points;
+mod deaf;
 
 use farol_tests::dice::seed;
 use farol_tests::faults::disk::Disk;
@@ -22,6 +23,8 @@ async fn killed(kind: Kind) {
     }
     let judgement = scene.finish().await.unwrap();
     assert!(judgement.counts.issued > 150 && judgement.counts.acks > 10, "{judgement:?}");
+    // Some of it out of blocks, by REST and at rest.
+    assert!(judgement.sealed > 0 && judgement.sealed < judgement.found, "{judgement:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -99,5 +102,5 @@ async fn agents_whose_wall_clocks_lie_have_their_history_at_its_time() {
         eprintln!("{}", kill::monitor(&mut scene).await.unwrap());
     }
     let judgement = scene.finish().await.unwrap();
-    assert!(judgement.counts.starts > 30, "{judgement:?}");
+    assert!(judgement.counts.starts > 20, "{judgement:?}");
 }

@@ -210,7 +210,7 @@ impl Run<'_> {
         self.tell(json!({
             "fault": word(fault), "store": store(kind), "sum": true, "rounds": rounds,
             "seconds": began.elapsed().as_secs(), "agents": self.options.agents, "starts": counts.starts,
-            "issued": counts.issued, "acked": counts.acked, "found": judgement.found, "acks": counts.acks,
+            "issued": counts.issued, "acked": counts.acked, "found": judgement.found, "sealed": judgement.sealed, "acks": counts.acks,
             "sent_again": counts.sent.saturating_sub(counts.issued),
             "duplicates_dropped": scene.victim.duplicates(), "seed": self.seed, "verdict": "holds",
         }))

@@ -5,6 +5,7 @@
 mod follower;
 mod queue;
 mod sealing;
+mod trust;
 mod writer;
 
 pub use follower::Follower;
@@ -224,6 +225,14 @@ impl Journal {
             .get(&agent)
             .and_then(|boots| boots.get(&boot))
             .map_or(0, |progress| progress.committed())
+    }
+
+    /// The last number of this boot that was handed in; what comes again up to it is a duplicate.
+    #[must_use]
+    pub fn queued(&self, follower: &Follower) -> u64 {
+        // Under the lock under which it moves.
+        let _state = self.0.state.lock();
+        follower.progress().queued()
     }
 
     /// Follows a boot's commits, for a new stream: what was broken before is mended by it.

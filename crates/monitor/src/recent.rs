@@ -125,6 +125,8 @@ impl Recent {
                 course.replayed.last_seq = sealed;
                 state.shelf(*agent).courses.push(course);
                 state.held.in_journal += 1;
+            } else {
+                state.shelf(*agent).has_ended(*boot, sealed);
             }
         }
         for agent in &restored.agents {

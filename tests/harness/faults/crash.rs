@@ -19,13 +19,15 @@ const TRIES: u32 = 8;
 /// middle of the file's tables being made, of a transaction, of bringing it to its last place, of reading at a start.
 const OUTSIDE: [&str; 5] = ["after_ack", "mid_migration", "mid_start", "mid_transaction", "mid_checkpoint"];
 
+/// A server does these by itself.
+const OF_A_FILE: [&str; 4] = ["mid_checkpoint", "after_checkpoint", "during_pages", "after_pages"];
+
 /// All names, as far as this store has them.
 #[must_use]
 pub fn names(kind: Kind) -> Vec<&'static str> {
     let seam = POINTS.iter().map(|(name, _)| *name);
     let all = seam.chain(OUTSIDE);
-    // PostgreSQL checkpoints by itself.
-    all.filter(|name| kind == Kind::Sqlite || *name != "mid_checkpoint").collect()
+    all.filter(|name| kind == Kind::Sqlite || !OF_A_FILE.contains(name)).collect()
 }
 
 /// A monitor that was ended several times in the middle of its very first start, and agents that it has had since.
@@ -91,6 +93,8 @@ async fn in_the_seam(scene: &mut Scene, name: &str) -> Result<String> {
         // Soon after a start some pieces are due; those that do nothing do not count as done.
         "before_upkeep" => scene.dice.within(1..5),
         "after_upkeep" => scene.dice.within(1..3),
+        "before_sealed" | "after_sealed" => scene.dice.within(1..8),
+        "mid_restart_pass" => scene.dice.within(1..20),
         _ => 1,
     };
     let crash = format!("{name}:{time}");

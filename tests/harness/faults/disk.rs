@@ -81,7 +81,8 @@ impl Drop for Disk {
 /// # Errors
 /// The monitor does not start.
 pub async fn scene(disk: &Disk, seed: u64, habits: Habits) -> Result<Scene> {
-    let further = format!("store: {{sqlite: {{path: \"{}/farol.db\"}}}}\n", disk.path().display());
+    let further =
+        format!("store: {{keep: [oracle_], sqlite: {{path: \"{}/farol.db\"}}}}\n", disk.path().display());
     Scene::with(Victim::new(Ground::Sqlite, &further)?, Means::default(), seed, habits).await
 }
 

@@ -108,7 +108,8 @@ impl Agent {
         let boot = Boot { number, nonce: self.dice.throw() };
         let start = self.ledger.begin(self.number, boot);
         let wall_offset_ms = clock.unwrap_or_else(|| self.wall_offset());
-        let whose = Whose { seed: self.seed, agent: self.number, start, boot, wall_offset_ms };
+        let redefine_in = self.habits.redefine_in;
+        let whose = Whose { seed: self.seed, agent: self.number, start, boot, wall_offset_ms, redefine_in };
         self.forget_finished();
         self.starts.push_back(Begun { whose, last_seq: 0, kept: VecDeque::new() });
     }
@@ -185,7 +186,7 @@ impl Agent {
         let boots = self.starts.iter().filter(|b| !b.kept.is_empty() || b.whose.boot == current);
         let boots = boots.map(|begun| begun.whose.boot).collect();
         let opened = self.meanwhile(Link::open(to, whose, boots), ticks, issuing).await;
-        let (link, welcome) = opened.ok()?;
+        let (mut link, welcome) = opened.ok()?;
         let (as_of, status) = (self.current().last_seq, self.status);
         let resume = |agent: &mut Self| welcome.resume.iter().for_each(|ack| agent.acknowledged(ack, false));
         // Now and then it does not listen to Welcome: what comes again must change nothing.
@@ -193,7 +194,7 @@ impl Agent {
         if listens {
             resume(self);
         }
-        link.introduce(as_of, status).await.ok()?;
+        link.introduce(&whose, as_of, status).await.ok()?;
         for begun in self.starts.iter().filter(|begun| !begun.kept.is_empty()) {
             let kept: Vec<Kept> = begun.kept.iter().copied().collect();
             self.ledger.sends(kept.len());

@@ -71,6 +71,12 @@ pub fn payload(seed: u64, agent: u32, start: u32, seq: u64) -> [f64; 2] {
     [(u64::from(start) << 24 | seq) as f64, mark as f64]
 }
 
+/// Which start and which report a first value names.
+pub(super) fn place(number: f64) -> (usize, u64) {
+    let number = number as u64;
+    ((number >> 24) as usize, number & 0xff_ffff)
+}
+
 /// An agent's id.
 pub(super) fn id(number: u32) -> String {
     format!("oracle-{number}")

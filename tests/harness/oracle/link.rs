@@ -54,6 +54,31 @@ pub(super) struct Whose {
     pub(super) boot: Boot,
     /// The agent's wall clock minus the boot clock, as the agent believes.
     pub(super) wall_offset_ms: i64,
+    /// After so many reports the definitions change.
+    pub(super) redefine_in: u64,
+}
+
+impl Whose {
+    /// Which definitions a report is made with.
+    fn face(&self, seq: u64) -> Face {
+        let part = seq.saturating_sub(1) / self.redefine_in.max(1);
+        Face { turned: self.start % 2 == 1, slow: part % 2 == 1 }
+    }
+
+    /// The values of a report in the order of its definitions.
+    fn values(&self, seq: u64) -> [Option<f64>; 2] {
+        let [number, mark] = payload(self.seed, self.agent, self.start, seq).map(Some);
+        if self.face(seq).turned { [mark, number] } else { [number, mark] }
+    }
+}
+
+/// One of the sets of definitions that are in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Face {
+    /// The series stand the other way round: so it is for a whole start.
+    turned: bool,
+    /// The source says that it ticks less often.
+    slow: bool,
 }
 
 /// An open stream.
@@ -64,6 +89,8 @@ pub(super) struct Link {
     key_next: bool,
     /// Reports since the last key frame.
     in_segment: usize,
+    /// What was defined last.
+    face: Option<Face>,
 }
 
 fn hello(whose: &Whose, spooled: Vec<Boot>) -> proto::Hello {
@@ -86,7 +113,7 @@ fn hello(whose: &Whose, spooled: Vec<Boot>) -> proto::Hello {
     .into()
 }
 
-fn definition() -> Definition {
+fn definition(face: Face) -> Definition {
     let series = |id, name: &str| SeriesDef {
         id,
         source: 1,
@@ -96,9 +123,14 @@ fn definition() -> Definition {
         encoding: Encoding::Integer.to_wire(),
         unit: String::new(),
     };
+    let (first, second) = if face.turned { (MARK, NUMBER) } else { (NUMBER, MARK) };
     Definition {
-        sources: vec![SourceDef { id: 1, name: "oracle".into(), interval_ms: 1_000 }],
-        series: vec![series(1, NUMBER), series(2, MARK)],
+        sources: vec![SourceDef {
+            id: 1,
+            name: "oracle".into(),
+            interval_ms: if face.slow { 2_000 } else { 1_000 },
+        }],
+        series: vec![series(1, first), series(2, second)],
         components: vec![ComponentDef {
             id: 1,
             service: SERVICE.into(),
@@ -165,13 +197,18 @@ impl Link {
         let Some(monitor_message::Kind::Welcome(welcome)) = first else {
             bail!("the first answer is not Welcome");
         };
-        Ok((Self { out, answers, columns: columns(), key_next: true, in_segment: 0 }, welcome))
+        Ok((Self { out, answers, columns: columns(), key_next: true, in_segment: 0, face: None }, welcome))
     }
 
     /// The whole set, and how it all stands.
-    pub(super) async fn introduce(&self, as_of: u64, status: Status) -> Result<()> {
-        self.say(agent_message::Kind::Define((&definition()).into())).await?;
+    pub(super) async fn introduce(&mut self, whose: &Whose, as_of: u64, status: Status) -> Result<()> {
+        self.define(whose.face(as_of + 1)).await?;
         self.state(as_of, status).await
+    }
+
+    async fn define(&mut self, face: Face) -> Result<()> {
+        (self.face, self.key_next) = (Some(face), true);
+        self.say(agent_message::Kind::Define((&definition(face)).into())).await
     }
 
     /// How it all stands.
@@ -182,7 +219,7 @@ impl Link {
     /// What is not acknowledged of a start; the last of it asks to be.
     pub(super) async fn backlog(&self, whose: &Whose, kept: &[Kept]) -> Result<()> {
         for part in kept.chunks(MESSAGE) {
-            let mut segments: Vec<_> = part.chunks(SEGMENT).map(|kept| segment(whose, kept)).collect();
+            let mut segments: Vec<_> = segments(whose, part).map(|kept| segment(whose, kept)).collect();
             if let Some(last) = segments.last_mut().and_then(|segment| segment.reports.last_mut()) {
                 last.ack_now = true;
             }
@@ -193,6 +230,10 @@ impl Link {
 
     /// A live report.
     pub(super) async fn report(&mut self, whose: &Whose, kept: Kept, ack_now: bool) -> Result<()> {
+        let face = whose.face(kept.seq);
+        if self.face != Some(face) {
+            self.define(face).await?;
+        }
         let key = std::mem::take(&mut self.key_next) || self.in_segment >= SEGMENT;
         if key {
             self.columns.reset();
@@ -225,19 +266,25 @@ fn message(kind: agent_message::Kind) -> AgentMessage {
     AgentMessage { kind: Some(kind) }
 }
 
+/// Parts that are made with the same definitions, and are not too long.
+fn segments<'k>(whose: &Whose, kept: &'k [Kept]) -> impl Iterator<Item = &'k [Kept]> {
+    let same = move |a: &Kept, b: &Kept| whose.face(a.seq) == whose.face(b.seq);
+    kept.chunk_by(same).flat_map(|kept| kept.chunks(SEGMENT))
+}
+
 fn segment(whose: &Whose, kept: &[Kept]) -> proto::Segment {
     let mut columns = columns();
     let reports = kept.iter().enumerate().map(|(at, kept)| report(&mut columns, whose, *kept, at == 0));
     proto::Segment {
         reports: reports.collect(),
         boot: Some(whose.boot.into()),
-        define: Some((&definition()).into()),
+        define: kept.first().map(|kept| (&definition(whose.face(kept.seq))).into()),
         wall_offset_ms: whose.wall_offset_ms,
     }
 }
 
 fn report(columns: &mut Columns, whose: &Whose, kept: Kept, key: bool) -> proto::Report {
-    let values = payload(whose.seed, whose.agent, whose.start, kept.seq).map(Some);
+    let values = whose.values(kept.seq);
     let mut data = Vec::new();
     columns.encode(&values, &mut data).expect("the payload is whole numbers");
     let mut checked = Bitmap::default();

@@ -16,8 +16,12 @@ const RANGE: &str = "20h";
 /// Items on a page.
 const PAGE: usize = 1_000;
 
+pub(super) fn client() -> Result<reqwest::Client> {
+    Ok(reqwest::Client::builder().timeout(PATIENCE).build()?)
+}
+
 pub(super) async fn confirm(books: &Books, http: SocketAddr) -> Result<()> {
-    let client = reqwest::Client::builder().timeout(PATIENCE).build()?;
+    let client = client()?;
     let mut wrong = Vec::new();
     for (metric, at) in [(NUMBER, 0), (MARK, 1)] {
         for reduce in ["count", "sum", "min", "max"] {
@@ -86,7 +90,7 @@ async fn wrong_statuses(client: &reqwest::Client, books: &Books, http: SocketAdd
         .collect())
 }
 
-async fn items(client: &reqwest::Client, http: SocketAddr, path: &str) -> Result<Vec<Value>> {
+pub(super) async fn items(client: &reqwest::Client, http: SocketAddr, path: &str) -> Result<Vec<Value>> {
     let answer = get(client, http, path).await?;
     Ok(answer["items"].as_array().with_context(|| format!("{path}: {answer}"))?.clone())
 }

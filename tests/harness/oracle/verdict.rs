@@ -64,6 +64,8 @@ pub struct Judgement {
     pub counts: Counts,
     /// Reports in history.
     pub found: u64,
+    /// Those of them that stand in sealed blocks.
+    pub sealed: u64,
     /// Breaches, all of them.
     pub wrong: u64,
     /// The first of them.

@@ -7,7 +7,7 @@ mod many;
 
 use super::refusing::{items, metric};
 use super::starting::Slow;
-use farol_monitor::store::{Store, StoredReport};
+use farol_monitor::store::Store;
 use farol_tests::memory_store::MemoryStore;
 use farol_tests::process::Process;
 use farol_tests::stack::SOON;
@@ -16,7 +16,6 @@ use farol_wire::Boot;
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::SocketAddr;
-use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -49,14 +48,11 @@ impl Scene {
     }
 
     async fn kept(&self) -> Kept {
-        let keys: Vec<_> = self.store.agents().await.unwrap().iter().map(|agent| agent.key).collect();
         let mut kept = Kept::new();
-        let mut visit = |StoredReport { report, .. }: StoredReport| {
+        for report in self.store.committed() {
             let blocks = report.blocks.into_iter().map(|block| (block.source, block.data)).collect();
-            assert!(kept.entry(report.boot).or_default().insert(report.seq, blocks).is_none(), "kept twice");
-            ControlFlow::Continue(())
-        };
-        self.store.reports(&keys, i64::MIN, i64::MAX, &mut visit).await.unwrap();
+            kept.entry(report.boot).or_default().insert(report.seq, blocks);
+        }
         kept
     }
 

@@ -10,7 +10,6 @@ use farol_wire::Boot;
 use futures::FutureExt;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hasher};
-use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// Report interval of the agents, and interval of their checks.
@@ -98,18 +97,12 @@ impl Seen<'_> {
         Ok(())
     }
 
-    fn committed(&self) -> Result<Committed, String> {
-        let known = self.store.agents().now_or_never().expect("in memory").map_err(|e| e.to_string())?;
-        let keys: Vec<_> = known.iter().map(|agent| agent.key).collect();
+    fn committed(&self) -> Committed {
         let mut all = Committed::new();
-        let mut visit = |stored: farol_monitor::store::StoredReport| {
-            let report = stored.report;
+        for report in self.store.committed() {
             all.entry((report.agent, report.boot)).or_default().push(report.seq);
-            ControlFlow::Continue(())
-        };
-        let read = self.store.reports(&keys, 0, i64::MAX, &mut visit).now_or_never().expect("in memory");
-        read.map_err(|e| e.to_string())?;
-        Ok(all)
+        }
+        all
     }
 
     /// Acknowledged ⇒ committed, once; committed ⇒ issued.
@@ -117,7 +110,7 @@ impl Seen<'_> {
         &self,
         names: &HashMap<AgentKey, usize>,
     ) -> Result<(), String> {
-        let committed = self.committed()?;
+        let committed = self.committed();
         let mut kept: HashMap<(usize, usize), u64> = HashMap::new();
         for ((agent, boot), numbers) in &committed {
             let seat = &self.agents[names[agent]];

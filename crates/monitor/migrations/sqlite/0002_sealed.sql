@@ -36,3 +36,6 @@ CREATE TABLE block_bodies (
   id   INTEGER PRIMARY KEY,
   body BLOB NOT NULL
 );
+
+-- An agent that was forgotten goes with its last boot and block: upkeep looks for them each minute.
+CREATE INDEX IF NOT EXISTS boots_by_agent ON boots (agent);

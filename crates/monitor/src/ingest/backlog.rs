@@ -1,5 +1,7 @@
 //! Reports from before this connection. They change history and uptime, and nothing of now.
 
+mod anew;
+
 use super::defined::DefinedSet;
 use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
@@ -70,6 +72,8 @@ fn take_segment(
             blocks: blocks(&report, &set),
         });
     }
+    let known = ingest.journal.queued(&follower);
+    anew::begin(&layout, &mut records, known);
     let (opened, current) = (open.opened, open.hello.boot);
     let last = &mut open.past;
     let handed = ingest.journal.segment(&follower, records, urgent, |taken| {

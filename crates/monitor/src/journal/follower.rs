@@ -47,6 +47,11 @@ impl Progress {
         self.committed.load(Ordering::Acquire)
     }
 
+    /// The last number that was handed in.
+    pub(super) fn queued(&self) -> u64 {
+        self.queued.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_queued(&self, seq: u64) -> bool {
         seq <= self.queued.load(Ordering::Relaxed)
     }

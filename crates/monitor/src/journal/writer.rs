@@ -2,6 +2,7 @@
 
 use super::queue::Batch;
 use super::sealing::Sealing;
+use super::trust::Trust;
 use super::{Shared, State};
 use crate::store::{Retention, Store, StoreError};
 use farol_health::clock::wall_ms as now_ms;
@@ -30,6 +31,8 @@ pub struct Writer {
     shared: Arc<Shared>,
     /// How long what is kept.
     retention: Retention,
+    /// Whether the wall clock may say what is old.
+    trust: Trust,
     sealing: Sealing,
     /// The wait before the next try, while the store refuses.
     retry: Duration,
@@ -49,6 +52,7 @@ impl Writer {
             store,
             shared,
             retention: Retention::default(),
+            trust: Trust::new(now_ms(), farol_health::clock::boot_ms()),
             sealing: Sealing::default(),
             retry: RETRY.0,
             more: false,
@@ -151,7 +155,9 @@ impl Writer {
         if self.upkeep_from.is_some_and(|from| Instant::now() < from) {
             return Ok(());
         }
-        let tidied = self.busy(self.store.tidy(now_ms(), &self.retention)).await;
+        let now_ms = now_ms();
+        let retention = self.retention_at(now_ms);
+        let tidied = self.busy(self.store.tidy(now_ms, &retention)).await;
         match tidied {
             Ok(tidied) => self.more = tidied.more,
             Err(StoreError::Fatal(why)) => {
@@ -164,6 +170,17 @@ impl Writer {
             }
         }
         Ok(())
+    }
+
+    /// How long what is kept: for ever, while the clock cannot be trusted with deleting.
+    fn retention_at(&mut self, now_ms: i64) -> Retention {
+        if let Some(set_by_ms) = self.trust.look(now_ms, farol_health::clock::boot_ms()) {
+            tracing::warn!(set_by_ms, "the wall clock was set; nothing is deleted for its age for an hour");
+        }
+        if self.trust.is_trusted() {
+            return self.retention;
+        }
+        Retention { budget: self.retention.budget, ..Retention::FOR_EVER }
     }
 
     fn committed(&mut self, batch: &Batch, took: Duration) {

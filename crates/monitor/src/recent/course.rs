@@ -96,7 +96,8 @@ impl Course {
         let run = match &mut self.open {
             Some(run) => run,
             None => {
-                let Some(layout) = layout(report.layout) else {
+                // One that leans on a report before it would be a block without it.
+                let Some(layout) = layout(report.layout).filter(|_| report.key) else {
                     self.leave();
                     return took;
                 };
@@ -143,11 +144,14 @@ impl Course {
             self.replayed.closed.extend(self.replayed.open.take().map(Arc::new));
             took.closed = true;
         }
+        if self.replayed.open.is_none() && !report.key {
+            self.give_up();
+            return took;
+        }
         let run = self.replayed.open.get_or_insert_with(|| Run::beginning(report, Arc::clone(layout)));
         run.push(report);
         if run.weight() > BYTES_AT_MOST || run.cells > CELLS_AT_MOST {
-            self.replayed.open = None;
-            self.leave();
+            self.give_up();
         }
         took
     }

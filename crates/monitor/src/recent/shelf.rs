@@ -8,10 +8,14 @@ use crate::fleet::Compiled;
 use crate::store::{LayoutKey, ReportRecord, SealedRecord};
 use bytes::Bytes;
 use farol_wire::Boot;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 /// A boot of which nothing was heard for so long may have ended.
 const SILENT_MS: i64 = 10 * 60_000;
+
+/// Ended boots that are known.
+const BOOTS_AT_MOST: usize = 128;
 
 /// One agent.
 #[derive(Debug)]
@@ -20,13 +24,16 @@ pub(super) struct Shelf {
     pub(super) courses: Vec<Course>,
     /// Sealed blocks, in the order in which they were sealed.
     blocks: Vec<Kept>,
+    /// Boots of which nothing is here any more, and up to which report each is sealed: what comes again is known. The
+    /// oldest are forgotten first; the journal knows them, too.
+    ended: VecDeque<(Boot, u64)>,
     /// All samples from here on are here, but for those of boots that stand in the journal.
     pub(super) covers_from_ms: i64,
 }
 
 impl Default for Shelf {
     fn default() -> Self {
-        Self { courses: Vec::new(), blocks: Vec::new(), covers_from_ms: i64::MIN }
+        Self { courses: Vec::new(), blocks: Vec::new(), ended: VecDeque::new(), covers_from_ms: i64::MIN }
     }
 }
 
@@ -80,9 +87,8 @@ impl Shelf {
         let at = match self.courses.iter().position(|course| course.boot == report.boot) {
             Some(at) => at,
             None => {
-                // One that was sealed to its end: what it had is known by its blocks.
-                let sealed = self.blocks.iter().filter(|kept| kept.boot == report.boot);
-                let last_seq = sealed.map(|kept| kept.last_seq).max().unwrap_or(0);
+                let ended = self.ended.iter().find(|(boot, _)| *boot == report.boot);
+                let last_seq = ended.map_or(0, |(_, seq)| *seq);
                 let first = lasts_ms(report.agent, last_seq == 0, pressed);
                 self.courses.push(Course::new(report.boot, last_seq, first));
                 self.courses.len() - 1
@@ -162,11 +168,21 @@ impl Shelf {
             }
             stays
         });
-        let blocks = &self.blocks;
-        self.courses.retain(|course| {
-            // While there are blocks of it a boot that comes again is known.
-            !course.is_empty() || blocks.iter().any(|kept| kept.boot == course.boot)
-        });
+        let gone: Vec<(Boot, u64)> = self
+            .courses
+            .extract_if(.., |course| course.is_empty())
+            .map(|course| (course.boot, course.last_seq))
+            .collect();
+        gone.into_iter().for_each(|(boot, last_seq)| self.has_ended(boot, last_seq));
+    }
+
+    /// All of this boot up to this report is sealed.
+    pub(super) fn has_ended(&mut self, boot: Boot, last_seq: u64) {
+        self.ended.retain(|(known, _)| *known != boot);
+        if self.ended.len() >= BOOTS_AT_MOST {
+            self.ended.pop_front();
+        }
+        self.ended.push_back((boot, last_seq));
     }
 
     pub(super) fn count(&self, held: &mut Held) {

@@ -72,6 +72,15 @@ fn seal(recent: &Recent) -> Vec<SealedRecord> {
 }
 
 #[test]
+fn a_run_that_would_lean_on_a_report_before_it_is_left_to_the_journal() {
+    // What came before it may be sealed, or gone with its run.
+    let recent = recent(Settings::default());
+    take(&recent, reports(2..1_000, 64));
+    assert!(seal(&recent).is_empty(), "a block without its first reports would be all there is of them");
+    assert!(recent.of(AgentKey(1), START_MS, i64::MAX).is_in_journal);
+}
+
+#[test]
 fn a_run_ends_before_a_key_report_so_that_what_follows_decodes_by_itself() {
     let recent = recent(Settings::default());
     take(&recent, reports(1..1_000, 64));

@@ -117,6 +117,15 @@ impl Default for Retention {
 }
 
 impl Retention {
+    /// Nothing is ever old enough to be deleted.
+    pub const FOR_EVER: Self = Self {
+        raw_ms: i64::MAX / 4,
+        five_minutes_ms: i64::MAX / 4,
+        one_hour_ms: i64::MAX / 4,
+        statuses_ms: i64::MAX / 4,
+        budget: u64::MAX,
+    };
+
     /// What of a level lies before this is too old. Whole days.
     pub(crate) fn oldest_ms(&self, level: Level, now_ms: i64) -> i64 {
         let kept_ms = match level {

@@ -2,14 +2,13 @@
 
 use super::Scene;
 use farol_health::clock::boot_ms;
-use farol_monitor::store::{Store, StoredReport};
+use farol_monitor::store::Store;
 use farol_tests::stack::SOON;
 use farol_tests::wait::until;
 use farol_tests::watch::channel;
 use farol_wire::proto::agent_message::Kind;
 use farol_wire::proto::fleet_client::FleetClient;
 use farol_wire::{Boot, PROTOCOL, proto};
-use std::ops::ControlFlow;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -56,11 +55,8 @@ async fn brought(scene: &Scene, name: &str, now: i64, then: i64) -> i64 {
     until("it is committed", SOON, async || {
         let agents = scene.store.agents().await.unwrap();
         let keys: Vec<_> = agents.iter().filter(|agent| &*agent.id == name).map(|agent| agent.key).collect();
-        let mut visit = |stored: StoredReport| {
-            made = Some(stored.report.at_ms);
-            ControlFlow::Continue(())
-        };
-        scene.store.reports(&keys, i64::MIN, i64::MAX, &mut visit).await.unwrap();
+        let of_agent = scene.store.committed().into_iter().filter(|report| keys.contains(&report.agent));
+        made = of_agent.last().map(|report| report.at_ms);
         made.is_some()
     })
     .await
