@@ -170,8 +170,10 @@ async fn fate((mut stream, cut): (TcpStream, bool)) -> String {
         }
     }
     let text = String::from_utf8_lossy(&all);
+    // The reading may have ended in the middle of an event.
+    let whole = text.rsplit_once("\n\n").map_or("", |(whole, _)| whole);
     let ids =
-        text.lines().filter_map(|line| line.strip_prefix("id: ")?.rsplit_once('-')?.1.parse::<u64>().ok());
+        whole.lines().filter_map(|line| line.strip_prefix("id: ")?.rsplit_once('-')?.1.parse::<u64>().ok());
     let ids: Vec<u64> = ids.collect();
     match (cut, ids.is_empty()) {
         (true, _) => "cut".to_owned(),
