@@ -29,12 +29,16 @@ const PARTS: [&[&str]; 5] = [
     &["mid_migration", "after_open", "before_restore", "after_restore", "mid_start", "mid_restart_pass"],
     &["before_commit", "after_commit", "after_ack", "mid_transaction", "before_sealed", "after_sealed"],
     &["before_upkeep", "after_upkeep", "after_marks", "before_close", "after_close"],
-    &["during_journal", "after_journal", "after_roll_ups"],
-    &["after_retention", "after_budget", "during_statuses", "after_statuses"],
+    &["after_journal", "after_roll_ups"],
+    &["after_retention", "after_budget", "after_statuses"],
 ];
 
 /// Those that only a file has.
-const OF_A_FILE: &[&str] = &["mid_checkpoint", "after_checkpoint", "during_pages", "after_pages"];
+const OF_A_FILE: &[&str] = &["mid_checkpoint", "after_checkpoint", "after_pages"];
+
+/// Met only when the database makes a piece of upkeep wait more than once, which a quick one seldom does: they are tried
+/// in the long form, `scripts/torture`.
+const BY_CHANCE: &[&str] = &["during_journal", "during_statuses", "during_pages"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_at_the_points_of_a_start_on_sqlite() {
@@ -98,7 +102,8 @@ fn every_point_is_in_a_part() {
         assert!(names.len() >= 12, "{names:?}");
         let missing: Vec<_> = names
             .iter()
-            .filter(|name| !OF_A_FILE.contains(name) && !PARTS.iter().any(|part| part.contains(name)))
+            .filter(|name| !OF_A_FILE.contains(name) && !BY_CHANCE.contains(name))
+            .filter(|name| !PARTS.iter().any(|part| part.contains(name)))
             .collect();
         assert!(missing.is_empty(), "{missing:?} are never tried");
     }
