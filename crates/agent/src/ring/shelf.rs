@@ -105,8 +105,10 @@ impl Shelf {
 
     /// Reports of earlier boots that no monitor has acknowledged.
     pub(super) fn past_reports(&self) -> u64 {
+        // A file that turned out to be shorter than it was found may end before the mark.
         let of = |past: &Past| {
-            past.entries.iter().map(|e| e.last + 1 - e.first.max(past.fate.acked() + 1)).sum::<u64>()
+            let after = past.fate.acked() + 1;
+            past.entries.iter().map(|e| (e.last + 1).saturating_sub(e.first.max(after))).sum::<u64>()
         };
         self.past.values().map(of).sum()
     }
