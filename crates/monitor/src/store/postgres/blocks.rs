@@ -29,7 +29,7 @@ const DUE: &str = "
 SELECT day, agent FROM farol.blocks WHERE level = 1 AND NOT merged AND day < $1 ORDER BY day, agent LIMIT 1";
 
 const OF_DAY: &str = "
-SELECT id, layout, merged, first_ms, last_ms, body FROM farol.blocks
+SELECT id, layout, merged, first_ms, body FROM farol.blocks
 WHERE level = 1 AND day = $1 AND agent = $2 ORDER BY id";
 
 const OLDEST: &str = "SELECT min(last_ms) FROM farol.blocks WHERE level = $1";
@@ -94,16 +94,9 @@ impl Shelf for Writer {
     }
 
     async fn of_day(&mut self, day: i64, agent: i64) -> Result<Vec<DayRow>, sqlx::Error> {
-        let rows: Vec<(i64, i64, bool, i64, i64, Vec<u8>)> =
+        let rows: Vec<(i64, i64, bool, i64, Vec<u8>)> =
             self.linked()?.all(sqlx::query_as(OF_DAY).bind(day).bind(agent)).await?;
-        let row = |(id, layout, merged, first_ms, last_ms, body)| DayRow {
-            id,
-            layout,
-            merged,
-            first_ms,
-            last_ms,
-            body,
-        };
+        let row = |(id, layout, merged, first_ms, body)| DayRow { id, layout, merged, first_ms, body };
         Ok(rows.into_iter().map(row).collect())
     }
 

@@ -32,7 +32,7 @@ const DUE: &str = "
 SELECT day, agent FROM blocks WHERE level = 1 AND merged = 0 AND day < ?1 ORDER BY day, agent LIMIT 1";
 
 const OF_DAY: &str = "
-SELECT b.id, b.layout, b.merged, b.first_ms, b.last_ms, d.body
+SELECT b.id, b.layout, b.merged, b.first_ms, d.body
 FROM blocks b JOIN block_bodies d ON d.id = b.id WHERE b.level = 1 AND b.day = ?1 AND b.agent = ?2 ORDER BY b.id";
 
 const OLDEST: &str = "SELECT min(last_ms) FROM blocks WHERE level = ?1";
@@ -93,16 +93,9 @@ impl Shelf for Writer {
     }
 
     async fn of_day(&mut self, day: i64, agent: i64) -> Result<Vec<DayRow>, sqlx::Error> {
-        let rows: Vec<(i64, i64, bool, i64, i64, Vec<u8>)> =
+        let rows: Vec<(i64, i64, bool, i64, Vec<u8>)> =
             sqlx::query_as(OF_DAY).bind(day).bind(agent).fetch_all(&mut self.connection).await?;
-        let row = |(id, layout, merged, first_ms, last_ms, body)| DayRow {
-            id,
-            layout,
-            merged,
-            first_ms,
-            last_ms,
-            body,
-        };
+        let row = |(id, layout, merged, first_ms, body)| DayRow { id, layout, merged, first_ms, body };
         Ok(rows.into_iter().map(row).collect())
     }
 
