@@ -80,7 +80,9 @@ fn encoded(place: &str, rollup: Rollup) -> Vec<(Vec<u8>, (i64, i64))> {
             Ok(body) => done.push((body, times)),
             Err(why) => match next.halves() {
                 Some((early, late)) => waiting.extend([late, early]),
-                None => tracing::error!(store.place = place, %why, "a roll-up has too many series; history has a gap"),
+                None => {
+                    tracing::error!(store.place = place, %why, "a roll-up has too many series; history has a gap")
+                }
             },
         }
     }

@@ -108,7 +108,8 @@ fn a_roll_up_is_parted_by_time_and_at_last_by_series() {
         [0, 2, 3].iter().for_each(|series| rollup.add(*series, t, t as f64));
     }
     assert_eq!(rollup.times(), Some((-1_500, 9_100)));
-    let (mut whole_again, mut waiting, mut pieces) = (Rollup::new(1_000, rollup.kinds().to_vec()), vec![rollup.clone()], 0);
+    let (mut whole_again, mut waiting, mut pieces) =
+        (Rollup::new(1_000, rollup.kinds().to_vec()), vec![rollup.clone()], 0);
     while let Some(next) = waiting.pop() {
         match next.clone().halves() {
             Some((early, late)) => {
