@@ -356,6 +356,25 @@ async fn budget(place: &dyn Place) {
     assert_eq!(seqs(&*monitor.store, 1, 0, i64::MAX).await.len(), 20);
 }
 
+/// Seals what a fleet of one agent measured; how many samples, and the bytes of their blocks.
+pub(super) async fn fill(store: &dyn Store) -> (u64, u64) {
+    let settings = Settings { keep: Keep(vec!["metric_".to_owned()]), ..Settings::default() };
+    let recent = Recent::new(settings, &store.restore().await.unwrap());
+    recent.replay_is_over();
+    let mut sender = Sender::new(1, Boot { number: 1, nonce: 1 }, 1);
+    let group = known(reports(&mut sender, now_ms() - HOUR_MS, 1_000, 600));
+    store.commit(&group).await.unwrap();
+    recent.take(&group, now_ms());
+    recent.sweep(now_ms(), |_, _| false);
+    recent.sweep(now_ms() + 20 * 60_000, |_, _| false);
+    let sealed = recent.seal(Duration::from_secs(5), usize::MAX);
+    let sums = sealed.iter().fold((0, 0), |(samples, bytes), record| {
+        (samples + record.samples, bytes + record.bytes.len() as u64)
+    });
+    store.commit(&Group { sealed, ..Group::default() }).await.unwrap();
+    sums
+}
+
 /// Times of the blocks that are there.
 async fn kept(store: &dyn Store, level: Level) -> Vec<i64> {
     let mut found = Vec::new();

@@ -3,7 +3,7 @@
 
 use super::connect::Link;
 use super::{PostgresStore, Writer};
-use crate::store::reading::{BlockRow, Take};
+use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
 use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
@@ -40,6 +40,8 @@ const SET_CUT: [&str; 3] = [
     "UPDATE farol.store SET one_hour_cut_ms = $1",
 ];
 
+/// An array, so that those found are looked up one by one: of a subquery's rows, whose number it does not know, the server
+/// would make a join with the whole table.
 const CUT: &str = "
 DELETE FROM farol.blocks WHERE id = ANY(ARRAY(
   SELECT id FROM farol.blocks WHERE level = $1 AND last_ms < $2 ORDER BY last_ms LIMIT $3))";
@@ -126,8 +128,8 @@ impl Shelf for Writer {
     }
 }
 
-impl PostgresStore {
-    pub(super) async fn blocks_in(
+impl Blocks for PostgresStore {
+    async fn find_blocks(
         &self,
         agents: &[AgentKey],
         (from_ms, to_ms): (i64, i64),
@@ -144,11 +146,7 @@ impl PostgresStore {
         Ok(found)
     }
 
-    pub(super) async fn bodies_of(
-        &self,
-        ids: &[i64],
-        take: Take<'_, (i64, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
         self.each(sqlx::query_as(BODIES).bind(ids.to_vec()), take).await
     }
 }

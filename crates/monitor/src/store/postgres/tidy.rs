@@ -42,11 +42,10 @@ DELETE FROM farol.boots b WHERE b.key = ANY($1) AND b.sealed_ms < $2 AND NOT EXI
     AND a.boot_number = b.number AND a.boot_nonce = b.nonce)
 RETURNING b.key";
 
-/// Blocks are many: they are asked for agent by agent, by the index, whatever the server thinks of how many.
 const DELETE_AGENTS: &str = "
 DELETE FROM farol.agents a
 WHERE a.forgotten_ms IS NOT NULL AND NOT EXISTS (SELECT FROM farol.boots b WHERE b.agent = a.key)
-  AND (SELECT k.agent FROM farol.blocks k WHERE k.agent = a.key LIMIT 1) IS NULL";
+  AND NOT EXISTS (SELECT FROM farol.blocks k WHERE k.agent = a.key)";
 
 const SAVE_MARKS: &str = "
 INSERT INTO farol.marks (journal, body) VALUES ($1, $2)

@@ -2,7 +2,7 @@
 //! `store/shelf.rs`'s.
 
 use super::{SqliteStore, Writer};
-use crate::store::reading::{BlockRow, Take};
+use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
 use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
@@ -138,8 +138,8 @@ impl Shelf for Writer {
     }
 }
 
-impl SqliteStore {
-    pub(super) async fn blocks_in(
+impl Blocks for SqliteStore {
+    async fn find_blocks(
         &self,
         agents: &[AgentKey],
         (from_ms, to_ms): (i64, i64),
@@ -150,11 +150,7 @@ impl SqliteStore {
         find.fetch_all(&self.readers).await.map_err(|e| self.judge(&e))
     }
 
-    pub(super) async fn bodies_of(
-        &self,
-        ids: &[i64],
-        take: Take<'_, (i64, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
         let mut rows = sqlx::query_as(BODIES).bind(json!(ids).to_string()).fetch(&self.readers);
         while let Some(body) = rows.try_next().await.map_err(|e| self.judge(&e))? {
             take(body)?;
