@@ -13,7 +13,8 @@ pub use writer::Writer;
 
 use crate::fleet::Effects;
 use crate::recent::{self, Recent};
-use crate::store::{AgentKey, Connections, Layout, LayoutKey, ReportRecord, Restored, Store};
+use crate::remembered::{AGENTS_AT_MOST, Remembered};
+use crate::store::{AgentKey, Connections, Group, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
@@ -105,6 +106,8 @@ struct State {
     queue: Queue,
     /// Each boot's progress, oldest boot first: its mark, and who waits for it.
     progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>>,
+    /// Agents that are forgotten: their progress stays for a while, because they may come back.
+    gone: Remembered<AgentKey, ()>,
     health: StoreHealth,
     /// The store was given something to do then, and has not answered: one that hangs never refuses.
     busy_since: Option<Instant>,
@@ -176,10 +179,17 @@ impl State {
         wake || self.queue.reports_len() == new
     }
 
-    /// Lets go of agents that are gone: one that comes again does so under another key.
-    fn forget(&mut self, agents: &[AgentKey]) {
-        for agent in agents {
-            self.progress.remove(agent);
+    /// Notes which agents are there and which are forgotten; lets go of those that went first.
+    fn note_agents(&mut self, group: &Group) {
+        for agent in &group.agents {
+            self.gone.remove(&agent.key);
+        }
+        for agent in &group.forgotten {
+            if self.progress.contains_key(agent)
+                && let Some(oldest) = self.gone.add(*agent, ())
+            {
+                self.progress.remove(&oldest);
+            }
         }
     }
 }
@@ -199,12 +209,16 @@ pub fn open_with(
     for (agent, boot, seq) in &restored.marks {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
     }
-    for agent in &restored.agents {
+    let mut gone = Remembered::new(AGENTS_AT_MOST);
+    for agent in &restored.forgotten {
+        gone.add(agent.key, ());
+    }
+    for agent in restored.agents.iter().chain(&restored.forgotten) {
         let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
         newest.map(|progress| progress.date(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
-    let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
+    let state = State { queue: Queue::default(), progress, gone, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
         store: Arc::clone(&store),
         recent: Recent::new(settings, restored),

@@ -5,6 +5,7 @@ use farol_health::Status;
 use farol_wire::{Bitmap, Boot, Role};
 
 mod heard;
+mod looks;
 mod order;
 mod replaced;
 mod restart;
@@ -369,7 +370,7 @@ fn a_lost_pod_is_forgotten_only_when_its_service_is_up_without_it() {
         panic!("b is new")
     };
     scene.state(&other, [Status::Healthy; 2], Some(scene.now.boot_ms));
-    assert!(kinds(&scene.pass(250)).contains(&EventKind::AgentForgotten));
+    assert!(kinds(&scene.pass(60_000)).contains(&EventKind::AgentForgotten), "within a minute");
     assert!(scene.fleet.agent("a").is_none());
     assert_eq!(scene.shown("payments"), "healthy");
 }

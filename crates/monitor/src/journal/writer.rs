@@ -189,7 +189,7 @@ impl Writer {
         self.shared.recent.take(&batch.group, now_ms());
         batch.waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
         let mut state = self.shared.state.lock();
-        state.forget(&batch.group.forgotten);
+        state.note_agents(&batch.group);
         let health = &mut state.health;
         health.committed_reports += reports;
         health.committed_groups += 1;

@@ -1,6 +1,6 @@
 //! When which piece of a store's upkeep is due. Pure; how it is done is each store's business.
 
-use super::Piece;
+use super::{DAY_MS, Piece};
 
 /// A checkpoint after so many bytes written, or so long after the last.
 const CHECKPOINT_BYTES: usize = 4 << 20;
@@ -11,8 +11,11 @@ const MARKS_MS: i64 = 60_000;
 const STAMP_MS: i64 = 60_000;
 /// Retention looks for what is too old so often, and deletes so much in a step.
 const RETENTION_MS: i64 = 60_000;
-/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool.
-pub(crate) const BOOT_KEPT_MS: i64 = 48 * 3_600_000;
+/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool, which
+/// keeps reports for thirty days at most. Of very many the older ones are known for as long as a spool keeps a day.
+const BOOT_KEPT_MS: i64 = 31 * DAY_MS;
+const CROWDED_BOOT_KEPT_MS: i64 = 2 * DAY_MS;
+const BOOTS_AT_MOST: usize = 100_000;
 pub(crate) const ROWS_A_STEP: i64 = 32;
 pub(crate) const COMPONENTS_A_STEP: i64 = 256;
 
@@ -42,6 +45,12 @@ pub(crate) struct Upkeep {
     pages_ms: Option<i64>,
     /// Components up to this one have been looked at in this round.
     component: i64,
+}
+
+/// Boots of which the journal holds nothing, oldest first: which of them go if they were sealed last before when.
+pub(crate) fn boots_over(silent: &[u32], now_ms: i64) -> [(&[u32], i64); 2] {
+    let (crowded, rest) = silent.split_at(silent.len().saturating_sub(BOOTS_AT_MOST));
+    [(crowded, now_ms - CROWDED_BOOT_KEPT_MS), (rest, now_ms - BOOT_KEPT_MS)]
 }
 
 impl Upkeep {
@@ -151,8 +160,16 @@ impl Upkeep {
 
 #[cfg(test)]
 mod tests {
-    use super::{CHECKPOINT_BYTES, COMPONENTS_A_STEP, Upkeep};
-    use crate::store::Piece;
+    use super::{BOOTS_AT_MOST, CHECKPOINT_BYTES, COMPONENTS_A_STEP, Upkeep, boots_over};
+    use crate::store::{DAY_MS, Piece};
+
+    #[test]
+    fn a_boot_is_known_for_longer_than_any_spool_keeps_reports_unless_there_are_very_many() {
+        let silent: Vec<u32> = (0..BOOTS_AT_MOST as u32 + 3).collect();
+        let now_ms = 100 * DAY_MS;
+        assert_eq!(boots_over(&silent[..2], now_ms), [(&[][..], 98 * DAY_MS), (&[0, 1], 69 * DAY_MS)]);
+        assert_eq!(boots_over(&silent, now_ms)[0], (&[0, 1, 2][..], 98 * DAY_MS));
+    }
 
     #[test]
     fn each_piece_is_due_in_its_time_and_none_in_between() {

@@ -3,7 +3,7 @@
 use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
 use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
-use crate::journal::{BOOTS_AT_MOST, Handed, Submitted};
+use crate::journal::{AGENTS_AT_MOST, BOOTS_AT_MOST, Handed, Submitted};
 use crate::store::{AgentKey, Covered, Layout, LayoutKey, Restored};
 use farol_wire::{Boot, Definition, SourceDef};
 use std::sync::Arc;
@@ -159,7 +159,8 @@ async fn blind_times_that_wait_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
+async fn the_progress_of_old_boots_is_let_go_of_and_that_of_a_forgotten_agent_stays_until_many_went_after_it()
+{
     let boot = |number| Boot { number, nonce: 0 };
     let marks = (0..300).map(|number| (AGENT, boot(number), 5)).collect();
     let bench = Bench::restored([], &Restored { marks, ..Restored::default() });
@@ -173,6 +174,14 @@ async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
     assert!((BOOTS_AT_MOST..=300).contains(&known), "{known}");
     bench.journal.effects(&Effects { forgotten: vec![AGENT], ..Effects::default() });
     bench.pass(300).await;
-    assert!(bench.journal.0.state.lock().progress.is_empty());
+    assert_eq!(bench.journal.mark(AGENT, boot(0)), 5);
     assert_eq!(kept.committed(), 5);
+    let others: Vec<AgentKey> = (10..10 + AGENTS_AT_MOST as u32).map(AgentKey).collect();
+    for other in &others {
+        let _ended = bench.journal.follow(*other, boot(0));
+    }
+    bench.journal.effects(&Effects { forgotten: others, ..Effects::default() });
+    bench.pass(300).await;
+    let known = bench.journal.0.state.lock().progress.len();
+    assert!((AGENTS_AT_MOST..=AGENTS_AT_MOST + 1).contains(&known), "{known}");
 }

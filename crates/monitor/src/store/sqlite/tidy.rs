@@ -7,7 +7,7 @@ use crate::store::reading::DirectoryRow;
 use crate::store::row::Directory;
 use crate::store::shelf;
 use crate::store::shorten::YOUNG_MS;
-use crate::store::upkeep::{BOOT_KEPT_MS, ROWS_A_STEP};
+use crate::store::upkeep::{ROWS_A_STEP, boots_over};
 use crate::store::{Piece, Retention, StoreError, Tidied};
 use sqlx::{Connection, Executor};
 
@@ -139,10 +139,14 @@ impl SqliteStore {
         writer.waiting.begins_at(oldest);
         let silent = self.memory.catalog.read().silent_since(oldest);
         writer.begin().await?;
-        let silent = serde_json::json!(silent).to_string();
         let gone = async {
-            let boots = sqlx::query_scalar(DELETE_BOOTS).bind(silent).bind(now_ms - BOOT_KEPT_MS);
-            let gone: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
+            let mut gone: Vec<u32> = Vec::new();
+            for (boots, sealed_before_ms) in boots_over(&silent, now_ms) {
+                let boots = serde_json::json!(boots).to_string();
+                let boots = sqlx::query_scalar(DELETE_BOOTS).bind(boots).bind(sealed_before_ms);
+                let keys: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
+                gone.extend(keys);
+            }
             writer.connection.execute(DELETE_AGENTS).await?;
             Ok(gone)
         };

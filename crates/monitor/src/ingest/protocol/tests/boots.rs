@@ -59,6 +59,21 @@ async fn what_was_committed_between_welcome_and_the_backlog_is_acknowledged() {
 }
 
 #[tokio::test]
+async fn an_agent_that_was_forgotten_and_comes_back_is_told_what_is_committed_of_its_boots() {
+    let mut scene = Scene::new().await;
+    let before = stream(&scene).await;
+    before.disconnected();
+    let now = scene.app.clock.now();
+    let later = Moment { run_ms: now.run_ms + 60_000, ..now };
+    scene.app.fleet.tick(later);
+    assert!(scene.app.fleet.forget("one", later));
+    scene.commit().await;
+    let again = welcomed(&scene).await;
+    let resumed = &again.open.as_ref().unwrap().resumed;
+    assert_eq!((resumed[&BEFORE], resumed[&NOW]), (2, 2));
+}
+
+#[tokio::test]
 async fn a_stream_is_broken_by_a_report_of_any_boot_that_was_dropped() {
     let scene = Scene::new().await;
     for boot in [BEFORE, NOW] {
