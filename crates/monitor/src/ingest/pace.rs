@@ -1,5 +1,9 @@
 //! When to acknowledge, how an agent's clock is mapped, and how much an agent may say. Pure: `now` is an argument.
 
+mod keys;
+
+pub(crate) use keys::{Keys, Wish};
+
 /// So many committed reports are acknowledged at once.
 const ACK_EVERY: u64 = 32;
 /// A committed report waits at most so long for its acknowledgement.

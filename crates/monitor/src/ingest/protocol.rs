@@ -6,7 +6,7 @@ mod live;
 mod opening;
 
 use super::defined::DefinedSet;
-use super::pace::{Allowance, ClockMap};
+use super::pace::{Allowance, ClockMap, Keys, Wish};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
@@ -72,6 +72,8 @@ pub(super) struct Open {
     must_start: bool,
     /// A key frame was asked for and has not come.
     asked_for_key: bool,
+    /// When one is due all the same.
+    keys: Keys,
 }
 
 impl Protocol {
@@ -128,9 +130,25 @@ impl Protocol {
         Ok(Next::Go)
     }
 
+    /// Asks for what is due now: a live stream must begin anew now and then.
+    pub(super) fn ask(
+        &mut self,
+        outbox: &mut VecDeque<monitor_message::Kind>,
+        now: Moment,
+    ) -> Result<(), Status> {
+        match self.open.as_mut().map_or(Wish::Nothing, |open| open.keys.look(now.run_ms)) {
+            Wish::Nothing => {}
+            Wish::Key => outbox.push_back(monitor_message::Kind::NeedKeyFrame(proto::NeedKeyFrame {})),
+            Wish::End => {
+                let why = "a key frame was asked for and did not come; without one nothing can be sealed";
+                return Err(Status::deadline_exceeded(why));
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be acknowledged now.
-    pub(super) fn acks_due(&mut self) -> Vec<proto::Ack> {
-        let now = self.ingest.clock.now();
+    pub(super) fn acks_due(&mut self, now: Moment) -> Vec<proto::Ack> {
         let Some(open) = &mut self.open else { return Vec::new() };
         let courses = std::iter::once(&mut open.course).chain(open.backlog.values_mut());
         let acks = courses.filter_map(|course| course.due(now.boot_ms, &self.nudges)).collect();

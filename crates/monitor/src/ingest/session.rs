@@ -178,8 +178,12 @@ impl Session {
     }
 
     fn acknowledge(&mut self) {
-        for ack in self.protocol.acks_due() {
+        let now = self.ingest.clock.now();
+        for ack in self.protocol.acks_due(now) {
             self.outbox.push_back(monitor_message::Kind::Ack(ack));
+        }
+        if let Err(status) = self.protocol.ask(&mut self.outbox, now) {
+            self.finish(status);
         }
     }
 

@@ -33,6 +33,8 @@ impl Open {
         self.last_seq = report.seq;
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
+        let bytes = report.blocks.iter().map(|block| block.data.len()).sum();
+        self.keys.came(report.key, bytes, now.run_ms);
         if report.key {
             self.start_segment(ingest, now)?;
         }

@@ -2,7 +2,7 @@
 
 use super::super::backlog::Opened;
 use super::super::identify;
-use super::super::pace::{Allowance, ClockMap};
+use super::super::pace::{Allowance, ClockMap, Keys};
 use super::course::Course;
 use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
@@ -80,6 +80,7 @@ impl Protocol {
             opened: Default::default(),
             must_start: true,
             asked_for_key: false,
+            keys: Keys::default(),
         });
         Ok(())
     }

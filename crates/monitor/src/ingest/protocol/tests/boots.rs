@@ -54,7 +54,11 @@ async fn what_was_committed_between_welcome_and_the_backlog_is_acknowledged() {
     let mut again = welcomed(&scene).await;
     scene.commit().await;
     say(&mut again, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
-    let acks: Vec<_> = again.acks_due().into_iter().map(|ack| (ack.boot.unwrap().number, ack.seq)).collect();
+    let acks: Vec<_> = again
+        .acks_due(scene.app.clock.now())
+        .into_iter()
+        .map(|ack| (ack.boot.unwrap().number, ack.seq))
+        .collect();
     assert_eq!(acks, [(NOW.number, 2), (BEFORE.number, 2)]);
 }
 
