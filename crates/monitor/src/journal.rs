@@ -18,7 +18,7 @@ use crate::store::{AgentKey, Connections, Group, Layout, LayoutKey, ReportRecord
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
-use queue::Queue;
+use queue::{Queue, REPORT_BYTES_AT_MOST};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
@@ -91,6 +91,8 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the writer: something waits.
     waiting: Notify,
+    /// Wakes backlogs that wait: the queue was emptied.
+    emptied: Notify,
     /// Rises when a store that refused takes again.
     recovered: watch::Sender<u64>,
 }
@@ -148,7 +150,7 @@ impl State {
         progress.date(record.at_ms)
     }
 
-    fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
+    fn submit(&mut self, follower: &Follower, mut record: ReportRecord, at_most: usize) -> Submitted {
         let (seq, progress) = (record.seq, follower.progress());
         if follower.is_broken() {
             self.health.dropped_reports += 1;
@@ -161,7 +163,7 @@ impl State {
         if !refuses {
             record.at_ms = self.date(&record, progress);
         }
-        if refuses || !self.queue.push(record, progress) {
+        if refuses || !self.queue.push(record, progress, at_most) {
             progress.break_off();
             self.broke = true;
             self.health.dropped_reports += 1;
@@ -224,6 +226,7 @@ pub fn open_with(
         recent: Recent::new(settings, restored),
         state: Mutex::new(state),
         waiting: Notify::new(),
+        emptied: Notify::new(),
         recovered: watch::Sender::new(0),
     });
     (Journal(Arc::clone(&shared)), Writer::new(store, shared))
@@ -285,7 +288,7 @@ impl Journal {
     /// Hands in a report. `urgent` closes the group at once.
     pub fn report(&self, follower: &Follower, record: ReportRecord, urgent: bool) -> Submitted {
         let mut state = self.0.state.lock();
-        let submitted = state.submit(follower, record);
+        let submitted = state.submit(follower, record, REPORT_BYTES_AT_MOST);
         let wake = submitted == Submitted::Taken && state.close_if(urgent, 1);
         drop(state);
         if wake {
@@ -294,8 +297,29 @@ impl Journal {
         submitted
     }
 
-    /// Hands in reports of one boot, in order and without holes, together with what those of them that are taken
-    /// bring about: no group has the ones without the other. `effects` is told which are taken.
+    /// Whether a backlog may be handed in at once, or had better wait for [`Self::room`].
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.0.state.lock().queue.is_crowded()
+    }
+
+    /// Waits until a backlog may be handed in: what is of now goes first.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + 'static {
+        let journal = self.clone();
+        async move {
+            loop {
+                let mut emptied = std::pin::pin!(journal.0.emptied.notified());
+                emptied.as_mut().enable();
+                if journal.has_room() {
+                    return;
+                }
+                emptied.await;
+            }
+        }
+    }
+
+    /// Hands in a backlog's reports of one boot, in order and without holes, together with what those of them that are
+    /// taken bring about: no group has the ones without the other. `effects` is told which are taken.
     pub fn segment(
         &self,
         follower: &Follower,
@@ -305,8 +329,9 @@ impl Journal {
     ) -> Handed {
         let mut handed = Handed { taken: 0..0, dropped: false };
         let mut state = self.0.state.lock();
+        let at_most = state.queue.room_for_backlog();
         for record in records {
-            match state.submit(follower, record) {
+            match state.submit(follower, record, at_most) {
                 Submitted::Taken => handed.taken.end += 1,
                 Submitted::Duplicate => handed.taken = handed.taken.end + 1..handed.taken.end + 1,
                 Submitted::Dropped => {

@@ -3,6 +3,7 @@
 mod anew;
 
 use super::defined::DefinedSet;
+use super::pace::BACKLOG_UNIT;
 use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
 use crate::clock::Moment;
@@ -10,9 +11,50 @@ use crate::fleet::{Compiled, Effects};
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
 use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::Status;
+
+/// While the queue is crowded a backlog waits so long at most, and less than an interval: behind it comes the State
+/// that says how its agent is. After that it is taken or dropped, to come again.
+const WAITS_AT_MOST: Duration = Duration::from_secs(10);
+
+/// What comes before a message of segments may be taken; `None` when it may at once. What is of now goes first.
+pub(super) fn turn(
+    ingest: &Ingest,
+    open: &mut Open,
+    message: &proto::Backlog,
+    now: Moment,
+) -> Option<BoxFuture<'static, ()>> {
+    let units = weight(message).div_ceil(BACKLOG_UNIT);
+    let earned = Duration::from_millis(open.backlog_allowance.take_in_advance(units, now.boot_ms));
+    if earned.is_zero() && ingest.journal.has_room() {
+        return None;
+    }
+    let room = ingest.journal.room();
+    let at_most = WAITS_AT_MOST.min(Duration::from_millis(u64::from(open.hello.interval_ms)));
+    let turn = async move {
+        tokio::time::sleep(earned).await;
+        tokio::time::timeout(at_most, room).await.ok();
+    };
+    Some(turn.boxed())
+}
+
+/// What it takes to read and to keep it, in bytes.
+fn weight(message: &proto::Backlog) -> u64 {
+    const ENTRY: usize = 128;
+    let of_report = |report: &proto::Report| {
+        ENTRY * (1 + report.changed.len()) + report.blocks.iter().map(|block| block.data.len()).sum::<usize>()
+    };
+    let of_segment = |segment: &proto::Segment| {
+        let defined = segment.define.as_ref().map_or(0, |all| all.series.len() + all.components.len());
+        ENTRY * (1 + defined) + segment.reports.iter().map(of_report).sum::<usize>()
+    };
+    message.segments.iter().map(of_segment).sum::<usize>() as u64
+}
 
 /// Takes a message of segments.
 pub(super) fn take(

@@ -15,6 +15,7 @@ use course::Course;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
 use farol_wire::{Boot, Hello, Refused};
+use futures::future::BoxFuture;
 pub(super) use live::blocks;
 use parking_lot::MutexGuard;
 use std::collections::{BTreeMap, VecDeque};
@@ -58,6 +59,7 @@ pub(super) struct Open {
     last_seq: u64,
     pub(super) clock: ClockMap,
     allowance: Allowance,
+    pub(super) backlog_allowance: Allowance,
     /// Sets that nobody had before.
     pub(super) new_sets: Allowance,
     /// What Welcome told to be committed of each boot in Hello.
@@ -96,6 +98,15 @@ impl Protocol {
 
     pub(super) fn is_broken(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.courses().any(|course| course.follower.is_broken()))
+    }
+
+    /// What comes before this message may be taken; nothing more is to be read until then. `None`: it may at once.
+    pub(super) fn turn(&mut self, message: &AgentMessage) -> Option<BoxFuture<'static, ()>> {
+        let (Some(open), Some(agent_message::Kind::Backlog(message))) = (&mut self.open, &message.kind)
+        else {
+            return None;
+        };
+        backlog::turn(&self.ingest, open, message, self.ingest.clock.now())
     }
 
     /// Takes one message.

@@ -7,8 +7,9 @@ use crate::nudges::{Nudges, Want, Wants};
 use farol_logging::{event, trace};
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -36,12 +37,16 @@ enum Comes {
     Late,
     /// The agent says something; nothing when it has closed its half.
     Message(Option<Result<AgentMessage, Status>>),
+    /// The time of a message that waits has come.
+    Turn,
 }
 
 pub(super) struct Session {
     ingest: Arc<Ingest>,
     incoming: Streaming<AgentMessage>,
     protocol: Protocol,
+    /// A message that waits for its turn: nothing more is read meanwhile, and the agent is held back by that.
+    held: Option<(AgentMessage, BoxFuture<'static, ()>)>,
     /// What is to be sent, in order.
     outbox: VecDeque<monitor_message::Kind>,
     /// Hello or State must have come by then; nothing once the stream is live.
@@ -73,6 +78,7 @@ impl Session {
             protocol: Protocol::new(Arc::clone(&ingest), peer, Arc::clone(&nudges)),
             ingest,
             incoming,
+            held: None,
             outbox: VecDeque::new(),
             opening: Some(Box::pin(sleep(HELLO_WITHIN))),
             nudges,
@@ -108,7 +114,12 @@ impl Session {
                     "Hello, the definitions and State did not come in time",
                 ));
             }
-            Comes::Message(message) => self.take(message).await,
+            Comes::Message(message) => self.read(message).await,
+            Comes::Turn => {
+                if let Some((message, _)) = self.held.take() {
+                    self.take(message).await;
+                }
+            }
         }
     }
 
@@ -124,7 +135,10 @@ impl Session {
         {
             return Poll::Ready(Comes::Late);
         }
-        self.incoming.poll_next_unpin(context).map(Comes::Message)
+        match &mut self.held {
+            Some((_, turn)) => turn.poll_unpin(context).map(|()| Comes::Turn),
+            None => self.incoming.poll_next_unpin(context).map(Comes::Message),
+        }
     }
 
     fn heed(&mut self, wants: Wants) {
@@ -145,12 +159,19 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, message: Option<Result<AgentMessage, Status>>) {
+    async fn read(&mut self, message: Option<Result<AgentMessage, Status>>) {
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(status)) => return self.lost(&status),
             None => return self.closed().await,
         };
+        match self.protocol.turn(&message) {
+            Some(turn) => self.held = Some((message, turn)),
+            None => self.take(message).await,
+        }
+    }
+
+    async fn take(&mut self, message: AgentMessage) {
         match self.protocol.take(message, &mut self.outbox).await {
             Ok(Next::Go) => {
                 if self.opening.is_some() && self.protocol.is_live() {

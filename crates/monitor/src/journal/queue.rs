@@ -12,6 +12,10 @@ use tokio::time::Instant;
 
 /// Bytes of reports and layouts that may wait; over it reports are dropped unacknowledged, and no layout is taken.
 pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
+/// Of these a backlog takes a half at most: with more it is dropped as if there were no room, and with a quarter of
+/// anything it had better wait. The rest is left to what is of now.
+pub(super) const BACKLOG_BYTES_AT_MOST: usize = REPORT_BYTES_AT_MOST / 2;
+const CROWDED: usize = 4;
 /// Bytes of reports and layouts that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
 /// Bytes of status changes that may wait, and as many of covered times; over it the oldest are dropped and counted. A
@@ -65,10 +69,10 @@ pub(super) struct Batch {
 }
 
 impl Queue {
-    /// Adds a report; false when there is no room.
-    pub(super) fn push(&mut self, record: ReportRecord, progress: &Arc<Progress>) -> bool {
+    /// Adds a report; false when there is no room below this bound.
+    pub(super) fn push(&mut self, record: ReportRecord, progress: &Arc<Progress>, at_most: usize) -> bool {
         let bytes = 64 + record.blocks.iter().map(|b| b.data.len() + 16).sum::<usize>();
-        if self.report_bytes + bytes > REPORT_BYTES_AT_MOST {
+        if self.report_bytes + bytes > at_most {
             return false;
         }
         self.since.get_or_insert_with(Instant::now);
@@ -145,6 +149,20 @@ impl Queue {
 
     pub(super) fn reports_len(&self) -> usize {
         self.reports.len()
+    }
+
+    /// So much waits that a backlog had better wait, too.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.report_bytes > REPORT_BYTES_AT_MOST / CROWDED || self.most_changes() > CHANGES_AT_MOST / CROWDED
+    }
+
+    /// How large a queue a backlog finds room in: in none, where what it changed would push out what changes now.
+    pub(super) fn room_for_backlog(&self) -> usize {
+        if self.most_changes() > CHANGES_AT_MOST / 2 { 0 } else { BACKLOG_BYTES_AT_MOST }
+    }
+
+    fn most_changes(&self) -> usize {
+        self.changes.len().max(self.covered.len())
     }
 
     pub(super) fn is_large(&self) -> bool {

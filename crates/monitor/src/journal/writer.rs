@@ -129,6 +129,7 @@ impl Writer {
     /// Commits what waits. `Some`: the store refuses, and is asked again after this time.
     async fn commit(&mut self) -> Result<Option<Duration>, StoreError> {
         let batch = self.shared.state.lock().queue.take();
+        self.shared.emptied.notify_waiters();
         let began = Instant::now();
         let committed = self.busy(self.store.commit(&batch.group)).await;
         self.asked = Instant::now();

@@ -59,6 +59,7 @@ impl Protocol {
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, heard.boot_ms),
             allowance: Allowance::of_messages(now.boot_ms),
+            backlog_allowance: Allowance::of_backlog(now.boot_ms),
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,

@@ -4,6 +4,7 @@ use super::super::*;
 use crate::http::scene::Scene;
 use agent_message::Kind;
 use farol_wire::PROTOCOL;
+use futures::FutureExt;
 
 const BEFORE: Boot = Boot { number: 1, nonce: 1 };
 const NOW: Boot = Boot { number: 2, nonce: 2 };
@@ -75,6 +76,33 @@ async fn an_agent_that_was_forgotten_and_comes_back_is_told_what_is_committed_of
     let again = welcomed(&scene).await;
     let resumed = &again.open.as_ref().unwrap().resumed;
     assert_eq!((resumed[&BEFORE], resumed[&NOW]), (2, 2));
+}
+
+#[tokio::test]
+async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
+    let mut scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    say(&mut protocol, [Kind::State(Default::default())]).await;
+    let message = AgentMessage { kind: Some(segment(BEFORE)) };
+    assert!(protocol.turn(&message).is_none());
+    let journal = scene.app.journal.clone();
+    let other = journal.follow(crate::store::AgentKey(99), NOW);
+    while journal.has_room() {
+        let seq = journal.queued(&other) + 1;
+        let data = vec![0; 1 << 20].into();
+        let blocks = vec![crate::store::BlockRecord { source: 1, before_ms: 0, data }];
+        let (agent, layout) = (crate::store::AgentKey(99), crate::store::LayoutKey(1));
+        let record =
+            crate::store::ReportRecord { agent, boot: NOW, seq, layout, at_ms: 0, key: true, blocks };
+        journal.report(&other, record, false);
+    }
+    assert!(protocol.turn(&AgentMessage { kind: Some(Kind::State(Default::default())) }).is_none());
+    let mut turn = protocol.turn(&message).unwrap();
+    let pending = std::pin::Pin::new(&mut turn).now_or_never();
+    assert_eq!(pending, None);
+    scene.commit().await;
+    turn.await;
+    assert!(journal.has_room());
 }
 
 #[tokio::test]
