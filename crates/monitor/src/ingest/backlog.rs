@@ -10,7 +10,7 @@ use crate::clock::Moment;
 use crate::fleet::{Compiled, Effects};
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
-use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
+use farol_wire::{Boot, ComponentDef, ComponentReport, Refused, component_report, proto};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use std::collections::BTreeMap;
@@ -82,10 +82,7 @@ fn take_segment(
     if !open.hello.spooled.contains(&boot) {
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
-    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
-    let mut set = DefinedSet::default();
-    let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
-    set.add(definition, refused, &ingest.policy.load().limits)?;
+    let set = defined(ingest, open, segment.define.unwrap_or_default())?;
     let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
@@ -114,6 +111,9 @@ fn take_segment(
             blocks: blocks(&report, &set),
         });
     }
+    // Until it is handed in no other stream takes the place: what that one sends would come in between.
+    let agent = Arc::clone(&open.agent);
+    let _place = open.place(&agent)?;
     let known = ingest.journal.queued(&follower);
     anew::begin(&layout, &mut records, known);
     let (opened, current) = (open.opened, open.hello.boot);
@@ -136,6 +136,20 @@ fn take_segment(
     Counters::add(&ingest.counters.reports, handed.taken.end);
     Counters::add(&ingest.counters.duplicates, handed.taken.start);
     Ok(())
+}
+
+/// A segment's own set. What is refused of it is left out, the rest is kept; it is counted, and logged once a stream.
+fn defined(ingest: &Ingest, open: &mut Open, define: proto::Define) -> Result<DefinedSet, Status> {
+    let mut set = DefinedSet::default();
+    let (definition, refused) = farol_wire::define(define)?;
+    let refused = set.add(definition, refused, &ingest.policy.load().limits)?;
+    Counters::add(&ingest.counters.definitions_refused, refused.len());
+    if let Some(first) = refused.first().filter(|_| !std::mem::replace(&mut open.backlog_refused, true)) {
+        let (Refused::Series { why, .. } | Refused::Component { why, .. }) = first;
+        let (agent, refused) = (&*open.agent.id, refused.len());
+        tracing::warn!(agent.id = agent, refused, reason = why, "definitions of a backlog are refused");
+    }
+    Ok(set)
 }
 
 /// The components of a set as history knows them, by their ids.

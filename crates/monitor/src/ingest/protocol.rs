@@ -66,6 +66,8 @@ pub(super) struct Open {
     resumed: BTreeMap<Boot, u64>,
     /// Reports of other boots, from their backlog.
     backlog: BTreeMap<Boot, Course>,
+    /// Something that the backlog defines was refused.
+    pub(super) backlog_refused: bool,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
     /// The first State: what the backlog tells of the time since, was told live.
@@ -201,6 +203,11 @@ impl Open {
         let resumed = self.resumed.get(&boot).copied().unwrap_or(0);
         let new = || Course::new(boot, ingest.journal.follow(key, boot), resumed, now.boot_ms);
         self.backlog.entry(boot).or_insert_with(new)
+    }
+
+    /// The agent, as long as this stream speaks for it; it does while this is held.
+    pub(super) fn place<'a>(&self, agent: &'a Agent) -> Result<MutexGuard<'a, Live>, Status> {
+        speaking(agent, &self.link)
     }
 
     /// State has come.

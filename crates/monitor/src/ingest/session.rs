@@ -237,10 +237,19 @@ impl Session {
     fn lost(&mut self, status: &Status) {
         if is_unreadable(status) {
             let why = format!("a message cannot be read: {}", status.message());
+            if status.code() == Code::OutOfRange {
+                self.refused("oversize", &why);
+            }
             return self.finish(Status::invalid_argument(why));
         }
         tracing::debug!(agent.id = self.protocol.name(), error = %status.message(), "the stream broke");
         self.end = Some(Ok(()));
+    }
+
+    fn refused(&self, name: &'static str, why: &str) {
+        let peer = self.protocol.peer().ip();
+        let event = event::security(name).outcome("refused").peer(peer).subject(self.protocol.name());
+        event.detail(why).log();
     }
 
     /// Ends the stream with an error, logged once, here.
@@ -263,13 +272,11 @@ impl Session {
         let refused = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Some("peer_refused"),
             Code::AlreadyExists => Some("identity_conflict"),
-            Code::ResourceExhausted | Code::OutOfRange => Some("oversize"),
+            Code::ResourceExhausted => Some("oversize"),
             _ => None,
         };
         if let Some(name) = refused {
-            let peer = self.protocol.peer().ip();
-            let event = event::security(name).outcome("refused").peer(peer).subject(self.protocol.name());
-            event.detail(status.message()).log();
+            self.refused(name, status.message());
         }
         tracing::warn!(
             agent.id = self.protocol.name(),

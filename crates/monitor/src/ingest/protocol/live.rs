@@ -50,8 +50,10 @@ impl Open {
         ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
-        // What a replaced stream could not apply comes again on the one that took its place.
-        drop(speaking(&self.agent, &self.link)?);
+        // What a replaced stream could not apply comes again on the one that took its place; none takes it before the
+        // report is handed in.
+        let agent = Arc::clone(&self.agent);
+        let _place = self.place(&agent)?;
         if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
             self.submit(ingest, record, urgent);
         }

@@ -77,6 +77,7 @@ impl Protocol {
             live: false,
             last_seq: 0,
             backlog: BTreeMap::new(),
+            backlog_refused: false,
             past: Default::default(),
             opened: Default::default(),
             must_start: true,

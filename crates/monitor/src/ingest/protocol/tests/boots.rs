@@ -1,10 +1,12 @@
 //! What a stream knows of boots other than its own. The order of messages is in the system tests.
 
 use super::super::*;
+use super::definition;
 use crate::http::scene::Scene;
 use agent_message::Kind;
 use farol_wire::PROTOCOL;
 use futures::FutureExt;
+use tonic::Code;
 
 const BEFORE: Boot = Boot { number: 1, nonce: 1 };
 const NOW: Boot = Boot { number: 2, nonce: 2 };
@@ -103,6 +105,34 @@ async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
     scene.commit().await;
     turn.await;
     assert!(journal.has_room());
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_backlogs_definitions_is_counted() {
+    let scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    let Kind::Backlog(mut backlog) = segment(BEFORE) else { unreachable!() };
+    let mut define = definition();
+    define.series.push(proto::Series { id: 2, encoding: 99, ..define.series[0].clone() });
+    backlog.segments[0].define = Some(define);
+    say(&mut protocol, [Kind::State(Default::default()), Kind::Backlog(backlog)]).await;
+    let counters = &scene.app.ingest.counters;
+    assert_eq!(counters.definitions_refused.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(scene.app.journal.health().queued_reports, 2);
+}
+
+#[tokio::test]
+async fn a_backlog_of_a_stream_that_was_replaced_is_left_for_the_new_one_to_send() {
+    let scene = Scene::new().await;
+    let mut old = welcomed(&scene).await;
+    say(&mut old, [Kind::State(Default::default()), segment(BEFORE)]).await;
+    let mut new = welcomed(&scene).await;
+    let late = AgentMessage { kind: Some(segment(NOW)) };
+    let error = old.take(late, &mut VecDeque::new()).await.err().unwrap();
+    assert_eq!(error.code(), Code::Aborted, "{error}");
+    assert_eq!(scene.app.journal.health().queued_reports, 2);
+    say(&mut new, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
+    assert_eq!(scene.app.journal.health().queued_reports, 4);
 }
 
 #[tokio::test]
