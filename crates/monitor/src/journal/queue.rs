@@ -184,7 +184,8 @@ impl Queue {
 
     /// Takes all that waits.
     pub(super) fn take(&mut self) -> Batch {
-        let taken = std::mem::take(self);
+        let mut taken = std::mem::take(self);
+        give_way(&mut taken.changes, &taken.covered);
         let group = Group {
             agents: taken.agents.into_values().collect(),
             layouts: taken.layouts,
@@ -225,4 +226,28 @@ impl Queue {
         }
         lost
     }
+}
+
+/// What was told of a time takes the place of staleness in it. In a store it does so before the changes are written; the
+/// staleness that goes with the same group was there first, too.
+fn give_way(changes: &mut VecDeque<StatusChange>, covered: &VecDeque<Covered>) {
+    if covered.is_empty() || !changes.iter().any(|change| change.stale) {
+        return;
+    }
+    let mut by_key: HashMap<&ComponentKey, Vec<&Covered>> = HashMap::new();
+    for one in covered.iter().filter(|one| one.to_ms > one.from_ms) {
+        by_key.entry(&one.key).or_default().push(one);
+    }
+    changes.retain_mut(|change| {
+        for one in by_key.get(&change.key).into_iter().flatten().filter(|_| change.stale) {
+            let end_ms = one.to_ms + i64::from(!one.stale_after);
+            if (one.from_ms..end_ms).contains(&change.at_ms) {
+                if !one.stale_after {
+                    return false;
+                }
+                change.at_ms = one.to_ms;
+            }
+        }
+        true
+    });
 }

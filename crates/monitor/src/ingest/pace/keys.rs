@@ -6,9 +6,10 @@
 const EVERY_MS: u64 = 15 * 60_000;
 const REPORTS: u32 = 128;
 const BYTES: usize = 4 << 20;
-/// One who was asked must send it within this, and before it has sent so many reports more: what was on its way.
+/// One who was asked must send it within this, and before there are so many reports without one: some were on their way,
+/// and an agent may send thousands at once.
 const WITHIN_MS: u64 = 15 * 60_000;
-const REPORTS_AT_MOST: u32 = 2_048;
+const REPORTS_AT_MOST: u32 = 8_192;
 
 /// What is wanted of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
