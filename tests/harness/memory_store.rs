@@ -303,12 +303,20 @@ impl Kept {
             let mark = marks.entry((*agent, *boot)).or_default();
             *mark = (*mark).max(*seq);
         }
-        let known = self.agents.values().filter(|(_, forgotten)| !forgotten).map(|(record, _)| {
+        let (mut agents, mut forgotten) = (Vec::new(), Vec::new());
+        let speaking: BTreeSet<AgentKey> = marks.keys().map(|(agent, _)| *agent).collect();
+        for (record, is_forgotten) in self.agents.values() {
             let heard_ms = self.heard.get(&record.key).copied().unwrap_or(record.last_seen_ms);
-            AgentRecord { last_seen_ms: record.last_seen_ms.max(heard_ms), ..record.clone() }
-        });
+            let record = AgentRecord { last_seen_ms: record.last_seen_ms.max(heard_ms), ..record.clone() };
+            if !is_forgotten {
+                agents.push(record);
+            } else if speaking.contains(&record.key) {
+                forgotten.push(record);
+            }
+        }
         Restored {
-            agents: known.collect(),
+            agents,
+            forgotten,
             components: self.components.values().cloned().collect(),
             marks: marks.into_iter().map(|((agent, boot), seq)| (agent, boot, seq)).collect(),
             sealed: self.sealed.iter().map(|((agent, boot), (seq, _))| (*agent, *boot, *seq)).collect(),

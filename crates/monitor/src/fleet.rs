@@ -24,6 +24,7 @@ pub use step::Outlet;
 
 use crate::clock::Moment;
 use crate::nudges::{Nudges, Want};
+use crate::remembered::{AGENTS_AT_MOST, Remembered};
 use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
 use board::Board;
@@ -38,6 +39,9 @@ use step::Step;
 /// The live state of the fleet.
 pub struct Fleet {
     agents: RwLock<BTreeMap<Arc<str>, Arc<Agent>>>,
+    /// The row numbers of agents that spoke once: one that was forgotten and comes back is the same, so that what it
+    /// sends again is known. Locked with `agents`.
+    keys: Mutex<Remembered<Arc<str>, AgentKey>>,
     board: Mutex<Board>,
     /// When to look at which agent again.
     agenda: Agenda,
@@ -66,6 +70,7 @@ impl Fleet {
     pub fn new(outlet: Arc<dyn Outlet>) -> Self {
         Self {
             agents: RwLock::default(),
+            keys: Mutex::new(Remembered::new(AGENTS_AT_MOST)),
             board: Mutex::default(),
             agenda: Agenda::default(),
             outlet,
@@ -98,6 +103,9 @@ impl Fleet {
             components.entry(&record.key.agent).or_default().push(record.clone());
         }
         let mut agents = self.agents.write();
+        for record in &restored.forgotten {
+            self.keys.lock().add(Arc::clone(&record.id), record.key);
+        }
         // Never published: all of it was told before.
         let mut before = Step::new(now, &self.board);
         for record in &restored.agents {
@@ -106,7 +114,7 @@ impl Fleet {
             live.settle_restored(&record.id, &mut before);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
             let agent = Arc::new(agent);
-            self.agenda.plan(&agent, &mut agent.live.lock());
+            self.agenda.plan(&agent, &mut agent.live.lock(), now);
             agents.insert(Arc::clone(&record.id), agent);
         }
         drop((before, agents));
@@ -126,7 +134,7 @@ impl Fleet {
         let is_gone = !step.effects.forgotten.is_empty();
         step.publish(&*self.outlet);
         if std::mem::take(&mut live.may_be_due_sooner) {
-            self.agenda.plan(agent, &mut live);
+            self.agenda.plan(agent, &mut live, now);
         }
         drop(live);
         if is_gone {
@@ -220,17 +228,23 @@ impl Fleet {
         }
         let mut agents = self.agents.write();
         let new = || {
-            let key = AgentKey(self.last_key.fetch_add(1, Ordering::Relaxed) + 1);
+            let key = self.keys.lock().get(id).copied();
+            let key = key.unwrap_or_else(|| AgentKey(self.last_key.fetch_add(1, Ordering::Relaxed) + 1));
             Arc::new(Agent { key, id: id.into(), live: Mutex::new(Live::new(hello, now)) })
         };
         Arc::clone(agents.entry(id.into()).or_insert_with(new))
     }
 
-    /// Takes a forgotten agent out of the map. Another one may have come under its id.
-    fn let_go(&self, agent: &Agent) {
+    /// Takes a forgotten agent out of the map. It may have come back meanwhile.
+    fn let_go(&self, agent: &Arc<Agent>) {
         let mut agents = self.agents.write();
-        if agents.get(&agent.id).is_some_and(|known| known.key == agent.key) {
+        if agents.get(&agent.id).is_some_and(|known| Arc::ptr_eq(known, agent)) {
             agents.remove(&agent.id);
+            let mut keys = self.keys.lock();
+            // One that only said Hello leaves no trace.
+            if agent.live.lock().spoke || keys.get(&agent.id).is_some() {
+                keys.add(Arc::clone(&agent.id), agent.key);
+            }
         }
     }
 
@@ -273,8 +287,11 @@ impl Fleet {
 
     /// Time passes: silence, times to live, forgetting.
     pub fn tick(&self, now: Moment) {
-        for agent in self.agenda.take_due(now.run_ms) {
+        for (at_ms, agent) in self.agenda.take_due(now.run_ms) {
             self.step(&agent, now, |live, step| {
+                if live.look_ms != at_ms {
+                    return;
+                }
                 live.look_ms = u64::MAX;
                 if !live.is_forgotten {
                     agent.tick(live, step);

@@ -13,11 +13,12 @@ pub use writer::Writer;
 
 use crate::fleet::Effects;
 use crate::recent::{self, Recent};
-use crate::store::{AgentKey, Connections, Layout, LayoutKey, ReportRecord, Restored, Store};
+use crate::remembered::{AGENTS_AT_MOST, Remembered};
+use crate::store::{AgentKey, Connections, Group, Layout, LayoutKey, ReportRecord, Restored, Store};
 use farol_wire::Boot;
 use follower::Progress;
 use parking_lot::Mutex;
-use queue::Queue;
+use queue::{Queue, REPORT_BYTES_AT_MOST};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Range;
@@ -90,6 +91,8 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the writer: something waits.
     waiting: Notify,
+    /// Wakes backlogs that wait: the queue was emptied.
+    emptied: Notify,
     /// Rises when a store that refused takes again.
     recovered: watch::Sender<u64>,
 }
@@ -105,6 +108,8 @@ struct State {
     queue: Queue,
     /// Each boot's progress, oldest boot first: its mark, and who waits for it.
     progress: HashMap<AgentKey, BTreeMap<Boot, Arc<Progress>>>,
+    /// Agents that are forgotten: their progress stays for a while, because they may come back.
+    gone: Remembered<AgentKey, ()>,
     health: StoreHealth,
     /// The store was given something to do then, and has not answered: one that hangs never refuses.
     busy_since: Option<Instant>,
@@ -145,7 +150,7 @@ impl State {
         progress.date(record.at_ms)
     }
 
-    fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
+    fn submit(&mut self, follower: &Follower, mut record: ReportRecord, at_most: usize) -> Submitted {
         let (seq, progress) = (record.seq, follower.progress());
         if follower.is_broken() {
             self.health.dropped_reports += 1;
@@ -158,7 +163,7 @@ impl State {
         if !refuses {
             record.at_ms = self.date(&record, progress);
         }
-        if refuses || !self.queue.push(record, progress) {
+        if refuses || !self.queue.push(record, progress, at_most) {
             progress.break_off();
             self.broke = true;
             self.health.dropped_reports += 1;
@@ -176,10 +181,17 @@ impl State {
         wake || self.queue.reports_len() == new
     }
 
-    /// Lets go of agents that are gone: one that comes again does so under another key.
-    fn forget(&mut self, agents: &[AgentKey]) {
-        for agent in agents {
-            self.progress.remove(agent);
+    /// Notes which agents are there and which are forgotten; lets go of those that went first.
+    fn note_agents(&mut self, group: &Group) {
+        for agent in &group.agents {
+            self.gone.remove(&agent.key);
+        }
+        for agent in &group.forgotten {
+            if self.progress.contains_key(agent)
+                && let Some(oldest) = self.gone.add(*agent, ())
+            {
+                self.progress.remove(&oldest);
+            }
         }
     }
 }
@@ -199,17 +211,22 @@ pub fn open_with(
     for (agent, boot, seq) in &restored.marks {
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
     }
-    for agent in &restored.agents {
+    let mut gone = Remembered::new(AGENTS_AT_MOST);
+    for agent in &restored.forgotten {
+        gone.add(agent.key, ());
+    }
+    for agent in restored.agents.iter().chain(&restored.forgotten) {
         let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
         newest.map(|progress| progress.date(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
-    let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };
+    let state = State { queue: Queue::default(), progress, gone, health, busy_since: None, broke: false };
     let shared = Arc::new(Shared {
         store: Arc::clone(&store),
         recent: Recent::new(settings, restored),
         state: Mutex::new(state),
         waiting: Notify::new(),
+        emptied: Notify::new(),
         recovered: watch::Sender::new(0),
     });
     (Journal(Arc::clone(&shared)), Writer::new(store, shared))
@@ -271,7 +288,7 @@ impl Journal {
     /// Hands in a report. `urgent` closes the group at once.
     pub fn report(&self, follower: &Follower, record: ReportRecord, urgent: bool) -> Submitted {
         let mut state = self.0.state.lock();
-        let submitted = state.submit(follower, record);
+        let submitted = state.submit(follower, record, REPORT_BYTES_AT_MOST);
         let wake = submitted == Submitted::Taken && state.close_if(urgent, 1);
         drop(state);
         if wake {
@@ -280,8 +297,29 @@ impl Journal {
         submitted
     }
 
-    /// Hands in reports of one boot, in order and without holes, together with what those of them that are taken
-    /// bring about: no group has the ones without the other. `effects` is told which are taken.
+    /// Whether a backlog may be handed in at once, or had better wait for [`Self::room`].
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.0.state.lock().queue.is_crowded()
+    }
+
+    /// Waits until a backlog may be handed in: what is of now goes first.
+    pub fn room(&self) -> impl Future<Output = ()> + Send + 'static {
+        let journal = self.clone();
+        async move {
+            loop {
+                let mut emptied = std::pin::pin!(journal.0.emptied.notified());
+                emptied.as_mut().enable();
+                if journal.has_room() {
+                    return;
+                }
+                emptied.await;
+            }
+        }
+    }
+
+    /// Hands in a backlog's reports of one boot, in order and without holes, together with what those of them that are
+    /// taken bring about: no group has the ones without the other. `effects` is told which are taken.
     pub fn segment(
         &self,
         follower: &Follower,
@@ -291,8 +329,9 @@ impl Journal {
     ) -> Handed {
         let mut handed = Handed { taken: 0..0, dropped: false };
         let mut state = self.0.state.lock();
+        let at_most = state.queue.room_for_backlog();
         for record in records {
-            match state.submit(follower, record) {
+            match state.submit(follower, record, at_most) {
                 Submitted::Taken => handed.taken.end += 1,
                 Submitted::Duplicate => handed.taken = handed.taken.end + 1..handed.taken.end + 1,
                 Submitted::Dropped => {

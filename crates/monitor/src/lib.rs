@@ -22,6 +22,7 @@ mod own;
 pub mod process;
 pub mod recent;
 mod reload;
+mod remembered;
 pub mod scrape;
 pub mod store;
 mod ticker;

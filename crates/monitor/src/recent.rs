@@ -129,7 +129,7 @@ impl Recent {
                 state.shelf(*agent).has_ended(*boot, sealed);
             }
         }
-        for agent in &restored.agents {
+        for agent in restored.agents.iter().chain(&restored.forgotten) {
             // All that is known of it so far stands in the store.
             state.shelf(agent.key).covers_from_ms = agent.last_seen_ms.saturating_add(1);
             state.add_name(&agent.id, agent.key);

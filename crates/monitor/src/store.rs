@@ -168,7 +168,7 @@ pub const STATUS_KEPT_MS: i64 = 400 * 24 * 3_600_000;
 pub struct KnownAgent {
     /// Its row number.
     pub key: AgentKey,
-    /// Its id. One that was forgotten and came back stands here twice.
+    /// Its id. One that came back long after it was forgotten stands here twice.
     pub id: Arc<str>,
 }
 
@@ -401,6 +401,8 @@ pub struct StatusChange {
 pub struct Restored {
     /// All agents that are not forgotten.
     pub agents: Vec<AgentRecord>,
+    /// Forgotten ones with a boot that is known: they may come back.
+    pub forgotten: Vec<AgentRecord>,
     /// Their components as last known.
     pub components: Vec<ComponentRecord>,
     /// The last committed number of each boot that is known.

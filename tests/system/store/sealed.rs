@@ -482,6 +482,8 @@ async fn needed(place: &dyn Place) {
             [(AgentKey(2), Boot { number: 1, nonce: 1 }, 50)],
             "its boot is known for a while"
         );
+        let known: Vec<AgentKey> = restored.forgotten.iter().map(|agent| agent.key).collect();
+        assert_eq!(known, [AgentKey(2)], "and so is its key, should it come back");
     }
     let monitor = Monitor::open(place).await;
     monitor.commit(Group { unused: vec![LayoutKey(2)], ..Group::default() }).await;

@@ -2,13 +2,14 @@
 //! Decides nothing about them: each says itself when it is due.
 
 use super::agent::{Agent, Live};
+use crate::clock::Moment;
 use parking_lot::Mutex;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::{Arc, Weak};
 
-/// The looks to come, soonest first. One that was overtaken by a sooner look at the same agent is left in and costs a
-/// glance when its time comes.
+/// The looks to come, soonest first. One that was overtaken by a sooner look at the same agent is left in and means
+/// nothing when its time comes: that one has planned the next.
 #[derive(Debug, Default)]
 pub(super) struct Agenda(Mutex<BinaryHeap<Reverse<Look>>>);
 
@@ -42,24 +43,28 @@ impl Ord for Look {
 impl Agenda {
     /// Sees to it that the agent is looked at when it is due. What only puts that off needs no word: the look then
     /// finds it.
-    pub(super) fn plan(&self, agent: &Arc<Agent>, live: &mut Live) {
-        let due_ms = live.due_ms();
+    pub(super) fn plan(&self, agent: &Arc<Agent>, live: &mut Live, now: Moment) {
+        let due_ms = live.due_ms(now.run_ms);
         if due_ms < live.look_ms {
             live.look_ms = due_ms;
             self.0.lock().push(Reverse(Look { at_ms: due_ms, agent: Arc::downgrade(agent) }));
         }
     }
 
-    /// Takes out the agents whose time has come, in the order of their ids.
-    pub(super) fn take_due(&self, run_ms: u64) -> Vec<Arc<Agent>> {
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.lock().len()
+    }
+
+    /// Takes out the looks whose time has come: which time that was, and at whom, in the order of their ids.
+    pub(super) fn take_due(&self, run_ms: u64) -> Vec<(u64, Arc<Agent>)> {
         let mut due = Vec::new();
         let mut looks = self.0.lock();
         while looks.peek().is_some_and(|Reverse(look)| look.at_ms <= run_ms) {
-            due.extend(looks.pop().and_then(|Reverse(look)| look.agent.upgrade()));
+            due.extend(looks.pop().and_then(|Reverse(look)| Some((look.at_ms, look.agent.upgrade()?))));
         }
         drop(looks);
-        due.sort_unstable_by(|a, b| a.id.cmp(&b.id).then(a.key.cmp(&b.key)));
-        due.dedup_by_key(|agent| agent.key);
+        due.sort_unstable_by(|(_, a), (_, b)| a.id.cmp(&b.id));
         due
     }
 }

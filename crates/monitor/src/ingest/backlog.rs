@@ -3,16 +3,58 @@
 mod anew;
 
 use super::defined::DefinedSet;
+use super::pace::BACKLOG_UNIT;
 use super::protocol::{Open, blocks};
 use super::{Counters, Ingest};
 use crate::clock::Moment;
 use crate::fleet::{Compiled, Effects};
 use crate::store::{ComponentKey, Covered, ReportRecord, StatusChange};
 use farol_series::Columns;
-use farol_wire::{Boot, ComponentDef, ComponentReport, component_report, proto};
+use farol_wire::{Boot, ComponentDef, ComponentReport, Refused, component_report, proto};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tonic::Status;
+
+/// While the queue is crowded a backlog waits so long at most, and less than an interval: behind it comes the State
+/// that says how its agent is. After that it is taken or dropped, to come again.
+const WAITS_AT_MOST: Duration = Duration::from_secs(10);
+
+/// What comes before a message of segments may be taken; `None` when it may at once. What is of now goes first.
+pub(super) fn turn(
+    ingest: &Ingest,
+    open: &mut Open,
+    message: &proto::Backlog,
+    now: Moment,
+) -> Option<BoxFuture<'static, ()>> {
+    let units = weight(message).div_ceil(BACKLOG_UNIT);
+    let earned = Duration::from_millis(open.backlog_allowance.take_in_advance(units, now.boot_ms));
+    if earned.is_zero() && ingest.journal.has_room() {
+        return None;
+    }
+    let room = ingest.journal.room();
+    let at_most = WAITS_AT_MOST.min(Duration::from_millis(u64::from(open.hello.interval_ms)));
+    let turn = async move {
+        tokio::time::sleep(earned).await;
+        tokio::time::timeout(at_most, room).await.ok();
+    };
+    Some(turn.boxed())
+}
+
+/// What it takes to read and to keep it, in bytes.
+fn weight(message: &proto::Backlog) -> u64 {
+    const ENTRY: usize = 128;
+    let of_report = |report: &proto::Report| {
+        ENTRY * (1 + report.changed.len()) + report.blocks.iter().map(|block| block.data.len()).sum::<usize>()
+    };
+    let of_segment = |segment: &proto::Segment| {
+        let defined = segment.define.as_ref().map_or(0, |all| all.series.len() + all.components.len());
+        ENTRY * (1 + defined) + segment.reports.iter().map(of_report).sum::<usize>()
+    };
+    message.segments.iter().map(of_segment).sum::<usize>() as u64
+}
 
 /// Takes a message of segments.
 pub(super) fn take(
@@ -40,10 +82,7 @@ fn take_segment(
     if !open.hello.spooled.contains(&boot) {
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
-    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
-    let mut set = DefinedSet::default();
-    let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
-    set.add(definition, refused, &ingest.policy.load().limits)?;
+    let set = defined(ingest, open, segment.define.unwrap_or_default())?;
     let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
@@ -72,6 +111,9 @@ fn take_segment(
             blocks: blocks(&report, &set),
         });
     }
+    // Until it is handed in no other stream takes the place: what that one sends would come in between.
+    let agent = Arc::clone(&open.agent);
+    let _place = open.place(&agent)?;
     let known = ingest.journal.queued(&follower);
     anew::begin(&layout, &mut records, known);
     let (opened, current) = (open.opened, open.hello.boot);
@@ -94,6 +136,20 @@ fn take_segment(
     Counters::add(&ingest.counters.reports, handed.taken.end);
     Counters::add(&ingest.counters.duplicates, handed.taken.start);
     Ok(())
+}
+
+/// A segment's own set. What is refused of it is left out, the rest is kept; it is counted, and logged once a stream.
+fn defined(ingest: &Ingest, open: &mut Open, define: proto::Define) -> Result<DefinedSet, Status> {
+    let mut set = DefinedSet::default();
+    let (definition, refused) = farol_wire::define(define)?;
+    let refused = set.add(definition, refused, &ingest.policy.load().limits)?;
+    Counters::add(&ingest.counters.definitions_refused, refused.len());
+    if let Some(first) = refused.first().filter(|_| !std::mem::replace(&mut open.backlog_refused, true)) {
+        let (Refused::Series { why, .. } | Refused::Component { why, .. }) = first;
+        let (agent, refused) = (&*open.agent.id, refused.len());
+        tracing::warn!(agent.id = agent, refused, reason = why, "definitions of a backlog are refused");
+    }
+    Ok(set)
 }
 
 /// The components of a set as history knows them, by their ids.

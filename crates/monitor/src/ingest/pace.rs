@@ -1,5 +1,9 @@
 //! When to acknowledge, how an agent's clock is mapped, and how much an agent may say. Pure: `now` is an argument.
 
+mod keys;
+
+pub(crate) use keys::{Keys, Wish};
+
 /// So many committed reports are acknowledged at once.
 const ACK_EVERY: u64 = 32;
 /// A committed report waits at most so long for its acknowledgement.
@@ -109,6 +113,11 @@ fn difference(a: u64, b: u64) -> i64 {
     i64::try_from(i128::from(a) - i128::from(b)).unwrap_or(if a > b { i64::MAX } else { i64::MIN })
 }
 
+/// A backlog may bring so much at once and for long, in units of 8 KiB: 32 MiB, and 8 MiB a second. What is more waits.
+pub(crate) const BACKLOG_UNIT: u64 = 8 << 10;
+const BACKLOG_AT_ONCE: u64 = 4_096;
+const BACKLOG_EVERY_MS: u64 = 1;
+
 /// How often an agent may do something: for long, and at once.
 #[derive(Debug)]
 pub(crate) struct Allowance {
@@ -130,11 +139,29 @@ impl Allowance {
         Self { left: NEW_SETS_AT_ONCE, most: NEW_SETS_AT_ONCE, every_ms: NEW_SET_EVERY_MS, last_ms: now_ms }
     }
 
-    /// Takes one; false when it is too much.
-    pub(crate) fn take(&mut self, now_ms: u64) -> bool {
+    /// For a backlog.
+    pub(crate) fn of_backlog(now_ms: u64) -> Self {
+        Self { left: BACKLOG_AT_ONCE, most: BACKLOG_AT_ONCE, every_ms: BACKLOG_EVERY_MS, last_ms: now_ms }
+    }
+
+    fn earn(&mut self, now_ms: u64) {
         let earned = now_ms.saturating_sub(self.last_ms) / self.every_ms;
         self.left = self.left.saturating_add(earned).min(self.most);
         self.last_ms += earned * self.every_ms;
+    }
+
+    /// Takes so many; how long to wait until they are earned.
+    pub(crate) fn take_in_advance(&mut self, n: u64, now_ms: u64) -> u64 {
+        self.earn(now_ms);
+        let missing = n.saturating_sub(self.left);
+        self.left -= n - missing;
+        self.last_ms = self.last_ms.saturating_add(missing.saturating_mul(self.every_ms));
+        self.last_ms.saturating_sub(now_ms)
+    }
+
+    /// Takes one; false when it is too much.
+    pub(crate) fn take(&mut self, now_ms: u64) -> bool {
+        self.earn(now_ms);
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
@@ -197,6 +224,16 @@ mod tests {
         let mut map = ClockMap::new(u64::MAX, 0);
         map.heard(0, u64::MAX);
         map.heard(u64::MAX, u64::MAX);
+    }
+
+    #[test]
+    fn a_backlog_that_brings_too_much_waits_until_it_is_earned() {
+        let mut allowance = Allowance::of_backlog(1_000);
+        assert_eq!(allowance.take_in_advance(BACKLOG_AT_ONCE, 1_000), 0);
+        assert_eq!(allowance.take_in_advance(128, 1_000), 128);
+        assert_eq!(allowance.take_in_advance(128, 1_100), 156, "what was taken in advance is owed");
+        assert_eq!(allowance.take_in_advance(1, 1_300), 0);
+        assert_eq!(allowance.take_in_advance(u64::MAX, 1_300), u64::MAX - 1_300);
     }
 
     #[test]

@@ -6,7 +6,7 @@ mod live;
 mod opening;
 
 use super::defined::DefinedSet;
-use super::pace::{Allowance, ClockMap};
+use super::pace::{Allowance, ClockMap, Keys, Wish};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
@@ -15,6 +15,7 @@ use course::Course;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
 use farol_wire::{Boot, Hello, Refused};
+use futures::future::BoxFuture;
 pub(super) use live::blocks;
 use parking_lot::MutexGuard;
 use std::collections::{BTreeMap, VecDeque};
@@ -58,12 +59,15 @@ pub(super) struct Open {
     last_seq: u64,
     pub(super) clock: ClockMap,
     allowance: Allowance,
+    pub(super) backlog_allowance: Allowance,
     /// Sets that nobody had before.
     pub(super) new_sets: Allowance,
     /// What Welcome told to be committed of each boot in Hello.
     resumed: BTreeMap<Boot, u64>,
     /// Reports of other boots, from their backlog.
     backlog: BTreeMap<Boot, Course>,
+    /// Something that the backlog defines was refused.
+    pub(super) backlog_refused: bool,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
     /// The first State: what the backlog tells of the time since, was told live.
@@ -72,6 +76,8 @@ pub(super) struct Open {
     must_start: bool,
     /// A key frame was asked for and has not come.
     asked_for_key: bool,
+    /// When one is due all the same.
+    keys: Keys,
 }
 
 impl Protocol {
@@ -94,6 +100,15 @@ impl Protocol {
 
     pub(super) fn is_broken(&self) -> bool {
         self.open.as_ref().is_some_and(|open| open.courses().any(|course| course.follower.is_broken()))
+    }
+
+    /// What comes before this message may be taken; nothing more is to be read until then. `None`: it may at once.
+    pub(super) fn turn(&mut self, message: &AgentMessage) -> Option<BoxFuture<'static, ()>> {
+        let (Some(open), Some(agent_message::Kind::Backlog(message))) = (&mut self.open, &message.kind)
+        else {
+            return None;
+        };
+        backlog::turn(&self.ingest, open, message, self.ingest.clock.now())
     }
 
     /// Takes one message.
@@ -128,9 +143,25 @@ impl Protocol {
         Ok(Next::Go)
     }
 
+    /// Asks for what is due now: a live stream must begin anew now and then.
+    pub(super) fn ask(
+        &mut self,
+        outbox: &mut VecDeque<monitor_message::Kind>,
+        now: Moment,
+    ) -> Result<(), Status> {
+        match self.open.as_mut().map_or(Wish::Nothing, |open| open.keys.look(now.run_ms)) {
+            Wish::Nothing => {}
+            Wish::Key => outbox.push_back(monitor_message::Kind::NeedKeyFrame(proto::NeedKeyFrame {})),
+            Wish::End => {
+                let why = "a key frame was asked for and did not come; without one nothing can be sealed";
+                return Err(Status::deadline_exceeded(why));
+            }
+        }
+        Ok(())
+    }
+
     /// What is to be acknowledged now.
-    pub(super) fn acks_due(&mut self) -> Vec<proto::Ack> {
-        let now = self.ingest.clock.now();
+    pub(super) fn acks_due(&mut self, now: Moment) -> Vec<proto::Ack> {
         let Some(open) = &mut self.open else { return Vec::new() };
         let courses = std::iter::once(&mut open.course).chain(open.backlog.values_mut());
         let acks = courses.filter_map(|course| course.due(now.boot_ms, &self.nudges)).collect();
@@ -172,6 +203,11 @@ impl Open {
         let resumed = self.resumed.get(&boot).copied().unwrap_or(0);
         let new = || Course::new(boot, ingest.journal.follow(key, boot), resumed, now.boot_ms);
         self.backlog.entry(boot).or_insert_with(new)
+    }
+
+    /// The agent, as long as this stream speaks for it; it does while this is held.
+    pub(super) fn place<'a>(&self, agent: &'a Agent) -> Result<MutexGuard<'a, Live>, Status> {
+        speaking(agent, &self.link)
     }
 
     /// State has come.

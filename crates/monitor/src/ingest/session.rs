@@ -7,8 +7,9 @@ use crate::nudges::{Nudges, Want, Wants};
 use farol_logging::{event, trace};
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{AgentMessage, MonitorMessage, NeedKeyFrame, Reconnect, monitor_message};
-use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -36,12 +37,16 @@ enum Comes {
     Late,
     /// The agent says something; nothing when it has closed its half.
     Message(Option<Result<AgentMessage, Status>>),
+    /// The time of a message that waits has come.
+    Turn,
 }
 
 pub(super) struct Session {
     ingest: Arc<Ingest>,
     incoming: Streaming<AgentMessage>,
     protocol: Protocol,
+    /// A message that waits for its turn: nothing more is read meanwhile, and the agent is held back by that.
+    held: Option<(AgentMessage, BoxFuture<'static, ()>)>,
     /// What is to be sent, in order.
     outbox: VecDeque<monitor_message::Kind>,
     /// Hello or State must have come by then; nothing once the stream is live.
@@ -73,6 +78,7 @@ impl Session {
             protocol: Protocol::new(Arc::clone(&ingest), peer, Arc::clone(&nudges)),
             ingest,
             incoming,
+            held: None,
             outbox: VecDeque::new(),
             opening: Some(Box::pin(sleep(HELLO_WITHIN))),
             nudges,
@@ -108,7 +114,12 @@ impl Session {
                     "Hello, the definitions and State did not come in time",
                 ));
             }
-            Comes::Message(message) => self.take(message).await,
+            Comes::Message(message) => self.read(message).await,
+            Comes::Turn => {
+                if let Some((message, _)) = self.held.take() {
+                    self.take(message).await;
+                }
+            }
         }
     }
 
@@ -124,7 +135,10 @@ impl Session {
         {
             return Poll::Ready(Comes::Late);
         }
-        self.incoming.poll_next_unpin(context).map(Comes::Message)
+        match &mut self.held {
+            Some((_, turn)) => turn.poll_unpin(context).map(|()| Comes::Turn),
+            None => self.incoming.poll_next_unpin(context).map(Comes::Message),
+        }
     }
 
     fn heed(&mut self, wants: Wants) {
@@ -145,12 +159,19 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, message: Option<Result<AgentMessage, Status>>) {
+    async fn read(&mut self, message: Option<Result<AgentMessage, Status>>) {
         let message = match message {
             Some(Ok(message)) => message,
             Some(Err(status)) => return self.lost(&status),
             None => return self.closed().await,
         };
+        match self.protocol.turn(&message) {
+            Some(turn) => self.held = Some((message, turn)),
+            None => self.take(message).await,
+        }
+    }
+
+    async fn take(&mut self, message: AgentMessage) {
         match self.protocol.take(message, &mut self.outbox).await {
             Ok(Next::Go) => {
                 if self.opening.is_some() && self.protocol.is_live() {
@@ -178,8 +199,12 @@ impl Session {
     }
 
     fn acknowledge(&mut self) {
-        for ack in self.protocol.acks_due() {
+        let now = self.ingest.clock.now();
+        for ack in self.protocol.acks_due(now) {
             self.outbox.push_back(monitor_message::Kind::Ack(ack));
+        }
+        if let Err(status) = self.protocol.ask(&mut self.outbox, now) {
+            self.finish(status);
         }
     }
 
@@ -212,10 +237,19 @@ impl Session {
     fn lost(&mut self, status: &Status) {
         if is_unreadable(status) {
             let why = format!("a message cannot be read: {}", status.message());
+            if status.code() == Code::OutOfRange {
+                self.refused("oversize", &why);
+            }
             return self.finish(Status::invalid_argument(why));
         }
         tracing::debug!(agent.id = self.protocol.name(), error = %status.message(), "the stream broke");
         self.end = Some(Ok(()));
+    }
+
+    fn refused(&self, name: &'static str, why: &str) {
+        let peer = self.protocol.peer().ip();
+        let event = event::security(name).outcome("refused").peer(peer).subject(self.protocol.name());
+        event.detail(why).log();
     }
 
     /// Ends the stream with an error, logged once, here.
@@ -238,13 +272,11 @@ impl Session {
         let refused = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => Some("peer_refused"),
             Code::AlreadyExists => Some("identity_conflict"),
-            Code::ResourceExhausted | Code::OutOfRange => Some("oversize"),
+            Code::ResourceExhausted => Some("oversize"),
             _ => None,
         };
         if let Some(name) = refused {
-            let peer = self.protocol.peer().ip();
-            let event = event::security(name).outcome("refused").peer(peer).subject(self.protocol.name());
-            event.detail(status.message()).log();
+            self.refused(name, status.message());
         }
         tracing::warn!(
             agent.id = self.protocol.name(),

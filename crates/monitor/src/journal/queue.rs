@@ -12,6 +12,10 @@ use tokio::time::Instant;
 
 /// Bytes of reports and layouts that may wait; over it reports are dropped unacknowledged, and no layout is taken.
 pub(super) const REPORT_BYTES_AT_MOST: usize = 64 << 20;
+/// Of these a backlog takes a half at most: with more it is dropped as if there were no room, and with a quarter of
+/// anything it had better wait. The rest is left to what is of now.
+pub(super) const BACKLOG_BYTES_AT_MOST: usize = REPORT_BYTES_AT_MOST / 2;
+const CROWDED: usize = 4;
 /// Bytes of reports and layouts that close a group at once.
 const LARGE_GROUP_BYTES: usize = 1 << 20;
 /// Bytes of status changes that may wait, and as many of covered times; over it the oldest are dropped and counted. A
@@ -65,10 +69,10 @@ pub(super) struct Batch {
 }
 
 impl Queue {
-    /// Adds a report; false when there is no room.
-    pub(super) fn push(&mut self, record: ReportRecord, progress: &Arc<Progress>) -> bool {
+    /// Adds a report; false when there is no room below this bound.
+    pub(super) fn push(&mut self, record: ReportRecord, progress: &Arc<Progress>, at_most: usize) -> bool {
         let bytes = 64 + record.blocks.iter().map(|b| b.data.len() + 16).sum::<usize>();
-        if self.report_bytes + bytes > REPORT_BYTES_AT_MOST {
+        if self.report_bytes + bytes > at_most {
             return false;
         }
         self.since.get_or_insert_with(Instant::now);
@@ -147,6 +151,20 @@ impl Queue {
         self.reports.len()
     }
 
+    /// So much waits that a backlog had better wait, too.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.report_bytes > REPORT_BYTES_AT_MOST / CROWDED || self.most_changes() > CHANGES_AT_MOST / CROWDED
+    }
+
+    /// How large a queue a backlog finds room in: in none, where what it changed would push out what changes now.
+    pub(super) fn room_for_backlog(&self) -> usize {
+        if self.most_changes() > CHANGES_AT_MOST / 2 { 0 } else { BACKLOG_BYTES_AT_MOST }
+    }
+
+    fn most_changes(&self) -> usize {
+        self.changes.len().max(self.covered.len())
+    }
+
     pub(super) fn is_large(&self) -> bool {
         self.report_bytes >= LARGE_GROUP_BYTES
     }
@@ -166,7 +184,8 @@ impl Queue {
 
     /// Takes all that waits.
     pub(super) fn take(&mut self) -> Batch {
-        let taken = std::mem::take(self);
+        let mut taken = std::mem::take(self);
+        give_way(&mut taken.changes, &taken.covered);
         let group = Group {
             agents: taken.agents.into_values().collect(),
             layouts: taken.layouts,
@@ -207,4 +226,28 @@ impl Queue {
         }
         lost
     }
+}
+
+/// What was told of a time takes the place of staleness in it. In a store it does so before the changes are written; the
+/// staleness that goes with the same group was there first, too.
+fn give_way(changes: &mut VecDeque<StatusChange>, covered: &VecDeque<Covered>) {
+    if covered.is_empty() || !changes.iter().any(|change| change.stale) {
+        return;
+    }
+    let mut by_key: HashMap<&ComponentKey, Vec<&Covered>> = HashMap::new();
+    for one in covered.iter().filter(|one| one.to_ms > one.from_ms) {
+        by_key.entry(&one.key).or_default().push(one);
+    }
+    changes.retain_mut(|change| {
+        for one in by_key.get(&change.key).into_iter().flatten().filter(|_| change.stale) {
+            let end_ms = one.to_ms + i64::from(!one.stale_after);
+            if (one.from_ms..end_ms).contains(&change.at_ms) {
+                if !one.stale_after {
+                    return false;
+                }
+                change.at_ms = one.to_ms;
+            }
+        }
+        true
+    });
 }

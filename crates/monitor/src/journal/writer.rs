@@ -129,6 +129,7 @@ impl Writer {
     /// Commits what waits. `Some`: the store refuses, and is asked again after this time.
     async fn commit(&mut self) -> Result<Option<Duration>, StoreError> {
         let batch = self.shared.state.lock().queue.take();
+        self.shared.emptied.notify_waiters();
         let began = Instant::now();
         let committed = self.busy(self.store.commit(&batch.group)).await;
         self.asked = Instant::now();
@@ -189,7 +190,7 @@ impl Writer {
         self.shared.recent.take(&batch.group, now_ms());
         batch.waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
         let mut state = self.shared.state.lock();
-        state.forget(&batch.group.forgotten);
+        state.note_agents(&batch.group);
         let health = &mut state.health;
         health.committed_reports += reports;
         health.committed_groups += 1;

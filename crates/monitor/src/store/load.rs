@@ -18,9 +18,9 @@ pub(crate) type StoreRow = (String, Option<i64>, i64, i64);
 pub(crate) type CutsRow = (Option<i64>, Option<i64>, Option<i64>);
 /// Boot, agent, number, nonce, sealed up to.
 pub(crate) type BootRow = (i64, i64, i64, i64, i64);
-/// Key, id, role, labels, version, interval, last seen, number and nonce of the boot. Words that a stranger chose are
+/// Key, id, role, labels, version, interval, last seen, number and nonce of the boot, since when forgotten. Words that a stranger chose are
 /// bytes, here and below.
-pub(crate) type AgentRow = (i64, String, String, Vec<u8>, Vec<u8>, i64, i64, i64, i64);
+pub(crate) type AgentRow = (i64, String, String, Vec<u8>, Vec<u8>, i64, i64, i64, i64, Option<i64>);
 /// Agent, service, component, required, readiness, time to live, kind, hard, soft, reason, message, checked, changed,
 /// stale.
 pub(crate) type ComponentRow =
@@ -77,13 +77,14 @@ impl Loaded {
             directory.entries.iter().for_each(|entry| catalog.advance(entry, *row));
         }
         let mut texts = Texts::default();
-        let mut agents = agents(raw.agents, &mut texts)?;
+        let (away, there) = raw.agents.into_iter().partition(|row: &AgentRow| row.9.is_some());
+        let (mut agents, mut forgotten) = (agents(there, &mut texts)?, agents(away, &mut texts)?);
         let mut heard: HashMap<AgentKey, i64> = HashMap::new();
         for start in catalog.starts.values() {
             let newest = heard.entry(start.agent).or_insert(i64::MIN);
             *newest = (*newest).max(start.mark.last_ms);
         }
-        for agent in &mut agents {
+        for agent in agents.iter_mut().chain(&mut forgotten) {
             agent.last_seen_ms =
                 heard.get(&agent.key).map_or(agent.last_seen_ms, |ms| agent.last_seen_ms.max(*ms));
         }
@@ -93,6 +94,7 @@ impl Loaded {
         let (id, last_commit_ms, last_agent_key, last_boot) = raw.store;
         let restored = Restored {
             agents,
+            forgotten,
             components: raw.components.into_iter().map(|row| component(row, &mut texts)).collect(),
             marks: with_mark.map(|start| (start.agent, start.boot, start.mark.seq)).collect(),
             sealed: sealed.map(|start| (start.agent, start.boot, start.sealed)).collect(),
@@ -177,7 +179,7 @@ fn boots(rows: &[BootRow], catalog: &mut Catalog, marks: Marks) -> Result<(), St
 fn agents(rows: Vec<AgentRow>, texts: &mut Texts) -> Result<Vec<AgentRecord>, String> {
     let mut known_labels: HashMap<Vec<u8>, Arc<BTreeMap<String, String>>> = HashMap::new();
     let mut agents = Vec::with_capacity(rows.len());
-    for (key, id, role, labels, version, interval_ms, last_seen_ms, number, nonce) in rows {
+    for (key, id, role, labels, version, interval_ms, last_seen_ms, number, nonce, _) in rows {
         let bad = |why: String| format!("agent {id}: {why}");
         let role = match role.as_str() {
             "pod" => Role::Pod,

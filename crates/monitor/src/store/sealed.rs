@@ -10,8 +10,11 @@ use std::sync::Arc;
 const HOUR_MS: i64 = 3_600_000;
 /// What is not sealed is kept for so long after its age: it is in no block.
 const UNSEALED_KEPT_MS: i64 = 12 * HOUR_MS;
-/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool.
-const BOOT_KEPT_MS: i64 = 48 * HOUR_MS;
+/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool, which
+/// keeps reports for thirty days at most. Of very many the older ones are known for as long as a spool keeps a day.
+const BOOT_KEPT_MS: i64 = 31 * DAY_MS;
+const CROWDED_BOOT_KEPT_MS: i64 = 2 * DAY_MS;
+const BOOTS_AT_MOST: usize = 100_000;
 /// The length of a day.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -141,9 +144,12 @@ impl Retention {
         now_ms.saturating_sub(self.raw_ms).saturating_sub(UNSEALED_KEPT_MS)
     }
 
-    /// Boots that were sealed last before this are known no more.
-    pub(crate) fn oldest_boot_ms(&self, now_ms: i64) -> i64 {
-        if self.deletes_by_age() { now_ms.saturating_sub(BOOT_KEPT_MS) } else { i64::MIN }
+    /// Boots of which the journal holds nothing, oldest first: which of them go if they were sealed last before when.
+    pub(crate) fn boots_over<'a>(&self, silent: &'a [u32], now_ms: i64) -> [(&'a [u32], i64); 2] {
+        let (crowded, rest) = silent.split_at(silent.len().saturating_sub(BOOTS_AT_MOST));
+        let before =
+            |kept_ms: i64| if self.deletes_by_age() { now_ms.saturating_sub(kept_ms) } else { i64::MIN };
+        [(crowded, before(CROWDED_BOOT_KEPT_MS)), (rest, before(BOOT_KEPT_MS))]
     }
 
     /// What of a level lies before this is too old. Whole days.
@@ -239,7 +245,18 @@ pub struct Tidied {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cuts, DAY_MS, Level, Retention};
+    use super::{BOOTS_AT_MOST, Cuts, DAY_MS, Level, Retention};
+
+    #[test]
+    fn a_boot_is_known_for_longer_than_any_spool_keeps_reports_unless_there_are_very_many() {
+        let silent: Vec<u32> = (0..BOOTS_AT_MOST as u32 + 3).collect();
+        let (now_ms, retention) = (100 * DAY_MS, Retention::default());
+        let few = retention.boots_over(&silent[..2], now_ms);
+        assert_eq!(few, [(&[][..], 98 * DAY_MS), (&[0, 1], 69 * DAY_MS)]);
+        assert_eq!(retention.boots_over(&silent, now_ms)[0], (&[0, 1, 2][..], 98 * DAY_MS));
+        let untrusted = Retention::FOR_EVER.boots_over(&silent, now_ms);
+        assert_eq!(untrusted.map(|(_, before_ms)| before_ms), [i64::MIN; 2]);
+    }
 
     #[test]
     fn what_is_too_old_is_whole_days_and_a_cut_never_goes_back() {

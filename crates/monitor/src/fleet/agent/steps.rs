@@ -11,6 +11,9 @@ use farol_wire::{Bitmap, ComponentDef, ComponentReport};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+/// An agent that should be forgotten and that its services need is looked at so often.
+const FORGET_AGAIN_MS: u64 = 60_000;
+
 /// Maps a time of the agent's boot clock to the monitor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Told {
@@ -243,11 +246,14 @@ impl Live {
     }
 
     /// When time may change something, on the running clock, if nothing is heard until then.
-    pub(in crate::fleet) fn due_ms(&self) -> u64 {
+    pub(in crate::fleet) fn due_ms(&self, run_ms: u64) -> u64 {
         let presence = self.presence.over_ms(self.last_message_ms, self.interval_ms);
         let forgetting = match self.presence {
-            // Where its services need it, it is looked at again and again.
-            Presence::Lost { since_ms } => since_ms.saturating_add(forget_after_ms(self.role)),
+            Presence::Lost { since_ms } => {
+                let forget_ms = since_ms.saturating_add(forget_after_ms(self.role));
+                // Where its services need it, it is looked at again and again.
+                if forget_ms > run_ms { forget_ms } else { run_ms + FORGET_AGAIN_MS }
+            }
             _ => u64::MAX,
         };
         let is_here = self.presence == Presence::Here;

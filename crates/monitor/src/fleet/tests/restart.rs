@@ -121,6 +121,27 @@ fn an_agent_that_was_lost_before_it_came_after_a_restart_is_back_when_it_comes_a
     assert!(!kinds(&first.events).contains(&EventKind::AgentBack), "{:?}", first.events);
 }
 
+#[test]
+fn an_agent_that_was_forgotten_comes_back_under_its_own_key_also_after_a_restart() {
+    let (mut scene, agent, link) = Scene::online(Role::Pod);
+    scene.fleet.disconnected(&agent, link.number, scene.now);
+    scene.pass(60_000);
+    assert!(scene.fleet.forget("a", scene.now));
+    let record = agent.live.lock().record(agent.key, &agent.id);
+    let forgotten = Restored { forgotten: vec![record], last_agent_key: 7, ..Restored::default() };
+    let (again, effects) = begin(&scene, &forgotten, scene.now);
+    assert!(effects.is_empty() && again.fleet.agents().is_empty(), "{effects:?}");
+    for scene in [scene, again] {
+        let (back, link) = scene.connect(1);
+        assert_eq!(back.key, agent.key);
+        // One that goes without a word is known as before.
+        scene.fleet.disconnected(&back, link.number, scene.now);
+        assert_eq!(scene.connect(1).0.key, agent.key);
+        let stranger = scene.fleet.connect("b", &hello(1, Role::Pod), scene.now, &Default::default(), None);
+        assert!(matches!(stranger, Connection::Open(b, _) if b.key != agent.key));
+    }
+}
+
 /// An agent whose components were healthy for an hour, and a monitor that begins anew 20 s after. The store has each
 /// component's record as it was when its status changed last.
 fn after_a_well_hour(ttl_ms: u32) -> Scene {

@@ -33,6 +33,8 @@ impl Open {
         self.last_seq = report.seq;
         self.map_clock(ingest, report.at_ms, now);
         let told = self.told(now);
+        let bytes = report.blocks.iter().map(|block| block.data.len()).sum();
+        self.keys.came(report.key, bytes, now.run_ms);
         if report.key {
             self.start_segment(ingest, now)?;
         }
@@ -48,8 +50,10 @@ impl Open {
         ingest.fleet.report(&self.agent, self.link.number, reported, told, report.at_ms);
         Counters::add(&ingest.counters.reports, 1);
         Counters::add(&ingest.counters.blocks, report.blocks.len());
-        // What a replaced stream could not apply comes again on the one that took its place.
-        drop(speaking(&self.agent, &self.link)?);
+        // What a replaced stream could not apply comes again on the one that took its place; none takes it before the
+        // report is handed in.
+        let agent = Arc::clone(&self.agent);
+        let _place = self.place(&agent)?;
         if let Some(record) = self.record(&report, told.map(report.at_ms).1, decodable) {
             self.submit(ingest, record, urgent);
         }

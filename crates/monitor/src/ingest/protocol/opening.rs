@@ -2,7 +2,7 @@
 
 use super::super::backlog::Opened;
 use super::super::identify;
-use super::super::pace::{Allowance, ClockMap};
+use super::super::pace::{Allowance, ClockMap, Keys};
 use super::course::Course;
 use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
@@ -59,6 +59,7 @@ impl Protocol {
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, heard.boot_ms),
             allowance: Allowance::of_messages(now.boot_ms),
+            backlog_allowance: Allowance::of_backlog(now.boot_ms),
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
@@ -76,10 +77,12 @@ impl Protocol {
             live: false,
             last_seq: 0,
             backlog: BTreeMap::new(),
+            backlog_refused: false,
             past: Default::default(),
             opened: Default::default(),
             must_start: true,
             asked_for_key: false,
+            keys: Keys::default(),
         });
         Ok(())
     }

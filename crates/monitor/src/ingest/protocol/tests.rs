@@ -5,6 +5,7 @@ mod boots;
 use super::*;
 use crate::http::scene::Scene;
 use farol_series::{Columns, Encoding};
+use std::time::Duration;
 use tonic::Code;
 
 /// A stream of an agent of this machine.
@@ -38,6 +39,25 @@ impl Stream {
     async fn say(&mut self, kind: agent_message::Kind) -> Result<(), Status> {
         let message = AgentMessage { kind: Some(kind) };
         self.protocol.take(message, &mut self.outbox).await.map(|_| ())
+    }
+
+    /// Time passes, with a report that says nothing new every minute. What was asked of the stream.
+    async fn minutes(&mut self, scene: &Scene, minutes: u64) -> Vec<monitor_message::Kind> {
+        for _ in 0..minutes {
+            for _ in 0..60 {
+                tokio::time::advance(Duration::from_secs(1)).await;
+                scene.app.clock.tick();
+            }
+            let seq = self.protocol.open.as_ref().map_or(0, |open| open.last_seq) + 1;
+            self.say(agent_message::Kind::Report(proto::Report { seq, ..Default::default() })).await.unwrap();
+            let asked = self.protocol.ask(&mut self.outbox, scene.app.clock.now());
+            if let Err(status) = asked {
+                assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+                self.outbox.push_back(monitor_message::Kind::Reconnect(Default::default()));
+                break;
+            }
+        }
+        self.outbox.drain(..).collect()
     }
 
     /// A report with one sample that starts a segment.
@@ -78,6 +98,23 @@ async fn a_report_of_a_stream_that_was_replaced_is_left_for_the_new_one_to_send(
     new.report(2).await.unwrap();
     assert_eq!(scene.app.journal.health().queued_reports, 2);
     assert_eq!(scene.app.ingest.counters.duplicates.load(std::sync::atomic::Ordering::Relaxed), 0);
+}
+
+#[tokio::test]
+async fn a_stream_is_asked_to_begin_anew_in_time_for_its_runs_to_end_and_one_that_does_not_is_ended() {
+    use monitor_message::Kind;
+    let scene = Scene::new().await;
+    tokio::time::pause();
+    let mut stream = Stream::live(&scene, 0).await;
+    stream.outbox.clear();
+    stream.report(1).await.unwrap();
+    assert_eq!(stream.minutes(&scene, 14).await, []);
+    let asked = stream.minutes(&scene, 2).await;
+    assert!(matches!(asked[..], [Kind::NeedKeyFrame(_)]), "{asked:?}");
+    stream.report(100).await.unwrap();
+    assert_eq!(stream.minutes(&scene, 14).await, [], "it began anew");
+    let asked = stream.minutes(&scene, 30).await;
+    assert!(matches!(asked[..], [Kind::NeedKeyFrame(_), Kind::Reconnect(_)]), "{asked:?}");
 }
 
 #[tokio::test]

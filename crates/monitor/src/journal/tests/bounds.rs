@@ -2,12 +2,13 @@
 
 use super::{AGENT, Bench, changed, component, key, refused, report};
 use crate::fleet::Effects;
-use crate::journal::queue::{CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
-use crate::journal::{BOOTS_AT_MOST, Handed, Submitted};
-use crate::store::{AgentKey, Covered, Layout, LayoutKey, Restored};
+use crate::journal::queue::{BACKLOG_BYTES_AT_MOST, CHANGES_AT_MOST, REPORT_BYTES_AT_MOST};
+use crate::journal::{AGENTS_AT_MOST, BOOTS_AT_MOST, Handed, Submitted};
+use crate::store::{AgentKey, Covered, Layout, LayoutKey, ReportRecord, Restored};
 use farol_wire::{Boot, Definition, SourceDef};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 #[tokio::test(start_paused = true)]
 async fn a_report_for_which_there_is_no_room_breaks_its_stream_until_there_is_room() {
@@ -45,7 +46,7 @@ async fn a_segment_that_meets_the_bound_keeps_the_changes_of_what_was_taken_in_t
     bench.send(&follower, 1);
     bench.send(&follower, 2);
     bench.pass(300).await;
-    let room = (REPORT_BYTES_AT_MOST >> 20) as u64 - 1;
+    let room = (BACKLOG_BYTES_AT_MOST >> 20) as u64 - 1;
     let records = (2..room + 10).map(|seq| report(seq, 1 << 20)).collect();
     let mut told = None;
     let handed = bench.journal.segment(&follower, records, false, |taken| {
@@ -65,6 +66,60 @@ async fn a_segment_that_meets_the_bound_keeps_the_changes_of_what_was_taken_in_t
         Effects::default()
     });
     assert_eq!(handed, Handed { taken: 2..2, dropped: false });
+}
+
+/// A backlog of so many MiB, of another agent each time.
+fn backlog(bench: &Bench, agent: u32, mebibytes: u64) -> Handed {
+    let follower = bench.journal.follow(AgentKey(agent), super::BOOT);
+    let of_agent = |seq| ReportRecord { agent: AgentKey(agent), ..report(seq, 1 << 20) };
+    bench.journal.segment(&follower, (1..=mebibytes).map(of_agent).collect(), false, |_| Effects::default())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_backlog_waits_and_leaves_half_of_the_room_to_what_is_of_now() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    let live = bench.follow();
+    bench.journal.report(&live, report(1, 10), true);
+    bench.pass(10).await;
+    let (mut agent, mut dropped) = (2, 0);
+    while bench.journal.has_room() {
+        assert!(!backlog(&bench, agent, 1).dropped);
+        agent += 1;
+    }
+    assert_eq!(agent, 2 + 16, "it is told to wait when a quarter is full");
+    let mut waits = JoinSet::new();
+    waits.spawn(bench.journal.room());
+    for agent in agent..1_000 {
+        dropped += u32::from(backlog(&bench, agent, 1).dropped);
+    }
+    assert!(dropped > 900 && waits.try_join_next().is_none(), "{dropped}");
+    for seq in 2..=30 {
+        let taken = bench.journal.report(&live, report(seq, 1 << 20), false);
+        assert_eq!(taken, Submitted::Taken, "{seq}");
+    }
+    bench.pass(5_000).await;
+    assert!(waits.try_join_next().is_some(), "the queue was emptied");
+    bench.pass(5_000).await;
+    assert_eq!(live.committed(), 30, "with the very next group");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_backlog_changed_pushes_out_nothing_that_changes_now() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    bench.journal.effects(&changed("first", -1));
+    bench.pass(10).await;
+    let some = Effects { changes: vec![changed("a", 1).changes.remove(0); 10_000], ..Effects::default() };
+    for agent in 2..1_000 {
+        let follower = bench.journal.follow(AgentKey(agent), super::BOOT);
+        let report = ReportRecord { agent: AgentKey(agent), ..report(1, 10) };
+        bench.journal.segment(&follower, vec![report], false, |taken| {
+            if taken.is_empty() { Effects::default() } else { some.clone() }
+        });
+    }
+    assert!(!bench.journal.has_room());
+    assert_eq!(bench.journal.health().dropped_changes, 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -159,7 +214,8 @@ async fn blind_times_that_wait_are_bounded() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
+async fn the_progress_of_old_boots_is_let_go_of_and_that_of_a_forgotten_agent_stays_until_many_went_after_it()
+{
     let boot = |number| Boot { number, nonce: 0 };
     let marks = (0..300).map(|number| (AGENT, boot(number), 5)).collect();
     let bench = Bench::restored([], &Restored { marks, ..Restored::default() });
@@ -173,6 +229,14 @@ async fn the_progress_of_old_boots_and_of_forgotten_agents_is_let_go_of() {
     assert!((BOOTS_AT_MOST..=300).contains(&known), "{known}");
     bench.journal.effects(&Effects { forgotten: vec![AGENT], ..Effects::default() });
     bench.pass(300).await;
-    assert!(bench.journal.0.state.lock().progress.is_empty());
+    assert_eq!(bench.journal.mark(AGENT, boot(0)), 5);
     assert_eq!(kept.committed(), 5);
+    let others: Vec<AgentKey> = (10..10 + AGENTS_AT_MOST as u32).map(AgentKey).collect();
+    for other in &others {
+        let _ended = bench.journal.follow(*other, boot(0));
+    }
+    bench.journal.effects(&Effects { forgotten: others, ..Effects::default() });
+    bench.pass(300).await;
+    let known = bench.journal.0.state.lock().progress.len();
+    assert!((AGENTS_AT_MOST..=AGENTS_AT_MOST + 1).contains(&known), "{known}");
 }

@@ -1,9 +1,9 @@
 //! When a group closes, and what its end means for those who follow.
 
-use super::{AGENT, BOOT, Bench, changed, layout, report};
+use super::{AGENT, BOOT, Bench, changed, key, layout, report};
 use crate::fleet::Effects;
 use crate::journal::Submitted;
-use crate::store::{AgentKey, ReportRecord, Restored, StoreError};
+use crate::store::{AgentKey, Covered, ReportRecord, Restored, StoreError};
 use farol_wire::Boot;
 use std::time::Duration;
 
@@ -178,4 +178,35 @@ async fn upkeep_that_is_refused_stops_nothing_and_upkeep_that_fails_ends_it() {
     assert!(matches!(ended, Err(StoreError::Fatal(_))), "{ended:?}");
     assert!(bench.journal.health().failed);
     assert_eq!(*bench.store.steps.lock(), [1_000, 11_000]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn staleness_that_waits_gives_way_to_what_is_told_of_its_time_before_it_is_committed() {
+    let bench = Bench::new([]);
+    *bench.store.takes.lock() = Duration::from_secs(5);
+    bench.journal.effects(&changed("first", -1));
+    bench.pass(10).await;
+    // While the store is slow agents are lost, come back, and tell what was.
+    let stale = |name, at_ms| {
+        let mut effects = changed(name, at_ms);
+        effects.changes[0].stale = true;
+        effects
+    };
+    for name in ["told", "told in part", "of another time"] {
+        bench.journal.effects(&stale(name, 50));
+        bench.journal.effects(&changed(name, 90));
+    }
+    let covered = |name, from_ms, to_ms, stale_after| Covered { key: key(name), from_ms, to_ms, stale_after };
+    let all = vec![
+        covered("told", 20, 90, false),
+        covered("told in part", 20, 60, true),
+        covered("told in part", 60, 70, true),
+        covered("of another time", 10, 50, true),
+    ];
+    bench.journal.effects(&Effects { covered: all, ..Effects::default() });
+    bench.pass(5_500).await;
+    let changes = bench.store.last().changes;
+    let left: Vec<_> = changes.iter().filter(|c| c.stale).map(|c| (&*c.key.component, c.at_ms)).collect();
+    assert_eq!(left, [("told in part", 70), ("of another time", 50)]);
+    assert_eq!(changes.len(), 5);
 }

@@ -12,8 +12,8 @@ use sqlx::postgres::PgRow;
 const STORE: &str = "SELECT id, last_commit_ms, last_agent, last_boot FROM farol.store";
 
 const AGENTS: &str = "
-SELECT key, id, role, labels, version, interval_ms, last_seen_ms, boot_number, boot_nonce
-FROM farol.agents WHERE forgotten_ms IS NULL ORDER BY key";
+SELECT key, id, role, labels, version, interval_ms, last_seen_ms, boot_number, boot_nonce, forgotten_ms
+FROM farol.agents a WHERE forgotten_ms IS NULL OR EXISTS (SELECT 1 FROM farol.boots b WHERE b.agent = a.key) ORDER BY key";
 
 const COMPONENTS: &str = "
 SELECT n.agent, n.service, n.component, c.required, c.readiness, c.ttl_ms, c.kind, c.hard, c.soft, c.reason, c.message,

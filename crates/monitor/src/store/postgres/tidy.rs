@@ -160,7 +160,8 @@ impl PostgresStore {
         let silent = self.memory.catalog.read().silent_since(oldest);
         let layouts = self.memory.catalog.read().needed_by_none(&writer.unused, oldest);
         let link = writer.begin().await?;
-        let gone = delete_unused(link, &silent, load::keys(&layouts), retention.oldest_boot_ms(now_ms)).await;
+        let boots = retention.boots_over(&silent, now_ms);
+        let gone = delete_unused(link, boots, load::keys(&layouts)).await;
         let (boots, layouts) = writer.end(gone).await?;
         let mut catalog = self.memory.catalog.write();
         boots.into_iter().filter_map(|key| u32::try_from(key).ok()).for_each(|key| catalog.remove_boot(key));
@@ -197,12 +198,16 @@ impl PostgresStore {
 /// Deletes these boots and layouts, and agents without boots; gives the boots and layouts that went.
 async fn delete_unused(
     link: &mut Link,
-    boots: &[u32],
+    boots: [(&[u32], i64); 2],
     layouts: Vec<i64>,
-    sealed_before_ms: i64,
 ) -> Result<(Vec<i64>, Vec<LayoutKey>), sqlx::Error> {
-    let boots: Vec<i64> = boots.iter().map(|key| i64::from(*key)).collect();
-    let gone: Vec<(i64,)> = link.all(sqlx::query_as(DELETE_BOOTS).bind(boots).bind(sealed_before_ms)).await?;
+    let mut gone: Vec<(i64,)> = Vec::new();
+    for (boots, sealed_before_ms) in boots {
+        let boots: Vec<i64> = boots.iter().map(|key| i64::from(*key)).collect();
+        let rows: Vec<(i64,)> =
+            link.all(sqlx::query_as(DELETE_BOOTS).bind(boots).bind(sealed_before_ms)).await?;
+        gone.extend(rows);
+    }
     link.run(sqlx::query(DELETE_AGENTS)).await?;
     let mut freed: Vec<(i64,)> = Vec::new();
     if !layouts.is_empty() {

@@ -28,8 +28,8 @@ pub(super) async fn reload(path: &Path, connection: &mut SqliteConnection) -> Re
 const STORE: &str = "SELECT id, last_commit_ms, last_agent, last_boot FROM store";
 
 const AGENTS: &str = "
-SELECT key, id, role, labels, version, interval_ms, last_seen_ms, boot_number, boot_nonce
-FROM agents WHERE forgotten_ms IS NULL ORDER BY key";
+SELECT key, id, role, labels, version, interval_ms, last_seen_ms, boot_number, boot_nonce, forgotten_ms
+FROM agents a WHERE forgotten_ms IS NULL OR EXISTS (SELECT 1 FROM boots b WHERE b.agent = a.key) ORDER BY key";
 
 const COMPONENTS: &str = "
 SELECT n.agent, n.service, n.component, c.required, c.readiness, c.ttl_ms, c.kind, c.hard, c.soft, c.reason, c.message,

@@ -139,10 +139,14 @@ impl SqliteStore {
         writer.waiting.begins_at(oldest);
         let silent = self.memory.catalog.read().silent_since(oldest);
         writer.begin().await?;
-        let silent = serde_json::json!(silent).to_string();
         let gone = async {
-            let boots = sqlx::query_scalar(DELETE_BOOTS).bind(silent).bind(retention.oldest_boot_ms(now_ms));
-            let gone: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
+            let mut gone: Vec<u32> = Vec::new();
+            for (boots, sealed_before_ms) in retention.boots_over(&silent, now_ms) {
+                let boots = serde_json::json!(boots).to_string();
+                let boots = sqlx::query_scalar(DELETE_BOOTS).bind(boots).bind(sealed_before_ms);
+                let keys: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
+                gone.extend(keys);
+            }
             writer.connection.execute(DELETE_AGENTS).await?;
             Ok(gone)
         };

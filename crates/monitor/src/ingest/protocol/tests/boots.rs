@@ -1,9 +1,12 @@
 //! What a stream knows of boots other than its own. The order of messages is in the system tests.
 
 use super::super::*;
+use super::definition;
 use crate::http::scene::Scene;
 use agent_message::Kind;
 use farol_wire::PROTOCOL;
+use futures::FutureExt;
+use tonic::Code;
 
 const BEFORE: Boot = Boot { number: 1, nonce: 1 };
 const NOW: Boot = Boot { number: 2, nonce: 2 };
@@ -54,8 +57,82 @@ async fn what_was_committed_between_welcome_and_the_backlog_is_acknowledged() {
     let mut again = welcomed(&scene).await;
     scene.commit().await;
     say(&mut again, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
-    let acks: Vec<_> = again.acks_due().into_iter().map(|ack| (ack.boot.unwrap().number, ack.seq)).collect();
+    let acks: Vec<_> = again
+        .acks_due(scene.app.clock.now())
+        .into_iter()
+        .map(|ack| (ack.boot.unwrap().number, ack.seq))
+        .collect();
     assert_eq!(acks, [(NOW.number, 2), (BEFORE.number, 2)]);
+}
+
+#[tokio::test]
+async fn an_agent_that_was_forgotten_and_comes_back_is_told_what_is_committed_of_its_boots() {
+    let mut scene = Scene::new().await;
+    let before = stream(&scene).await;
+    before.disconnected();
+    let now = scene.app.clock.now();
+    let later = Moment { run_ms: now.run_ms + 60_000, ..now };
+    scene.app.fleet.tick(later);
+    assert!(scene.app.fleet.forget("one", later));
+    scene.commit().await;
+    let again = welcomed(&scene).await;
+    let resumed = &again.open.as_ref().unwrap().resumed;
+    assert_eq!((resumed[&BEFORE], resumed[&NOW]), (2, 2));
+}
+
+#[tokio::test]
+async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
+    let mut scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    say(&mut protocol, [Kind::State(Default::default())]).await;
+    let message = AgentMessage { kind: Some(segment(BEFORE)) };
+    assert!(protocol.turn(&message).is_none());
+    let journal = scene.app.journal.clone();
+    let other = journal.follow(crate::store::AgentKey(99), NOW);
+    while journal.has_room() {
+        let seq = journal.queued(&other) + 1;
+        let data = vec![0; 1 << 20].into();
+        let blocks = vec![crate::store::BlockRecord { source: 1, before_ms: 0, data }];
+        let (agent, layout) = (crate::store::AgentKey(99), crate::store::LayoutKey(1));
+        let record =
+            crate::store::ReportRecord { agent, boot: NOW, seq, layout, at_ms: 0, key: true, blocks };
+        journal.report(&other, record, false);
+    }
+    assert!(protocol.turn(&AgentMessage { kind: Some(Kind::State(Default::default())) }).is_none());
+    let mut turn = protocol.turn(&message).unwrap();
+    let pending = std::pin::Pin::new(&mut turn).now_or_never();
+    assert_eq!(pending, None);
+    scene.commit().await;
+    turn.await;
+    assert!(journal.has_room());
+}
+
+#[tokio::test]
+async fn what_is_refused_of_a_backlogs_definitions_is_counted() {
+    let scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    let Kind::Backlog(mut backlog) = segment(BEFORE) else { unreachable!() };
+    let mut define = definition();
+    define.series.push(proto::Series { id: 2, encoding: 99, ..define.series[0].clone() });
+    backlog.segments[0].define = Some(define);
+    say(&mut protocol, [Kind::State(Default::default()), Kind::Backlog(backlog)]).await;
+    let counters = &scene.app.ingest.counters;
+    assert_eq!(counters.definitions_refused.load(std::sync::atomic::Ordering::Relaxed), 1);
+    assert_eq!(scene.app.journal.health().queued_reports, 2);
+}
+
+#[tokio::test]
+async fn a_backlog_of_a_stream_that_was_replaced_is_left_for_the_new_one_to_send() {
+    let scene = Scene::new().await;
+    let mut old = welcomed(&scene).await;
+    say(&mut old, [Kind::State(Default::default()), segment(BEFORE)]).await;
+    let mut new = welcomed(&scene).await;
+    let late = AgentMessage { kind: Some(segment(NOW)) };
+    let error = old.take(late, &mut VecDeque::new()).await.err().unwrap();
+    assert_eq!(error.code(), Code::Aborted, "{error}");
+    assert_eq!(scene.app.journal.health().queued_reports, 2);
+    say(&mut new, [Kind::State(Default::default()), segment(BEFORE), segment(NOW)]).await;
+    assert_eq!(scene.app.journal.health().queued_reports, 4);
 }
 
 #[tokio::test]
