@@ -88,7 +88,7 @@ impl Agent {
         let checker = Checker::new(registrations(&config, &link, disk.as_ref()), observer)?;
         let keeper = spool
             .zip(disk.clone())
-            .map(|(path, disk)| Keeper::new(path, Arc::clone(&recorder), checker.clone(), disk));
+            .map(|(path, disk)| Keeper::new(path, boot, Arc::clone(&recorder), checker.clone(), disk));
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);

@@ -13,7 +13,7 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use copying::{Job, Spooled, Write};
+pub(crate) use copying::{Job, Loaded, May, Spooled, Write};
 pub(crate) use fate::Span;
 pub(crate) use segment::{Layout, Sizes};
 pub(crate) use shelf::{Entry, Found, Key, Room};

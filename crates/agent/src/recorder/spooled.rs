@@ -1,9 +1,8 @@
 //! The disk's end of the recorder: what there is to do for it, and how that went. Decides nothing; the ring does.
 
 use super::Recorder;
-use crate::ring::{Found, Job, Key, Room, Spooled, Write};
+use crate::ring::{Found, Job, Key, Loaded, May, Room, Spooled, Write};
 use farol_wire::Boot;
-use farol_wire::proto::Segment;
 use std::collections::BTreeSet;
 
 impl Recorder {
@@ -16,11 +15,12 @@ impl Recorder {
     /// What earlier boots left on disk, and how many files there are not ours.
     pub(crate) fn found(&self, found: Vec<Found>, left: usize) {
         self.record.lock().ring.found(found, left);
+        self.loaded.notify_one();
     }
 
     /// What the disk is to do next.
-    pub(crate) fn spool_job(&self, now_ms: u64, may_write: bool, may_remove: bool) -> Option<Job> {
-        self.record.lock().ring.job(now_ms, may_write, may_remove)
+    pub(crate) fn spool_job(&self, now_ms: u64, may: May) -> Option<Job> {
+        self.record.lock().ring.job(now_ms, may)
     }
 
     /// These files are still there.
@@ -39,7 +39,7 @@ impl Recorder {
     }
 
     /// Segments were read for the stream.
-    pub(crate) fn read(&self, read: Vec<(Key, Option<Segment>)>) {
+    pub(crate) fn read(&self, read: Vec<(Key, Loaded)>) {
         self.record.lock().ring.read(read);
         self.loaded.notify_one();
     }

@@ -11,12 +11,31 @@ use std::collections::BTreeSet;
 /// What a record has in a file besides its content, at most.
 const RECORD_BYTES: u64 = 16;
 
+/// What the disk may be asked to do: it did not refuse it just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct May {
+    pub(crate) write: bool,
+    pub(crate) remove: bool,
+    pub(crate) read: bool,
+}
+
 /// Something to do on disk.
 #[derive(Debug)]
 pub(crate) enum Job {
     Remove(BTreeSet<Key>),
     Write(Write),
     Read(Vec<Key>),
+}
+
+/// What came of reading a segment.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// As far as it is good.
+    Segment(Sent),
+    /// Nothing of it can be used, now or later.
+    Damaged,
+    /// The disk did not give it; it may another time.
+    Refused,
 }
 
 /// A part of a segment to be written.
@@ -44,6 +63,8 @@ pub(crate) struct Spooled {
     pub(crate) damaged: u64,
     /// Of earlier boots.
     pub(crate) past_reports: u64,
+    /// The disk did not give all that was asked of it.
+    pub(crate) stuck: bool,
 }
 
 impl Ring {
@@ -73,6 +94,7 @@ impl Ring {
             dropped: self.shelf.dropped,
             damaged: self.shelf.damaged,
             past_reports: self.shelf.past_reports(),
+            stuck: self.shelf.is_stuck(),
         }
     }
 
@@ -81,16 +103,17 @@ impl Ring {
     }
 
     /// What to do next, at `now_ms` of the boot clock.
-    pub(crate) fn job(&mut self, now_ms: u64, may_write: bool, may_remove: bool) -> Option<Job> {
+    pub(crate) fn job(&mut self, now_ms: u64, may: May) -> Option<Job> {
         if self.shelf.room == Room::default() {
             return None;
         }
         self.shelf.expire(boot_ms(now_ms), self.boot, &mut self.fate);
-        let write = if may_write { self.next_write() } else { None };
-        if may_remove && !self.shelf.gone.is_empty() {
+        let write = if may.write { self.next_write() } else { None };
+        if may.remove && !self.shelf.gone.is_empty() {
             return Some(Job::Remove(std::mem::take(&mut self.shelf.gone)));
         }
-        self.shelf.next_read().map(Job::Read).or(write.map(Job::Write))
+        let read = if may.read { self.shelf.next_read() } else { None };
+        read.map(Job::Read).or(write.map(Job::Write))
     }
 
     /// The oldest of what is to be on disk and is not. Makes room for it.
@@ -188,8 +211,8 @@ impl Ring {
         self.relieve();
     }
 
-    /// Segments were read; `None` where nothing of one could be.
-    pub(crate) fn read(&mut self, read: Vec<(Key, Option<Sent>)>) {
+    /// Segments were read.
+    pub(crate) fn read(&mut self, read: Vec<(Key, Loaded)>) {
         self.shelf.read(read, self.boot, &mut self.fate);
     }
 

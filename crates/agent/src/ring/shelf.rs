@@ -3,7 +3,7 @@
 
 use super::fate::{Fate, Span};
 use super::segment::Sizes;
-use super::{CHUNK_BYTES, REPORTS};
+use super::{CHUNK_BYTES, Loaded, REPORTS};
 use farol_wire::proto::Segment as Sent;
 use farol_wire::{Boot, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -56,6 +56,12 @@ struct Past {
     entries: VecDeque<Entry>,
 }
 
+impl Past {
+    fn place(&self, first: u64) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&first, |entry| entry.first)
+    }
+}
+
 /// The segments on disk that are nowhere else.
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -75,6 +81,11 @@ pub(super) struct Shelf {
     wanted: Option<Vec<Key>>,
     /// The disk is at it.
     reading: bool,
+    /// It did not give it.
+    refused: bool,
+    /// Earlier boots with a segment that the disk did not give: no stream brings them until it does. A boot's reports
+    /// are acknowledged in order, so that none can be left out.
+    stuck: BTreeMap<Boot, Key>,
     /// Was read for the stream: one part of the backlog at most.
     loaded: Option<Vec<(Key, Sent)>>,
     /// Reports that were on disk and lost from there.
@@ -122,6 +133,7 @@ impl Shelf {
     /// What earlier boots left. What is missing between two segments of a boot is lost: it was damaged, or in memory
     /// alone. What is missing behind the last one nobody can know.
     pub(super) fn found(&mut self, mut found: Vec<Found>) {
+        found.retain(|found| self.past.get(&found.key.boot).is_none_or(|past| past.entries.is_empty()));
         found.sort_by_key(|found| found.key);
         for (at, Found { key, entry, damaged }) in found.iter().enumerate() {
             let past = self.past.entry(key.boot).or_default();
@@ -141,15 +153,24 @@ impl Shelf {
 
     /// The earlier boots whose reports the next stream brings, oldest first.
     pub(super) fn list(&mut self, most: usize) -> Vec<Boot> {
-        let held = self.past.iter().filter(|(_, past)| !past.entries.is_empty());
+        let held = self.past.iter().filter(|(boot, past)| self.can_bring(boot, past));
         self.listed = held.map(|(boot, _)| *boot).take(most).collect();
         self.listed.clone()
     }
 
+    fn can_bring(&self, boot: &Boot, past: &Past) -> bool {
+        !past.entries.is_empty() && !self.stuck.contains_key(boot)
+    }
+
     /// All that the open stream may bring of earlier boots is committed, and there are others.
     pub(super) fn others_wait(&self) -> bool {
-        let waits = |(boot, past): (&Boot, &Past)| !past.entries.is_empty() && !self.listed.contains(boot);
-        !self.listed.iter().any(|boot| self.past.contains_key(boot)) && self.past.iter().any(waits)
+        let mut all = self.past.iter().filter(|(boot, past)| self.can_bring(boot, past)).peekable();
+        all.peek().is_some() && all.all(|(boot, _)| !self.listed.contains(boot))
+    }
+
+    /// Something on disk could not be read, and is tried again.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty() || self.refused
     }
 
     /// An earlier boot's reports are committed up to this one. False when it was not sent.
@@ -165,7 +186,7 @@ impl Shelf {
 
     /// A new stream: its monitor knows so much of earlier boots.
     pub(super) fn resume(&mut self, marks: &[(Boot, u64)]) {
-        (self.wanted, self.loaded) = (None, None);
+        (self.wanted, self.loaded, self.refused) = (None, None, false);
         let boots: Vec<Boot> = self.past.keys().copied().collect();
         for boot in boots {
             let mark = marks.iter().find(|(of, _)| *of == boot).map_or(0, |(_, seq)| *seq);
@@ -201,6 +222,8 @@ impl Shelf {
 
     fn tidy(&mut self) {
         self.past.retain(|_, past| !past.entries.is_empty() || !past.fate.is_settled());
+        let past = &self.past;
+        self.stuck.retain(|boot, key| past.get(boot).is_some_and(|past| past.place(key.first).is_ok()));
     }
 
     fn take_own(&mut self, boot: Boot, at: usize) -> Option<Entry> {
@@ -225,6 +248,7 @@ impl Shelf {
             self.dropped += fate.shed(entry.first, entry.last);
             self.gone.insert(key);
         }
+        self.tidy();
         true
     }
 
@@ -314,35 +338,58 @@ impl Shelf {
                 .collect()
         };
         let of_past = self.listed.iter().filter_map(|boot| {
-            let past = self.past.get(boot)?;
+            let past = self.past.get(boot).filter(|past| self.can_bring(boot, past))?;
             Some(after(*boot, &past.entries, past.fate.sent().max(past.fate.acked())))
         });
         let mut all = of_past.chain([after(current, &self.own, cursor)]);
         all.find(|keys| !keys.is_empty()).unwrap_or_default()
     }
 
-    /// What the disk is to read, once.
+    /// What the disk is to read, once: what the stream needs, or else what it did not give before.
     pub(super) fn next_read(&mut self) -> Option<Vec<Key>> {
         if self.reading {
             return None;
         }
-        self.reading = self.wanted.is_some();
-        self.wanted.clone()
+        let keys = self.wanted.clone().or_else(|| self.stuck.values().next().map(|key| vec![*key]))?;
+        self.reading = true;
+        Some(keys)
     }
 
-    /// It was read; what is missing of it is lost.
-    pub(super) fn read(&mut self, read: Vec<(Key, Option<Sent>)>, current: Boot, own: &mut Fate) {
+    /// It was read; what is damaged of it is lost, and what the disk did not give is left where it is.
+    pub(super) fn read(&mut self, read: Vec<(Key, Loaded)>, current: Boot, own: &mut Fate) {
         self.reading = false;
         let asked = self.wanted.as_ref().is_some_and(|keys| keys.iter().eq(read.iter().map(|(key, _)| key)));
         let mut loaded = Vec::new();
-        for (key, sent) in read {
+        self.refused = false;
+        for (key, came) in read {
+            let sent = match came {
+                Loaded::Segment(sent) => Some(sent),
+                Loaded::Damaged => None,
+                Loaded::Refused if key.boot == current => {
+                    self.refused = true;
+                    break;
+                }
+                Loaded::Refused => {
+                    self.set_aside(key);
+                    break;
+                }
+            };
+            self.stuck.retain(|_, stuck| *stuck != key);
             if let Some(sent) = self.whole(key, sent, current, own) {
                 loaded.push((key, sent));
             }
         }
-        if asked {
+        // Of this boot nothing can be left out: it is asked for again.
+        if asked && !(self.refused && loaded.is_empty()) {
             (self.wanted, self.loaded) = (None, Some(loaded));
         }
+    }
+
+    /// No stream brings this boot until this segment can be read.
+    fn set_aside(&mut self, key: Key) {
+        self.stuck.insert(key.boot, key);
+        self.listed.retain(|boot| *boot != key.boot);
+        self.tidy();
     }
 
     /// A segment as far as it is held and could be read.

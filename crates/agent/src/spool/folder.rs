@@ -3,8 +3,10 @@
 //! segment in progress and what the disk itself held back: a file is synced when the next one begins, and at the end.
 
 use super::record::{self, Fault, Kind, Usable};
-use crate::ring::{Entry, Found, Key, Write};
+use crate::ring::{Entry, Found, Key, Loaded, Write};
+use farol_wire::Boot;
 use farol_wire::proto::Segment;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{DirBuilder, File, OpenOptions, read_dir, remove_file, rename};
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
@@ -20,6 +22,8 @@ const LONGEST: u64 = 4 << 20;
 pub(super) struct Folder {
     path: PathBuf,
     open: Option<(Key, File)>,
+    /// Boots that were found, and the one that writes: another scan leaves them out.
+    known: BTreeSet<Boot>,
 }
 
 /// The clocks at the start: files hold times of their own boots.
@@ -35,11 +39,13 @@ pub(super) struct Scan {
     pub(super) found: Vec<Found>,
     /// Files that are left where they are: somebody else's, or a later agent's.
     pub(super) left: Vec<String>,
+    /// Why some could not be read. Their boots are left out whole: the next scan may find them.
+    pub(super) unread: Option<io::Error>,
 }
 
 impl Folder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, open: None }
+    pub(super) fn new(path: PathBuf, boot: Boot) -> Self {
+        Self { path, open: None, known: BTreeSet::from([boot]) }
     }
 
     fn make(&self) -> io::Result<()> {
@@ -54,7 +60,7 @@ impl Folder {
     pub(super) fn scan(&mut self, clocks: Clocks) -> io::Result<Scan> {
         self.make()?;
         let mut scan = Scan::default();
-        let mut bytes = Vec::new();
+        let (mut bytes, mut unread) = (Vec::new(), BTreeMap::new());
         for file in read_dir(&self.path)? {
             let file = file?;
             let name = file.file_name().to_string_lossy().into_owned();
@@ -68,7 +74,16 @@ impl Folder {
                 scan.left.push(name);
                 continue;
             };
-            let usable = load(&file.path(), key, &mut bytes);
+            if self.known.contains(&key.boot) || unread.contains_key(&key.boot) {
+                continue;
+            }
+            let usable = match load(&file.path(), key, &mut bytes) {
+                Ok(usable) => usable,
+                Err(error) => {
+                    unread.insert(key.boot, error);
+                    continue;
+                }
+            };
             if usable.fault == Some(Fault::Newer) && usable.segment.is_none() {
                 scan.left.push(name);
                 continue;
@@ -79,6 +94,9 @@ impl Folder {
             let entry = usable.segment.as_ref().map(|segment| entry(key, segment, usable.bytes, clocks));
             scan.found.push(Found { key, entry, damaged: usable.fault.is_some() });
         }
+        scan.found.retain(|found| !unread.contains_key(&found.key.boot));
+        self.known.extend(scan.found.iter().map(|found| found.key.boot));
+        scan.unread = unread.into_values().next();
         Ok(scan)
     }
 
@@ -126,9 +144,26 @@ impl Folder {
         })
     }
 
-    /// Reads a segment as far as it is good.
-    pub(super) fn read(&self, key: Key) -> Option<Segment> {
-        load(&self.file(key), key, &mut Vec::new()).segment
+    /// Reads segments, up to the first that the disk does not give, and why it does not.
+    pub(super) fn read(&self, keys: Vec<Key>) -> (Vec<(Key, Loaded)>, io::Result<()>) {
+        let (mut read, mut why) = (Vec::with_capacity(keys.len()), Ok(()));
+        for key in keys {
+            if why.is_err() {
+                read.push((key, Loaded::Refused));
+                continue;
+            }
+            let came = match load(&self.file(key), key, &mut Vec::new()) {
+                Ok(usable) => usable.segment.map_or(Loaded::Damaged, Loaded::Segment),
+                // Somebody took it away.
+                Err(error) if error.kind() == ErrorKind::NotFound => Loaded::Damaged,
+                Err(error) => {
+                    why = Err(error);
+                    Loaded::Refused
+                }
+            };
+            read.push((key, came));
+        }
+        (read, why)
     }
 
     /// Removes a segment's file.
@@ -152,14 +187,11 @@ impl Folder {
     }
 }
 
-/// A file that cannot be read is as one whose bytes are wrong.
-fn load(path: &Path, key: Key, bytes: &mut Vec<u8>) -> Usable {
+/// Only bytes that were read can be damaged.
+fn load(path: &Path, key: Key, bytes: &mut Vec<u8>) -> io::Result<Usable> {
     bytes.clear();
-    let read = File::open(path).and_then(|file| file.take(LONGEST).read_to_end(bytes));
-    if let Err(error) = read {
-        tracing::warn!(file = %path.display(), %error, "a spooled file cannot be read");
-    }
-    record::read(key, bytes)
+    File::open(path)?.take(LONGEST).read_to_end(bytes)?;
+    Ok(record::read(key, bytes))
 }
 
 /// Cuts off what is damaged. Where that cannot be done it is found again at the next start.

@@ -14,10 +14,12 @@ struct Disk {
 
 const ROOM: u64 = 64 << 10;
 
+const ALL: May = May { write: true, remove: true, read: true };
+
 impl Disk {
     fn begin(&mut self, ring: &mut Ring, now_ms: u64) -> bool {
         if self.busy.is_none() {
-            self.busy = ring.job(now_ms, true, true);
+            self.busy = ring.job(now_ms, ALL);
         }
         self.busy.is_some()
     }
@@ -43,9 +45,8 @@ impl Disk {
             Some(Job::Remove(keys)) if fails => ring.not_removed(keys),
             Some(Job::Remove(keys)) => keys.iter().for_each(|key| drop(self.files.remove(key))),
             Some(Job::Read(keys)) => {
-                let read =
-                    keys.into_iter().map(|key| (key, if fails { None } else { self.sent(key) })).collect();
-                ring.read(read);
+                let of = |key| self.sent(key).filter(|_| !fails).map_or(Loaded::Damaged, Loaded::Segment);
+                ring.read(keys.into_iter().map(|key| (key, of(key))).collect());
             }
             Some(Job::Write(_)) | None => {}
         }
@@ -155,9 +156,9 @@ fn what_is_too_old_goes_and_what_a_monitor_would_refuse_too() {
     let on_disk: u64 = ring.shelf.own.iter().map(|e| e.last - e.first + 1).sum();
     assert!(on_disk > 100);
     // Reports here are made at 1 ms.
-    assert!(ring.job(1_001, true, true).is_some(), "the unfit files are removed");
+    assert!(ring.job(1_001, ALL).is_some(), "the unfit files are removed");
     assert_eq!(ring.shelf.own.iter().map(|e| e.last - e.first + 1).sum::<u64>(), on_disk);
-    ring.job(1_002, true, true);
+    ring.job(1_002, ALL);
     assert!(ring.shelf.own.is_empty());
     assert_eq!(take_lost(&mut ring).into_iter().map(Span::len).sum::<u64>(), on_disk);
 }
@@ -168,10 +169,10 @@ fn an_open_stream_needs_no_disk_until_memory_is_short_and_the_end_leaves_nothing
     ring.go_live();
     for _ in 0..5 {
         push(&mut ring, 100, &shared);
-        assert!(ring.job(0, true, true).is_none());
+        assert!(ring.job(0, ALL).is_none());
     }
     ring.close();
-    assert!(matches!(ring.job(0, true, true), Some(Job::Write(_))));
+    assert!(matches!(ring.job(0, ALL), Some(Job::Write(_))));
     ring.go_live();
     ring.finish();
     let mut disk = Disk::default();
