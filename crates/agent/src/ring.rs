@@ -14,9 +14,9 @@ mod shelf;
 mod tests;
 
 pub(crate) use copying::{Job, Loaded, May, Spooled, Write};
-pub(crate) use fate::Span;
+pub(crate) use fate::{Loss, Span};
 pub(crate) use segment::{Layout, Sizes};
-pub(crate) use shelf::{Entry, Found, Key, Room};
+pub(crate) use shelf::{Entry, Found, Key, Note, Room};
 
 use farol_wire::proto::{Report, Segment as Sent, agent_message};
 use farol_wire::{Boot, Limits};
@@ -86,6 +86,8 @@ pub(crate) struct Ring {
     open: bool,
     /// The agent ends.
     finishing: bool,
+    /// What the disk knows of what was dropped; `None` when that is not sure.
+    noted: Option<Vec<Note>>,
 }
 
 impl Ring {
@@ -100,6 +102,7 @@ impl Ring {
             shelf: Shelf::default(),
             open: false,
             finishing: false,
+            noted: Some(Vec::new()),
         }
     }
 
@@ -175,6 +178,8 @@ impl Ring {
         if !self.fate.acknowledge(seq) {
             return;
         }
+        self.fate.heard(seq);
+        self.shelf.heard(seq);
         self.shelf.clear_own(self.boot, seq);
         while self.segments.len() > 1 && self.segments.front().is_some_and(|s| s.last() <= seq) {
             self.discard(0);
@@ -191,6 +196,7 @@ impl Ring {
     pub(crate) fn resume(&mut self, mark: u64, past: &[(Boot, u64)]) {
         self.acknowledge(mark);
         self.fate.resume();
+        self.fate.decide();
         self.shelf.resume(past);
         self.segments.iter_mut().for_each(|s| s.announce = Vec::new());
     }
@@ -220,10 +226,11 @@ impl Ring {
         self.segments.back().is_some_and(|s| s.last() > cursor)
     }
 
-    /// What was lost since this was last asked: to be announced.
+    /// What was lost and is not announced on the open stream yet. It is until the next one, or until the monitor has
+    /// acknowledged a report that is made later and so comes after it.
     pub(crate) fn take_lost(&mut self) -> Vec<(Boot, Span)> {
-        let mut lost = self.shelf.take_lost();
-        lost.extend(self.fate.take_lost().into_iter().map(|span| (self.boot, span)));
+        let mut lost = self.shelf.take_lost(self.last);
+        lost.extend(self.fate.take_lost(self.last).into_iter().map(|span| (self.boot, span)));
         lost
     }
 

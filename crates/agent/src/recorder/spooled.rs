@@ -1,7 +1,7 @@
 //! The disk's end of the recorder: what there is to do for it, and how that went. Decides nothing; the ring does.
 
 use super::Recorder;
-use crate::ring::{Found, Job, Key, Loaded, May, Room, Spooled, Write};
+use crate::ring::{Found, Job, Key, Loaded, May, Note, Room, Spooled, Write};
 use farol_wire::Boot;
 use std::collections::BTreeSet;
 
@@ -12,9 +12,14 @@ impl Recorder {
         self
     }
 
-    /// What earlier boots left on disk, and how many files there are not ours.
-    pub(crate) fn found(&self, found: Vec<Found>, left: usize) {
-        self.record.lock().ring.found(found, left);
+    /// What earlier boots left on disk and what they dropped, and how many files there are not ours.
+    pub(crate) fn found(&self, found: Vec<Found>, notes: Option<&[Note]>, left: usize) {
+        let mut record = self.record.lock();
+        record.ring.found(found, left);
+        if let Some(notes) = notes {
+            record.ring.inherit(notes);
+        }
+        drop(record);
         self.loaded.notify_one();
     }
 
@@ -26,6 +31,11 @@ impl Recorder {
     /// These files are still there.
     pub(crate) fn not_removed(&self, keys: BTreeSet<Key>) {
         self.record.lock().ring.not_removed(keys);
+    }
+
+    /// What was dropped could not be noted.
+    pub(crate) fn not_noted(&self) {
+        self.record.lock().ring.not_noted();
     }
 
     /// Somebody took this file away.

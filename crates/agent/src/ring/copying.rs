@@ -2,7 +2,7 @@
 //! committed, read what the stream needs. Decides one job at a time; others carry it out and tell how it went.
 
 use super::segment::Copied;
-use super::shelf::{Entry, Found, Key, Room, cost};
+use super::shelf::{Entry, Found, Key, Note, Room, cost};
 use super::{CHUNK_BYTES, Ring};
 use bytes::Bytes;
 use farol_wire::proto::Segment as Sent;
@@ -25,6 +25,8 @@ pub(crate) enum Job {
     Remove(BTreeSet<Key>),
     Write(Write),
     Read(Vec<Key>),
+    /// All that was dropped and no monitor has heard of. Until this is there, no file of what was dropped goes.
+    Note(Vec<Note>),
 }
 
 /// What came of reading a segment.
@@ -73,6 +75,22 @@ impl Ring {
         self.shelf.room = room;
     }
 
+    /// What earlier boots dropped, as the disk knows it.
+    pub(crate) fn inherit(&mut self, notes: &[Note]) {
+        self.shelf.inherit(notes);
+        self.noted = Some(notes.to_vec());
+    }
+
+    /// What was dropped could not be noted.
+    pub(crate) fn not_noted(&mut self) {
+        self.noted = None;
+    }
+
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let own = self.fate.dropped().map(|(span, was)| Note { boot: self.boot, span, was });
+        self.shelf.notes().chain(own).collect()
+    }
+
     /// What earlier boots left there, and how many files beside it cannot be used.
     pub(crate) fn found(&mut self, found: Vec<Found>, left: usize) {
         self.shelf.found(found);
@@ -109,6 +127,11 @@ impl Ring {
         }
         self.shelf.expire(boot_ms(now_ms), self.boot, &mut self.fate);
         let write = if may.write { self.next_write() } else { None };
+        let notes = self.notes();
+        if may.write && self.noted.as_ref() != Some(&notes) {
+            self.noted = Some(notes.clone());
+            return Some(Job::Note(notes));
+        }
         if may.remove && !self.shelf.gone.is_empty() {
             return Some(Job::Remove(std::mem::take(&mut self.shelf.gone)));
         }

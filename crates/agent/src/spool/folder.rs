@@ -3,7 +3,7 @@
 //! segment in progress and what the disk itself held back: a file is synced when the next one begins, and at the end.
 
 use super::record::{self, Fault, Kind, Usable};
-use crate::ring::{Entry, Found, Key, Loaded, Write};
+use crate::ring::{Entry, Found, Key, Loaded, Note, Write};
 use farol_wire::Boot;
 use farol_wire::proto::Segment;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +37,8 @@ pub(super) struct Clocks {
 #[derive(Debug, Default)]
 pub(super) struct Scan {
     pub(super) found: Vec<Found>,
+    /// What was dropped and no monitor has heard of.
+    pub(super) notes: Vec<Note>,
     /// Files that are left where they are: somebody else's, or a later agent's.
     pub(super) left: Vec<String>,
     /// Why some could not be read. Their boots are left out whole: the next scan may find them.
@@ -59,12 +61,16 @@ impl Folder {
     /// Reads all that is there. What cannot be used is cut off or deleted, but for what this agent did not write.
     pub(super) fn scan(&mut self, clocks: Clocks) -> io::Result<Scan> {
         self.make()?;
-        let mut scan = Scan::default();
+        let mut scan = Scan { notes: self.notes()?, ..Scan::default() };
         let (mut bytes, mut unread) = (Vec::new(), BTreeMap::new());
         for file in read_dir(&self.path)? {
             let file = file?;
             let name = file.file_name().to_string_lossy().into_owned();
-            if name.strip_suffix(UNFINISHED).and_then(record::key).is_some() {
+            if name == record::NOTES {
+                continue;
+            }
+            let unfinished = name.strip_suffix(UNFINISHED);
+            if unfinished.is_some_and(|name| name == record::NOTES || record::key(name).is_some()) {
                 // Where it cannot be removed it is written over, or found again.
                 drop(remove_file(file.path()));
                 continue;
@@ -118,17 +124,7 @@ impl Folder {
     fn create(&mut self, key: Key, bytes: &[u8]) -> io::Result<()> {
         self.settle()?;
         self.make()?;
-        let path = self.file(key);
-        let mut beside = path.clone().into_os_string();
-        beside.push(UNFINISHED);
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        if let Err(error) = file.write_all_at(bytes, 0) {
-            // It takes room from what comes next; where it cannot be removed, the next start does.
-            drop(remove_file(&beside));
-            return Err(error);
-        }
-        rename(&beside, &path)?;
-        self.open = Some((key, file));
+        self.open = Some((key, replace(&self.file(key), bytes)?));
         Ok(())
     }
 
@@ -166,6 +162,33 @@ impl Folder {
         (read, why)
     }
 
+    /// What was noted as dropped.
+    fn notes(&self) -> io::Result<Vec<Note>> {
+        let path = self.path.join(record::NOTES);
+        let bytes = match std::fs::read(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
+            read => read?,
+        };
+        let (notes, is_whole) = record::read_notes(&bytes);
+        if !is_whole {
+            tracing::warn!(file = %path.display(), "what was dropped before is not all known: the file is damaged");
+        }
+        Ok(notes)
+    }
+
+    /// Notes what was dropped.
+    pub(super) fn note(&self, notes: &[Note]) -> io::Result<()> {
+        let path = self.path.join(record::NOTES);
+        if notes.is_empty() {
+            return match remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+                _ => Ok(()),
+            };
+        }
+        self.make()?;
+        replace(&path, &record::write_notes(notes)).map(drop)
+    }
+
     /// Removes a segment's file.
     pub(super) fn remove(&mut self, key: Key) -> io::Result<()> {
         if self.open.as_ref().is_some_and(|(open, _)| *open == key) {
@@ -185,6 +208,20 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Writes a file beside its place and puts it there.
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    let mut beside = path.to_owned().into_os_string();
+    beside.push(UNFINISHED);
+    let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+    if let Err(error) = file.write_all_at(bytes, 0) {
+        // It takes room from what comes next; where it cannot be removed, the next start does.
+        drop(remove_file(&beside));
+        return Err(error);
+    }
+    rename(&beside, path)?;
+    Ok(file)
 }
 
 /// Only bytes that were read can be damaged.

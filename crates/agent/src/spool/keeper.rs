@@ -30,6 +30,7 @@ enum Done {
     /// What could not be removed, and why.
     Removed(BTreeSet<Key>, io::Result<()>),
     Settled(io::Result<()>),
+    Noted(io::Result<()>),
 }
 
 /// What is done on disk.
@@ -166,6 +167,7 @@ impl Keeper {
                     let (read, why) = folder.read(keys);
                     Done::Read(read, why)
                 }
+                Task::Job(Job::Note(notes)) => Done::Noted(folder.note(&notes)),
                 Task::Job(Job::Write(write)) => {
                     let wrote = folder.write(&write);
                     Done::Wrote(write, wrote)
@@ -203,7 +205,7 @@ impl Keeper {
                 self.recorder.read(read);
                 self.gave(why);
             }
-            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) => {}
+            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) | Done::Noted(Ok(())) => {}
             Done::Wrote(write, Err(error)) => {
                 if error.kind() == ErrorKind::NotFound {
                     self.recorder.lost_copy(write.key);
@@ -216,6 +218,10 @@ impl Keeper {
                 self.refuses(&error);
             }
             Done::Settled(Err(error)) => self.refuses(&error),
+            Done::Noted(Err(error)) => {
+                self.recorder.not_noted();
+                self.refuses(&error);
+            }
         }
     }
 
@@ -224,7 +230,8 @@ impl Keeper {
         let (segments, damaged) = (scan.found.len(), scan.found.iter().filter(|found| found.damaged).count());
         // Told once.
         let left = if self.scanned { 0 } else { scan.left.len() };
-        self.recorder.found(scan.found, left);
+        let notes = (!self.scanned).then_some(&*scan.notes);
+        self.recorder.found(scan.found, notes, left);
         let reports = self.recorder.spooled().past_reports;
         if segments > 0 {
             tracing::info!(%folder, segments, damaged, reports, "reports of earlier starts are on disk");

@@ -1,9 +1,9 @@
 //! What a file of the spool holds: records, each with its length, a version and a checksum, so that whatever is damaged
 //! is seen, and a file that was not written to its end is good up to there. Pure: bytes in, bytes out.
 
-use crate::ring::{Key, Sizes};
+use crate::ring::{Key, Loss, Note, Sizes, Span};
 use farol_wire::Boot;
-use farol_wire::proto::{Report, Segment};
+use farol_wire::proto::{Dropped, Report, Segment};
 use prost::Message;
 
 /// The version of what is written; greater ones are a later agent's.
@@ -18,6 +18,10 @@ pub(super) enum Kind {
     Head = 1,
     /// The next report.
     Report = 2,
+    /// Dropped reports that are lost.
+    Lost = 3,
+    /// Dropped reports of which the next Welcome says whether they are committed.
+    Doubtful = 4,
 }
 
 /// Why a file is not good to its end.
@@ -119,6 +123,42 @@ pub(super) fn read(key: Key, bytes: &[u8]) -> Usable {
         usable.segment = Some(segment);
     }
     usable
+}
+
+/// The file of what was dropped and no monitor has heard of.
+pub(super) const NOTES: &str = "dropped";
+
+/// What it holds.
+pub(super) fn write_notes(notes: &[Note]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Note { boot, span, was } in notes {
+        let kind = match was {
+            Loss::Certain => Kind::Lost,
+            Loss::Doubtful => Kind::Doubtful,
+        };
+        let dropped = Dropped { boot: Some((*boot).into()), first: span.first, last: span.last };
+        append(kind, &dropped.encode_to_vec(), &mut bytes);
+    }
+    bytes
+}
+
+/// What it holds as far as it is good, and whether that is all.
+pub(super) fn read_notes(mut bytes: &[u8]) -> (Vec<Note>, bool) {
+    let mut notes = Vec::new();
+    while let Ok(Some((kind, payload, length))) = first(bytes) {
+        let Some(note) = note(kind, payload) else { break };
+        notes.push(note);
+        bytes = &bytes[length..];
+    }
+    (notes, bytes.is_empty())
+}
+
+fn note(kind: u8, payload: &[u8]) -> Option<Note> {
+    let was = [(Kind::Lost, Loss::Certain), (Kind::Doubtful, Loss::Doubtful)];
+    let (_, was) = was.into_iter().find(|(of, _)| *of as u8 == kind)?;
+    let Dropped { boot, first, last } = Dropped::decode(payload).ok()?;
+    let is_span = first > 0 && first <= last && last < u64::MAX;
+    Some(Note { boot: boot?.into(), span: Span { first, last }, was }).filter(|_| is_span)
 }
 
 /// How large a segment's set is.

@@ -1,5 +1,6 @@
 //! Files as they are written, and as crashes, disks and strangers leave them.
 
+mod dropped;
 mod unread;
 
 use super::folder::{Clocks, Folder};
@@ -35,6 +36,7 @@ fn rest(ring: &mut Ring, folder: &mut Folder) {
                 ring.wrote(&write, bytes);
             }
             Job::Remove(keys) => keys.iter().for_each(|key| folder.remove(*key).unwrap()),
+            Job::Note(notes) => folder.note(&notes).unwrap(),
             Job::Read(keys) => ring.read(folder.read(keys).0),
         }
     }

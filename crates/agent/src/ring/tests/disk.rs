@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 struct Disk {
     files: BTreeMap<Key, (Bytes, Vec<Bytes>)>,
+    notes: Vec<Note>,
     /// One job is begun, and ends later.
     busy: Option<Job>,
 }
@@ -48,6 +49,8 @@ impl Disk {
                 let of = |key| self.sent(key).filter(|_| !fails).map_or(Loaded::Damaged, Loaded::Segment);
                 ring.read(keys.into_iter().map(|key| (key, of(key))).collect());
             }
+            Some(Job::Note(notes)) if !fails => self.notes = notes,
+            Some(Job::Note(_)) => ring.not_noted(),
             Some(Job::Write(_)) | None => {}
         }
     }
@@ -256,6 +259,8 @@ proptest! {
                     ring.resume(ring.last().saturating_sub(behind), &[]);
                     ring.go_live();
                     cursor = ring.acked();
+                    // What was announced and perhaps not heard is announced again.
+                    lost.retain(|seq| !ring.fate.lost.iter().any(|s| (s.first..=s.last).contains(seq)));
                 }
                 Op::Close => ring.close(),
                 Op::Announce => for span in take_lost(&mut ring) {
@@ -298,6 +303,7 @@ proptest! {
         prop_assert_eq!(seqs.iter().filter(|s| **s > ring.acked()).count() as u64, ring.unacked());
         ring.acknowledge(u64::MAX);
         disk.rest(&mut ring);
+        prop_assert_eq!(&disk.notes, &ring.notes());
         prop_assert!(disk.files.is_empty(), "{:?}", disk.files.keys());
     }
 }
