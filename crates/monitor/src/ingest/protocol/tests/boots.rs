@@ -70,3 +70,17 @@ async fn a_stream_is_broken_by_a_report_of_any_boot_that_was_dropped() {
         assert!(protocol.is_broken(), "{boot:?}");
     }
 }
+
+#[tokio::test]
+async fn reports_that_are_announced_as_lost_again_count_once() {
+    let scene = Scene::new().await;
+    let dropped =
+        |boot: Boot, first, last| Kind::Dropped(proto::Dropped { boot: Some(boot.into()), first, last });
+    let lost = || scene.app.ingest.counters.reports_lost.load(std::sync::atomic::Ordering::Relaxed);
+    let mut protocol = welcomed(&scene).await;
+    say(&mut protocol, [dropped(BEFORE, 1, 64), dropped(NOW, 1, 10)]).await;
+    assert_eq!(lost(), 74);
+    let mut again = welcomed(&scene).await;
+    say(&mut again, [dropped(BEFORE, 1, 70), dropped(NOW, 1, 10)]).await;
+    assert_eq!(lost(), 80);
+}
