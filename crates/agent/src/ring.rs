@@ -60,8 +60,8 @@ pub(crate) struct Chunk {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     Chunk(Chunk),
-    /// It is read from disk first.
-    Wait,
+    /// What this boot has there is read from disk first.
+    Wait(Boot),
     /// All was given out.
     Nothing,
 }
@@ -259,8 +259,8 @@ impl Ring {
             let ends = if boot == self.boot { last == self.last } else { ends };
             return Piece::Chunk(Chunk { boot, segments, last, ends });
         }
-        if self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
-            return Piece::Wait;
+        if let Some(boot) = self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
+            return Piece::Wait(boot);
         }
         let (segments, last) = self.held_after(cursor, budget);
         if segments.is_empty() {
@@ -268,6 +268,11 @@ impl Ring {
         }
         self.fate.note_sent(last);
         Piece::Chunk(Chunk { boot: self.boot, segments, last, ends: last == self.last })
+    }
+
+    /// The disk takes too long over what is waited for: an earlier boot's is left to a later stream, this boot's is lost.
+    pub(crate) fn give_up_reading(&mut self) {
+        self.shelf.give_up(self.boot, &mut self.fate);
     }
 
     fn held_after(&mut self, cursor: u64, budget: usize) -> (Vec<Sent>, u64) {

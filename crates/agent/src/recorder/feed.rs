@@ -81,9 +81,15 @@ impl Feed<'_> {
                 }
             }
             Piece::Chunk(_) | Piece::Nothing => {}
-            Piece::Wait => self.recorder.to_spool.notify_one(),
+            Piece::Wait(_) => self.recorder.to_spool.notify_one(),
         }
         piece
+    }
+
+    /// The disk takes too long over the next part.
+    pub(crate) fn give_up_reading(&self) {
+        self.recorder.record.lock().ring.give_up_reading();
+        self.recorder.to_spool.notify_one();
     }
 
     /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first (State, if reports

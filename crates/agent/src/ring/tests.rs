@@ -32,7 +32,7 @@ fn push(ring: &mut Ring, bytes: usize, shared: &Arc<Layout>) -> u64 {
 fn chunk(ring: &mut Ring, cursor: u64, budget: usize) -> Option<Chunk> {
     match ring.backlog(cursor, budget) {
         Piece::Chunk(chunk) => Some(chunk),
-        Piece::Wait => panic!("nothing is on disk"),
+        Piece::Wait(_) => panic!("nothing is on disk"),
         Piece::Nothing => None,
     }
 }

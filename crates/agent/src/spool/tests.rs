@@ -91,7 +91,7 @@ fn bring(path: &Path) -> (Reports, Vec<(Boot, u64, u64)>, u64) {
                 reports.entry(chunk.boot).or_default().extend(all);
                 assert!(ring.acknowledge_past(chunk.boot, chunk.last));
             }
-            Piece::Wait => rest(&mut ring, &mut folder),
+            Piece::Wait(_) => rest(&mut ring, &mut folder),
             Piece::Nothing => break,
         }
     }
@@ -247,7 +247,7 @@ fn a_start_after_many_starts_brings_the_oldest_of_them_and_says_that_others_wait
                     known.push((chunk.boot, chunk.last));
                     assert!(ring.acknowledge_past(chunk.boot, chunk.last));
                 }
-                Piece::Wait => rest(&mut ring, &mut folder),
+                Piece::Wait(_) => rest(&mut ring, &mut folder),
                 Piece::Nothing => break,
             }
         }
@@ -268,7 +268,7 @@ fn an_earlier_boots_reports_that_had_to_go_are_lost_unless_the_next_monitor_know
         ring.found(folder.scan(CLOCKS).unwrap().found, 0);
         ring.list_past(63);
         ring.resume(0, &[]);
-        while ring.backlog(0, 1 << 20) == Piece::Wait {
+        while let Piece::Wait(_) = ring.backlog(0, 1 << 20) {
             rest(&mut ring, &mut folder);
         }
         // Two files of a block each: one has to go, sent and not acknowledged.

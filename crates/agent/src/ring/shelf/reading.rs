@@ -1,6 +1,6 @@
 //! What the stream gets from disk: which segments are read next, what becomes of what the disk does not give.
 
-use super::{Entry, Key, Shelf};
+use super::{Entry, Key, Past, Shelf};
 use crate::ring::fate::Fate;
 use crate::ring::{CHUNK_BYTES, Loaded, REPORTS};
 use farol_wire::Boot;
@@ -10,13 +10,19 @@ use std::collections::VecDeque;
 impl Shelf {
     /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot. One that is longer than a message
     /// may be is dropped.
-    pub(in crate::ring) fn want(&mut self, current: Boot, own: &mut Fate, cursor: u64, budget: u64) -> bool {
-        if self.wanted.is_some() {
-            return true;
+    pub(in crate::ring) fn want(
+        &mut self,
+        current: Boot,
+        own: &mut Fate,
+        cursor: u64,
+        budget: u64,
+    ) -> Option<Boot> {
+        if let Some(key) = self.wanted.iter().flatten().next() {
+            return Some(key.boot);
         }
         loop {
             let keys = self.following(current, cursor);
-            let Some((first, bytes)) = keys.first().copied() else { return false };
+            let (first, bytes) = keys.first().copied()?;
             if bytes > budget {
                 tracing::warn!(
                     bytes,
@@ -32,7 +38,35 @@ impl Shelf {
                 sum == *bytes || sum <= budget.min(CHUNK_BYTES as u64)
             };
             self.wanted = Some(keys.into_iter().take_while(fits).map(|(key, _)| key).collect());
-            return true;
+            return Some(first.boot);
+        }
+    }
+
+    /// The disk takes too long over what is wanted. While it is still at it, it gives nothing else either. Of an earlier
+    /// boot the files stay where they are, for a later stream; this boot's reports are acknowledged in order, and new
+    /// ones cannot wait any longer.
+    pub(in crate::ring) fn give_up(&mut self, current: Boot, own: &mut Fate) {
+        let Some(wanted) = self.wanted.take() else { return };
+        let hangs = self.reading;
+        if wanted.iter().any(|key| key.boot == current) {
+            let entries = self.own.iter().map(|entry| Key { boot: current, first: entry.first });
+            let lost: Vec<Key> = if hangs { entries.collect() } else { wanted };
+            tracing::warn!(
+                segments = lost.len(),
+                "the disk does not give reports of this start; they are dropped"
+            );
+            for key in lost {
+                self.drop_one(key, current, own);
+            }
+            self.refused = false;
+            return;
+        }
+        let fronts = |(boot, past): (&Boot, &Past)| {
+            past.entries.front().map(|entry| Key { boot: *boot, first: entry.first })
+        };
+        let others: Vec<Key> = self.past.iter().filter_map(fronts).filter(|_| hangs).collect();
+        for key in others.into_iter().chain(wanted.into_iter().take(1)) {
+            self.set_aside(key);
         }
     }
 

@@ -92,7 +92,7 @@ fn drain(ring: &mut Ring, disk: &mut Disk) -> Vec<u64> {
                     seqs.push(report.seq);
                 }
             }
-            Piece::Wait => {
+            Piece::Wait(_) => {
                 assert!(disk.begin(ring, 0), "somebody must read");
                 disk.end(ring, false);
             }
@@ -305,5 +305,38 @@ proptest! {
         disk.rest(&mut ring);
         prop_assert_eq!(&disk.notes, &ring.notes());
         prop_assert!(disk.files.is_empty(), "{:?}", disk.files.keys());
+    }
+}
+
+#[test]
+fn of_what_a_disk_does_not_give_for_too_long_this_boots_is_lost_and_announced_exactly() {
+    for hangs in [false, true] {
+        let (mut ring, mut disk, shared) = (ring_with_disk(1 << 20), Disk::default(), layout(3));
+        for _ in 0..1_000 {
+            push(&mut ring, 100, &shared);
+            disk.rest(&mut ring);
+        }
+        ring.resume(0, &[]);
+        assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(BOOT));
+        let Some(Job::Read(keys)) = ring.job(0, ALL) else { panic!("somebody must read") };
+        let asked = keys.clone();
+        if !hangs {
+            ring.read(keys.into_iter().map(|key| (key, Loaded::Refused)).collect());
+            assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(BOOT), "it is asked for again");
+            assert!(ring.spooled().stuck && ring.lost_total() == 0);
+        }
+        let all: BTreeSet<u64> = held_anywhere(&ring);
+        ring.give_up_reading();
+        let last = if hangs { held(&ring).first().unwrap() - 1 } else { ring.shelf.own[0].first - 1 };
+        assert!(hangs || last >= asked.last().unwrap().first);
+        assert_eq!(take_lost(&mut ring), [Span { first: *all.first().unwrap(), last }]);
+        if !hangs {
+            let seqs = drain(&mut ring, &mut disk);
+            assert!(seqs.iter().copied().eq(last + 1..=1_000), "the rest goes on");
+        } else {
+            assert!(
+                matches!(ring.backlog(0, 1 << 20), Piece::Chunk(chunk) if chunk.segments[0].reports[0].seq == last + 1)
+            );
+        }
     }
 }

@@ -79,7 +79,7 @@ fn a_boot_of_which_all_had_to_go_while_it_was_sent_is_asked_for_and_counted_once
         live(&mut folder_of(temp.path()), boot(7), 60, 5);
         let mut folder = folder_of(temp.path());
         let (mut ring, _) = start(&mut folder, &[]);
-        while ring.backlog(0, 1 << 20) == Piece::Wait {
+        while let Piece::Wait(_) = ring.backlog(0, 1 << 20) {
             rest(&mut ring, &mut folder);
         }
         ring.spool(Room { bytes: 4 << 10, age_ms: 3_600_000 });

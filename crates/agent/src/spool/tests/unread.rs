@@ -79,7 +79,7 @@ fn what_the_disk_does_not_give_to_the_stream_waits_and_other_boots_go_on() {
                 brought.push((chunk.boot, chunk.last));
                 assert!(ring.acknowledge_past(chunk.boot, chunk.last));
             }
-            Piece::Wait => {
+            Piece::Wait(_) => {
                 let Some(Job::Read(keys)) = ring.job(5_000, ALL) else { panic!("somebody must read") };
                 ring.read(folder.read(keys).0);
             }
