@@ -253,13 +253,14 @@ impl Ring {
 
     /// Whole segments of which the stream has nothing, earlier boots first: about [`CHUNK_BYTES`], so that what is more
     /// urgent gets its turn. Of this boot it has all up to `cursor`. A segment that has more than `budget` bytes by
-    /// itself is shed.
+    /// itself, without its set, is shed.
     pub(crate) fn backlog(&mut self, cursor: u64, budget: usize) -> Piece {
-        if let Some((boot, segments, last, ends)) = self.shelf.take_loaded(self.boot, &mut self.fate) {
+        if let Some((boot, segments, last, ends)) = self.shelf.take_loaded(self.boot, &mut self.fate, budget)
+        {
             let ends = if boot == self.boot { last == self.last } else { ends };
             return Piece::Chunk(Chunk { boot, segments, last, ends });
         }
-        if let Some(boot) = self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
+        if let Some(boot) = self.shelf.want(self.boot, cursor, budget as u64) {
             return Piece::Wait(boot);
         }
         let (segments, last) = self.held_after(cursor, budget);
@@ -290,6 +291,7 @@ impl Ring {
                 self.remove(at);
                 continue;
             }
+            let size = size + segment.layout.bytes();
             if segment.reports.is_empty() || (bytes > 0 && bytes + size > budget.min(CHUNK_BYTES)) {
                 break;
             }

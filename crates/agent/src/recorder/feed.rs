@@ -6,7 +6,7 @@ use super::{Now, Recorder, definitions, told};
 use crate::catalog::Limits as CatalogLimits;
 use crate::ring::{Next, Piece};
 use farol_health::Snapshot;
-use farol_wire::proto::{Dropped, State, agent_message};
+use farol_wire::proto::{Dropped, Segment, State, agent_message};
 use farol_wire::{Boot, Limits};
 
 /// What a stream begins with.
@@ -84,6 +84,11 @@ impl Feed<'_> {
             Piece::Wait(_) => self.recorder.to_spool.notify_one(),
         }
         piece
+    }
+
+    /// What was taken of it, as messages of at most so many bytes.
+    pub(crate) fn messages(segments: Vec<Segment>, budget: usize) -> Vec<agent_message::Kind> {
+        definitions::backlog(segments, budget)
     }
 
     /// The disk takes too long over the next part.

@@ -14,8 +14,8 @@ use std::path::{Path, PathBuf};
 
 /// What a new file is called until it is whole.
 const UNFINISHED: &str = ".new";
-/// No segment is longer, with its set.
-const LONGEST: u64 = 4 << 20;
+/// No segment is longer, with a set that a monitor takes.
+const LONGEST: u64 = 16 << 20;
 
 /// The folder, and the file that grows.
 #[derive(Debug)]

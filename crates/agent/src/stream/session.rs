@@ -7,9 +7,7 @@ use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::{Next, Piece};
 use farol_logging::trace;
 use farol_shutdown::Reason;
-use farol_wire::proto::{
-    AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
-};
+use farol_wire::proto::{AgentMessage, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message};
 use farol_wire::{Boot, Limits, Role, proto};
 use prost::Message;
 use std::collections::VecDeque;
@@ -250,7 +248,7 @@ impl<'a> Session<'a> {
                 if chunk.boot == self.feed.boot {
                     self.cursor = chunk.last;
                 }
-                self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
+                self.queue.extend(Feed::messages(chunk.segments, self.budget));
             }
             Piece::Wait(boot) => {
                 let within = if boot == self.feed.boot { OWN_READ_WITHIN } else { READ_WITHIN };

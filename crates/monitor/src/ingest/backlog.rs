@@ -41,9 +41,14 @@ fn take_segment(
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
     // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
-    let mut set = DefinedSet::default();
+    let mut set = open.parts.take().unwrap_or_default();
+    let is_part = segment.reports.is_empty() && segment.define.is_some();
     let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
     set.add(definition, refused, &ingest.policy.load().limits)?;
+    if is_part {
+        open.parts = Some(set);
+        return Ok(());
+    }
     let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);

@@ -64,6 +64,8 @@ pub(super) struct Open {
     resumed: BTreeMap<Boot, u64>,
     /// Reports of other boots, from their backlog.
     backlog: BTreeMap<Boot, Course>,
+    /// The set of the next segment of the backlog, as far as it came before it.
+    pub(super) parts: Option<DefinedSet>,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
     /// The first State: what the backlog tells of the time since, was told live.

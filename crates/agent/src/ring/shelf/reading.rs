@@ -5,41 +5,24 @@ use crate::ring::fate::Fate;
 use crate::ring::{CHUNK_BYTES, Loaded, REPORTS};
 use farol_wire::Boot;
 use farol_wire::proto::Segment as Sent;
+use prost::Message;
 use std::collections::VecDeque;
 
 impl Shelf {
-    /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot. One that is longer than a message
-    /// may be is dropped.
-    pub(in crate::ring) fn want(
-        &mut self,
-        current: Boot,
-        own: &mut Fate,
-        cursor: u64,
-        budget: u64,
-    ) -> Option<Boot> {
+    /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot.
+    pub(in crate::ring) fn want(&mut self, current: Boot, cursor: u64, budget: u64) -> Option<Boot> {
         if let Some(key) = self.wanted.iter().flatten().next() {
             return Some(key.boot);
         }
-        loop {
-            let keys = self.following(current, cursor);
-            let (first, bytes) = keys.first().copied()?;
-            if bytes > budget {
-                tracing::warn!(
-                    bytes,
-                    budget,
-                    "a spooled segment is longer than a message may be; it is dropped"
-                );
-                self.drop_one(first, current, own);
-                continue;
-            }
-            let mut sum = 0;
-            let fits = |(_, bytes): &(Key, u64)| {
-                sum += bytes;
-                sum == *bytes || sum <= budget.min(CHUNK_BYTES as u64)
-            };
-            self.wanted = Some(keys.into_iter().take_while(fits).map(|(key, _)| key).collect());
-            return Some(first.boot);
-        }
+        let keys = self.following(current, cursor);
+        let (first, _) = keys.first().copied()?;
+        let mut sum = 0;
+        let fits = |(_, bytes): &(Key, u64)| {
+            sum += bytes;
+            sum == *bytes || sum <= budget.min(CHUNK_BYTES as u64)
+        };
+        self.wanted = Some(keys.into_iter().take_while(fits).map(|(key, _)| key).collect());
+        Some(first.boot)
     }
 
     /// The disk takes too long over what is wanted. While it is still at it, it gives nothing else either. Of an earlier
@@ -171,9 +154,16 @@ impl Shelf {
         &mut self,
         current: Boot,
         own: &mut Fate,
+        budget: usize,
     ) -> Option<(Boot, Vec<Sent>, u64, bool)> {
         let mut loaded = self.loaded.take()?;
         loaded.retain(|(key, _)| self.entry(*key, current).is_some());
+        let set = |sent: &Sent| sent.define.as_ref().map_or(0, Message::encoded_len);
+        for (key, sent) in loaded.extract_if(.., |(_, sent)| sent.encoded_len() - set(sent) > budget) {
+            let bytes = sent.encoded_len();
+            tracing::warn!(bytes, budget, "a spooled segment is longer than a message may be; it is dropped");
+            self.drop_one(key, current, own);
+        }
         let (key, sent) = loaded.last()?;
         let (boot, last) = (key.boot, sent.reports.last()?.seq);
         let (entries, fate) = match self.past.get_mut(&boot) {

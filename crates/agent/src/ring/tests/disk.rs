@@ -340,3 +340,29 @@ fn of_what_a_disk_does_not_give_for_too_long_this_boots_is_lost_and_announced_ex
         }
     }
 }
+
+#[test]
+fn a_set_that_is_longer_than_a_message_loses_no_report_in_memory_or_on_disk() {
+    let (mut ring, mut disk) = (Ring::new(BOOT, 200_000), Disk::default());
+    ring.spool(Room { bytes: 10 << 20, age_ms: i64::MAX });
+    let shared = layout(4_000);
+    assert!(shared.bytes() > 40_000);
+    for _ in 0..1_000 {
+        push(&mut ring, 200, &shared);
+        disk.rest(&mut ring);
+    }
+    assert!(!ring.shelf.own.is_empty() && ring.segments.len() > 1);
+    ring.resume(0, &[]);
+    let (mut cursor, mut seqs) = (0, Vec::new());
+    loop {
+        match ring.backlog(cursor, 40_000) {
+            Piece::Chunk(chunk) => {
+                cursor = chunk.last;
+                seqs.extend(chunk.segments.iter().flat_map(|s| &s.reports).map(|report| report.seq));
+            }
+            Piece::Wait(_) => disk.rest(&mut ring),
+            Piece::Nothing => break,
+        }
+    }
+    assert!(seqs.iter().copied().eq(1..=1_000) && ring.lost_total() == 0, "{} lost", ring.lost_total());
+}

@@ -76,6 +76,7 @@ impl Protocol {
             live: false,
             last_seq: 0,
             backlog: BTreeMap::new(),
+            parts: None,
             past: Default::default(),
             opened: Default::default(),
             must_start: true,
