@@ -1,14 +1,14 @@
 //! One agent: opens its sockets, then runs its parts. Decides what there is of them and in which order they end; what
 //! each does is its own.
 
-use crate::config::{Config, Listen, Spool};
+use crate::config::{Config, Identity, Listen, Spool};
 use crate::link::{self, Link};
 use crate::local;
 use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::ring::Room;
-use crate::spool::{self, Keeper};
+use crate::spool::{self, Keeper, Origin, Start};
 use crate::stream::{Connect, Streamer};
 use crate::{boot, collect, metrics, strangers};
 use anyhow::Context;
@@ -86,9 +86,13 @@ impl Agent {
         let (link, disk) = (Link::new(), spool.as_ref().map(|_| Arc::default()));
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link, disk.as_ref()), observer)?;
-        let keeper = spool
-            .zip(disk.clone())
-            .map(|(path, disk)| Keeper::new(path, boot, Arc::clone(&recorder), checker.clone(), disk));
+        let keeper = spool.zip(disk.clone()).map(|(path, disk)| {
+            let Identity { id, scope, .. } = &config.identity;
+            let machine = boot::of_machine();
+            let origin = Origin { agent: id.clone(), scope: scope.clone().unwrap_or_default(), machine };
+            let start = Start { boot, origin, age_ms: room.age_ms };
+            Keeper::new(path, start, Arc::clone(&recorder), checker.clone(), disk)
+        });
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);

@@ -19,6 +19,9 @@ pub(crate) struct May {
     pub(crate) read: bool,
 }
 
+/// What a file begins with besides its first record: whose it is.
+const ORIGIN_BYTES: u64 = 512;
+
 /// Something to do on disk.
 #[derive(Debug)]
 pub(crate) enum Job {
@@ -155,8 +158,9 @@ impl Ring {
                     && (waits || s.closed)
             })?;
             let write = self.write_of(at);
+            let begins = write.head.as_ref().map_or(0, |_| ORIGIN_BYTES);
             let new: u64 =
-                write.reports.iter().chain(&write.head).map(|b| b.len() as u64 + RECORD_BYTES).sum();
+                begins + write.reports.iter().chain(&write.head).map(|b| b.len() as u64 + RECORD_BYTES).sum();
             let need = cost(write.at + new) - cost(write.at);
             while self.on_disk() + need > self.shelf.room.bytes && self.drop_oldest(at) {}
             if self.on_disk() + need <= self.shelf.room.bytes {

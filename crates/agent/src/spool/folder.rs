@@ -1,8 +1,8 @@
-//! The spool's files. A new one is written beside its place and renamed; more is added at a known end; what a crash
+//! The spool's files. A new one is written beside its place, synced and renamed; more is added at a known end; what a crash
 //! left half done is cut off at the next start. `kill -9` loses nothing that was written. A power loss may take the
 //! segment in progress and what the disk itself held back: a file is synced when the next one begins, and at the end.
 
-use super::record::{self, Fault, Kind, Usable};
+use super::record::{self, Fault, Kind, Origin, Usable};
 use crate::ring::{Entry, Found, Key, Loaded, Note, Write};
 use farol_wire::Boot;
 use farol_wire::proto::Segment;
@@ -22,6 +22,8 @@ const LONGEST: u64 = 16 << 20;
 pub(super) struct Folder {
     path: PathBuf,
     open: Option<(Key, File)>,
+    /// Whose it is now.
+    origin: Origin,
     /// Boots that were found, and the one that writes: another scan leaves them out.
     known: BTreeSet<Boot>,
 }
@@ -31,6 +33,9 @@ pub(super) struct Folder {
 pub(super) struct Clocks {
     pub(super) boot_ms: i64,
     pub(super) wall_ms: i64,
+    /// No report of an earlier start of the machine is taken for older, whatever the wall clock says: it may have been
+    /// set since.
+    pub(super) oldest_ms: i64,
 }
 
 /// What was found at the start.
@@ -39,15 +44,15 @@ pub(super) struct Scan {
     pub(super) found: Vec<Found>,
     /// What was dropped and no monitor has heard of.
     pub(super) notes: Vec<Note>,
-    /// Files that are left where they are: somebody else's, or a later agent's.
+    /// Files that are left where they are: somebody else's, another agent's, or a later version's.
     pub(super) left: Vec<String>,
     /// Why some could not be read. Their boots are left out whole: the next scan may find them.
     pub(super) unread: Option<io::Error>,
 }
 
 impl Folder {
-    pub(super) fn new(path: PathBuf, boot: Boot) -> Self {
-        Self { path, open: None, known: BTreeSet::from([boot]) }
+    pub(super) fn new(path: PathBuf, boot: Boot, origin: Origin) -> Self {
+        Self { path, open: None, origin, known: BTreeSet::from([boot]) }
     }
 
     fn make(&self) -> io::Result<()> {
@@ -90,6 +95,14 @@ impl Folder {
                     continue;
                 }
             };
+            if usable.origin.as_ref().is_some_and(|origin| !origin.is_agent_of(&self.origin)) {
+                scan.left.push(name);
+                continue;
+            }
+            let same_clock = usable
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.machine == self.origin.machine && !origin.machine.is_empty());
             if usable.fault == Some(Fault::Newer) && usable.segment.is_none() {
                 scan.left.push(name);
                 continue;
@@ -97,7 +110,8 @@ impl Folder {
             if usable.fault.is_some() {
                 repair(&file.path(), &usable);
             }
-            let entry = usable.segment.as_ref().map(|segment| entry(key, segment, usable.bytes, clocks));
+            let entry =
+                usable.segment.as_ref().map(|segment| entry(key, segment, usable.bytes, clocks, same_clock));
             scan.found.push(Found { key, entry, damaged: usable.fault.is_some() });
         }
         scan.found.retain(|found| !unread.contains_key(&found.key.boot));
@@ -110,6 +124,7 @@ impl Folder {
     pub(super) fn write(&mut self, write: &Write) -> io::Result<u64> {
         let mut bytes = Vec::new();
         if let Some(head) = &write.head {
+            self.origin.append(&mut bytes);
             record::append(Kind::Head, head, &mut bytes);
         }
         write.reports.iter().for_each(|report| record::append(Kind::Report, report, &mut bytes));
@@ -169,7 +184,11 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
             read => read?,
         };
-        let (notes, is_whole) = record::read_notes(&bytes);
+        let (origin, begin) = record::origin(&bytes);
+        if origin.is_some_and(|origin| !origin.is_agent_of(&self.origin)) {
+            return Ok(Vec::new());
+        }
+        let (notes, is_whole) = record::read_notes(&bytes[begin..]);
         if !is_whole {
             tracing::warn!(file = %path.display(), "what was dropped before is not all known: the file is damaged");
         }
@@ -186,7 +205,10 @@ impl Folder {
             };
         }
         self.make()?;
-        replace(&path, &record::write_notes(notes)).map(drop)
+        let mut bytes = Vec::new();
+        self.origin.append(&mut bytes);
+        record::write_notes(notes, &mut bytes);
+        replace(&path, &bytes).map(drop)
     }
 
     /// Removes a segment's file.
@@ -202,10 +224,11 @@ impl Folder {
 
     /// The file that grew is on the disk itself, under its name.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        if let Some((_, file)) = self.open.take() {
+        if let Some((_, file)) = &self.open {
             file.sync_data()?;
             File::open(&self.path)?.sync_all()?;
         }
+        self.open = None;
         Ok(())
     }
 }
@@ -215,7 +238,7 @@ fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut beside = path.to_owned().into_os_string();
     beside.push(UNFINISHED);
     let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-    if let Err(error) = file.write_all_at(bytes, 0) {
+    if let Err(error) = file.write_all_at(bytes, 0).and_then(|()| file.sync_data()) {
         // It takes room from what comes next; where it cannot be removed, the next start does.
         drop(remove_file(&beside));
         return Err(error);
@@ -246,15 +269,18 @@ fn repair(path: &Path, usable: &Usable) {
     );
 }
 
-fn entry(key: Key, segment: &Segment, bytes: usize, clocks: Clocks) -> Entry {
+/// `same_clock`: the machine did not start anew since; otherwise there is the wall clock alone, which may have been set.
+fn entry(key: Key, segment: &Segment, bytes: usize, clocks: Clocks, same_clock: bool) -> Entry {
     let at = |ms: u64| i64::try_from(ms).unwrap_or(i64::MAX);
     let made = segment.reports.first().map_or(0, |report| at(report.at_ms));
     let wall_ms = made.saturating_add(segment.wall_offset_ms);
+    let by_wall = wall_ms.saturating_sub(clocks.wall_ms).saturating_add(clocks.boot_ms);
+    let by_wall = by_wall.max(clocks.oldest_ms);
     Entry {
         first: key.first,
         last: key.first + segment.reports.len() as u64 - 1,
         bytes: bytes as u64,
-        made_ms: wall_ms.saturating_sub(clocks.wall_ms).saturating_add(clocks.boot_ms),
+        made_ms: if same_clock { made } else { by_wall }.min(clocks.boot_ms),
         sizes: record::sizes(segment),
     }
 }

@@ -2,7 +2,7 @@
 //! refused is tried again. Its queue is the ring itself: beside it, one part of a segment is in memory at most.
 
 use super::folder::{Clocks, Folder, Scan};
-use super::{COMPONENT, Health};
+use super::{COMPONENT, Health, Origin};
 use crate::recorder::{Now, Recorder};
 use crate::ring::{Job, Key, Loaded, May, Write};
 use farol_health::Checker;
@@ -10,7 +10,7 @@ use farol_health::clock::boot_ms;
 use farol_wire::Boot;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -21,6 +21,23 @@ use tokio_util::sync::CancellationToken;
 /// A disk that refuses is tried again after this, and then ever more seldom.
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_MOST: Duration = Duration::from_secs(30);
+
+/// So long reports of an earlier start of the machine are kept at least: the wall clock alone says how old they are.
+const GRACE_MS: i64 = 3_600_000;
+
+/// Who writes the spool now.
+pub(crate) struct Start {
+    pub(crate) boot: Boot,
+    pub(crate) origin: Origin,
+    /// How old reports on disk may be.
+    pub(crate) age_ms: i64,
+}
+
+impl Start {
+    fn folder(&self, path: &Path) -> Folder {
+        Folder::new(path.to_owned(), self.boot, self.origin.clone())
+    }
+}
 
 /// What a job came to.
 enum Done {
@@ -70,7 +87,7 @@ pub(crate) struct Keeper {
     idle: Option<Folder>,
     out: JoinSet<(Folder, Done)>,
     path: PathBuf,
-    boot: Boot,
+    start: Start,
     /// What earlier boots left is known.
     scanned: bool,
     /// But for some that could not be read.
@@ -87,7 +104,7 @@ pub(crate) struct Keeper {
 impl Keeper {
     pub(crate) fn new(
         path: PathBuf,
-        boot: Boot,
+        start: Start,
         recorder: Arc<Recorder>,
         checker: Checker,
         health: Arc<Health>,
@@ -96,10 +113,10 @@ impl Keeper {
             recorder,
             checker,
             health,
-            idle: Some(Folder::new(path.clone(), boot)),
+            idle: Some(start.folder(&path)),
             out: JoinSet::new(),
             path,
-            boot,
+            start,
             scanned: false,
             unread: false,
             ready: watch::Sender::new(false),
@@ -146,14 +163,16 @@ impl Keeper {
         };
         if (!self.scanned && may.write) || (self.unread && may.read) {
             let Now { boot_ms, wall_ms } = Now::read();
-            return Some(Task::Scan(Clocks { boot_ms: i64::try_from(boot_ms).unwrap_or(i64::MAX), wall_ms }));
+            let boot_ms = i64::try_from(boot_ms).unwrap_or(i64::MAX);
+            let oldest_ms = boot_ms.saturating_sub(self.start.age_ms).saturating_add(GRACE_MS);
+            return Some(Task::Scan(Clocks { boot_ms, wall_ms, oldest_ms }));
         }
         let job = self.recorder.spool_job(boot_ms(), may).map(Task::Job);
         job.or((settle && may.write).then_some(Task::Settle))
     }
 
     async fn carry_out(&mut self, task: Task) -> Done {
-        let mut folder = self.idle.take().unwrap_or_else(|| Folder::new(self.path.clone(), self.boot));
+        let mut folder = self.idle.take().unwrap_or_else(|| self.start.folder(&self.path));
         let what_else: Vec<_> = match &task {
             Task::Job(Job::Read(keys)) => keys.iter().map(|key| (*key, Loaded::Refused)).collect(),
             _ => Vec::new(),
@@ -237,7 +256,7 @@ impl Keeper {
             tracing::info!(%folder, segments, damaged, reports, "reports of earlier starts are on disk");
         }
         if let Some(first) = scan.left.first().filter(|_| left > 0) {
-            tracing::warn!(%folder, files = left, first, "files that this version did not write are left as they are");
+            tracing::warn!(%folder, files = left, first, "files that another agent or a later version wrote are left as they are");
         }
         (self.scanned, self.unread) = (true, scan.unread.is_some());
         self.gave(scan.unread.map_or(Ok(()), Err));

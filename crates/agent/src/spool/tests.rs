@@ -1,10 +1,11 @@
 //! Files as they are written, and as crashes, disks and strangers leave them.
 
 mod dropped;
+mod origin;
 mod unread;
 
 use super::folder::{Clocks, Folder};
-use super::record::{self, Fault};
+use super::record::{self, Fault, Origin};
 use crate::ring::{Job, Key, Layout, May, Piece, Ring, Room};
 use bytes::Bytes;
 use farol_wire::Boot;
@@ -14,13 +15,17 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-const CLOCKS: Clocks = Clocks { boot_ms: 5_000, wall_ms: 1_700_000_005_000 };
+const CLOCKS: Clocks = Clocks { boot_ms: 5_000, wall_ms: 1_700_000_005_000, oldest_ms: i64::MIN };
 
 const ALL: May = May { write: true, remove: true, read: true };
 
 /// As the start after all others sees it.
 fn folder_of(path: &Path) -> Folder {
-    Folder::new(path.to_owned(), boot(1_000))
+    Folder::new(path.to_owned(), boot(1_000), origin("web-1", "before"))
+}
+
+fn origin(agent: &str, machine: &str) -> Origin {
+    Origin { agent: agent.to_owned(), machine: machine.to_owned(), ..Origin::default() }
 }
 
 fn boot(number: u64) -> Boot {

@@ -47,7 +47,7 @@ fn what_one_start_dropped_and_could_not_announce_is_announced_by_the_next_ones()
         assert_eq!(ring.spooled().dropped, 0, "the start that dropped them has counted them");
         rest(&mut ring, &mut folder);
     }
-    let mut folder = Folder::new(temp.path().to_owned(), boot(2_000));
+    let mut folder = Folder::new(temp.path().to_owned(), boot(2_000), origin("web-1", "before"));
     let (mut ring, _) = start_of(boot(2_000), &mut folder, &[]);
     assert_eq!(lost(&mut ring), expected);
     ring.begin(Arc::new(Layout::new(&Define::default())), 1_700_000_000_000, Vec::new());
@@ -107,7 +107,10 @@ fn a_damaged_file_of_notes_is_good_up_to_the_damage() {
     let temp = tempfile::tempdir().unwrap();
     scarce(temp.path());
     let file = temp.path().join(record::NOTES);
-    let whole = fs::read(&file).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    let (of, begin) = record::origin(&bytes);
+    assert_eq!(of, Some(origin("web-1", "before")));
+    let whole = bytes[begin..].to_vec();
     let (all, _) = record::read_notes(&whole);
     assert_eq!(all.len(), 2);
     for at in 0..whole.len() {
