@@ -86,13 +86,10 @@ impl Agent {
         let (link, disk) = (Link::new(), spool.as_ref().map(|_| Arc::default()));
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link, disk.as_ref()), observer)?;
-        let keeper = spool.zip(disk.clone()).map(|(path, disk)| {
-            let Identity { id, scope, .. } = &config.identity;
-            let machine = boot::of_machine();
-            let origin = Origin { agent: id.clone(), scope: scope.clone().unwrap_or_default(), machine };
-            let start = Start { boot, origin, age_ms: room.age_ms };
-            Keeper::new(path, start, Arc::clone(&recorder), checker.clone(), disk)
-        });
+        let start = Start { boot, origin: origin_of(&config.identity), age_ms: room.age_ms };
+        let keeper = spool
+            .zip(disk.clone())
+            .map(|(path, disk)| Keeper::new(path, start, Arc::clone(&recorder), checker.clone(), disk));
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
@@ -287,6 +284,12 @@ fn spawn_and_tell(
         done.send_replace(true);
     });
     ended
+}
+
+/// Whose the spool's files are.
+fn origin_of(identity: &Identity) -> Origin {
+    let Identity { id, scope, .. } = identity;
+    Origin { agent: id.clone(), scope: scope.clone().unwrap_or_default(), machine: boot::of_machine() }
 }
 
 fn room_of(spool: &Spool) -> Room {

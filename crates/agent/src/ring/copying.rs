@@ -159,8 +159,8 @@ impl Ring {
             })?;
             let write = self.write_of(at);
             let begins = write.head.as_ref().map_or(0, |_| ORIGIN_BYTES);
-            let new: u64 =
-                begins + write.reports.iter().chain(&write.head).map(|b| b.len() as u64 + RECORD_BYTES).sum();
+            let records = write.reports.iter().chain(&write.head);
+            let new = begins + records.map(|b| b.len() as u64 + RECORD_BYTES).sum::<u64>();
             let need = cost(write.at + new) - cost(write.at);
             while self.on_disk() + need > self.shelf.room.bytes && self.drop_oldest(at) {}
             if self.on_disk() + need <= self.shelf.room.bytes {

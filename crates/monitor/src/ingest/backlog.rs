@@ -33,22 +33,14 @@ pub(super) fn take(
 fn take_segment(
     ingest: &Ingest,
     open: &mut Open,
-    segment: proto::Segment,
+    mut segment: proto::Segment,
     now: Moment,
 ) -> Result<(), Status> {
     let boot: Boot = segment.boot.ok_or_else(|| invalid("a segment without a boot"))?.into();
     if !open.hello.spooled.contains(&boot) {
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
-    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
-    let mut set = open.parts.take().unwrap_or_default();
-    let is_part = segment.reports.is_empty() && segment.define.is_some();
-    let (definition, refused) = farol_wire::define(segment.define.unwrap_or_default())?;
-    set.add(definition, refused, &ingest.policy.load().limits)?;
-    if is_part {
-        open.parts = Some(set);
-        return Ok(());
-    }
+    let Some(set) = set_of(ingest, open, &mut segment)? else { return Ok(()) };
     let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
@@ -99,6 +91,24 @@ fn take_segment(
     Counters::add(&ingest.counters.reports, handed.taken.end);
     Counters::add(&ingest.counters.duplicates, handed.taken.start);
     Ok(())
+}
+
+/// The set of a segment, with what came of it before; `None` where there are no reports yet: it is another part.
+fn set_of(
+    ingest: &Ingest,
+    open: &mut Open,
+    segment: &mut proto::Segment,
+) -> Result<Option<DefinedSet>, Status> {
+    // What is refused here was refused live, too, after the segment had begun: it is left out, the rest is kept.
+    let mut set = open.parts.take().unwrap_or_default();
+    let is_part = segment.reports.is_empty() && segment.define.is_some();
+    let (definition, refused) = farol_wire::define(segment.define.take().unwrap_or_default())?;
+    set.add(definition, refused, &ingest.policy.load().limits)?;
+    if is_part {
+        open.parts = Some(set);
+        return Ok(None);
+    }
+    Ok(Some(set))
 }
 
 /// The components of a set as history knows them, by their ids.

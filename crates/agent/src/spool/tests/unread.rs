@@ -8,7 +8,7 @@ use std::thread;
 /// What somebody finds who may not read this file.
 fn scan_without(path: &Path, file: &Path) -> super::super::folder::Scan {
     fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
-    fs::set_permissions(file, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o000)).unwrap();
     let scan = || {
         // Root may read everything; this thread alone is nobody now.
         rustix::thread::set_thread_uid(Uid::from_raw(65_534)).ok();
