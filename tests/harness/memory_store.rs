@@ -379,7 +379,7 @@ impl Kept {
         let sealed = &self.sealed;
         self.reports.retain(|(agent, boot, seq), (committed_ms, ..)| {
             let is_open = sealed.get(&(*agent, *boot)).is_none_or(|(sealed, _)| seq > sealed);
-            is_open && *committed_ms >= now_ms - retention.raw_ms
+            is_open && *committed_ms >= now_ms.saturating_sub(retention.raw_ms) - 12 * 3_600_000
         });
         let speaking: BTreeSet<(AgentKey, Boot)> = self.reports.keys().map(|(a, b, _)| (*a, *b)).collect();
         let current: BTreeSet<(AgentKey, Boot)> = self

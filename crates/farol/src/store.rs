@@ -7,6 +7,7 @@ mod report;
 use crate::cli::{EstimateArgs, WhichStore};
 use crate::terminal::Terminal;
 use crate::verdict::Error;
+use estimate::Told;
 use farol_config::{Map, Sources};
 use farol_monitor::config::{self, Store};
 use farol_monitor::store::measure;
@@ -26,14 +27,21 @@ pub async fn estimate(
     terminal: &mut Terminal,
 ) -> Result<(), Error> {
     let which = &args.which;
-    let measured = if which.config.is_some() || which.data_dir.is_some() {
-        let (store, data_dir) = place(which, env)?;
-        let measured = measure::measure(&store, &data_dir).await;
+    let config = config_of(which, env)?;
+    let data_dir = data_dir(which);
+    // A file may be there before its store.
+    let is_made = match &config.store {
+        Store::Sqlite { path, .. } => which.data_dir.is_some() || data_dir.join(path).exists(),
+        Store::Postgres(_) => true,
+    };
+    let measured = if is_made && (which.config.is_some() || which.data_dir.is_some()) {
+        let measured = measure::measure(&config.store, &data_dir).await;
         Some(measured.map_err(|error| Error::Failed(format!("{error:#}")))?)
     } else {
         None
     };
-    let estimate = estimate::estimate(args, measured.as_ref());
+    let told = Told { retention: config.keeping.retention, memory_ms: config.history.memory_ms };
+    let estimate = estimate::estimate(args, &told, measured.as_ref());
     let text =
         if args.json { report::json(&estimate).to_string() } else { report::table(&estimate, terminal) };
     Ok(terminal.print(&text)?)
@@ -41,6 +49,15 @@ pub async fn estimate(
 
 /// What a file and the environment say of the store, and the directory in which a relative path lies.
 pub(crate) fn place(which: &WhichStore, env: &[(OsString, OsString)]) -> Result<(Store, PathBuf), Error> {
+    Ok((config_of(which, env)?.store, data_dir(which)))
+}
+
+fn data_dir(which: &WhichStore) -> PathBuf {
+    which.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR))
+}
+
+/// What a file and the environment tell a monitor.
+fn config_of(which: &WhichStore, env: &[(OsString, OsString)]) -> Result<config::Config, Error> {
     let both = match &which.config {
         Some(file) => {
             let keys = Sources::new().file(file).load()?.read(|m| {
@@ -62,13 +79,12 @@ pub(crate) fn place(which: &WhichStore, env: &[(OsString, OsString)]) -> Result<
         m.ignore("logging");
         if both {
             m.ignore("agent");
-            m.section("monitor", config::Config::read).store
+            m.section("monitor", config::Config::read)
         } else {
-            config::Config::read(m).store
+            config::Config::read(m)
         }
     };
-    let store = sources.load()?.read(read)?;
-    Ok((store, which.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR))))
+    Ok(sources.load()?.read(read)?)
 }
 
 #[cfg(test)]

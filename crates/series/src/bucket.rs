@@ -60,16 +60,23 @@ impl Bucket {
         self.last_ms = t;
     }
 
-    /// Takes in another one of the same stretch. Their samples should not lie between each other's; where they do,
-    /// only the growth between the two is unknown, and left out.
+    /// Takes in another one of the same stretch. Their samples should not lie between each other's; where they do, the
+    /// growth of the one that began first counts, and what it became after that: growth counts once, and only what
+    /// a restart of the counter in there took is unknown.
     pub(crate) fn join(&mut self, other: &Bucket) {
         let (early, late) = if (other.first_ms, other.last_ms) < (self.first_ms, self.last_ms) {
             (other, &*self)
         } else {
             (&*self, other)
         };
-        let between = if late.first_ms > early.last_ms { grown(early.last, late.first) } else { 0.0 };
         let last = if late.last_ms >= early.last_ms { late } else { early };
+        let more = if late.first_ms > early.last_ms {
+            grown(early.last, late.first) + late.growth
+        } else if late.last_ms > early.last_ms {
+            grown(early.last, late.last)
+        } else {
+            0.0
+        };
         *self = Bucket {
             start_ms: self.start_ms,
             first_ms: early.first_ms,
@@ -80,7 +87,7 @@ impl Bucket {
             sum: early.sum + late.sum,
             first: early.first,
             last: last.last,
-            growth: early.growth + between + late.growth,
+            growth: early.growth + more,
         };
     }
 }

@@ -155,11 +155,38 @@ impl Rollup {
         Ok(coarse)
     }
 
+    /// When its first and its last sample were measured.
+    pub fn times(&self) -> Option<(i64, i64)> {
+        let all = || self.series.iter().flatten();
+        all().map(|bucket| bucket.first_ms).min().zip(all().map(|bucket| bucket.last_ms).max())
+    }
+
+    /// Two of it, where it is too large for one: the earlier stretches and the later ones, or where there is only one
+    /// stretch the first series that have something and the others. `None` if there is nothing to part.
+    pub fn halves(mut self) -> Option<(Rollup, Rollup)> {
+        let starts = || self.series.iter().flatten().map(|bucket| bucket.start_ms);
+        let (first, last) = starts().min().zip(starts().max())?;
+        let mut late = Rollup::new(self.length_ms, self.kinds.iter().copied());
+        if first < last {
+            let middle = first.midpoint(last);
+            for (mine, others) in self.series.iter_mut().zip(&mut late.series) {
+                *others = mine.split_off(mine.partition_point(|bucket| bucket.start_ms <= middle));
+            }
+            return Some((self, late));
+        }
+        let there: Vec<usize> = (0..self.series.len()).filter(|at| !self.series[*at].is_empty()).collect();
+        let from = there.get(there.len().div_ceil(2))?;
+        for at in *from..self.series.len() {
+            late.series[at] = std::mem::take(&mut self.series[at]);
+        }
+        Some((self, late))
+    }
+
     /// The roll-up as bytes. Sums and growth of decimals are written as the decimals they should be, without what
     /// adding doubles did to their last digits; all else is kept bit for bit.
     ///
     /// # Errors
-    /// It is too large to be read again. Make several of it.
+    /// It is too large to be read again: make several of it, by [`Rollup::halves`].
     pub fn encode(&self) -> Result<Vec<u8>, Full> {
         coded::encode(self)
     }

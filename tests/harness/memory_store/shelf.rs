@@ -31,7 +31,7 @@ struct Kept {
 impl Shelf {
     pub(super) fn add(&mut self, record: &SealedRecord) {
         for (level, bytes) in [(Level::Raw, &record.bytes), (Level::FiveMinutes, &record.rollup)] {
-            if !bytes.is_empty() && record.last_ms >= self.cuts.of(level) {
+            if !bytes.is_empty() {
                 self.kept.push(Kept {
                     level,
                     agent: record.agent,
@@ -80,16 +80,22 @@ impl Shelf {
         self.roll_up((now_ms - 2 * HOUR_MS).div_euclid(DAY_MS) * DAY_MS);
         let ages = [retention.raw_ms, retention.five_minutes_ms, retention.one_hour_ms];
         for (level, kept_ms) in Level::ALL.into_iter().zip(ages) {
-            let before_ms = (now_ms - kept_ms).div_euclid(DAY_MS) * DAY_MS;
+            let before_ms = now_ms.saturating_sub(kept_ms).div_euclid(DAY_MS) * DAY_MS;
+            if self.cuts.of(level) > now_ms && kept_ms != Retention::FOR_EVER.raw_ms {
+                // The clock was ahead when it was made.
+                self.cuts.set(level, before_ms);
+            }
             if self.kept.iter().any(|kept| kept.level == level && kept.last_ms < before_ms) {
                 self.cut(level, before_ms);
             }
         }
         self.measure();
-        while self.sizes.total() > retention.budget {
+        let room = retention.budget.saturating_sub(self.sizes.journal).max(retention.budget / 4);
+        while self.sizes.levels.iter().sum::<u64>() > room {
             let oldest = |level| {
                 let of = self.kept.iter().filter(|kept| kept.level == level);
-                of.map(|kept| kept.last_ms).min().map(|oldest| (level, oldest))
+                let spared_ms = now_ms - 2 * HOUR_MS;
+                of.map(|kept| kept.last_ms).min().filter(|ms| *ms < spared_ms).map(|oldest| (level, oldest))
             };
             let Some((level, oldest_ms)) = Level::ALL.into_iter().find_map(oldest) else { break };
             self.cut(level, (oldest_ms.div_euclid(HOUR_MS) + 1) * HOUR_MS);

@@ -254,7 +254,56 @@ async fn an_estimate_reads_a_store_in_use() {
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(told["store_bytes"].as_u64().unwrap() >= 4_096, "{told}");
     assert!(told["disk_bytes"].as_u64().unwrap() > 1_000_000, "{told}");
+    assert_eq!(told["measured"], false, "nothing is sealed so soon");
     let nowhere =
         process::command("farol", &["store", "estimate", "--data-dir", "/nowhere"]).unwrap().output().await;
     refused(&nowhere.unwrap(), &["there is no store at /nowhere/farol.db"]);
+}
+
+#[tokio::test]
+async fn an_estimate_says_what_a_sample_takes_in_this_store_and_keeps_what_its_file_keeps() {
+    use farol_monitor::store::{PostgresStore, Settings, SqliteStore, Store};
+
+    let databases = Databases::start().await;
+    let database = databases.place();
+    let url = format!(
+        "postgres://{SUPERUSER}:{PASSWORD}@127.0.0.1:{}/{}",
+        database.server.port(),
+        database.database
+    );
+    let keeping = "retention: {raw: 3d}, budget: 7GB";
+    for (keys, with_postgres) in [
+        (format!("store: {{sqlite: {{path: some.db}}, {keeping}}}\n"), false),
+        (format!("store: {{postgres: {{url: \"{url}\"}}, {keeping}}}\n"), true),
+    ] {
+        let place = Place::new(&keys);
+        let estimate = async |more: &[&str]| -> serde_json::Value {
+            let mut command =
+                process::command("farol", &["store", "estimate", "--json", "--config"]).unwrap();
+            command.arg(place.path("monitor.yaml")).args(more).current_dir(place.path(""));
+            let output = command.output().await.unwrap();
+            assert_eq!(output.status.code(), Some(0), "{output:?}");
+            serde_json::from_slice(&output.stdout).unwrap()
+        };
+        if !with_postgres {
+            assert_eq!(estimate(&[]).await["store_bytes"], serde_json::Value::Null, "it is still to be made");
+        }
+        let store: Box<dyn Store> = if with_postgres {
+            Box::new(PostgresStore::open(database.settings()).await.unwrap())
+        } else {
+            let settings =
+                Settings { path: place.path("data/some.db"), durability: super::Durability::Normal };
+            Box::new(SqliteStore::open(settings).await.unwrap())
+        };
+        let (samples, bytes) = super::sealed::fill(&*store).await;
+        store.close().await.unwrap();
+        let data = place.path("data");
+        let told = estimate(&["--data-dir", data.to_str().unwrap(), "--raw", "2d"]).await;
+        assert_eq!(told["measured"], true, "{told}");
+        assert_eq!(told["bytes_per_sample"].as_f64().unwrap(), bytes as f64 / samples as f64);
+        assert_eq!(told["budget_bytes"], 7_000_000_000_u64);
+        assert_eq!(told["parts"][1]["kept_seconds"], 2 * 86_400);
+        let told = estimate(&["--data-dir", data.to_str().unwrap()]).await;
+        assert_eq!(told["parts"][1]["kept_seconds"], 3 * 86_400);
+    }
 }

@@ -56,24 +56,24 @@ pub struct EstimateArgs {
     /// Their report interval
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = interval)]
     pub interval: Duration,
-    /// Samples are kept for so long
-    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = span)]
-    pub raw: Duration,
-    /// Roll-ups of 5 minutes are kept for so long
-    #[arg(long, value_name = "TIME", default_value = "14d", value_parser = span)]
-    pub five_minutes: Duration,
-    /// Roll-ups of an hour are kept for so long
-    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = span)]
-    pub one_hour: Duration,
-    /// Status changes are kept for so long
-    #[arg(long, value_name = "TIME", default_value = "400d", value_parser = span)]
-    pub statuses: Duration,
-    /// Samples of so long are kept in memory too
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = span)]
-    pub memory: Duration,
-    /// The store may take so much disk
-    #[arg(long, value_name = "SIZE", default_value = "20GB", value_parser = size)]
-    pub budget: u64,
+    /// Samples are kept for so long [default: what --config says, or 24h]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub raw: Option<Duration>,
+    /// Roll-ups of 5 minutes are kept for so long [default: what --config says, or 14d]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub five_minutes: Option<Duration>,
+    /// Roll-ups of an hour are kept for so long [default: what --config says, or 400d]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub one_hour: Option<Duration>,
+    /// Status changes are kept for so long [default: what --config says, or 400d]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub statuses: Option<Duration>,
+    /// Samples of so long are kept in memory too [default: what --config says, or 1h]
+    #[arg(long, value_name = "TIME", value_parser = span)]
+    pub memory: Option<Duration>,
+    /// The store may take so much disk [default: what --config says, or 20GB]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub budget: Option<u64>,
     /// Measure this store, instead of taking what was measured elsewhere
     #[command(flatten)]
     pub which: WhichStore,

@@ -135,11 +135,12 @@ Examples:
   farol store estimate --agents 5000 --data-dir /var/lib/farol      with the bytes a sample takes in that store
   farol store estimate --raw 48h --budget 100GB --json | jq .disk_bytes
 
-What a store takes is measured where --data-dir or --config names one, as it is: it may be in use. Otherwise bytes are those
-of recorded samples of a real machine.
+What a store takes is measured where --data-dir or --config names one, as it is: it may be in use. Otherwise, and while a file
+names one that is still to be made, bytes are those of recorded samples of a real machine. How long what is kept is what the
+file says, unless it is said here.
 
 JSON (keys may be added, none is renamed or removed):
-  {\"agents\", \"samples_per_second\", \"bytes_per_sample\", \"measured\": bool, \"parts\": [{\"part\", \"disk_bytes\"}],
+  {\"agents\", \"samples_per_second\", \"bytes_per_sample\", \"measured\": bool, \"parts\": [{\"part\", \"kept_seconds\", \"disk_bytes\"}],
    \"disk_bytes\", \"memory_bytes\", \"budget_bytes\", \"cut\": [{\"part\", \"kept_seconds\"}], \"store_bytes\": number or null}
 
 Exit codes:

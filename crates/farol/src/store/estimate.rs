@@ -2,6 +2,7 @@
 //! go first, then roll-ups of 5 minutes, then those of an hour, as the monitor does it.
 
 use crate::cli::EstimateArgs;
+use farol_monitor::store::Retention;
 use farol_monitor::store::measure::Measured;
 use std::time::Duration;
 
@@ -58,7 +59,20 @@ pub(super) struct Cut {
     pub(super) kept: Duration,
 }
 
-pub(super) fn estimate(args: &EstimateArgs, measured: Option<&Measured>) -> Estimate {
+/// What a monitor's file says; the arguments win over it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Told {
+    pub(super) retention: Retention,
+    /// Samples of so long are in memory.
+    pub(super) memory_ms: i64,
+}
+
+pub(super) fn estimate(args: &EstimateArgs, told: &Told, measured: Option<&Measured>) -> Estimate {
+    let kept_for = |given: Option<Duration>, told_ms: i64| {
+        given.unwrap_or_else(|| Duration::from_millis(u64::try_from(told_ms).unwrap_or(0)))
+    };
+    let retention = &told.retention;
+    let budget = args.budget.unwrap_or(retention.budget);
     let found = measured.and_then(Measured::bytes_per_sample);
     let sample = found.unwrap_or(SAMPLE);
     let (agents, series) = (args.agents as f64, args.series as f64);
@@ -68,15 +82,16 @@ pub(super) fn estimate(args: &EstimateArgs, measured: Option<&Measured>) -> Esti
     let changes = PAGES * agents * args.components as f64 * CHANGES_A_DAY * CHANGE / DAY;
     let parts = [
         ("journal", UNSEALED, PAGES * per_second * WIRE),
-        ("samples", args.raw, PAGES * per_second * sample),
-        ("5 minutes", args.five_minutes, rolled(300.0, FIVE_MINUTES)),
-        ("1 hour", args.one_hour, rolled(3_600.0, ONE_HOUR)),
-        ("statuses", args.statuses, changes),
+        ("samples", kept_for(args.raw, retention.raw_ms), PAGES * per_second * sample),
+        ("5 minutes", kept_for(args.five_minutes, retention.five_minutes_ms), rolled(300.0, FIVE_MINUTES)),
+        ("1 hour", kept_for(args.one_hour, retention.one_hour_ms), rolled(3_600.0, ONE_HOUR)),
+        ("statuses", kept_for(args.statuses, retention.statuses_ms), changes),
     ];
     let parts = parts.map(|(name, kept, rate)| Part { name, kept, bytes: rate * kept.as_secs_f64() });
     let disk_bytes = parts.iter().map(|part| part.bytes).sum();
     // Blocks of the memory's time, and the wire's bytes of what is not sealed yet.
-    let history = per_second * (args.memory.as_secs_f64() * sample + UNSEALED.as_secs_f64() * WIRE);
+    let history = per_second
+        * (kept_for(args.memory, told.memory_ms).as_secs_f64() * sample + UNSEALED.as_secs_f64() * WIRE);
     let memory_bytes = agents * (AGENT_MEMORY + series * SERIES_MEMORY) + history;
     Estimate {
         agents: args.agents,
@@ -84,11 +99,11 @@ pub(super) fn estimate(args: &EstimateArgs, measured: Option<&Measured>) -> Esti
         bytes_per_sample: sample,
         measured: found.is_some(),
         store_bytes: measured.map(|measured| measured.store_bytes),
-        cut: cut(&parts, disk_bytes - args.budget as f64),
+        cut: cut(&parts, disk_bytes - budget as f64),
         parts: parts.to_vec(),
         disk_bytes,
         memory_bytes,
-        budget_bytes: args.budget,
+        budget_bytes: budget,
     }
 }
 
@@ -117,6 +132,26 @@ mod tests {
             Cli::try_parse_from(format!("farol store estimate {line}").split_ascii_whitespace()).unwrap();
         let Some(Command::Store(StoreCommand::Estimate(args))) = cli.command else { panic!("{line}") };
         args
+    }
+
+    fn told() -> Told {
+        Told { memory_ms: 3_600_000, ..Told::default() }
+    }
+
+    fn estimate(args: &EstimateArgs, measured: Option<&Measured>) -> Estimate {
+        super::estimate(args, &told(), measured)
+    }
+
+    #[test]
+    fn a_file_says_how_long_what_is_kept_and_arguments_win_over_it() {
+        let retention = Retention { raw_ms: 2 * 86_400_000, budget: 5_000_000, ..Retention::default() };
+        let told = Told { retention, ..told() };
+        let days = |line: &str| {
+            let estimate = super::estimate(&args(line), &told, None);
+            (estimate.parts[1].kept.as_secs() / 86_400, estimate.budget_bytes)
+        };
+        assert_eq!(days(""), (2, 5_000_000));
+        assert_eq!(days("--raw 3d --budget 1GB"), (3, 1_000_000_000));
     }
 
     #[test]

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 pub(super) fn json(estimate: &Estimate) -> Value {
     let whole = |bytes: f64| bytes.round() as u64;
-    let parts = estimate.parts.iter().map(|part| json!({"part": part.name, "disk_bytes": whole(part.bytes)}));
+    let parts = estimate.parts.iter().map(|part| {
+        json!({"part": part.name, "kept_seconds": part.kept.as_secs(), "disk_bytes": whole(part.bytes)})
+    });
     let cut = estimate.cut.iter().map(|cut| json!({"part": cut.name, "kept_seconds": cut.kept.as_secs()}));
     json!({
         "agents": estimate.agents,

@@ -40,8 +40,26 @@ pub(crate) type Take<'a, T> = &'a mut (dyn FnMut(T) -> Result<(), StoreError> + 
 /// What of a row's body is read: number of the row, from where, how many bytes.
 pub(crate) type Span = (i64, usize, usize);
 
+/// A database's blocks, as they are asked for.
+pub(crate) trait Blocks: Sync {
+    /// The blocks of these agents in this time, without their bytes, by agent and newest time.
+    fn find_blocks(
+        &self,
+        agents: &[AgentKey],
+        times: (i64, i64),
+        level: Level,
+    ) -> impl Future<Output = Result<Vec<BlockRow>, StoreError>> + Send;
+
+    /// The bytes of blocks; one that is gone is left out.
+    fn block_bodies(
+        &self,
+        ids: &[i64],
+        take: Take<'_, (i64, Vec<u8>)>,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
 /// A database's journal, as it is asked. What is asked for comes in the order of the rows' numbers.
-pub(crate) trait Rows: Sync {
+pub(crate) trait Rows: Blocks {
     /// What is known of it.
     fn memory(&self) -> &Memory;
 
@@ -73,21 +91,6 @@ pub(crate) trait Rows: Sync {
         &self,
         row: i64,
     ) -> impl Future<Output = Result<Vec<(DirectoryRow, Vec<u8>)>, StoreError>> + Send;
-
-    /// The blocks of these agents in this time, without their bytes, by agent and newest time.
-    fn find_blocks(
-        &self,
-        agents: &[AgentKey],
-        times: (i64, i64),
-        level: Level,
-    ) -> impl Future<Output = Result<Vec<BlockRow>, StoreError>> + Send;
-
-    /// The bytes of blocks; one that is gone is left out.
-    fn block_bodies(
-        &self,
-        ids: &[i64],
-        take: Take<'_, (i64, Vec<u8>)>,
-    ) -> impl Future<Output = Result<(), StoreError>> + Send;
 
     /// Every agent of which it may hold reports, in the order of their keys.
     fn known_agents(&self) -> impl Future<Output = Result<Vec<KnownAgent>, StoreError>> + Send;

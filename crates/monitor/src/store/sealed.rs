@@ -8,6 +8,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
+/// What is not sealed is kept for so long after its age: it is in no block.
+const UNSEALED_KEPT_MS: i64 = 12 * HOUR_MS;
+/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool.
+const BOOT_KEPT_MS: i64 = 48 * HOUR_MS;
 /// The length of a day.
 pub const DAY_MS: i64 = 24 * HOUR_MS;
 
@@ -100,7 +104,8 @@ pub struct Retention {
     pub one_hour_ms: i64,
     /// Status changes and blind times.
     pub statuses_ms: i64,
-    /// Bytes of all this together; it wins over the ages. The journal, which is what is not sealed yet, is never cut.
+    /// Bytes of all this together; it wins over the ages. The journal, which is what is not sealed yet, is never cut;
+    /// however large it is, a quarter is left for blocks and roll-ups.
     pub budget: u64,
 }
 
@@ -125,6 +130,21 @@ impl Retention {
         statuses_ms: i64::MAX / 4,
         budget: u64::MAX,
     };
+
+    /// Whether anything may be deleted for its age: while the clock cannot be trusted nothing may.
+    pub(crate) fn deletes_by_age(&self) -> bool {
+        self.raw_ms != Self::FOR_EVER.raw_ms
+    }
+
+    /// Journal rows that were committed before this go although not all in them is sealed.
+    pub(crate) fn oldest_row_ms(&self, now_ms: i64) -> i64 {
+        now_ms.saturating_sub(self.raw_ms).saturating_sub(UNSEALED_KEPT_MS)
+    }
+
+    /// Boots that were sealed last before this are known no more.
+    pub(crate) fn oldest_boot_ms(&self, now_ms: i64) -> i64 {
+        if self.deletes_by_age() { now_ms.saturating_sub(BOOT_KEPT_MS) } else { i64::MIN }
+    }
 
     /// What of a level lies before this is too old. Whole days.
     pub(crate) fn oldest_ms(&self, level: Level, now_ms: i64) -> i64 {
@@ -152,6 +172,11 @@ impl Cuts {
     #[must_use]
     pub const fn of(&self, level: Level) -> i64 {
         self.0[level as usize]
+    }
+
+    /// Moves a cut to where it is, also back: one that was made by a clock that was ahead.
+    pub fn set(&mut self, level: Level, to_ms: i64) {
+        self.0[level as usize] = to_ms;
     }
 
     /// Moves a cut; never back.

@@ -1,5 +1,5 @@
-//! Sealed records on their way into a database. Decides which are new, which of their parts are still kept, and under
-//! which day.
+//! Sealed records on their way into a database. Decides which are new, and under which day; what is too old already goes
+//! with the next retention.
 
 use super::catalog::Catalog;
 use super::pack::Packed;
@@ -57,7 +57,7 @@ pub(crate) fn seals(catalog: &Catalog, packed: &Packed, sealed: &[SealedRecord])
         landed.marks.push((boot, record.last_seq));
         let parts = [(Level::Raw, &record.bytes), (Level::FiveMinutes, &record.rollup)];
         for (level, body) in parts {
-            if body.is_empty() || record.last_ms < catalog.cuts.of(level) {
+            if body.is_empty() {
                 continue;
             }
             landed.layouts.push(record.layout);

@@ -9,6 +9,8 @@ use super::{DAY_MS, Level, Retention, Sizes};
 const HOUR_MS: i64 = 3_600_000;
 /// An agent's day is merged when it has been over for so long: its last runs are sealed by then.
 const SETTLED_MS: i64 = 2 * HOUR_MS;
+/// The budget takes nothing that is younger: whole hours go, and the last one stays.
+const SPARED_MS: i64 = 2 * HOUR_MS;
 /// Blocks that are deleted in a step.
 pub(crate) const BLOCKS_A_STEP: i64 = 512;
 
@@ -37,11 +39,11 @@ pub(crate) trait Shelf: Send {
     /// The newest time of the block of a level that ends first.
     fn oldest(&mut self, level: Level) -> impl Future<Output = Result<Option<i64>, sqlx::Error>> + Send;
 
-    /// Notes that what lies before this time is gone, and deletes some of it; how many.
+    /// Notes that the level begins at this time, and deletes some of what lies before it; how many.
     fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
     /// Bytes of blocks, by level, and of the journal.
-    fn measure(&mut self) -> impl Future<Output = Result<(Vec<(i64, i64)>, i64), sqlx::Error>> + Send;
+    fn measure(&mut self) -> impl Future<Output = Result<((i64, i64, i64), i64), sqlx::Error>> + Send;
 }
 
 /// Merges what is due of one agent's day. False when nothing is.
@@ -68,17 +70,25 @@ pub(crate) async fn retain(
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
     for level in Level::ALL {
-        let before_ms = retention.oldest_ms(level, now_ms).max(memory.catalog.read().cuts.of(level));
-        // A cut that nothing lies before stays where it is: a store that is young has no past to miss.
-        if shelf.oldest(level).await?.is_none_or(|oldest| oldest >= before_ms) {
+        let before_ms = retention.oldest_ms(level, now_ms).max(cut(memory, level, now_ms));
+        // A cut that nothing lies before stays where it is: a store that is young has no past to miss. One that a
+        // clock made which was ahead goes back, once a clock may say what is old.
+        let is_ahead = retention.deletes_by_age() && memory.catalog.read().cuts.of(level) > now_ms;
+        if !is_ahead && shelf.oldest(level).await?.is_none_or(|oldest| oldest >= before_ms) {
             continue;
         }
-        memory.catalog.write().cuts.raise(level, before_ms);
+        memory.catalog.write().cuts.set(level, before_ms);
         if shelf.cut(level, before_ms).await? > 0 {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+/// Where a level was cut. A cut that lies ahead says nothing: the clock was, when it was made.
+fn cut(memory: &Memory, level: Level, now_ms: i64) -> i64 {
+    let cut_ms = memory.catalog.read().cuts.of(level);
+    if cut_ms > now_ms { i64::MIN } else { cut_ms }
 }
 
 /// Measures, and moves the cut of the finest level that has something to spare when it is too much. True when it did:
@@ -89,31 +99,46 @@ pub(crate) async fn hold_budget(
     retention: &Retention,
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
-    let (levels, journal) = shelf.measure().await?;
-    let mut sizes = Sizes { journal: journal.unsigned_abs(), ..*memory.sizes.lock() };
-    sizes.levels = Level::ALL.map(|level| {
-        let of = levels.iter().find(|(number, _)| *number == level.number());
-        of.map_or(0, |(_, bytes)| bytes.unsigned_abs())
-    });
+    let ((raw, five_minutes, one_hour), journal) = shelf.measure().await?;
+    let levels = [raw, five_minutes, one_hour].map(|bytes| u64::try_from(bytes).unwrap_or(0));
+    let before = *memory.sizes.lock();
+    let sizes = Sizes { journal: journal.unsigned_abs(), levels, ..before };
     *memory.sizes.lock() = sizes;
-    if sizes.total() <= retention.budget {
+    let floor = retention.budget / 4;
+    tell_journal(memory, &before, &sizes, retention.budget);
+    if levels.iter().sum::<u64>() <= retention.budget.saturating_sub(sizes.journal).max(floor) {
         return Ok(false);
     }
     for level in Level::ALL {
-        // Roll-ups of days that are not merged yet are still needed for those by the hour.
+        // The last hour is never taken. Roll-ups of days that are not merged yet are still needed for those by the
+        // hour.
         let spare_ms = match level {
-            Level::Raw | Level::OneHour => now_ms,
+            Level::Raw | Level::OneHour => now_ms.saturating_sub(SPARED_MS),
             Level::FiveMinutes => (day(now_ms.saturating_sub(SETTLED_MS)) - 1) * DAY_MS,
         };
         let Some(oldest) = shelf.oldest(level).await?.filter(|oldest| *oldest < spare_ms) else { continue };
-        let to_ms = (oldest.div_euclid(HOUR_MS) + 1) * HOUR_MS;
+        let to_ms = ((oldest.div_euclid(HOUR_MS) + 1) * HOUR_MS).max(cut(memory, level, now_ms));
         tell(memory, level, to_ms, &sizes, retention.budget);
         memory.sizes.lock().over_budget += 1;
-        memory.catalog.write().cuts.raise(level, to_ms);
+        memory.catalog.write().cuts.set(level, to_ms);
         shelf.cut(level, to_ms).await?;
         return Ok(true);
     }
     Ok(false)
+}
+
+/// Says that the journal leaves too little for anything else: once, until it did not for a while.
+fn tell_journal(memory: &Memory, before: &Sizes, now: &Sizes, budget: u64) {
+    let is_large = |sizes: &Sizes| sizes.journal > budget - budget / 4;
+    if is_large(now) && !is_large(before) {
+        tracing::warn!(
+            store.place = %memory.place,
+            bytes = now.journal,
+            budget,
+            "what is not sealed yet takes most of `store.budget`: a quarter stays for history, and the store grows over \
+             its budget; raise it, or look which agents send no key reports"
+        );
+    }
 }
 
 /// Says that the budget takes something away: once, until it was kept for a while.

@@ -5,9 +5,6 @@ use super::catalog::Catalog;
 use super::row::Directory;
 use std::collections::BTreeMap;
 
-/// Rows younger than this are not looked at: nothing is sealed so soon.
-pub(crate) const YOUNG_MS: i64 = 5 * 60_000;
-
 /// The rows that wait.
 #[derive(Debug, Default)]
 pub(crate) struct Waiting {

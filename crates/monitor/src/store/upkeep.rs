@@ -11,14 +11,12 @@ const MARKS_MS: i64 = 60_000;
 const STAMP_MS: i64 = 60_000;
 /// Retention looks for what is too old so often, and deletes so much in a step.
 const RETENTION_MS: i64 = 60_000;
-/// A boot is known for so long after it was sealed last: its agent may send the same again, out of its spool.
-pub(crate) const BOOT_KEPT_MS: i64 = 48 * 3_600_000;
 pub(crate) const ROWS_A_STEP: i64 = 32;
 pub(crate) const COMPONENTS_A_STEP: i64 = 256;
 
 /// Roll-ups that are due and what is too old of blocks are looked for so often.
 const BLOCKS_MS: i64 = 60_000;
-/// How much there is of all is measured so often: every block is looked at.
+/// How much there is of all is measured so often: every journal row is looked at.
 const BUDGET_MS: i64 = 600_000;
 /// Free pages are looked for so often.
 const PAGES_MS: i64 = 10_000;
@@ -92,7 +90,7 @@ impl Upkeep {
         rest.into_iter().find(|(_, is_due)| *is_due).map(|(piece, _)| piece)
     }
 
-    /// Nothing more is due of a piece for a while.
+    /// Nothing more is due of a piece for a while, or it failed.
     pub(crate) fn rests(&mut self, piece: Piece, now_ms: i64) {
         match piece {
             Piece::Journal => self.journal_ms = now_ms,
@@ -101,8 +99,9 @@ impl Upkeep {
             Piece::Budget => self.budget_ms = now_ms,
             Piece::Pages => self.pages_ms = Some(now_ms),
             Piece::Stamp => self.stamp_ms = now_ms,
-            // These have words of their own.
-            Piece::Checkpoint | Piece::Marks | Piece::Statuses => {}
+            Piece::Statuses => self.statuses_ms = now_ms,
+            // These rest from when they are begun.
+            Piece::Checkpoint | Piece::Marks => {}
         }
     }
 

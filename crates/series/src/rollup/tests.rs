@@ -85,6 +85,49 @@ fn partial_buckets_join_whatever_the_order_and_the_growth_between_them_counts() 
 }
 
 #[test]
+fn growth_counts_once_although_a_part_lies_inside_others_that_were_joined() {
+    let samples: Vec<_> = (0..9_i64).map(|n| (n * 100, (n * n) as f64)).collect();
+    let at_once = rolled(COUNTER, 1_000, &samples);
+    let part = |from: usize, to: usize| rolled(COUNTER, 1_000, &samples[from..to]);
+    let parts = [part(0, 3), part(3, 5), part(5, 7), part(7, 9)];
+    for order in [[0, 3, 1, 2], [1, 3, 0, 2], [3, 0, 2, 1], [2, 0, 1, 3]] {
+        let mut joined = Rollup::new(1_000, [COUNTER]);
+        order.iter().for_each(|at: &usize| joined.merge(&parts[*at]).expect("alike"));
+        assert_eq!(whole(&joined), whole(&at_once), "{order:?}");
+    }
+    // Told twice in part: more samples, no more growth.
+    let mut twice = part(0, 6);
+    twice.merge(&part(4, 9)).expect("alike");
+    assert_eq!(twice.buckets(0)[0].growth, 64.0);
+}
+
+#[test]
+fn a_roll_up_is_parted_by_time_and_at_last_by_series() {
+    let mut rollup = Rollup::new(1_000, [COUNTER, GAUGE, COUNTER, GAUGE]);
+    for t in [-1_500, 0, 700, 1_200, 9_100] {
+        [0, 2, 3].iter().for_each(|series| rollup.add(*series, t, t as f64));
+    }
+    assert_eq!(rollup.times(), Some((-1_500, 9_100)));
+    let (mut whole_again, mut waiting, mut pieces) =
+        (Rollup::new(1_000, rollup.kinds().to_vec()), vec![rollup.clone()], 0);
+    while let Some(next) = waiting.pop() {
+        match next.clone().halves() {
+            Some((early, late)) => {
+                assert!(!early.is_empty() && !late.is_empty());
+                waiting.extend([early, late]);
+            }
+            None => {
+                whole_again.merge(&next).expect("alike");
+                pieces += 1;
+            }
+        }
+    }
+    assert_eq!((pieces, whole(&whole_again)), (4 * 3, whole(&rollup)));
+    assert_eq!(Rollup::new(1_000, [GAUGE]).halves(), None);
+    assert_eq!(Rollup::new(1_000, [GAUGE]).times(), None);
+}
+
+#[test]
 fn what_does_not_fit_together_is_refused_and_changes_nothing() {
     let mut rollup = rolled(COUNTER, 1_000, &[(1, 1.0)]);
     let before = rollup.clone();

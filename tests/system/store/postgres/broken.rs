@@ -3,7 +3,7 @@
 
 use super::super::{Place, seqs};
 use super::{Databases, InPostgres, Issued, Store, prepared, refused, takes};
-use farol_monitor::store::Retention;
+use farol_monitor::store::{Piece, Retention};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -62,6 +62,47 @@ async fn a_server_that_hangs_is_given_up_in_time_and_its_commit_is_found_out() {
     assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
     let rows = place.sql("SELECT count(*) FROM farol.journal");
     assert_eq!(rows, (issued.last / 3).to_string(), "no group has two rows");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_of_the_upkeep_that_is_given_up_takes_its_connection_with_it() {
+    let databases = Databases::start().await;
+    let place = databases.place();
+    let mut short = place.by_socket();
+    short.timeout = Duration::from_millis(500);
+    let store = farol_monitor::store::PostgresStore::open(short).await.unwrap();
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let tidy = async || store.tidy(now_ms, &Retention::default()).await;
+    while tidy().await.unwrap().did != Some(Piece::Journal) {}
+    let pid = place.writer();
+    InPostgres::hang(pid, true);
+    // Which roll-ups are due is asked outside any transaction.
+    let why = refused(tidy().await.map(|_| ()));
+    assert!(why.contains("no answer within 500ms"), "{why}");
+    InPostgres::hang(pid, false);
+    assert_eq!(tidy().await.unwrap().did, Some(Piece::Retention), "what failed rests");
+    assert_ne!(place.writer(), pid, "the late answer is nobody's");
+    store.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_piece_of_the_upkeep_that_fails_lets_the_others_have_their_turn() {
+    let databases = Databases::start().await;
+    let place = databases.place();
+    let store = prepared(&place).await;
+    place.sql("ALTER TABLE farol.journal RENAME body TO gone");
+    let now_ms = jiff::Timestamp::now().as_millisecond();
+    let (mut did, mut failed) = (Vec::new(), 0);
+    for _ in 0..16 {
+        match store.tidy(now_ms, &Retention::default()).await {
+            Ok(tidied) => did.extend(tidied.did),
+            Err(_) => failed += 1,
+        }
+    }
+    assert_eq!(failed, 1, "what there is cannot be measured: {did:?}");
+    assert!(did.contains(&Piece::Statuses), "{did:?}");
+    place.sql("ALTER TABLE farol.journal RENAME gone TO body");
     store.close().await.unwrap();
 }
 

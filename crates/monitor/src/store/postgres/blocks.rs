@@ -1,9 +1,9 @@
 //! Blocks and roll-ups in the database: how they are written, found, merged and cut. What is done when is
 //! `store/shelf.rs`'s.
 
-use super::connect::{Link, no_link};
+use super::connect::Link;
 use super::{PostgresStore, Writer};
-use crate::store::reading::{BlockRow, Take};
+use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
 use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
@@ -29,7 +29,7 @@ const DUE: &str = "
 SELECT day, agent FROM farol.blocks WHERE level = 1 AND NOT merged AND day < $1 ORDER BY day, agent LIMIT 1";
 
 const OF_DAY: &str = "
-SELECT id, layout, merged, first_ms, last_ms, body FROM farol.blocks
+SELECT id, layout, merged, first_ms, body FROM farol.blocks
 WHERE level = 1 AND day = $1 AND agent = $2 ORDER BY id";
 
 const OLDEST: &str = "SELECT min(last_ms) FROM farol.blocks WHERE level = $1";
@@ -40,13 +40,15 @@ const SET_CUT: [&str; 3] = [
     "UPDATE farol.store SET one_hour_cut_ms = $1",
 ];
 
+/// An array, so that those found are looked up one by one: of a subquery's rows, whose number it does not know, the server
+/// would make a join with the whole table.
 const CUT: &str = "
-DELETE FROM farol.blocks WHERE id IN (
-  SELECT id FROM farol.blocks WHERE level = $1 AND last_ms < $2 ORDER BY last_ms LIMIT $3)";
+DELETE FROM farol.blocks WHERE id = ANY(ARRAY(
+  SELECT id FROM farol.blocks WHERE level = $1 AND last_ms < $2 ORDER BY last_ms LIMIT $3))";
 
 const DELETE: &str = "DELETE FROM farol.blocks WHERE id = ANY($1)";
 
-const MEASURE: &str = "SELECT level, sum(bytes + 256)::bigint FROM farol.blocks GROUP BY level";
+const MEASURE: &str = "SELECT raw_bytes, five_minutes_bytes, one_hour_bytes FROM farol.store";
 
 const MEASURE_JOURNAL: &str = "
 SELECT sum(octet_length(body) + octet_length(boots) + octet_length(directory) + 64)::bigint FROM farol.journal";
@@ -82,28 +84,15 @@ pub(super) async fn write(
     Ok(())
 }
 
-impl Writer {
-    fn linked(&mut self) -> Result<&mut Link, sqlx::Error> {
-        self.link.as_mut().ok_or_else(no_link)
-    }
-}
-
 impl Shelf for Writer {
     async fn due(&mut self, before_day: i64) -> Result<Option<(i64, i64)>, sqlx::Error> {
-        Ok(self.linked()?.all(sqlx::query_as(DUE).bind(before_day)).await?.pop())
+        Ok(self.ask(sqlx::query_as(DUE).bind(before_day)).await?.pop())
     }
 
     async fn of_day(&mut self, day: i64, agent: i64) -> Result<Vec<DayRow>, sqlx::Error> {
-        let rows: Vec<(i64, i64, bool, i64, i64, Vec<u8>)> =
-            self.linked()?.all(sqlx::query_as(OF_DAY).bind(day).bind(agent)).await?;
-        let row = |(id, layout, merged, first_ms, last_ms, body)| DayRow {
-            id,
-            layout,
-            merged,
-            first_ms,
-            last_ms,
-            body,
-        };
+        let rows: Vec<(i64, i64, bool, i64, Vec<u8>)> =
+            self.ask(sqlx::query_as(OF_DAY).bind(day).bind(agent)).await?;
+        let row = |(id, layout, merged, first_ms, body)| DayRow { id, layout, merged, first_ms, body };
         Ok(rows.into_iter().map(row).collect())
     }
 
@@ -118,8 +107,7 @@ impl Shelf for Writer {
     }
 
     async fn oldest(&mut self, level: Level) -> Result<Option<i64>, sqlx::Error> {
-        let rows: Vec<(Option<i64>,)> =
-            self.linked()?.all(sqlx::query_as(OLDEST).bind(level.number())).await?;
+        let rows: Vec<(Option<i64>,)> = self.ask(sqlx::query_as(OLDEST).bind(level.number())).await?;
         Ok(rows.first().and_then(|(oldest,)| *oldest))
     }
 
@@ -133,16 +121,15 @@ impl Shelf for Writer {
         self.end(cut).await
     }
 
-    async fn measure(&mut self) -> Result<(Vec<(i64, i64)>, i64), sqlx::Error> {
-        let link = self.linked()?;
-        let levels = link.all(sqlx::query_as(MEASURE)).await?;
-        let journal: Vec<(Option<i64>,)> = link.all(sqlx::query_as(MEASURE_JOURNAL)).await?;
+    async fn measure(&mut self) -> Result<((i64, i64, i64), i64), sqlx::Error> {
+        let levels = self.ask(sqlx::query_as(MEASURE)).await?.pop().unwrap_or_default();
+        let journal: Vec<(Option<i64>,)> = self.ask(sqlx::query_as(MEASURE_JOURNAL)).await?;
         Ok((levels, journal.first().and_then(|(bytes,)| *bytes).unwrap_or(0)))
     }
 }
 
-impl PostgresStore {
-    pub(super) async fn blocks_in(
+impl Blocks for PostgresStore {
+    async fn find_blocks(
         &self,
         agents: &[AgentKey],
         (from_ms, to_ms): (i64, i64),
@@ -159,11 +146,7 @@ impl PostgresStore {
         Ok(found)
     }
 
-    pub(super) async fn bodies_of(
-        &self,
-        ids: &[i64],
-        take: Take<'_, (i64, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
         self.each(sqlx::query_as(BODIES).bind(ids.to_vec()), take).await
     }
 }

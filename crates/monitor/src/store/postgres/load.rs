@@ -25,8 +25,14 @@ SELECT id, first_ms, last_ms, boots, directory FROM farol.journal WHERE id > $1 
 
 const CUTS: &str = "SELECT raw_cut_ms, five_minutes_cut_ms, one_hour_cut_ms FROM farol.store";
 
+/// Those of which there are blocks are walked along the index: asked for one by one, the server would read all blocks for
+/// each that has none.
 const LAYOUT_SIZES: &str = "
-SELECT l.key, octet_length(l.define)::bigint, EXISTS (SELECT FROM farol.blocks b WHERE b.layout = l.key)
+WITH RECURSIVE used (layout) AS (
+  SELECT min(layout) FROM farol.blocks
+  UNION ALL
+  SELECT (SELECT min(b.layout) FROM farol.blocks b WHERE b.layout > u.layout) FROM used u WHERE u.layout IS NOT NULL)
+SELECT l.key, octet_length(l.define)::bigint, l.key IN (SELECT layout FROM used WHERE layout IS NOT NULL)
 FROM farol.layouts l ORDER BY l.key";
 
 const BOOTS: &str = "SELECT key, agent, number, nonce, sealed_seq FROM farol.boots ORDER BY key";

@@ -11,6 +11,7 @@ use std::time::Duration;
 const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_init", include_str!("../../../migrations/postgres/0001_init.sql")),
     ("0002_sealed", include_str!("../../../migrations/postgres/0002_sealed.sql")),
+    ("0003_totals", include_str!("../../../migrations/postgres/0003_totals.sql")),
 ];
 
 /// Held while migrating: "Faro" and "migr".

@@ -7,9 +7,11 @@ use crate::store::database::Tidies;
 use crate::store::reading::DirectoryRow;
 use crate::store::row::Directory;
 use crate::store::shelf;
-use crate::store::shorten::YOUNG_MS;
-use crate::store::upkeep::{BOOT_KEPT_MS, ROWS_A_STEP};
+use crate::store::upkeep::ROWS_A_STEP;
 use crate::store::{LayoutKey, Piece, Retention, StoreError, Tidied};
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgRow};
+use sqlx::query::QueryAs;
 use std::time::Duration;
 
 /// The whole closing; what was acknowledged is committed anyway.
@@ -23,10 +25,10 @@ DELETE FROM farol.journal WHERE committed_ms < $1 AND id < (SELECT min(id) FROM 
 
 const OLDEST: &str = "SELECT min(id) FROM farol.journal";
 
-/// Rows that were not looked at, which are in the saved marks and not young.
+/// Rows that were not looked at, and are in the saved marks.
 const NEXT_ROWS: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM farol.journal
-WHERE id > $1 AND id <= $2 AND committed_ms <= $3 ORDER BY id LIMIT $4";
+WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3";
 
 const THESE_ROWS: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM farol.journal WHERE id = ANY($1) ORDER BY id";
@@ -87,6 +89,8 @@ impl Tidies for PostgresStore {
             Piece::Budget => shelf::hold_budget(writer, memory, retention, now_ms).await,
             Piece::Checkpoint | Piece::Pages | Piece::Stamp => writer.stamp(now_ms).await.map(|()| true),
         };
+        // What fails rests too: the others have their turn.
+        let done = done.inspect_err(|_| writer.upkeep.rests(piece, now_ms));
         let more = done.map_err(|e| lock::judge(&self.memory.place, &e))?;
         match piece {
             Piece::Budget if more => writer.upkeep.was_cut(),
@@ -135,7 +139,7 @@ impl PostgresStore {
         Ok(())
     }
 
-    /// Deletes what is too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
+    /// Deletes what is far too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
     /// speaks of any more. True when more is due.
     async fn shorten_journal(
         &self,
@@ -144,9 +148,9 @@ impl PostgresStore {
         retention: &Retention,
     ) -> Result<bool, sqlx::Error> {
         let link = writer.begin().await?;
-        let rows = sqlx::query(DELETE_ROWS).bind(now_ms - retention.raw_ms).bind(ROWS_A_STEP);
+        let rows = sqlx::query(DELETE_ROWS).bind(retention.oldest_row_ms(now_ms)).bind(ROWS_A_STEP);
         let deleted = link.run(rows).await;
-        if writer.end(deleted).await? > 0 || self.delete_sealed_rows(writer, now_ms).await? {
+        if writer.end(deleted).await? > 0 || self.delete_sealed_rows(writer).await? {
             return Ok(true);
         }
         let link = writer.begin().await?;
@@ -156,7 +160,7 @@ impl PostgresStore {
         let silent = self.memory.catalog.read().silent_since(oldest);
         let layouts = self.memory.catalog.read().needed_by_none(&writer.unused, oldest);
         let link = writer.begin().await?;
-        let gone = delete_unused(link, &silent, load::keys(&layouts), now_ms - BOOT_KEPT_MS).await;
+        let gone = delete_unused(link, &silent, load::keys(&layouts), retention.oldest_boot_ms(now_ms)).await;
         let (boots, layouts) = writer.end(gone).await?;
         let mut catalog = self.memory.catalog.write();
         boots.into_iter().filter_map(|key| u32::try_from(key).ok()).for_each(|key| catalog.remove_boot(key));
@@ -165,17 +169,15 @@ impl PostgresStore {
     }
 
     /// Looks at some rows, and deletes those of which everything is sealed. False when there was none to look at.
-    async fn delete_sealed_rows(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, sqlx::Error> {
+    async fn delete_sealed_rows(&self, writer: &mut Writer) -> Result<bool, sqlx::Error> {
         let over = writer.waiting.over(&self.memory.catalog.read(), ROWS_A_STEP as usize);
         let (looked_at, marked) = (writer.waiting.looked_at, writer.upkeep.marked_row());
-        let link = writer.link.as_mut().ok_or_else(no_link)?;
         let question = if over.is_empty() {
-            let next = sqlx::query_as(NEXT_ROWS).bind(looked_at).bind(marked);
-            next.bind(now_ms - YOUNG_MS).bind(ROWS_A_STEP)
+            sqlx::query_as(NEXT_ROWS).bind(looked_at).bind(marked).bind(ROWS_A_STEP)
         } else {
             sqlx::query_as(THESE_ROWS).bind(over.clone())
         };
-        let rows: Vec<DirectoryRow> = link.all(question).await?;
+        let rows: Vec<DirectoryRow> = writer.ask(question).await?;
         if rows.is_empty() && over.is_empty() {
             return Ok(false);
         }
@@ -216,6 +218,25 @@ async fn number(link: &mut Link, sql: &'static str) -> Result<Option<i64>, sqlx:
 }
 
 impl Writer {
+    /// Asks outside a step. What is given up half-way is in doubt as a step is: the answer may still be on its way.
+    pub(super) async fn ask<T>(
+        &mut self,
+        question: QueryAs<'_, Postgres, T, PgArguments>,
+    ) -> Result<Vec<T>, sqlx::Error>
+    where
+        T: for<'r> sqlx::FromRow<'r, PgRow> + Send + Unpin,
+    {
+        self.doubt = Some(Doubt::Upkeep);
+        let (rows, ended) = match &mut self.link {
+            Some(link) => match link.all(question).await {
+                Ok(rows) => (rows, Ok(())),
+                Err(error) => (Vec::new(), Err(error)),
+            },
+            None => (Vec::new(), Err(no_link())),
+        };
+        self.ended(ended).await.map(|_| rows)
+    }
+
     /// Begins a step of the upkeep.
     pub(super) async fn begin(&mut self) -> Result<&mut Link, sqlx::Error> {
         self.doubt = Some(Doubt::Upkeep);

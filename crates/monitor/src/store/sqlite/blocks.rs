@@ -2,7 +2,7 @@
 //! `store/shelf.rs`'s.
 
 use super::{SqliteStore, Writer};
-use crate::store::reading::{BlockRow, Take};
+use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
 use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
@@ -32,7 +32,7 @@ const DUE: &str = "
 SELECT day, agent FROM blocks WHERE level = 1 AND merged = 0 AND day < ?1 ORDER BY day, agent LIMIT 1";
 
 const OF_DAY: &str = "
-SELECT b.id, b.layout, b.merged, b.first_ms, b.last_ms, d.body
+SELECT b.id, b.layout, b.merged, b.first_ms, d.body
 FROM blocks b JOIN block_bodies d ON d.id = b.id WHERE b.level = 1 AND b.day = ?1 AND b.agent = ?2 ORDER BY b.id";
 
 const OLDEST: &str = "SELECT min(last_ms) FROM blocks WHERE level = ?1";
@@ -51,7 +51,7 @@ const DELETE: [&str; 2] = [
     "DELETE FROM blocks WHERE id IN (SELECT value FROM json_each(?1))",
 ];
 
-const MEASURE: &str = "SELECT level, sum(bytes + 256) FROM blocks GROUP BY level";
+const MEASURE: &str = "SELECT raw_bytes, five_minutes_bytes, one_hour_bytes FROM store";
 
 const MEASURE_JOURNAL: &str = "
 SELECT coalesce((SELECT sum(length(body)) FROM journal_bodies), 0)
@@ -93,16 +93,9 @@ impl Shelf for Writer {
     }
 
     async fn of_day(&mut self, day: i64, agent: i64) -> Result<Vec<DayRow>, sqlx::Error> {
-        let rows: Vec<(i64, i64, bool, i64, i64, Vec<u8>)> =
+        let rows: Vec<(i64, i64, bool, i64, Vec<u8>)> =
             sqlx::query_as(OF_DAY).bind(day).bind(agent).fetch_all(&mut self.connection).await?;
-        let row = |(id, layout, merged, first_ms, last_ms, body)| DayRow {
-            id,
-            layout,
-            merged,
-            first_ms,
-            last_ms,
-            body,
-        };
+        let row = |(id, layout, merged, first_ms, body)| DayRow { id, layout, merged, first_ms, body };
         Ok(rows.into_iter().map(row).collect())
     }
 
@@ -138,15 +131,15 @@ impl Shelf for Writer {
         Ok(deleted)
     }
 
-    async fn measure(&mut self) -> Result<(Vec<(i64, i64)>, i64), sqlx::Error> {
-        let levels = sqlx::query_as(MEASURE).fetch_all(&mut self.connection).await?;
+    async fn measure(&mut self) -> Result<((i64, i64, i64), i64), sqlx::Error> {
+        let levels = sqlx::query_as(MEASURE).fetch_one(&mut self.connection).await?;
         let journal = sqlx::query_scalar(MEASURE_JOURNAL).fetch_one(&mut self.connection).await?;
         Ok((levels, journal))
     }
 }
 
-impl SqliteStore {
-    pub(super) async fn blocks_in(
+impl Blocks for SqliteStore {
+    async fn find_blocks(
         &self,
         agents: &[AgentKey],
         (from_ms, to_ms): (i64, i64),
@@ -157,11 +150,7 @@ impl SqliteStore {
         find.fetch_all(&self.readers).await.map_err(|e| self.judge(&e))
     }
 
-    pub(super) async fn bodies_of(
-        &self,
-        ids: &[i64],
-        take: Take<'_, (i64, Vec<u8>)>,
-    ) -> Result<(), StoreError> {
+    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
         let mut rows = sqlx::query_as(BODIES).bind(json!(ids).to_string()).fetch(&self.readers);
         while let Some(body) = rows.try_next().await.map_err(|e| self.judge(&e))? {
             take(body)?;

@@ -9,6 +9,7 @@ use std::path::Path;
 const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_init.sql"),
     include_str!("../../../migrations/sqlite/0002_sealed.sql"),
+    include_str!("../../../migrations/sqlite/0003_totals.sql"),
 ];
 
 /// "Faro": tells a store of Farol from another program's file.

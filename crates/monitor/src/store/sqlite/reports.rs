@@ -3,8 +3,8 @@
 use super::{SqliteStore, layouts};
 use crate::store::layouts::Sets;
 use crate::store::memory::Memory;
-use crate::store::reading::{BlockRow, DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
-use crate::store::{AgentKey, KnownAgent, LayoutKey, Level, StoreError};
+use crate::store::reading::{DirectoryRow, FEW_BOOTS, ROWS_AT_ONCE, Rows, Span, Take, WholeRow};
+use crate::store::{AgentKey, KnownAgent, LayoutKey, StoreError};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
 
@@ -85,19 +85,6 @@ impl Rows for SqliteStore {
             ((id, first_ms, last_ms, boots, directory), body)
         };
         Ok(rows.into_iter().map(parts).collect())
-    }
-
-    async fn find_blocks(
-        &self,
-        agents: &[AgentKey],
-        times: (i64, i64),
-        level: Level,
-    ) -> Result<Vec<BlockRow>, StoreError> {
-        self.blocks_in(agents, times, level).await
-    }
-
-    async fn block_bodies(&self, ids: &[i64], take: Take<'_, (i64, Vec<u8>)>) -> Result<(), StoreError> {
-        self.bodies_of(ids, take).await
     }
 
     async fn known_agents(&self) -> Result<Vec<KnownAgent>, StoreError> {

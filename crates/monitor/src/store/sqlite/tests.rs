@@ -4,8 +4,8 @@ use super::fault::judge_code;
 use super::{Settings, SqliteStore};
 use crate::store::database::remember;
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Retention, Store,
-    StoreError, StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Retention,
+    SealedRecord, Store, StoreError, StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -185,12 +185,14 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
     assert_eq!(std::fs::read(&path).unwrap(), before);
 }
 
-/// What the second migration adds, taken away again.
+/// What the later migrations add, taken away again.
 const AS_BEFORE_BLOCKS: &str = "
 DROP TABLE blocks; DROP TABLE block_bodies;
 ALTER TABLE boots DROP COLUMN sealed_seq; ALTER TABLE boots DROP COLUMN sealed_ms;
 ALTER TABLE store DROP COLUMN raw_cut_ms; ALTER TABLE store DROP COLUMN five_minutes_cut_ms;
 ALTER TABLE store DROP COLUMN one_hour_cut_ms;
+ALTER TABLE store DROP COLUMN raw_bytes; ALTER TABLE store DROP COLUMN five_minutes_bytes;
+ALTER TABLE store DROP COLUMN one_hour_bytes;
 PRAGMA user_version = 1";
 
 #[tokio::test]
@@ -339,6 +341,41 @@ async fn what_was_committed_is_there_after_a_kill() {
     let found = open(&copy).await.unwrap();
     assert_eq!(seqs(&found).await, (1..=30).collect::<Vec<_>>());
     assert_eq!(found.restore().await.unwrap().marks, [(AgentKey(1), BOOT, 30)]);
+}
+
+#[tokio::test]
+async fn a_row_that_was_committed_before_the_clock_was_set_back_goes_once_it_is_sealed() {
+    let (_dir, path) = place();
+    let store = open(&path).await.unwrap();
+    for seq in 1..=2 {
+        store.commit(&group(vec![report(seq, 10)])).await.unwrap();
+    }
+    let set = "UPDATE journal SET committed_ms = committed_ms + 3000000 WHERE id = 1";
+    store.writer.lock().await.as_mut().unwrap().connection.execute(set).await.unwrap();
+    let now_ms = jiff::Timestamp::now().as_millisecond() + 600_000;
+    let tidy = async |now_ms: i64| {
+        while store.tidy(now_ms, &Retention::default()).await.unwrap().more {}
+        seqs(&store).await
+    };
+    assert_eq!(tidy(now_ms).await, [1, 2]);
+    let sealed = SealedRecord {
+        agent: AgentKey(1),
+        boot: BOOT,
+        first_seq: 1,
+        last_seq: 2,
+        first_ms: 1_000,
+        last_ms: 2_000,
+        layout: LayoutKey(1),
+        samples: 2,
+        bytes: Default::default(),
+        rollup: Default::default(),
+    };
+    store.commit(&Group { sealed: vec![sealed], ..Group::default() }).await.unwrap();
+    tidy(now_ms + 3_600_000).await;
+    let mut writer = store.writer.lock().await;
+    let count = sqlx::query_scalar("SELECT count(*) FROM journal");
+    let left: i64 = count.fetch_one(&mut writer.as_mut().unwrap().connection).await.unwrap();
+    assert_eq!(left, 0);
 }
 
 #[tokio::test]

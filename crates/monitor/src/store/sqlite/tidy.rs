@@ -6,8 +6,7 @@ use crate::store::database::Tidies;
 use crate::store::reading::DirectoryRow;
 use crate::store::row::Directory;
 use crate::store::shelf;
-use crate::store::shorten::YOUNG_MS;
-use crate::store::upkeep::{BOOT_KEPT_MS, ROWS_A_STEP};
+use crate::store::upkeep::ROWS_A_STEP;
 use crate::store::{Piece, Retention, StoreError, Tidied};
 use sqlx::{Connection, Executor};
 
@@ -17,10 +16,10 @@ DELETE FROM journal WHERE committed_ms < ?1 AND id < (SELECT min(id) FROM journa
 const DELETE_BODIES: &str = "
 DELETE FROM journal_bodies WHERE id < coalesce((SELECT min(id) FROM journal), 9223372036854775807)";
 
-/// Rows that were not looked at, which are in the saved marks and not young.
+/// Rows that were not looked at, and are in the saved marks.
 const NEXT_ROWS: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal
-WHERE id > ?1 AND id <= ?2 AND committed_ms <= ?3 ORDER BY id LIMIT ?4";
+WHERE id > ?1 AND id <= ?2 ORDER BY id LIMIT ?3";
 
 const THESE_ROWS: &str = "
 SELECT id, first_ms, last_ms, boots, directory FROM journal
@@ -82,7 +81,8 @@ impl Tidies for SqliteStore {
             Piece::Budget => shelf::hold_budget(writer, memory, retention, now_ms).await,
             Piece::Pages => writer.give_back().await,
         };
-        let more = more.map_err(|e| self.judge(&e))?;
+        // What fails rests too: the others have their turn.
+        let more = more.inspect_err(|_| writer.upkeep.rests(piece, now_ms)).map_err(|e| self.judge(&e))?;
         match piece {
             Piece::Budget if more => writer.upkeep.was_cut(),
             _ if !more => writer.upkeep.rests(piece, now_ms),
@@ -119,7 +119,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Deletes what is too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
+    /// Deletes what is far too old, then what is sealed, and with the last of it the boots, agents and layouts that nothing
     /// speaks of any more. True when more is due.
     async fn shorten_journal(
         &self,
@@ -127,10 +127,10 @@ impl SqliteStore {
         now_ms: i64,
         retention: &Retention,
     ) -> Result<bool, sqlx::Error> {
-        if writer.delete_old_rows(now_ms - retention.raw_ms).await? > 0 {
+        if writer.delete_old_rows(retention.oldest_row_ms(now_ms)).await? > 0 {
             return Ok(true);
         }
-        if self.delete_sealed_rows(writer, now_ms).await? {
+        if self.delete_sealed_rows(writer).await? {
             return Ok(true);
         }
         let oldest: Option<i64> =
@@ -141,7 +141,7 @@ impl SqliteStore {
         writer.begin().await?;
         let silent = serde_json::json!(silent).to_string();
         let gone = async {
-            let boots = sqlx::query_scalar(DELETE_BOOTS).bind(silent).bind(now_ms - BOOT_KEPT_MS);
+            let boots = sqlx::query_scalar(DELETE_BOOTS).bind(silent).bind(retention.oldest_boot_ms(now_ms));
             let gone: Vec<u32> = boots.fetch_all(&mut writer.connection).await?;
             writer.connection.execute(DELETE_AGENTS).await?;
             Ok(gone)
@@ -157,12 +157,12 @@ impl SqliteStore {
     }
 
     /// Looks at some rows, and deletes those of which everything is sealed. False when there was none to look at.
-    async fn delete_sealed_rows(&self, writer: &mut Writer, now_ms: i64) -> Result<bool, sqlx::Error> {
+    async fn delete_sealed_rows(&self, writer: &mut Writer) -> Result<bool, sqlx::Error> {
         let over = writer.waiting.over(&self.memory.catalog.read(), ROWS_A_STEP as usize);
         let rows: Vec<DirectoryRow> = if over.is_empty() {
             let next =
                 sqlx::query_as(NEXT_ROWS).bind(writer.waiting.looked_at).bind(writer.upkeep.marked_row());
-            next.bind(now_ms - YOUNG_MS).bind(ROWS_A_STEP).fetch_all(&mut writer.connection).await?
+            next.bind(ROWS_A_STEP).fetch_all(&mut writer.connection).await?
         } else {
             let these = sqlx::query_as(THESE_ROWS).bind(serde_json::json!(over).to_string());
             these.fetch_all(&mut writer.connection).await?
