@@ -1,14 +1,14 @@
 //! One agent: opens its sockets, then runs its parts. Decides what there is of them and in which order they end; what
 //! each does is its own.
 
-use crate::config::{Config, Listen, Spool};
+use crate::config::{Config, Identity, Listen, Spool};
 use crate::link::{self, Link};
 use crate::local;
 use crate::probes::{self, Own};
 use crate::recorder::{Counts, Recorder};
 use crate::reporter::{Gatherer, Reporter, offset_of};
 use crate::ring::Room;
-use crate::spool::{self, Keeper};
+use crate::spool::{self, Keeper, Origin, Start};
 use crate::stream::{Connect, Streamer};
 use crate::{boot, collect, metrics, strangers};
 use anyhow::Context;
@@ -86,9 +86,10 @@ impl Agent {
         let (link, disk) = (Link::new(), spool.as_ref().map(|_| Arc::default()));
         let observer = Arc::clone(&recorder) as Arc<dyn Observer>;
         let checker = Checker::new(registrations(&config, &link, disk.as_ref()), observer)?;
+        let start = Start { boot, origin: origin_of(&config.identity), age_ms: room.age_ms };
         let keeper = spool
             .zip(disk.clone())
-            .map(|(path, disk)| Keeper::new(path, Arc::clone(&recorder), checker.clone(), disk));
+            .map(|(path, disk)| Keeper::new(path, start, Arc::clone(&recorder), checker.clone(), disk));
         let (interval, decided) = watch::channel(config.interval);
         handle.stage("listen");
         let collectors = config.host_root.as_ref().map_or_else(Default::default, collect::Config::of_host);
@@ -283,6 +284,12 @@ fn spawn_and_tell(
         done.send_replace(true);
     });
     ended
+}
+
+/// Whose the spool's files are.
+fn origin_of(identity: &Identity) -> Origin {
+    let Identity { id, scope, .. } = identity;
+    Origin { agent: id.clone(), scope: scope.clone().unwrap_or_default(), machine: boot::of_machine() }
 }
 
 fn room_of(spool: &Spool) -> Room {

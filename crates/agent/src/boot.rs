@@ -37,6 +37,12 @@ fn after(saved: Option<&str>, wall_ms: u64) -> u64 {
     saved.unwrap_or(0).saturating_add(1).max(wall_ms)
 }
 
+/// What tells this start of the machine from others, whose boot clocks began at another time; empty where it is not known.
+pub(crate) fn of_machine() -> String {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    id.trim().to_owned()
+}
+
 /// A number nobody can foresee, from the keys the system gives to each hash table.
 pub(crate) fn random() -> u64 {
     RandomState::new().hash_one(std::process::id())

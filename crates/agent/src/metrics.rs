@@ -103,7 +103,7 @@ fn stream(own: &Own, families: &mut Families<'_>) {
 /// What is on disk.
 #[expect(clippy::cast_precision_loss, reason = "counts below 2^53, ages below 2^53 ms")]
 fn spool(spooled: Spooled, refuses: bool, now_ms: u64, families: &mut Families<'_>) {
-    let Spooled { bytes, segments, oldest_ms, dropped, damaged, past_reports } = spooled;
+    let Spooled { bytes, segments, oldest_ms, dropped, damaged, past_reports, stuck: _ } = spooled;
     let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     let age = oldest_ms.map_or(0.0, |oldest| now_ms.saturating_sub(oldest).max(0) as f64 / 1e3);
     use MetricKind::{Counter, Gauge};

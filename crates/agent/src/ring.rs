@@ -13,10 +13,10 @@ mod shelf;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use copying::{Job, Spooled, Write};
-pub(crate) use fate::Span;
+pub(crate) use copying::{Job, Loaded, May, Spooled, Write};
+pub(crate) use fate::{Loss, Span};
 pub(crate) use segment::{Layout, Sizes};
-pub(crate) use shelf::{Entry, Found, Key, Room};
+pub(crate) use shelf::{Entry, Found, Key, Note, Room};
 
 use farol_wire::proto::{Report, Segment as Sent, agent_message};
 use farol_wire::{Boot, Limits};
@@ -60,8 +60,8 @@ pub(crate) struct Chunk {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Piece {
     Chunk(Chunk),
-    /// It is read from disk first.
-    Wait,
+    /// What this boot has there is read from disk first.
+    Wait(Boot),
     /// All was given out.
     Nothing,
 }
@@ -86,6 +86,8 @@ pub(crate) struct Ring {
     open: bool,
     /// The agent ends.
     finishing: bool,
+    /// What the disk knows of what was dropped; `None` when that is not sure.
+    noted: Option<Vec<Note>>,
 }
 
 impl Ring {
@@ -100,6 +102,7 @@ impl Ring {
             shelf: Shelf::default(),
             open: false,
             finishing: false,
+            noted: Some(Vec::new()),
         }
     }
 
@@ -175,6 +178,8 @@ impl Ring {
         if !self.fate.acknowledge(seq) {
             return;
         }
+        self.fate.heard(seq);
+        self.shelf.heard(seq);
         self.shelf.clear_own(self.boot, seq);
         while self.segments.len() > 1 && self.segments.front().is_some_and(|s| s.last() <= seq) {
             self.discard(0);
@@ -191,6 +196,7 @@ impl Ring {
     pub(crate) fn resume(&mut self, mark: u64, past: &[(Boot, u64)]) {
         self.acknowledge(mark);
         self.fate.resume();
+        self.fate.decide();
         self.shelf.resume(past);
         self.segments.iter_mut().for_each(|s| s.announce = Vec::new());
     }
@@ -220,10 +226,11 @@ impl Ring {
         self.segments.back().is_some_and(|s| s.last() > cursor)
     }
 
-    /// What was lost since this was last asked: to be announced.
+    /// What was lost and is not announced on the open stream yet. It is until the next one, or until the monitor has
+    /// acknowledged a report that is made later and so comes after it.
     pub(crate) fn take_lost(&mut self) -> Vec<(Boot, Span)> {
-        let mut lost = self.shelf.take_lost();
-        lost.extend(self.fate.take_lost().into_iter().map(|span| (self.boot, span)));
+        let mut lost = self.shelf.take_lost(self.last);
+        lost.extend(self.fate.take_lost(self.last).into_iter().map(|span| (self.boot, span)));
         lost
     }
 
@@ -246,14 +253,15 @@ impl Ring {
 
     /// Whole segments of which the stream has nothing, earlier boots first: about [`CHUNK_BYTES`], so that what is more
     /// urgent gets its turn. Of this boot it has all up to `cursor`. A segment that has more than `budget` bytes by
-    /// itself is shed.
+    /// itself, without its set, is shed.
     pub(crate) fn backlog(&mut self, cursor: u64, budget: usize) -> Piece {
-        if let Some((boot, segments, last, ends)) = self.shelf.take_loaded(self.boot, &mut self.fate) {
+        if let Some((boot, segments, last, ends)) = self.shelf.take_loaded(self.boot, &mut self.fate, budget)
+        {
             let ends = if boot == self.boot { last == self.last } else { ends };
             return Piece::Chunk(Chunk { boot, segments, last, ends });
         }
-        if self.shelf.want(self.boot, &mut self.fate, cursor, budget as u64) {
-            return Piece::Wait;
+        if let Some(boot) = self.shelf.want(self.boot, cursor, budget as u64) {
+            return Piece::Wait(boot);
         }
         let (segments, last) = self.held_after(cursor, budget);
         if segments.is_empty() {
@@ -261,6 +269,11 @@ impl Ring {
         }
         self.fate.note_sent(last);
         Piece::Chunk(Chunk { boot: self.boot, segments, last, ends: last == self.last })
+    }
+
+    /// The disk takes too long over what is waited for: an earlier boot's is left to a later stream, this boot's is lost.
+    pub(crate) fn give_up_reading(&mut self) {
+        self.shelf.give_up(self.boot, &mut self.fate);
     }
 
     fn held_after(&mut self, cursor: u64, budget: usize) -> (Vec<Sent>, u64) {
@@ -278,6 +291,7 @@ impl Ring {
                 self.remove(at);
                 continue;
             }
+            let size = size + segment.layout.bytes();
             if segment.reports.is_empty() || (bytes > 0 && bytes + size > budget.min(CHUNK_BYTES)) {
                 break;
             }

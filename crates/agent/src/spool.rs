@@ -9,7 +9,8 @@ mod record;
 mod tests;
 
 pub(crate) use health::{COMPONENT, Health, registration};
-pub(crate) use keeper::Keeper;
+pub(crate) use keeper::{Keeper, Start};
+pub(crate) use record::Origin;
 
 /// Its folder in the data directory.
 pub(crate) const FOLDER: &str = "spool";

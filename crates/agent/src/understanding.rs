@@ -43,6 +43,8 @@ pub(crate) struct Understanding {
     pub(crate) changes: Vec<(u64, String, i32)>,
     /// Components that were renewed by a live report.
     pub(crate) renewed: BTreeSet<String>,
+    /// The set of the next segment, as far as it came before it.
+    parts: Set,
     pub(crate) dropped: Vec<(u64, u64)>,
     pub(crate) keys: usize,
     pub(crate) goodbye: Option<proto::goodbye::Kind>,
@@ -127,8 +129,11 @@ impl Understanding {
     }
 
     fn segment(&mut self, segment: proto::Segment) {
-        let mut set = Set::default();
-        set.define(segment.define.expect("a segment has its set"));
+        self.parts.define(segment.define.unwrap_or_default());
+        if segment.reports.is_empty() {
+            return;
+        }
+        let set = std::mem::take(&mut self.parts);
         let columns = std::mem::take(&mut self.columns);
         let first = segment.reports[0].seq;
         for (seq, report) in (first..).zip(&segment.reports) {

@@ -3,7 +3,7 @@
 
 use crate::catalog::{Catalog, Changes, Column, Source};
 use farol_health::{Kind, Unit};
-use farol_wire::proto::{self, Define, Retire, agent_message};
+use farol_wire::proto::{self, Backlog, Define, Retire, Segment, agent_message};
 use farol_wire::{ComponentDef, SeriesDef, SeriesType, SourceDef};
 use prost::Message;
 
@@ -45,6 +45,23 @@ pub(super) fn changed(catalog: &Catalog, changes: &Changes) -> Vec<agent_message
             .collect(),
     };
     messages.extend(pieces(define, CHUNK_BYTES).into_iter().map(agent_message::Kind::Define));
+    messages
+}
+
+/// Segments of the backlog in messages of at most so many bytes: a set that is too long goes before its reports, in parts.
+pub(super) fn backlog(segments: Vec<Segment>, most: usize) -> Vec<agent_message::Kind> {
+    let message = |segments| agent_message::Kind::Backlog(Backlog { segments });
+    let whole: usize = segments.iter().map(|segment| segment.encoded_len() + 6).sum();
+    if whole <= most {
+        return vec![message(segments)];
+    }
+    let mut messages = Vec::new();
+    for mut segment in segments {
+        let define = segment.define.take().unwrap_or_default();
+        let part = |part| Segment { boot: segment.boot, define: Some(part), ..Segment::default() };
+        messages.extend(pieces(define, most.min(CHUNK_BYTES)).into_iter().map(|p| message(vec![part(p)])));
+        messages.push(message(vec![segment]));
+    }
     messages
 }
 

@@ -6,7 +6,7 @@ use super::{Now, Recorder, definitions, told};
 use crate::catalog::Limits as CatalogLimits;
 use crate::ring::{Next, Piece};
 use farol_health::Snapshot;
-use farol_wire::proto::{Dropped, State, agent_message};
+use farol_wire::proto::{Dropped, Segment, State, agent_message};
 use farol_wire::{Boot, Limits};
 
 /// What a stream begins with.
@@ -81,9 +81,20 @@ impl Feed<'_> {
                 }
             }
             Piece::Chunk(_) | Piece::Nothing => {}
-            Piece::Wait => self.recorder.to_spool.notify_one(),
+            Piece::Wait(_) => self.recorder.to_spool.notify_one(),
         }
         piece
+    }
+
+    /// What was taken of it, as messages of at most so many bytes.
+    pub(crate) fn messages(segments: Vec<Segment>, budget: usize) -> Vec<agent_message::Kind> {
+        definitions::backlog(segments, budget)
+    }
+
+    /// The disk takes too long over the next part.
+    pub(crate) fn give_up_reading(&self) {
+        self.recorder.record.lock().ring.give_up_reading();
+        self.recorder.to_spool.notify_one();
     }
 
     /// Goes live when the backlog is sent: the next report begins a segment. Gives what to say first (State, if reports

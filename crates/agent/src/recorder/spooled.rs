@@ -1,9 +1,8 @@
 //! The disk's end of the recorder: what there is to do for it, and how that went. Decides nothing; the ring does.
 
 use super::Recorder;
-use crate::ring::{Found, Job, Key, Room, Spooled, Write};
+use crate::ring::{Found, Job, Key, Loaded, May, Note, Room, Spooled, Write};
 use farol_wire::Boot;
-use farol_wire::proto::Segment;
 use std::collections::BTreeSet;
 
 impl Recorder {
@@ -13,19 +12,30 @@ impl Recorder {
         self
     }
 
-    /// What earlier boots left on disk, and how many files there are not ours.
-    pub(crate) fn found(&self, found: Vec<Found>, left: usize) {
-        self.record.lock().ring.found(found, left);
+    /// What earlier boots left on disk and what they dropped, and how many files there are not ours.
+    pub(crate) fn found(&self, found: Vec<Found>, notes: Option<&[Note]>, left: usize) {
+        let mut record = self.record.lock();
+        record.ring.found(found, left);
+        if let Some(notes) = notes {
+            record.ring.inherit(notes);
+        }
+        drop(record);
+        self.loaded.notify_one();
     }
 
     /// What the disk is to do next.
-    pub(crate) fn spool_job(&self, now_ms: u64, may_write: bool, may_remove: bool) -> Option<Job> {
-        self.record.lock().ring.job(now_ms, may_write, may_remove)
+    pub(crate) fn spool_job(&self, now_ms: u64, may: May) -> Option<Job> {
+        self.record.lock().ring.job(now_ms, may)
     }
 
     /// These files are still there.
     pub(crate) fn not_removed(&self, keys: BTreeSet<Key>) {
         self.record.lock().ring.not_removed(keys);
+    }
+
+    /// What was dropped could not be noted.
+    pub(crate) fn not_noted(&self) {
+        self.record.lock().ring.not_noted();
     }
 
     /// Somebody took this file away.
@@ -39,7 +49,7 @@ impl Recorder {
     }
 
     /// Segments were read for the stream.
-    pub(crate) fn read(&self, read: Vec<(Key, Option<Segment>)>) {
+    pub(crate) fn read(&self, read: Vec<(Key, Loaded)>) {
         self.record.lock().ring.read(read);
         self.loaded.notify_one();
     }

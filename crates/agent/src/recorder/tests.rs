@@ -8,8 +8,8 @@ use crate::catalog::Series;
 use crate::ring::{Next, Piece};
 use crate::understanding::{Row as Heard, SeriesKey, Understanding};
 use farol_health::{Checker, Figure, Outcome, Snapshot, Spec, Status, Unit, check_fn};
+use farol_wire::proto::Goodbye;
 use farol_wire::proto::agent_message::Kind;
-use farol_wire::proto::{Backlog, Goodbye};
 use farol_wire::{Limits as WireLimits, limits};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -147,7 +147,9 @@ impl Life {
             if !self.live {
                 if let Piece::Chunk(chunk) = self.feed().backlog(self.cursor, budget) {
                     self.cursor = chunk.last;
-                    self.heard.take(Kind::Backlog(Backlog { segments: chunk.segments }));
+                    for message in Feed::messages(chunk.segments, budget) {
+                        self.heard.take(message);
+                    }
                 } else if let Some((said, cursor)) = self.feed().go_live(&self.snapshot, self.cursor) {
                     said.into_iter().for_each(|kind| self.heard.take(kind));
                     (self.live, self.cursor) = (true, cursor);

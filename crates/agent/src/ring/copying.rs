@@ -2,7 +2,7 @@
 //! committed, read what the stream needs. Decides one job at a time; others carry it out and tell how it went.
 
 use super::segment::Copied;
-use super::shelf::{Entry, Found, Key, Room, cost};
+use super::shelf::{Entry, Found, Key, Note, Room, cost};
 use super::{CHUNK_BYTES, Ring};
 use bytes::Bytes;
 use farol_wire::proto::Segment as Sent;
@@ -11,12 +11,36 @@ use std::collections::BTreeSet;
 /// What a record has in a file besides its content, at most.
 const RECORD_BYTES: u64 = 16;
 
+/// What the disk may be asked to do: it did not refuse it just now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct May {
+    pub(crate) write: bool,
+    pub(crate) remove: bool,
+    pub(crate) read: bool,
+}
+
+/// What a file begins with besides its first record: whose it is.
+const ORIGIN_BYTES: u64 = 512;
+
 /// Something to do on disk.
 #[derive(Debug)]
 pub(crate) enum Job {
     Remove(BTreeSet<Key>),
     Write(Write),
     Read(Vec<Key>),
+    /// All that was dropped and no monitor has heard of. Until this is there, no file of what was dropped goes.
+    Note(Vec<Note>),
+}
+
+/// What came of reading a segment.
+#[derive(Debug)]
+pub(crate) enum Loaded {
+    /// As far as it is good.
+    Segment(Sent),
+    /// Nothing of it can be used, now or later.
+    Damaged,
+    /// The disk did not give it; it may another time.
+    Refused,
 }
 
 /// A part of a segment to be written.
@@ -44,12 +68,30 @@ pub(crate) struct Spooled {
     pub(crate) damaged: u64,
     /// Of earlier boots.
     pub(crate) past_reports: u64,
+    /// The disk did not give all that was asked of it.
+    pub(crate) stuck: bool,
 }
 
 impl Ring {
     /// Gives it room on disk.
     pub(crate) fn spool(&mut self, room: Room) {
         self.shelf.room = room;
+    }
+
+    /// What earlier boots dropped, as the disk knows it.
+    pub(crate) fn inherit(&mut self, notes: &[Note]) {
+        self.shelf.inherit(notes);
+        self.noted = Some(notes.to_vec());
+    }
+
+    /// What was dropped could not be noted.
+    pub(crate) fn not_noted(&mut self) {
+        self.noted = None;
+    }
+
+    pub(super) fn notes(&self) -> Vec<Note> {
+        let own = self.fate.dropped().map(|(span, was)| Note { boot: self.boot, span, was });
+        self.shelf.notes().chain(own).collect()
     }
 
     /// What earlier boots left there, and how many files beside it cannot be used.
@@ -73,6 +115,7 @@ impl Ring {
             dropped: self.shelf.dropped,
             damaged: self.shelf.damaged,
             past_reports: self.shelf.past_reports(),
+            stuck: self.shelf.is_stuck(),
         }
     }
 
@@ -81,16 +124,22 @@ impl Ring {
     }
 
     /// What to do next, at `now_ms` of the boot clock.
-    pub(crate) fn job(&mut self, now_ms: u64, may_write: bool, may_remove: bool) -> Option<Job> {
+    pub(crate) fn job(&mut self, now_ms: u64, may: May) -> Option<Job> {
         if self.shelf.room == Room::default() {
             return None;
         }
         self.shelf.expire(boot_ms(now_ms), self.boot, &mut self.fate);
-        let write = if may_write { self.next_write() } else { None };
-        if may_remove && !self.shelf.gone.is_empty() {
+        let write = if may.write { self.next_write() } else { None };
+        let notes = self.notes();
+        if may.write && self.noted.as_ref() != Some(&notes) {
+            self.noted = Some(notes.clone());
+            return Some(Job::Note(notes));
+        }
+        if may.remove && !self.shelf.gone.is_empty() {
             return Some(Job::Remove(std::mem::take(&mut self.shelf.gone)));
         }
-        self.shelf.next_read().map(Job::Read).or(write.map(Job::Write))
+        let read = if may.read { self.shelf.next_read() } else { None };
+        read.map(Job::Read).or(write.map(Job::Write))
     }
 
     /// The oldest of what is to be on disk and is not. Makes room for it.
@@ -109,8 +158,9 @@ impl Ring {
                     && (waits || s.closed)
             })?;
             let write = self.write_of(at);
-            let new: u64 =
-                write.reports.iter().chain(&write.head).map(|b| b.len() as u64 + RECORD_BYTES).sum();
+            let begins = write.head.as_ref().map_or(0, |_| ORIGIN_BYTES);
+            let records = write.reports.iter().chain(&write.head);
+            let new = begins + records.map(|b| b.len() as u64 + RECORD_BYTES).sum::<u64>();
             let need = cost(write.at + new) - cost(write.at);
             while self.on_disk() + need > self.shelf.room.bytes && self.drop_oldest(at) {}
             if self.on_disk() + need <= self.shelf.room.bytes {
@@ -188,8 +238,8 @@ impl Ring {
         self.relieve();
     }
 
-    /// Segments were read; `None` where nothing of one could be.
-    pub(crate) fn read(&mut self, read: Vec<(Key, Option<Sent>)>) {
+    /// Segments were read.
+    pub(crate) fn read(&mut self, read: Vec<(Key, Loaded)>) {
         self.shelf.read(read, self.boot, &mut self.fate);
     }
 

@@ -157,10 +157,10 @@ impl Segment {
         !self.reports.is_empty() && self.copy.reports == self.reports.len()
     }
 
-    /// How long its message is, at most.
+    /// How long its message is without its set, at most.
     pub(super) fn message_bytes(&self) -> usize {
         let reports: usize = self.reports.iter().map(|body| body.len() + FRAME_BYTES).sum();
-        self.layout.bytes() + reports + SEGMENT_FRAME_BYTES
+        reports + SEGMENT_FRAME_BYTES
     }
 
     pub(super) fn to_message(&self, boot: Boot) -> Sent {

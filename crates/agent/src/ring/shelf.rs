@@ -1,9 +1,10 @@
 //! Which reports are on disk alone: those of earlier boots, and those of this one that memory let go. Decides which of
-//! them go when their room or their time is over, and which are read next. Pure: reads no clock and touches no disk.
+//! them go when their room or their time is over. Pure: reads no clock and touches no disk.
 
-use super::fate::{Fate, Span};
+mod reading;
+
+use super::fate::{Fate, Loss, Span};
 use super::segment::Sizes;
-use super::{CHUNK_BYTES, REPORTS};
 use farol_wire::proto::Segment as Sent;
 use farol_wire::{Boot, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +42,14 @@ pub(crate) struct Found {
     pub(crate) damaged: bool,
 }
 
+/// Reports that are held no longer, as the start before noted it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) boot: Boot,
+    pub(crate) span: Span,
+    pub(crate) was: Loss,
+}
+
 /// How much may be on disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Room {
@@ -54,6 +63,12 @@ struct Past {
     fate: Fate,
     /// Oldest first.
     entries: VecDeque<Entry>,
+}
+
+impl Past {
+    fn place(&self, first: u64) -> Result<usize, usize> {
+        self.entries.binary_search_by_key(&first, |entry| entry.first)
+    }
 }
 
 /// The segments on disk that are nowhere else.
@@ -75,6 +90,11 @@ pub(super) struct Shelf {
     wanted: Option<Vec<Key>>,
     /// The disk is at it.
     reading: bool,
+    /// It did not give it.
+    refused: bool,
+    /// Earlier boots with a segment that the disk did not give: no stream brings them until it does. A boot's reports
+    /// are acknowledged in order, so that none can be left out.
+    stuck: BTreeMap<Boot, Key>,
     /// Was read for the stream: one part of the backlog at most.
     loaded: Option<Vec<(Key, Sent)>>,
     /// Reports that were on disk and lost from there.
@@ -119,9 +139,10 @@ impl Shelf {
         self.own.push_back(entry);
     }
 
-    /// What earlier boots left. What is missing between two segments of a boot is lost: it was damaged, or in memory
-    /// alone. What is missing behind the last one nobody can know.
+    /// What earlier boots left. What is missing between two segments of a boot is lost unless it is committed: it was
+    /// damaged, or in memory alone. What is missing behind the last one nobody can know.
     pub(super) fn found(&mut self, mut found: Vec<Found>) {
+        found.retain(|found| self.past.get(&found.key.boot).is_none_or(|past| past.entries.is_empty()));
         found.sort_by_key(|found| found.key);
         for (at, Found { key, entry, damaged }) in found.iter().enumerate() {
             let past = self.past.entry(key.boot).or_default();
@@ -133,23 +154,66 @@ impl Shelf {
             let next = found.get(at + 1).filter(|next| next.key.boot == key.boot);
             let first = entry.map_or(key.first, |entry| entry.last + 1);
             if let Some(next) = next.filter(|next| next.key.first > first) {
-                self.dropped += past.fate.shed(first, next.key.first - 1);
+                past.fate.doubt(first, next.key.first - 1);
             }
         }
         self.tidy();
     }
 
-    /// The earlier boots whose reports the next stream brings, oldest first.
+    /// What earlier starts dropped and no monitor has heard of. A file that is there all the same was not removed in time.
+    pub(super) fn inherit(&mut self, notes: &[Note]) {
+        for Note { boot, span, was } in notes {
+            let past = self.past.entry(*boot).or_default();
+            let mut first = span.first;
+            for entry in past.entries.iter().filter(|e| e.last >= span.first && e.first <= span.last) {
+                if entry.first > first {
+                    past.fate.inherit(Span { first, last: entry.first - 1 }, *was);
+                }
+                first = entry.last + 1;
+            }
+            if first <= span.last {
+                past.fate.inherit(Span { first, ..*span }, *was);
+            }
+        }
+        self.tidy();
+    }
+
+    /// What of earlier boots the next start must know.
+    pub(super) fn notes(&self) -> impl Iterator<Item = Note> {
+        let of = |(boot, past): (&Boot, &Past)| {
+            past.fate.dropped().map(|(span, was)| Note { boot: *boot, span, was }).collect::<Vec<_>>()
+        };
+        self.past.iter().flat_map(of)
+    }
+
+    /// The monitor has what came on the stream up to this report of the agent's own boot.
+    pub(super) fn heard(&mut self, seq: u64) {
+        self.past.values_mut().for_each(|past| past.fate.heard(seq));
+        self.tidy();
+    }
+
+    /// The earlier boots whose reports the next stream brings, oldest first, and those of which its Welcome must say
+    /// how much is committed.
     pub(super) fn list(&mut self, most: usize) -> Vec<Boot> {
-        let held = self.past.iter().filter(|(_, past)| !past.entries.is_empty());
+        let matters = |boot, past: &Past| self.can_bring(boot, past) || past.fate.is_doubtful();
+        let held = self.past.iter().filter(|(boot, past)| matters(*boot, past));
         self.listed = held.map(|(boot, _)| *boot).take(most).collect();
         self.listed.clone()
     }
 
+    fn can_bring(&self, boot: &Boot, past: &Past) -> bool {
+        !past.entries.is_empty() && !self.stuck.contains_key(boot)
+    }
+
     /// All that the open stream may bring of earlier boots is committed, and there are others.
     pub(super) fn others_wait(&self) -> bool {
-        let waits = |(boot, past): (&Boot, &Past)| !past.entries.is_empty() && !self.listed.contains(boot);
-        !self.listed.iter().any(|boot| self.past.contains_key(boot)) && self.past.iter().any(waits)
+        let mut all = self.past.iter().filter(|(boot, past)| self.can_bring(boot, past)).peekable();
+        all.peek().is_some() && all.all(|(boot, _)| !self.listed.contains(boot))
+    }
+
+    /// Something on disk could not be read, and is tried again.
+    pub(super) fn is_stuck(&self) -> bool {
+        !self.stuck.is_empty() || self.refused
     }
 
     /// An earlier boot's reports are committed up to this one. False when it was not sent.
@@ -165,15 +229,16 @@ impl Shelf {
 
     /// A new stream: its monitor knows so much of earlier boots.
     pub(super) fn resume(&mut self, marks: &[(Boot, u64)]) {
-        (self.wanted, self.loaded) = (None, None);
+        (self.wanted, self.loaded, self.refused) = (None, None, false);
         let boots: Vec<Boot> = self.past.keys().copied().collect();
         for boot in boots {
             let mark = marks.iter().find(|(of, _)| *of == boot).map_or(0, |(_, seq)| *seq);
             if let Some(past) = self.past.get_mut(&boot) {
                 past.fate.acknowledge(mark);
-                let before = past.fate.lost_total();
                 past.fate.resume();
-                self.dropped += past.fate.lost_total() - before;
+                if self.listed.contains(&boot) {
+                    self.dropped += past.fate.decide();
+                }
             }
             self.clear(boot);
         }
@@ -201,6 +266,8 @@ impl Shelf {
 
     fn tidy(&mut self) {
         self.past.retain(|_, past| !past.entries.is_empty() || !past.fate.is_settled());
+        let past = &self.past;
+        self.stuck.retain(|boot, key| past.get(boot).is_some_and(|past| past.place(key.first).is_ok()));
     }
 
     fn take_own(&mut self, boot: Boot, at: usize) -> Option<Entry> {
@@ -225,6 +292,7 @@ impl Shelf {
             self.dropped += fate.shed(entry.first, entry.last);
             self.gone.insert(key);
         }
+        self.tidy();
         true
     }
 
@@ -266,132 +334,12 @@ impl Shelf {
     }
 
     /// What was lost of earlier boots and is to be announced.
-    pub(super) fn take_lost(&mut self) -> Vec<(Boot, Span)> {
+    pub(super) fn take_lost(&mut self, made: u64) -> Vec<(Boot, Span)> {
         let of = |(boot, past): (&Boot, &mut Past)| -> Vec<(Boot, Span)> {
-            past.fate.take_lost().into_iter().map(|span| (*boot, span)).collect()
+            past.fate.take_lost(made).into_iter().map(|span| (*boot, span)).collect()
         };
         let lost = self.past.iter_mut().flat_map(of).collect();
         self.tidy();
         lost
-    }
-
-    /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot. One that is longer than a message
-    /// may be is dropped.
-    pub(super) fn want(&mut self, current: Boot, own: &mut Fate, cursor: u64, budget: u64) -> bool {
-        if self.wanted.is_some() {
-            return true;
-        }
-        loop {
-            let keys = self.following(current, cursor);
-            let Some((first, bytes)) = keys.first().copied() else { return false };
-            if bytes > budget {
-                tracing::warn!(
-                    bytes,
-                    budget,
-                    "a spooled segment is longer than a message may be; it is dropped"
-                );
-                self.drop_one(first, current, own);
-                continue;
-            }
-            let mut sum = 0;
-            let fits = |(_, bytes): &(Key, u64)| {
-                sum += bytes;
-                sum == *bytes || sum <= budget.min(CHUNK_BYTES as u64)
-            };
-            self.wanted = Some(keys.into_iter().take_while(fits).map(|(key, _)| key).collect());
-            return true;
-        }
-    }
-
-    /// What was not sent of the first boot that has any.
-    fn following(&self, current: Boot, cursor: u64) -> Vec<(Key, u64)> {
-        let after = |boot: Boot, entries: &VecDeque<Entry>, seq: u64| -> Vec<(Key, u64)> {
-            let at = entries.partition_point(|entry| entry.last <= seq);
-            entries
-                .range(at..)
-                .take(REPORTS)
-                .map(|entry| (Key { boot, first: entry.first }, entry.bytes))
-                .collect()
-        };
-        let of_past = self.listed.iter().filter_map(|boot| {
-            let past = self.past.get(boot)?;
-            Some(after(*boot, &past.entries, past.fate.sent().max(past.fate.acked())))
-        });
-        let mut all = of_past.chain([after(current, &self.own, cursor)]);
-        all.find(|keys| !keys.is_empty()).unwrap_or_default()
-    }
-
-    /// What the disk is to read, once.
-    pub(super) fn next_read(&mut self) -> Option<Vec<Key>> {
-        if self.reading {
-            return None;
-        }
-        self.reading = self.wanted.is_some();
-        self.wanted.clone()
-    }
-
-    /// It was read; what is missing of it is lost.
-    pub(super) fn read(&mut self, read: Vec<(Key, Option<Sent>)>, current: Boot, own: &mut Fate) {
-        self.reading = false;
-        let asked = self.wanted.as_ref().is_some_and(|keys| keys.iter().eq(read.iter().map(|(key, _)| key)));
-        let mut loaded = Vec::new();
-        for (key, sent) in read {
-            if let Some(sent) = self.whole(key, sent, current, own) {
-                loaded.push((key, sent));
-            }
-        }
-        if asked {
-            (self.wanted, self.loaded) = (None, Some(loaded));
-        }
-    }
-
-    /// A segment as far as it is held and could be read.
-    fn whole(&mut self, key: Key, sent: Option<Sent>, current: Boot, own: &mut Fate) -> Option<Sent> {
-        let entry = *self.entry(key, current)?;
-        let readable = sent.as_ref().and_then(|sent| sent.reports.last()).map(|report| report.seq);
-        match (readable, sent) {
-            (Some(last), Some(mut sent)) => {
-                sent.reports.retain(|report| report.seq <= entry.last);
-                if last < entry.last {
-                    self.damaged += 1;
-                    let (entries, fate) = match self.past.get_mut(&key.boot) {
-                        Some(past) if key.boot != current => (&mut past.entries, &mut past.fate),
-                        _ => (&mut self.own, own),
-                    };
-                    entries.iter_mut().filter(|e| e.first == key.first).for_each(|e| e.last = last);
-                    self.dropped += fate.shed(last + 1, entry.last);
-                }
-                Some(sent)
-            }
-            _ => {
-                self.damaged += 1;
-                self.drop_one(key, current, own);
-                None
-            }
-        }
-    }
-
-    fn entry(&self, key: Key, current: Boot) -> Option<&Entry> {
-        let entries = if key.boot == current { &self.own } else { &self.past.get(&key.boot)?.entries };
-        entries.get(entries.binary_search_by_key(&key.first, |entry| entry.first).ok()?)
-    }
-
-    /// What was read and is still held: a boot, its segments, their last number, and whether it is the boot's last.
-    pub(super) fn take_loaded(
-        &mut self,
-        current: Boot,
-        own: &mut Fate,
-    ) -> Option<(Boot, Vec<Sent>, u64, bool)> {
-        let mut loaded = self.loaded.take()?;
-        loaded.retain(|(key, _)| self.entry(*key, current).is_some());
-        let (key, sent) = loaded.last()?;
-        let (boot, last) = (key.boot, sent.reports.last()?.seq);
-        let (entries, fate) = match self.past.get_mut(&boot) {
-            Some(past) if boot != current => (&past.entries, &mut past.fate),
-            _ => (&self.own, own),
-        };
-        let is_last = entries.back().is_some_and(|entry| entry.last <= last);
-        fate.note_sent(last);
-        Some((boot, loaded.into_iter().map(|(_, sent)| sent).collect(), last, is_last))
     }
 }

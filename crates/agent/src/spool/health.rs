@@ -14,6 +14,8 @@ pub(crate) const COMPONENT: &str = "report_spool";
 pub(crate) struct Health {
     /// Why it does not.
     problem: Mutex<Option<String>>,
+    /// Why it does not give what is there.
+    unread: Mutex<Option<String>>,
 }
 
 impl Health {
@@ -27,17 +29,31 @@ impl Health {
         self.problem.lock().take().is_some()
     }
 
+    /// It does not give what is there. True when it did before.
+    pub(super) fn withholds(&self, why: String) -> bool {
+        self.unread.lock().replace(why).is_none()
+    }
+
+    /// It does. True when it did not before.
+    pub(super) fn gives(&self) -> bool {
+        self.unread.lock().take().is_some()
+    }
+
     /// Whether it refuses.
     pub(crate) fn is_refusing(&self) -> bool {
-        self.problem.lock().is_some()
+        self.problem.lock().is_some() || self.unread.lock().is_some()
     }
 
     fn outcome(&self) -> Outcome {
-        match &*self.problem.lock() {
+        if let Some(why) = &*self.problem.lock() {
+            let message = format!("reports wait in memory alone, the spool cannot be used: {why}");
+            return Outcome::degraded("spool_refuses", message);
+        }
+        match &*self.unread.lock() {
             None => Outcome::healthy(),
             Some(why) => {
-                let message = format!("reports wait in memory alone, the spool cannot be used: {why}");
-                Outcome::degraded("spool_refuses", message)
+                let message = format!("spooled reports cannot be read; they are kept and tried again: {why}");
+                Outcome::degraded("spool_unreadable", message)
             }
         }
     }

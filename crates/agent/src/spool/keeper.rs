@@ -2,15 +2,15 @@
 //! refused is tried again. Its queue is the ring itself: beside it, one part of a segment is in memory at most.
 
 use super::folder::{Clocks, Folder, Scan};
-use super::{COMPONENT, Health};
+use super::{COMPONENT, Health, Origin};
 use crate::recorder::{Now, Recorder};
-use crate::ring::{Job, Key, Write};
+use crate::ring::{Job, Key, Loaded, May, Write};
 use farol_health::Checker;
 use farol_health::clock::boot_ms;
-use farol_wire::proto::Segment;
+use farol_wire::Boot;
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -22,14 +22,32 @@ use tokio_util::sync::CancellationToken;
 const RETRY: Duration = Duration::from_secs(1);
 const RETRY_AT_MOST: Duration = Duration::from_secs(30);
 
+/// So long reports of an earlier start of the machine are kept at least: the wall clock alone says how old they are.
+const GRACE_MS: i64 = 3_600_000;
+
+/// Who writes the spool now.
+pub(crate) struct Start {
+    pub(crate) boot: Boot,
+    pub(crate) origin: Origin,
+    /// How old reports on disk may be.
+    pub(crate) age_ms: i64,
+}
+
+impl Start {
+    fn folder(&self, path: &Path) -> Folder {
+        Folder::new(path.to_owned(), self.boot, self.origin.clone())
+    }
+}
+
 /// What a job came to.
 enum Done {
     Scanned(io::Result<Scan>),
     Wrote(Write, io::Result<u64>),
-    Read(Vec<(Key, Option<Segment>)>),
+    Read(Vec<(Key, Loaded)>, io::Result<()>),
     /// What could not be removed, and why.
     Removed(BTreeSet<Key>, io::Result<()>),
     Settled(io::Result<()>),
+    Noted(io::Result<()>),
 }
 
 /// What is done on disk.
@@ -37,6 +55,27 @@ enum Task {
     Scan(Clocks),
     Job(Job),
     Settle,
+}
+
+/// When something is tried again.
+#[derive(Default)]
+struct Retry {
+    /// Nothing failed, or it is tried now, for `None`.
+    at: Option<Instant>,
+    /// How long was waited; none before the first failure.
+    wait: Duration,
+}
+
+impl Retry {
+    fn failed(&mut self) {
+        self.wait = (self.wait * 2).clamp(RETRY, RETRY_AT_MOST);
+        self.at = Some(Instant::now() + self.wait);
+    }
+
+    /// Whether its time has come.
+    fn begins(&mut self, now: Instant) -> bool {
+        self.at.take_if(|at| *at <= now).is_some()
+    }
 }
 
 /// The spool's task.
@@ -48,30 +87,41 @@ pub(crate) struct Keeper {
     idle: Option<Folder>,
     out: JoinSet<(Folder, Done)>,
     path: PathBuf,
+    start: Start,
     /// What earlier boots left is known.
     scanned: bool,
+    /// But for some that could not be read.
+    unread: bool,
     /// Told once it is, or could not be read.
     ready: watch::Sender<bool>,
-    /// When a disk that refuses is tried again.
-    retry_at: Option<Instant>,
-    retry: Duration,
+    /// When a disk that refuses is tried again, and one that does not give what is there.
+    writing: Retry,
+    reading: Retry,
     /// The last removal did not fail, or that was a while ago.
     may_remove: bool,
 }
 
 impl Keeper {
-    pub(crate) fn new(path: PathBuf, recorder: Arc<Recorder>, checker: Checker, health: Arc<Health>) -> Self {
+    pub(crate) fn new(
+        path: PathBuf,
+        start: Start,
+        recorder: Arc<Recorder>,
+        checker: Checker,
+        health: Arc<Health>,
+    ) -> Self {
         Self {
             recorder,
             checker,
             health,
-            idle: Some(Folder::new(path.clone())),
+            idle: Some(start.folder(&path)),
             out: JoinSet::new(),
             path,
+            start,
             scanned: false,
+            unread: false,
             ready: watch::Sender::new(false),
-            retry_at: None,
-            retry: RETRY,
+            writing: Retry::default(),
+            reading: Retry::default(),
             may_remove: true,
         }
     }
@@ -92,32 +142,39 @@ impl Keeper {
             } else if end.is_cancelled() {
                 return;
             } else {
-                let retry = self.retry_at;
+                let retry = self.writing.at.into_iter().chain(self.reading.at).min();
                 tokio::select! {
                     () = self.recorder.to_spool.notified() => {}
-                    () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {
-                        (self.retry_at, self.may_remove) = (None, true);
-                    }
+                    () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
                     () = end.cancelled() => {}
                 }
+                let now = Instant::now();
+                self.may_remove |= self.writing.begins(now);
+                self.reading.begins(now);
             }
         }
     }
 
     fn next(&mut self, settle: bool) -> Option<Task> {
-        let may_write = self.retry_at.is_none();
-        if !self.scanned && may_write {
+        let may = May {
+            write: self.writing.at.is_none(),
+            remove: self.may_remove,
+            read: self.reading.at.is_none(),
+        };
+        if (!self.scanned && may.write) || (self.unread && may.read) {
             let Now { boot_ms, wall_ms } = Now::read();
-            return Some(Task::Scan(Clocks { boot_ms: i64::try_from(boot_ms).unwrap_or(i64::MAX), wall_ms }));
+            let boot_ms = i64::try_from(boot_ms).unwrap_or(i64::MAX);
+            let oldest_ms = boot_ms.saturating_sub(self.start.age_ms).saturating_add(GRACE_MS);
+            return Some(Task::Scan(Clocks { boot_ms, wall_ms, oldest_ms }));
         }
-        let job = self.recorder.spool_job(boot_ms(), may_write, self.may_remove).map(Task::Job);
-        job.or((settle && may_write).then_some(Task::Settle))
+        let job = self.recorder.spool_job(boot_ms(), may).map(Task::Job);
+        job.or((settle && may.write).then_some(Task::Settle))
     }
 
     async fn carry_out(&mut self, task: Task) -> Done {
-        let mut folder = self.idle.take().unwrap_or_else(|| Folder::new(self.path.clone()));
-        let what_else = match &task {
-            Task::Job(Job::Read(keys)) => keys.iter().map(|key| (*key, None)).collect(),
+        let mut folder = self.idle.take().unwrap_or_else(|| self.start.folder(&self.path));
+        let what_else: Vec<_> = match &task {
+            Task::Job(Job::Read(keys)) => keys.iter().map(|key| (*key, Loaded::Refused)).collect(),
             _ => Vec::new(),
         };
         self.out.spawn_blocking(move || {
@@ -126,8 +183,10 @@ impl Keeper {
                 Task::Settle => Done::Settled(folder.settle()),
                 Task::Job(Job::Remove(keys)) => remove(&mut folder, keys),
                 Task::Job(Job::Read(keys)) => {
-                    Done::Read(keys.into_iter().map(|key| (key, folder.read(key))).collect())
+                    let (read, why) = folder.read(keys);
+                    Done::Read(read, why)
                 }
+                Task::Job(Job::Note(notes)) => Done::Noted(folder.note(&notes)),
                 Task::Job(Job::Write(write)) => {
                     let wrote = folder.write(&write);
                     Done::Wrote(write, wrote)
@@ -141,15 +200,14 @@ impl Keeper {
                 done
             }
             // It panicked, or the runtime ends.
-            _ if what_else.is_empty() => Done::Settled(Err(io::Error::other("the task on disk failed"))),
-            _ => Done::Read(what_else),
+            _ if what_else.is_empty() => Done::Settled(Err(failed())),
+            _ => Done::Read(what_else, Err(failed())),
         }
     }
 
     fn take(&mut self, done: Done) {
         match done {
             Done::Scanned(Ok(scan)) => {
-                self.scanned = true;
                 self.found(scan);
                 self.ready.send_replace(true);
                 self.takes();
@@ -162,8 +220,11 @@ impl Keeper {
                 self.recorder.wrote(&write, bytes);
                 self.takes();
             }
-            Done::Read(read) => self.recorder.read(read),
-            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) => {}
+            Done::Read(read, why) => {
+                self.recorder.read(read);
+                self.gave(why);
+            }
+            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) | Done::Noted(Ok(())) => {}
             Done::Wrote(write, Err(error)) => {
                 if error.kind() == ErrorKind::NotFound {
                     self.recorder.lost_copy(write.key);
@@ -176,25 +237,55 @@ impl Keeper {
                 self.refuses(&error);
             }
             Done::Settled(Err(error)) => self.refuses(&error),
+            Done::Noted(Err(error)) => {
+                self.recorder.not_noted();
+                self.refuses(&error);
+            }
         }
     }
 
-    fn found(&self, scan: Scan) {
+    fn found(&mut self, scan: Scan) {
         let folder = self.path.display();
         let (segments, damaged) = (scan.found.len(), scan.found.iter().filter(|found| found.damaged).count());
-        let left = scan.left.len();
-        self.recorder.found(scan.found, left);
+        // Told once.
+        let left = if self.scanned { 0 } else { scan.left.len() };
+        let notes = (!self.scanned).then_some(&*scan.notes);
+        self.recorder.found(scan.found, notes, left);
         let reports = self.recorder.spooled().past_reports;
         if segments > 0 {
             tracing::info!(%folder, segments, damaged, reports, "reports of earlier starts are on disk");
         }
-        if let Some(first) = scan.left.first() {
-            tracing::warn!(%folder, files = left, first, "files that this version did not write are left as they are");
+        if let Some(first) = scan.left.first().filter(|_| left > 0) {
+            tracing::warn!(%folder, files = left, first, "files that another agent or a later version wrote are left as they are");
+        }
+        (self.scanned, self.unread) = (true, scan.unread.is_some());
+        self.gave(scan.unread.map_or(Ok(()), Err));
+    }
+
+    /// How reading went.
+    fn gave(&mut self, why: io::Result<()>) {
+        let folder = self.path.display();
+        match why {
+            Err(error) => {
+                self.reading.failed();
+                if self.health.withholds(error.to_string()) {
+                    tracing::error!(%folder, %error, "spooled reports cannot be read; they are kept and tried again");
+                    self.checker.check_now(&[COMPONENT]);
+                }
+            }
+            Ok(()) if self.unread || self.recorder.spooled().stuck => {}
+            Ok(()) => {
+                self.reading = Retry::default();
+                if self.health.gives() {
+                    tracing::info!(%folder, "all spooled reports can be read again");
+                    self.checker.check_now(&[COMPONENT]);
+                }
+            }
         }
     }
 
     fn takes(&mut self) {
-        self.retry = RETRY;
+        self.writing = Retry::default();
         if self.health.takes() {
             tracing::info!(folder = %self.path.display(), "the spool can be used again");
             self.checker.check_now(&[COMPONENT]);
@@ -202,14 +293,17 @@ impl Keeper {
     }
 
     fn refuses(&mut self, error: &io::Error) {
-        self.retry_at = Some(Instant::now() + self.retry);
-        self.retry = (self.retry * 2).min(RETRY_AT_MOST);
+        self.writing.failed();
         if self.health.refuses(error.to_string()) {
             let folder = self.path.display();
             tracing::error!(%folder, %error, "the spool cannot be used; reports wait in memory alone");
             self.checker.check_now(&[COMPONENT]);
         }
     }
+}
+
+fn failed() -> io::Error {
+    io::Error::other("the task on disk failed")
 }
 
 /// Removes what can be.

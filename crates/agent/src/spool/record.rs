@@ -1,9 +1,9 @@
 //! What a file of the spool holds: records, each with its length, a version and a checksum, so that whatever is damaged
 //! is seen, and a file that was not written to its end is good up to there. Pure: bytes in, bytes out.
 
-use crate::ring::{Key, Sizes};
+use crate::ring::{Key, Loss, Note, Sizes, Span};
 use farol_wire::Boot;
-use farol_wire::proto::{Report, Segment};
+use farol_wire::proto::{Dropped, Report, Segment};
 use prost::Message;
 
 /// The version of what is written; greater ones are a later agent's.
@@ -18,6 +18,38 @@ pub(super) enum Kind {
     Head = 1,
     /// The next report.
     Report = 2,
+    /// Whose the file is; before the head.
+    Origin = 5,
+    /// Dropped reports that are lost.
+    Lost = 3,
+    /// Dropped reports of which the next Welcome says whether they are committed.
+    Doubtful = 4,
+}
+
+/// Whose reports a file holds, and which clock their times are on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) agent: String,
+    /// Its services' prefix; empty for none.
+    pub(crate) scope: String,
+    /// The machine's own start, on whose clock the reports' times are; empty where it is not known.
+    pub(crate) machine: String,
+}
+
+impl Origin {
+    pub(super) fn is_agent_of(&self, other: &Self) -> bool {
+        (&self.agent, &self.scope) == (&other.agent, &other.scope)
+    }
+
+    /// Adds its record. No part holds an end of line.
+    pub(super) fn append(&self, out: &mut Vec<u8>) {
+        append(Kind::Origin, format!("{}\n{}\n{}", self.agent, self.scope, self.machine).as_bytes(), out);
+    }
+
+    fn read(payload: &[u8]) -> Option<Self> {
+        let mut parts = str::from_utf8(payload).ok()?.splitn(3, '\n').map(str::to_owned);
+        Some(Self { agent: parts.next()?, scope: parts.next()?, machine: parts.next()? })
+    }
 }
 
 /// Why a file is not good to its end.
@@ -32,6 +64,8 @@ pub(super) enum Fault {
 /// What can be used of a file.
 #[derive(Debug)]
 pub(super) struct Usable {
+    /// Where the file says it.
+    pub(super) origin: Option<Origin>,
     /// With at least one report.
     pub(super) segment: Option<Segment>,
     /// Its bytes.
@@ -79,13 +113,22 @@ fn first(bytes: &[u8]) -> Result<Option<Record<'_>>, Fault> {
     }
 }
 
+/// Whose a file is, and what its record takes; nothing where it does not say so.
+pub(super) fn origin(bytes: &[u8]) -> (Option<Origin>, usize) {
+    match first(bytes) {
+        Ok(Some((kind, payload, length))) if kind == Kind::Origin as u8 => (Origin::read(payload), length),
+        _ => (None, 0),
+    }
+}
+
 /// Reads a file of this name as far as it is good: a head, a key frame, and what follows it without holes.
 pub(super) fn read(key: Key, bytes: &[u8]) -> Usable {
-    let mut usable = Usable { segment: None, bytes: 0, fault: None };
-    let mut segment = match first(bytes) {
+    let mut usable = Usable { origin: None, segment: None, bytes: 0, fault: None };
+    (usable.origin, usable.bytes) = origin(bytes);
+    let mut segment = match first(&bytes[usable.bytes..]) {
         Ok(Some((kind, payload, length))) if kind == Kind::Head as u8 => match Segment::decode(payload) {
             Ok(head) if head.boot.map(Boot::from) == Some(key.boot) && head.reports.is_empty() => {
-                usable.bytes = length;
+                usable.bytes += length;
                 head
             }
             _ => return Usable { fault: Some(Fault::Damaged), ..usable },
@@ -119,6 +162,40 @@ pub(super) fn read(key: Key, bytes: &[u8]) -> Usable {
         usable.segment = Some(segment);
     }
     usable
+}
+
+/// The file of what was dropped and no monitor has heard of.
+pub(super) const NOTES: &str = "dropped";
+
+/// What it holds.
+pub(super) fn write_notes(notes: &[Note], out: &mut Vec<u8>) {
+    for Note { boot, span, was } in notes {
+        let kind = match was {
+            Loss::Certain => Kind::Lost,
+            Loss::Doubtful => Kind::Doubtful,
+        };
+        let dropped = Dropped { boot: Some((*boot).into()), first: span.first, last: span.last };
+        append(kind, &dropped.encode_to_vec(), out);
+    }
+}
+
+/// What it holds as far as it is good, and whether that is all.
+pub(super) fn read_notes(mut bytes: &[u8]) -> (Vec<Note>, bool) {
+    let mut notes = Vec::new();
+    while let Ok(Some((kind, payload, length))) = first(bytes) {
+        let Some(note) = note(kind, payload) else { break };
+        notes.push(note);
+        bytes = &bytes[length..];
+    }
+    (notes, bytes.is_empty())
+}
+
+fn note(kind: u8, payload: &[u8]) -> Option<Note> {
+    let was = [(Kind::Lost, Loss::Certain), (Kind::Doubtful, Loss::Doubtful)];
+    let (_, was) = was.into_iter().find(|(of, _)| *of as u8 == kind)?;
+    let Dropped { boot, first, last } = Dropped::decode(payload).ok()?;
+    let is_span = first > 0 && first <= last && last < u64::MAX;
+    Some(Note { boot: boot?.into(), span: Span { first, last }, was }).filter(|_| is_span)
 }
 
 /// How large a segment's set is.

@@ -1,8 +1,12 @@
 //! Files as they are written, and as crashes, disks and strangers leave them.
 
+mod dropped;
+mod origin;
+mod unread;
+
 use super::folder::{Clocks, Folder};
-use super::record::{self, Fault};
-use crate::ring::{Job, Key, Layout, Piece, Ring, Room};
+use super::record::{self, Fault, Origin};
+use crate::ring::{Job, Key, Layout, May, Piece, Ring, Room};
 use bytes::Bytes;
 use farol_wire::Boot;
 use farol_wire::proto::{Block, Define, Report, Segment, Series};
@@ -11,7 +15,18 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-const CLOCKS: Clocks = Clocks { boot_ms: 5_000, wall_ms: 1_700_000_005_000 };
+const CLOCKS: Clocks = Clocks { boot_ms: 5_000, wall_ms: 1_700_000_005_000, oldest_ms: i64::MIN };
+
+const ALL: May = May { write: true, remove: true, read: true };
+
+/// As the start after all others sees it.
+fn folder_of(path: &Path) -> Folder {
+    Folder::new(path.to_owned(), boot(1_000), origin("web-1", "before"))
+}
+
+fn origin(agent: &str, machine: &str) -> Origin {
+    Origin { agent: agent.to_owned(), machine: machine.to_owned(), ..Origin::default() }
+}
 
 fn boot(number: u64) -> Boot {
     Boot { number, nonce: 0xfeed }
@@ -19,14 +34,15 @@ fn boot(number: u64) -> Boot {
 
 /// Carries out all that is to be done. Gives what was read.
 fn rest(ring: &mut Ring, folder: &mut Folder) {
-    while let Some(job) = ring.job(5_000, true, true) {
+    while let Some(job) = ring.job(5_000, ALL) {
         match job {
             Job::Write(write) => {
                 let bytes = folder.write(&write).unwrap();
                 ring.wrote(&write, bytes);
             }
             Job::Remove(keys) => keys.iter().for_each(|key| folder.remove(*key).unwrap()),
-            Job::Read(keys) => ring.read(keys.into_iter().map(|key| (key, folder.read(key))).collect()),
+            Job::Note(notes) => folder.note(&notes).unwrap(),
+            Job::Read(keys) => ring.read(folder.read(keys).0),
         }
     }
 }
@@ -63,7 +79,7 @@ type Reports = BTreeMap<Boot, Vec<Report>>;
 
 /// What the next start brings: reports by boot, what it says is lost, and how many files were damaged.
 fn bring(path: &Path) -> (Reports, Vec<(Boot, u64, u64)>, u64) {
-    let mut folder = Folder::new(path.to_owned());
+    let mut folder = folder_of(path);
     let scan = folder.scan(CLOCKS).unwrap();
     let mut ring = ring_of(boot(1_000));
     ring.found(scan.found, scan.left.len());
@@ -80,7 +96,7 @@ fn bring(path: &Path) -> (Reports, Vec<(Boot, u64, u64)>, u64) {
                 reports.entry(chunk.boot).or_default().extend(all);
                 assert!(ring.acknowledge_past(chunk.boot, chunk.last));
             }
-            Piece::Wait => rest(&mut ring, &mut folder),
+            Piece::Wait(_) => rest(&mut ring, &mut folder),
             Piece::Nothing => break,
         }
     }
@@ -99,7 +115,7 @@ fn seqs(reports: &[Report]) -> Vec<u64> {
 
 fn one_file() -> (Key, Vec<u8>) {
     let temp = tempfile::tempdir().unwrap();
-    live(&mut Folder::new(temp.path().to_owned()), boot(7), 6, 5);
+    live(&mut folder_of(temp.path()), boot(7), 6, 5);
     let (name, bytes) = files(temp.path()).pop_first().unwrap();
     (record::key(&name).unwrap(), bytes)
 }
@@ -145,7 +161,7 @@ fn a_start_skips_what_is_damaged_counts_it_announces_the_hole_and_brings_the_res
     let temp = tempfile::tempdir().unwrap();
     let sound = temp.path().join("sound");
     fs::create_dir(&sound).unwrap();
-    let mut folder = Folder::new(sound.clone());
+    let mut folder = folder_of(&sound);
     live(&mut folder, boot(7), 150, 40);
     live(&mut folder, boot(8), 70, 40);
     let sound = files(&sound);
@@ -182,7 +198,7 @@ fn a_start_skips_what_is_damaged_counts_it_announces_the_hole_and_brings_the_res
 fn what_was_repaired_once_is_sound_and_strangers_are_left_alone() {
     let temp = tempfile::tempdir().unwrap();
     let path = temp.path();
-    live(&mut Folder::new(path.to_owned()), boot(7), 100, 40);
+    live(&mut folder_of(path), boot(7), 100, 40);
     let (name, bytes) = files(path).pop_last().unwrap();
     fs::write(path.join(&name), &bytes[..bytes.len() - 7]).unwrap();
     let half = format!("{}.new", record::name(Key { boot: boot(9), first: 1 }));
@@ -200,11 +216,11 @@ fn what_was_repaired_once_is_sound_and_strangers_are_left_alone() {
     let later = record::name(Key { boot: boot(8), first: 1 });
     fs::write(path.join(&later), &newer).unwrap();
     let damaged_of = |found: &[crate::ring::Found]| found.iter().filter(|found| found.damaged).count();
-    let first = Folder::new(path.to_owned()).scan(CLOCKS).unwrap();
+    let first = folder_of(path).scan(CLOCKS).unwrap();
     assert_eq!((first.found.len(), damaged_of(&first.found), first.left.len()), (2, 1, 3), "{first:?}");
     let ages: Vec<_> = first.found.iter().map(|found| found.entry.unwrap().made_ms).collect();
     assert!(ages.contains(&0) && ages.contains(&64), "on this boot's clock: {ages:?}");
-    let again = Folder::new(path.to_owned()).scan(CLOCKS).unwrap();
+    let again = folder_of(path).scan(CLOCKS).unwrap();
     assert_eq!((again.found.len(), damaged_of(&again.found), again.left.len()), (2, 0, 3), "{again:?}");
     assert!(!path.join(half).exists() && path.join("notes.txt").exists());
     assert_eq!(fs::read(path.join(later)).unwrap(), newer);
@@ -214,9 +230,9 @@ fn what_was_repaired_once_is_sound_and_strangers_are_left_alone() {
 fn a_start_after_many_starts_brings_the_oldest_of_them_and_says_that_others_wait() {
     let temp = tempfile::tempdir().unwrap();
     for number in 1..=70 {
-        live(&mut Folder::new(temp.path().to_owned()), boot(number), 2, 5);
+        live(&mut folder_of(temp.path()), boot(number), 2, 5);
     }
-    let mut folder = Folder::new(temp.path().to_owned());
+    let mut folder = folder_of(temp.path());
     let mut ring = ring_of(boot(1_000));
     ring.found(folder.scan(CLOCKS).unwrap().found, 0);
     let mut streams = 0;
@@ -236,7 +252,7 @@ fn a_start_after_many_starts_brings_the_oldest_of_them_and_says_that_others_wait
                     known.push((chunk.boot, chunk.last));
                     assert!(ring.acknowledge_past(chunk.boot, chunk.last));
                 }
-                Piece::Wait => rest(&mut ring, &mut folder),
+                Piece::Wait(_) => rest(&mut ring, &mut folder),
                 Piece::Nothing => break,
             }
         }
@@ -251,13 +267,13 @@ fn a_start_after_many_starts_brings_the_oldest_of_them_and_says_that_others_wait
 fn an_earlier_boots_reports_that_had_to_go_are_lost_unless_the_next_monitor_knows_them() {
     for (mark, expected) in [(0, Some((1, 64))), (40, Some((41, 64))), (64, None)] {
         let temp = tempfile::tempdir().unwrap();
-        let mut folder = Folder::new(temp.path().to_owned());
+        let mut folder = folder_of(temp.path());
         live(&mut folder, boot(7), 100, 5);
         let mut ring = ring_of(boot(1_000));
         ring.found(folder.scan(CLOCKS).unwrap().found, 0);
         ring.list_past(63);
         ring.resume(0, &[]);
-        while ring.backlog(0, 1 << 20) == Piece::Wait {
+        while let Piece::Wait(_) = ring.backlog(0, 1 << 20) {
             rest(&mut ring, &mut folder);
         }
         // Two files of a block each: one has to go, sent and not acknowledged.

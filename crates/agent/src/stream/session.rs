@@ -7,9 +7,7 @@ use crate::recorder::{Feed, Made, Now, Opening};
 use crate::ring::{Next, Piece};
 use farol_logging::trace;
 use farol_shutdown::Reason;
-use farol_wire::proto::{
-    AgentMessage, Backlog, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message,
-};
+use farol_wire::proto::{AgentMessage, Goodbye, MonitorMessage, agent_message, goodbye, monitor_message};
 use farol_wire::{Boot, Limits, Role, proto};
 use prost::Message;
 use std::collections::VecDeque;
@@ -21,6 +19,10 @@ use tonic::{Status, Streaming};
 /// A backlog message is at most so long, and leaves room for its frame.
 const BACKLOG_BYTES: usize = 1 << 20;
 const BACKLOG_SPARE: usize = 4 << 10;
+/// How long the stream waits for the disk, until it leaves an earlier start's reports to another stream, or this start's
+/// for lost: so long memory holds what is new, and statuses go out all the while.
+pub(super) const READ_WITHIN: Duration = Duration::from_secs(30);
+const OWN_READ_WITHIN: Duration = Duration::from_secs(300);
 /// Smaller messages are padded: servers cut peers that flood them with tiny frames.
 const LEAST_BYTES: usize = 64;
 /// How long the stream's end waits for its last acknowledgement.
@@ -49,6 +51,8 @@ pub(super) struct Session<'a> {
     cursor: u64,
     /// Bytes of a backlog message.
     budget: usize,
+    /// The disk is waited for, for reports of this start, until then.
+    read_by: Option<(Boot, Instant)>,
     /// Something changed while the backlog flows.
     state_due: bool,
     /// All was taken out; the recorder says when there is more.
@@ -85,6 +89,8 @@ enum Step {
     Fresh,
     /// What it waits for was read from disk.
     Loaded,
+    /// It takes too long.
+    Hangs,
     Key,
     Renew,
     Over,
@@ -108,6 +114,7 @@ impl<'a> Session<'a> {
             live: false,
             cursor: opening.cursor,
             budget: BACKLOG_BYTES.min(limits.max_message_bytes) - BACKLOG_SPARE,
+            read_by: None,
             state_due: false,
             idle: false,
             said_goodbye: false,
@@ -135,6 +142,7 @@ impl<'a> Session<'a> {
             }
             let over = self.ending.as_ref().map(|ending| ending.deadline);
             let renew = self.renewal.at().filter(|_| self.ending.is_none());
+            let read_by = self.read_by.map(|(_, at)| at);
             let step = tokio::select! {
                 biased;
                 () = stopping.cancelled(), if !self.said_goodbye && self.out.is_some() => Step::Goodbye,
@@ -146,6 +154,7 @@ impl<'a> Session<'a> {
                 message = self.incoming.message() => Step::Heard(message),
                 () = self.agent.recorder.fresh.notified() => Step::Fresh,
                 () = self.agent.recorder.loaded.notified() => Step::Loaded,
+                () = sleep_until(read_by.unwrap_or_else(Instant::now)), if read_by.is_some() => Step::Hangs,
                 room = reserve(self.out.as_ref()), if self.out.is_some() && !self.queue.is_empty() => match room {
                     Some(room) => {
                         room.send(AgentMessage { kind: self.queue.pop_front().map(padded) });
@@ -168,6 +177,10 @@ impl<'a> Session<'a> {
             Step::Heard(Ok(None)) => return Some(self.ended(None)),
             Step::Heard(Err(status)) => return Some(self.ended(Some(status))),
             Step::Sent | Step::Loaded => {}
+            Step::Hangs => {
+                self.read_by = None;
+                self.feed.give_up_reading();
+            }
             // The request is gone; why is said by the answer, which is read next.
             Step::Closed => self.out = None,
             Step::Fresh => {
@@ -204,6 +217,14 @@ impl<'a> Session<'a> {
         } else if !self.live {
             self.fill_backlog();
         }
+        if self.live && self.ending.is_none() && self.feed.others_wait() {
+            tracing::info!(
+                "reports of earlier starts wait that this stream cannot bring; a new one is opened"
+            );
+            self.end(End::Reconnect(Duration::ZERO), None);
+            self.out = None;
+            return None;
+        }
         if self.live && !self.idle && self.queue.is_empty() {
             let (said, next) = self.feed.next(self.cursor);
             self.queue.extend(said);
@@ -223,13 +244,20 @@ impl<'a> Session<'a> {
     fn fill_backlog(&mut self) {
         match self.feed.backlog(self.cursor, self.budget) {
             Piece::Chunk(chunk) => {
+                self.read_by = None;
                 if chunk.boot == self.feed.boot {
                     self.cursor = chunk.last;
                 }
-                self.queue.push_back(agent_message::Kind::Backlog(Backlog { segments: chunk.segments }));
+                self.queue.extend(Feed::messages(chunk.segments, self.budget));
             }
-            Piece::Wait => {}
+            Piece::Wait(boot) => {
+                let within = if boot == self.feed.boot { OWN_READ_WITHIN } else { READ_WITHIN };
+                if self.read_by.is_none_or(|(of, _)| of != boot) {
+                    self.read_by = Some((boot, Instant::now() + within));
+                }
+            }
             Piece::Nothing => {
+                self.read_by = None;
                 if let Some((said, cursor)) = self.feed.go_live(&self.agent.checker.snapshot(), self.cursor) {
                     self.queue.extend(said);
                     (self.live, self.cursor) = (true, cursor);
@@ -320,12 +348,6 @@ impl<'a> Session<'a> {
         }
         *acked = true;
         if ack.boot.map(Boot::from) != Some(self.feed.boot) {
-            if self.ending.is_none() && self.feed.others_wait() {
-                tracing::info!(
-                    "reports of more earlier boots than one stream may bring wait; a new one is opened"
-                );
-                self.end(End::Reconnect(Duration::ZERO), None);
-            }
             return None;
         }
         self.feed.acknowledge(ack.seq);

@@ -1,6 +1,7 @@
 //! One agent: its presence, its components, its samples. A pure state machine: every step takes `now` and tells
 //! what it brought about. Who may speak for the agent and what is stored is decided elsewhere.
 
+mod losses;
 mod presence;
 mod samples;
 mod steps;
@@ -9,6 +10,7 @@ pub use presence::{Farewell, Presence, forget_after_ms};
 pub use samples::{SampleError, Samples};
 pub use steps::{Reported, Told};
 
+use self::losses::Losses;
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
 use super::board::Instance;
 use super::component::{Component, Known};
@@ -96,6 +98,8 @@ pub struct Live {
     order: Vec<usize>,
     /// Its latest samples.
     pub samples: Samples,
+    /// Reports that it announced as lost.
+    pub(crate) losses: Losses,
     /// When it is looked at again, on the running clock; never earlier than needed, and not later.
     pub(super) look_ms: u64,
     /// What was just done may make it due before that. A report that says nothing new only puts it off.
@@ -126,6 +130,7 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            losses: Losses::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
         }
@@ -174,6 +179,7 @@ impl Live {
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
+            losses: Losses::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
             components,

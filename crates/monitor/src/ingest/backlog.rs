@@ -75,14 +75,14 @@ pub(super) fn take(
 fn take_segment(
     ingest: &Ingest,
     open: &mut Open,
-    segment: proto::Segment,
+    mut segment: proto::Segment,
     now: Moment,
 ) -> Result<(), Status> {
     let boot: Boot = segment.boot.ok_or_else(|| invalid("a segment without a boot"))?.into();
     if !open.hello.spooled.contains(&boot) {
         return Err(invalid("a segment of a boot that Hello did not name"));
     }
-    let set = defined(ingest, open, segment.define.unwrap_or_default())?;
+    let Some(set) = set_of(ingest, open, boot, &mut segment)? else { return Ok(()) };
     let follower = open.course_of(ingest, boot, now).follower.clone();
     let Some(layout) = ingest.layout(set.layout(), &mut open.new_sets, now)? else {
         ingest.journal.give_up(&follower);
@@ -138,10 +138,18 @@ fn take_segment(
     Ok(())
 }
 
-/// A segment's own set. What is refused of it is left out, the rest is kept; it is counted, and logged once a stream.
-fn defined(ingest: &Ingest, open: &mut Open, define: proto::Define) -> Result<DefinedSet, Status> {
-    let mut set = DefinedSet::default();
-    let (definition, refused) = farol_wire::define(define)?;
+/// The set of a segment, with what came of it before; `None` where there are no reports yet: it is another part. What
+/// is refused of it is left out, the rest is kept; it is counted, and logged once a stream.
+fn set_of(
+    ingest: &Ingest,
+    open: &mut Open,
+    boot: Boot,
+    segment: &mut proto::Segment,
+) -> Result<Option<DefinedSet>, Status> {
+    let parts = open.parts.take().filter(|(of, _)| *of == boot);
+    let mut set = parts.map(|(_, set)| set).unwrap_or_default();
+    let is_part = segment.reports.is_empty() && segment.define.is_some();
+    let (definition, refused) = farol_wire::define(segment.define.take().unwrap_or_default())?;
     let refused = set.add(definition, refused, &ingest.policy.load().limits)?;
     Counters::add(&ingest.counters.definitions_refused, refused.len());
     if let Some(first) = refused.first().filter(|_| !std::mem::replace(&mut open.backlog_refused, true)) {
@@ -149,7 +157,11 @@ fn defined(ingest: &Ingest, open: &mut Open, define: proto::Define) -> Result<De
         let (agent, refused) = (&*open.agent.id, refused.len());
         tracing::warn!(agent.id = agent, refused, reason = why, "definitions of a backlog are refused");
     }
-    Ok(set)
+    if is_part {
+        open.parts = Some((boot, set));
+        return Ok(None);
+    }
+    Ok(Some(set))
 }
 
 /// The components of a set as history knows them, by their ids.

@@ -68,6 +68,8 @@ pub(super) struct Open {
     backlog: BTreeMap<Boot, Course>,
     /// Something that the backlog defines was refused.
     pub(super) backlog_refused: bool,
+    /// The set of the next segment of the backlog, as far as it came before it.
+    pub(super) parts: Option<(Boot, DefinedSet)>,
     /// The last report of the backlog: the next one tells of the time since.
     pub(super) past: backlog::Last,
     /// The first State: what the backlog tells of the time since, was told live.
@@ -229,12 +231,15 @@ impl Open {
     }
 
     fn dropped(&mut self, ingest: &Ingest, dropped: &proto::Dropped, now: Moment) -> Result<(), Status> {
-        let lost = dropped
-            .last
-            .checked_sub(dropped.first)
-            .filter(|_| dropped.first > 0)
-            .and_then(|n| n.checked_add(1))
-            .ok_or_else(|| Status::invalid_argument("Dropped with first after last"))?;
+        if dropped.first == 0 || dropped.first > dropped.last {
+            return Err(Status::invalid_argument("Dropped with first after last"));
+        }
+        let boot = dropped.boot.map_or(self.hello.boot, Boot::from);
+        // Announced again where the agent does not know whether it was heard.
+        let lost = self.agent.live.lock().losses.take(boot, dropped.first, dropped.last);
+        if lost == 0 {
+            return Ok(());
+        }
         ingest.counters.lose_reports(lost);
         let event = Event::new(EventKind::ReportsDropped, now.wall_ms)
             .agent(&self.agent.id)

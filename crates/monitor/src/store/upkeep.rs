@@ -1,6 +1,6 @@
 //! When which piece of a store's upkeep is due. Pure; how it is done is each store's business.
 
-use super::{DAY_MS, Piece};
+use super::Piece;
 
 /// A checkpoint after so many bytes written, or so long after the last.
 const CHECKPOINT_BYTES: usize = 4 << 20;

@@ -8,16 +8,19 @@ use std::collections::BTreeMap;
 #[derive(Default)]
 struct Disk {
     files: BTreeMap<Key, (Bytes, Vec<Bytes>)>,
+    notes: Vec<Note>,
     /// One job is begun, and ends later.
     busy: Option<Job>,
 }
 
 const ROOM: u64 = 64 << 10;
 
+const ALL: May = May { write: true, remove: true, read: true };
+
 impl Disk {
     fn begin(&mut self, ring: &mut Ring, now_ms: u64) -> bool {
         if self.busy.is_none() {
-            self.busy = ring.job(now_ms, true, true);
+            self.busy = ring.job(now_ms, ALL);
         }
         self.busy.is_some()
     }
@@ -43,10 +46,11 @@ impl Disk {
             Some(Job::Remove(keys)) if fails => ring.not_removed(keys),
             Some(Job::Remove(keys)) => keys.iter().for_each(|key| drop(self.files.remove(key))),
             Some(Job::Read(keys)) => {
-                let read =
-                    keys.into_iter().map(|key| (key, if fails { None } else { self.sent(key) })).collect();
-                ring.read(read);
+                let of = |key| self.sent(key).filter(|_| !fails).map_or(Loaded::Damaged, Loaded::Segment);
+                ring.read(keys.into_iter().map(|key| (key, of(key))).collect());
             }
+            Some(Job::Note(notes)) if !fails => self.notes = notes,
+            Some(Job::Note(_)) => ring.not_noted(),
             Some(Job::Write(_)) | None => {}
         }
     }
@@ -88,7 +92,7 @@ fn drain(ring: &mut Ring, disk: &mut Disk) -> Vec<u64> {
                     seqs.push(report.seq);
                 }
             }
-            Piece::Wait => {
+            Piece::Wait(_) => {
                 assert!(disk.begin(ring, 0), "somebody must read");
                 disk.end(ring, false);
             }
@@ -155,9 +159,9 @@ fn what_is_too_old_goes_and_what_a_monitor_would_refuse_too() {
     let on_disk: u64 = ring.shelf.own.iter().map(|e| e.last - e.first + 1).sum();
     assert!(on_disk > 100);
     // Reports here are made at 1 ms.
-    assert!(ring.job(1_001, true, true).is_some(), "the unfit files are removed");
+    assert!(ring.job(1_001, ALL).is_some(), "the unfit files are removed");
     assert_eq!(ring.shelf.own.iter().map(|e| e.last - e.first + 1).sum::<u64>(), on_disk);
-    ring.job(1_002, true, true);
+    ring.job(1_002, ALL);
     assert!(ring.shelf.own.is_empty());
     assert_eq!(take_lost(&mut ring).into_iter().map(Span::len).sum::<u64>(), on_disk);
 }
@@ -168,10 +172,10 @@ fn an_open_stream_needs_no_disk_until_memory_is_short_and_the_end_leaves_nothing
     ring.go_live();
     for _ in 0..5 {
         push(&mut ring, 100, &shared);
-        assert!(ring.job(0, true, true).is_none());
+        assert!(ring.job(0, ALL).is_none());
     }
     ring.close();
-    assert!(matches!(ring.job(0, true, true), Some(Job::Write(_))));
+    assert!(matches!(ring.job(0, ALL), Some(Job::Write(_))));
     ring.go_live();
     ring.finish();
     let mut disk = Disk::default();
@@ -255,6 +259,8 @@ proptest! {
                     ring.resume(ring.last().saturating_sub(behind), &[]);
                     ring.go_live();
                     cursor = ring.acked();
+                    // What was announced and perhaps not heard is announced again.
+                    lost.retain(|seq| !ring.fate.lost.iter().any(|s| (s.first..=s.last).contains(seq)));
                 }
                 Op::Close => ring.close(),
                 Op::Announce => for span in take_lost(&mut ring) {
@@ -297,6 +303,66 @@ proptest! {
         prop_assert_eq!(seqs.iter().filter(|s| **s > ring.acked()).count() as u64, ring.unacked());
         ring.acknowledge(u64::MAX);
         disk.rest(&mut ring);
+        prop_assert_eq!(&disk.notes, &ring.notes());
         prop_assert!(disk.files.is_empty(), "{:?}", disk.files.keys());
     }
+}
+
+#[test]
+fn of_what_a_disk_does_not_give_for_too_long_this_boots_is_lost_and_announced_exactly() {
+    for hangs in [false, true] {
+        let (mut ring, mut disk, shared) = (ring_with_disk(1 << 20), Disk::default(), layout(3));
+        for _ in 0..1_000 {
+            push(&mut ring, 100, &shared);
+            disk.rest(&mut ring);
+        }
+        ring.resume(0, &[]);
+        assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(BOOT));
+        let Some(Job::Read(keys)) = ring.job(0, ALL) else { panic!("somebody must read") };
+        let asked = keys.clone();
+        if !hangs {
+            ring.read(keys.into_iter().map(|key| (key, Loaded::Refused)).collect());
+            assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(BOOT), "it is asked for again");
+            assert!(ring.spooled().stuck && ring.lost_total() == 0);
+        }
+        let all: BTreeSet<u64> = held_anywhere(&ring);
+        ring.give_up_reading();
+        let last = if hangs { held(&ring).first().unwrap() - 1 } else { ring.shelf.own[0].first - 1 };
+        assert!(hangs || last >= asked.last().unwrap().first);
+        assert_eq!(take_lost(&mut ring), [Span { first: *all.first().unwrap(), last }]);
+        if !hangs {
+            let seqs = drain(&mut ring, &mut disk);
+            assert!(seqs.iter().copied().eq(last + 1..=1_000), "the rest goes on");
+        } else {
+            assert!(
+                matches!(ring.backlog(0, 1 << 20), Piece::Chunk(chunk) if chunk.segments[0].reports[0].seq == last + 1)
+            );
+        }
+    }
+}
+
+#[test]
+fn a_set_that_is_longer_than_a_message_loses_no_report_in_memory_or_on_disk() {
+    let (mut ring, mut disk) = (Ring::new(BOOT, 200_000), Disk::default());
+    ring.spool(Room { bytes: 10 << 20, age_ms: i64::MAX });
+    let shared = layout(4_000);
+    assert!(shared.bytes() > 40_000);
+    for _ in 0..1_000 {
+        push(&mut ring, 200, &shared);
+        disk.rest(&mut ring);
+    }
+    assert!(!ring.shelf.own.is_empty() && ring.segments.len() > 1);
+    ring.resume(0, &[]);
+    let (mut cursor, mut seqs) = (0, Vec::new());
+    loop {
+        match ring.backlog(cursor, 40_000) {
+            Piece::Chunk(chunk) => {
+                cursor = chunk.last;
+                seqs.extend(chunk.segments.iter().flat_map(|s| &s.reports).map(|report| report.seq));
+            }
+            Piece::Wait(_) => disk.rest(&mut ring),
+            Piece::Nothing => break,
+        }
+    }
+    assert!(seqs.iter().copied().eq(1..=1_000) && ring.lost_total() == 0, "{} lost", ring.lost_total());
 }

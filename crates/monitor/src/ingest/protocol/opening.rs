@@ -78,6 +78,7 @@ impl Protocol {
             last_seq: 0,
             backlog: BTreeMap::new(),
             backlog_refused: false,
+            parts: None,
             past: Default::default(),
             opened: Default::default(),
             must_start: true,

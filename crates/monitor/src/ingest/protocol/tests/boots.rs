@@ -4,6 +4,7 @@ use super::super::*;
 use super::definition;
 use crate::http::scene::Scene;
 use agent_message::Kind;
+use farol_series::{Columns, Encoding};
 use farol_wire::PROTOCOL;
 use futures::FutureExt;
 use tonic::Code;
@@ -146,4 +147,46 @@ async fn a_stream_is_broken_by_a_report_of_any_boot_that_was_dropped() {
         journal.give_up(&journal.follow(agent, boot));
         assert!(protocol.is_broken(), "{boot:?}");
     }
+}
+
+#[tokio::test]
+async fn reports_that_are_announced_as_lost_again_count_once() {
+    let scene = Scene::new().await;
+    let dropped =
+        |boot: Boot, first, last| Kind::Dropped(proto::Dropped { boot: Some(boot.into()), first, last });
+    let lost = || scene.app.ingest.counters.reports_lost.load(std::sync::atomic::Ordering::Relaxed);
+    let mut protocol = welcomed(&scene).await;
+    say(&mut protocol, [dropped(BEFORE, 1, 64), dropped(NOW, 1, 10)]).await;
+    assert_eq!(lost(), 74);
+    let mut again = welcomed(&scene).await;
+    say(&mut again, [dropped(BEFORE, 1, 70), dropped(NOW, 1, 10)]).await;
+    assert_eq!(lost(), 80);
+}
+
+#[tokio::test]
+async fn a_set_that_came_in_parts_before_its_segment_is_the_segments() {
+    let mut scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    let part = |define| {
+        let segment = proto::Segment { boot: Some(NOW.into()), define: Some(define), ..Default::default() };
+        Kind::Backlog(proto::Backlog { segments: vec![segment] })
+    };
+    let define = super::definition();
+    let sources = proto::Define { sources: define.sources, ..Default::default() };
+    let series = proto::Define { series: define.series, ..Default::default() };
+    let mut data = Vec::new();
+    Columns::new(vec![Encoding::Float]).encode(&[Some(1.0)], &mut data).unwrap();
+    let block = proto::Block { source: 1, before_ms: 0, data: data.into() };
+    let report =
+        proto::Report { seq: 1, key: true, ack_now: true, blocks: vec![block], ..Default::default() };
+    let segment = proto::Segment { boot: Some(NOW.into()), reports: vec![report], ..Default::default() };
+    let reports = || Kind::Backlog(proto::Backlog { segments: vec![segment.clone()] });
+    say(&mut protocol, [Kind::State(Default::default()), part(sources), part(series), reports()]).await;
+    scene.commit().await;
+    let acks: Vec<_> =
+        protocol.acks_due().into_iter().map(|ack| (ack.boot.unwrap().number, ack.seq)).collect();
+    assert_eq!(acks, [(NOW.number, 1)]);
+    // They were of that segment alone.
+    let again = AgentMessage { kind: Some(reports()) };
+    assert!(protocol.take(again, &mut VecDeque::new()).await.is_err());
 }
