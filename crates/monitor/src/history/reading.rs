@@ -123,6 +123,7 @@ impl<'a> Reading<'a> {
         }
         let mut decoder = Decoder::default();
         decoder.begin(layout, |at| places.0.columns.iter().any(|column| column.source == at));
+        places.1.iter().for_each(|place| self.found[*place].begin());
         let mut samples = Samples::of(self);
         run.each(|head, blocks| {
             decoder.apply(head, blocks, |at, at_ms, columns| samples.row(&places, at, at_ms, columns));
@@ -241,6 +242,7 @@ impl<'a> Reading<'a> {
             }
         };
         for (column, place) in places.0.columns.iter().zip(&places.1) {
+            self.found[*place].begin();
             let mut samples = Samples::of(self);
             let read =
                 sealed.samples(column.id, column.column, |at_ms, value| samples.add(*place, at_ms, value));
