@@ -139,7 +139,7 @@ impl State {
             let boots = self.progress.get(&record.agent).into_iter().flatten();
             let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
             if let Some((_, before)) = before.last() {
-                progress.begin_after(before);
+                progress.begin_after(before.dated_ms());
             }
         }
         progress.date(record.at_ms)
@@ -201,7 +201,7 @@ pub fn open_with(
     }
     for agent in &restored.agents {
         let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
-        newest.map(|progress| progress.date(agent.last_seen_ms));
+        newest.map(|progress| progress.begin_after(agent.last_seen_ms));
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };

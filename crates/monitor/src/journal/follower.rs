@@ -23,11 +23,15 @@ pub(super) struct Progress {
     /// When the last report was made, as history has it: a sample that is not later than the one before it counts for
     /// nothing there. Unix milliseconds, or `UNDATED`.
     dated_ms: AtomicI64,
+    /// When the last one that is committed was made, or what came before the first.
+    committed_ms: AtomicI64,
     changed: Notify,
     /// A commit up to here wakes the stream that follows.
     awaited: AtomicU64,
-    /// That stream: the newest that said what it waits for.
-    stream: Mutex<Option<Arc<Nudges>>>,
+    /// That stream, and its number: the newest that said what it waits for.
+    stream: Mutex<(u64, Option<Arc<Nudges>>)>,
+    /// Streams that followed.
+    streams: AtomicU64,
 }
 
 impl Progress {
@@ -36,10 +40,12 @@ impl Progress {
             committed: AtomicU64::new(seq),
             queued: AtomicU64::new(seq),
             dated_ms: AtomicI64::new(UNDATED),
+            committed_ms: AtomicI64::new(UNDATED),
             breaks: AtomicU64::new(0),
             changed: Notify::new(),
             awaited: AtomicU64::new(u64::MAX),
-            stream: Mutex::new(None),
+            stream: Mutex::default(),
+            streams: AtomicU64::new(0),
         }
     }
 
@@ -61,9 +67,15 @@ impl Progress {
         self.dated_ms.load(Ordering::Relaxed) != UNDATED
     }
 
-    /// What comes next was made after the last report of this one.
-    pub(super) fn begin_after(&self, before: &Self) {
-        self.dated_ms.store(before.dated_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// What comes next was made after this.
+    pub(super) fn begin_after(&self, before_ms: i64) {
+        self.dated_ms.store(before_ms, Ordering::Relaxed);
+        self.committed_ms.store(before_ms, Ordering::Relaxed);
+    }
+
+    /// When the last report was made that was handed in.
+    pub(super) fn dated_ms(&self) -> i64 {
+        self.dated_ms.load(Ordering::Relaxed)
     }
 
     /// When the next report was made, as history keeps it: after the one before. Only one at a time may ask.
@@ -79,11 +91,13 @@ impl Progress {
         self.queued.fetch_max(seq, Ordering::Relaxed);
     }
 
-    pub(super) fn commit(&self, seq: u64) {
+    /// This report is committed, and all before it.
+    pub(super) fn commit(&self, seq: u64, at_ms: i64) {
+        self.committed_ms.store(at_ms, Ordering::Relaxed);
         self.committed.fetch_max(seq, Ordering::SeqCst);
         self.changed.notify_waiters();
         if seq >= self.awaited.load(Ordering::SeqCst)
-            && let Some(stream) = &*self.stream.lock()
+            && let (_, Some(stream)) = &*self.stream.lock()
         {
             stream.want(Want::Acknowledge);
         }
@@ -99,7 +113,7 @@ impl Progress {
     pub(super) fn roll_back(&self) {
         self.breaks.fetch_add(1, Ordering::Release);
         self.queued.store(self.committed(), Ordering::Relaxed);
-        self.dated_ms.store(UNDATED, Ordering::Relaxed);
+        self.dated_ms.store(self.committed_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 }
@@ -110,12 +124,15 @@ pub struct Follower {
     progress: Arc<Progress>,
     /// The boot's breaks when the stream began.
     breaks: u64,
+    /// The stream's number: that of one that takes its place is higher.
+    number: u64,
 }
 
 impl Follower {
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let breaks = progress.breaks.load(Ordering::Acquire);
-        Self { progress, breaks }
+        let number = progress.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { progress, breaks, number }
     }
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
@@ -128,14 +145,16 @@ impl Follower {
         self.progress.committed()
     }
 
-    /// From now on a commit up to `seq` wakes this stream. False when that much is committed already.
+    /// From now on a commit up to `seq` wakes this stream, unless another took its place. False when that much is
+    /// committed already.
     #[must_use]
     pub fn awaits(&self, seq: u64, stream: &Arc<Nudges>) -> bool {
-        let follows = self.progress.stream.lock().as_ref().is_some_and(|known| Arc::ptr_eq(known, stream));
-        if !follows {
-            *self.progress.stream.lock() = Some(Arc::clone(stream));
+        let mut newest = self.progress.stream.lock();
+        if newest.0 <= self.number {
+            *newest = (self.number, Some(Arc::clone(stream)));
+            self.progress.awaited.store(seq, Ordering::SeqCst);
         }
-        self.progress.awaited.store(seq, Ordering::SeqCst);
+        drop(newest);
         // Nothing comes after the last number there is.
         seq == u64::MAX || self.progress.committed.load(Ordering::SeqCst) < seq
     }
