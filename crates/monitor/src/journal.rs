@@ -133,8 +133,8 @@ impl State {
         progress.is_some_and(|progress| Arc::strong_count(progress) > 1)
     }
 
-    /// When a report was made, as history keeps it: the first one of a boot comes after those of the boot before.
-    fn date(&self, record: &ReportRecord, progress: &Progress) -> i64 {
+    /// Dates a report as history keeps it: the first one of a boot comes after those of the boot before.
+    fn date(&self, record: &mut ReportRecord, progress: &Progress) {
         if !progress.is_dated() {
             let boots = self.progress.get(&record.agent).into_iter().flatten();
             let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
@@ -142,7 +142,7 @@ impl State {
                 progress.begin_after(before.dated_ms());
             }
         }
-        progress.date(record.at_ms)
+        progress.date(record);
     }
 
     fn submit(&mut self, follower: &Follower, mut record: ReportRecord) -> Submitted {
@@ -156,7 +156,7 @@ impl State {
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
         if !refuses {
-            record.at_ms = self.date(&record, progress);
+            self.date(&mut record, progress);
         }
         if refuses || !self.queue.push(record, progress) {
             progress.break_off();

@@ -1,6 +1,7 @@
 //! How far a boot's reports are committed, and whether its stream may go on.
 
 use crate::nudges::{Nudges, Want};
+use crate::store::ReportRecord;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,6 +24,8 @@ pub(super) struct Progress {
     /// When the last report was made, as history has it: a sample that is not later than the one before it counts for
     /// nothing there. Unix milliseconds, or `UNDATED`.
     dated_ms: AtomicI64,
+    /// The date of the last report that was not dated as it came: its blocks ticked at a time that was another's.
+    moved_ms: AtomicI64,
     /// When the last one that is committed was made, or what came before the first.
     committed_ms: AtomicI64,
     changed: Notify,
@@ -40,6 +43,7 @@ impl Progress {
             committed: AtomicU64::new(seq),
             queued: AtomicU64::new(seq),
             dated_ms: AtomicI64::new(UNDATED),
+            moved_ms: AtomicI64::new(UNDATED),
             committed_ms: AtomicI64::new(UNDATED),
             breaks: AtomicU64::new(0),
             changed: Notify::new(),
@@ -78,13 +82,24 @@ impl Progress {
         self.dated_ms.load(Ordering::Relaxed)
     }
 
-    /// When the next report was made, as history keeps it: after the one before. Only one at a time may ask.
-    pub(super) fn date(&self, at_ms: i64) -> i64 {
-        let next_ms = self.dated_ms.load(Ordering::Relaxed).saturating_add(1);
-        let is_back = at_ms < next_ms && next_ms.saturating_sub(at_ms) <= BACK_AT_MOST_MS;
-        let at_ms = if is_back { next_ms } else { at_ms };
-        self.dated_ms.store(at_ms, Ordering::Relaxed);
-        at_ms
+    /// Dates the next report as history keeps it: after the one before. In a burst, where reports share the moment at
+    /// which they came, so do their blocks: each ticked after the report before. Only one at a time may ask.
+    pub(super) fn date(&self, record: &mut ReportRecord) {
+        let last_ms = self.dated_ms();
+        let next_ms = last_ms.saturating_add(1);
+        if record.at_ms < next_ms {
+            let is_set = next_ms.saturating_sub(record.at_ms) > BACK_AT_MOST_MS;
+            record.at_ms = if is_set { record.at_ms } else { next_ms };
+            self.moved_ms.store(if is_set { UNDATED } else { next_ms }, Ordering::Relaxed);
+        }
+        let shared_ms = last_ms.min(self.moved_ms.load(Ordering::Relaxed));
+        let since_ms = u32::try_from(record.at_ms.saturating_sub(next_ms)).unwrap_or(u32::MAX);
+        for block in &mut record.blocks {
+            if record.at_ms.saturating_sub(block.before_ms.into()) <= shared_ms {
+                block.before_ms = block.before_ms.min(since_ms);
+            }
+        }
+        self.dated_ms.store(record.at_ms, Ordering::Relaxed);
     }
 
     pub(super) fn queue(&self, seq: u64) {

@@ -138,6 +138,29 @@ async fn what_comes_again_after_a_refusal_is_dated_after_what_is_committed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn in_a_burst_each_block_ticked_after_the_report_before() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    // Reports a second apart that all came at 50 s, and one that did not.
+    for (seq, at_ms, before_ms) in [
+        (1, 49_000, 500),
+        (2, 50_000, 700),
+        (3, 50_000, 701),
+        (4, 50_000, 702),
+        (5, 50_100, 400),
+        (6, 51_100, 400),
+    ] {
+        let mut record = ReportRecord { at_ms, ..report(seq, 10) };
+        record.blocks[0].before_ms = before_ms;
+        bench.journal.report(&follower, record, false);
+    }
+    bench.pass(300).await;
+    let last = bench.store.last();
+    let ticked = last.reports.iter().map(|report| report.at_ms - i64::from(report.blocks[0].before_ms));
+    assert_eq!(ticked.collect::<Vec<_>>(), [48_500, 49_300, 50_001, 50_002, 50_003, 50_700]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_commit_wakes_the_newest_stream_whoever_asked_last() {
     let bench = Bench::new([]);
     let [old, new] = [(); 2].map(|()| (bench.follow(), Arc::<Nudges>::default()));
