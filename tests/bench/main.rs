@@ -15,6 +15,7 @@ mod process;
 mod record;
 mod rows;
 mod silent;
+mod soak;
 mod starts;
 mod table;
 mod tape;
@@ -59,6 +60,8 @@ enum What {
     Checks(checks::Options),
     /// Tells what thousands of silent connections do to those who ask.
     Silent(silent::Options),
+    /// Watches a loaded monitor for a long time: memory, open files, tasks, journal.
+    Soak(soak::Options),
     /// Prints results that are lines of JSON as a Markdown table with goals.
     Table {
         /// Files of results; a later one is taken before an earlier one.
@@ -81,6 +84,7 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         What::Peers(options) => peers::run(options),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),
+        What::Soak(options) => soak::run(options).map(|line| vec![line]),
         What::Starts(options) => starts::run(options).map(|line| vec![line]),
     }
 }

@@ -122,6 +122,10 @@ fn monitor(app: &App, families: &mut Families<'_>) {
     );
     families.one("farol_ready", Kind::Gauge, "1 while this monitor is ready.", flag(moment.ready()));
     let age = moment.heartbeat_age().as_secs_f64();
+    if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let help = "Asynchronous tasks that have not ended.";
+        families.count("farol_tasks", help, runtime.metrics().num_alive_tasks());
+    }
     families.one("farol_heartbeat_age_seconds", Kind::Gauge, "Age of this monitor's own heartbeat.", age);
     families.total("farol_events_total", "Events since the start.", app.events.newest());
     let dropped = farol_logging::dropped();
