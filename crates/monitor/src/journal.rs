@@ -200,8 +200,9 @@ pub fn open_with(
         progress.entry(*agent).or_default().insert(*boot, Arc::new(Progress::at(*seq)));
     }
     for agent in &restored.agents {
-        let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
-        newest.map(|progress| progress.begin_after(agent.last_seen_ms));
+        if let Some(newest) = progress.get(&agent.key).and_then(|boots| boots.values().next_back()) {
+            newest.begin_after(agent.last_seen_ms);
+        }
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, health, busy_since: None, broke: false };

@@ -1,7 +1,7 @@
 //! What must hold of a simulation that is over, whatever went wrong in it.
 
 use super::hosts::{AgentSeat, Start};
-use super::plan::{Fault, LATENCY_MS, Plan};
+use super::plan::{LATENCY_MS, Plan};
 use super::watcher::Look;
 use farol_health::Status;
 use farol_monitor::store::{AgentKey, Store};
