@@ -72,6 +72,8 @@ async fn feed(options: &Options, tape: &Arc<Tape>, folder: &Path) -> anyhow::Res
     let twice = 2 * options.agents as u64;
     let warm_up = Instant::now();
     pipeline.wait_until_taken(twice, 3 * interval + COMMITTED_WITHIN).await?;
+    // The store is through with what a beginning brings: the agents and their components.
+    pipeline.wait_until_even((options.agents as f64 / options.interval) as u64 + 1).await?;
     let warm_up = warm_up.elapsed();
     let at_rate = measure(&pipeline, &feeder, folder, options.seconds).await?;
     pipeline.check()?;

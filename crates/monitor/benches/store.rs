@@ -1,5 +1,6 @@
 //! What the SQLite store costs: a commit per report, a restart, a question about the past. Prints a table; wall and
-//! processor time are of the whole process, upkeep included. Parts by name: commit, full, restart, memory, question.
+//! processor time are of the whole process, upkeep included. Parts by name: commit, full, statuses, restart, memory,
+//! question.
 #![allow(clippy::print_stdout, reason = "a bench prints what it measured")]
 
 use farol_health::Status;
@@ -7,7 +8,7 @@ use farol_monitor::history::{Past, Query, query};
 use farol_monitor::recent::{self, Recent};
 use farol_monitor::store::{
     AgentKey, AgentRecord, BlockRecord, ComponentKey, ComponentRecord, Durability, Group, Layout, LayoutKey,
-    ReportRecord, Retention, Settings, SqliteStore, Store,
+    ReportRecord, Retention, Settings, SqliteStore, StatusChange, Store,
 };
 use farol_series::{Columns, Encoding, Reduce};
 use farol_wire::{Boot, Definition, Role, SeriesDef, SeriesType, SourceDef};
@@ -30,6 +31,9 @@ async fn main() {
     }
     if wanted("full") {
         commits(Durability::Full).await;
+    }
+    if wanted("statuses") {
+        statuses().await;
     }
     if wanted("restart") {
         restarts().await;
@@ -234,6 +238,33 @@ async fn commits(durability: Durability) {
         let file = std::fs::metadata(dir.path().join("farol.db")).expect("a file").len() as f64;
         let (block, disk) = (blocks as f64 / reports, file / reports);
         println!("{:<44} {block:>9.0} B in, {disk:.0} B on disk", "");
+    }
+}
+
+/// Agents that come all at once, and then change all at once: ten components each.
+async fn statuses() {
+    for count in [100, 10_000] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let store = open(dir.path(), Durability::Normal).await;
+        let known = agents(count, 1);
+        for (at_ms, what) in [(1, "new"), (2, "changed")] {
+            let change = |c: &ComponentRecord| StatusChange {
+                key: c.key.clone(),
+                at_ms,
+                status: Some(c.hard),
+                maintenance: false,
+                stale: false,
+                reason: Arc::clone(&c.reason),
+            };
+            let group = Group { changes: known.components.iter().map(change).collect(), ..known.clone() };
+            let watch = Stopwatch::start();
+            store.commit(&group).await.expect("room");
+            watch.print(
+                &format!("{count} agents at once, {what}: a component"),
+                f64::from(count) * 10.0,
+                "µs",
+            );
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The monitor's parts from the gRPC service to SQLite, put together as the monitor does it, without its listeners.
 
+use super::COMMITTED_WITHIN;
 use super::inbox::{Inbox, Said, framed};
 use crate::tape::{self, Tape};
 use anyhow::{Context, bail};
@@ -100,6 +101,12 @@ impl Pipeline {
     /// Waits until so many reports were taken.
     pub(super) async fn wait_until_taken(&self, reports: u64, within: Duration) -> anyhow::Result<()> {
         self.wait_until(|| self.taken() >= reports, within).await
+    }
+
+    /// Waits until no more than so many of the reports that were taken are not committed yet.
+    pub(super) async fn wait_until_even(&self, lag: u64) -> anyhow::Result<()> {
+        let is_even = || self.taken().saturating_sub(self.committed_reports()) <= lag;
+        self.wait_until(is_even, COMMITTED_WITHIN).await
     }
 
     async fn wait_until(&self, is_so: impl Fn() -> bool, within: Duration) -> anyhow::Result<()> {

@@ -17,6 +17,7 @@ pub(super) mod measure;
 mod migrate;
 mod open;
 mod reports;
+mod rows;
 mod statuses;
 mod tidy;
 

@@ -2,17 +2,25 @@
 //! staleness.
 
 use super::SqliteStore;
+use super::rows::PerRow;
 use crate::store::database::Statuses;
 use crate::store::texts::{self, ChangeRow};
-use crate::store::{CHANGES_AT_MOST, ComponentFilter, ComponentKey, Group, StatusChange, StoreError};
+use crate::store::{
+    CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Group, StatusChange, StoreError,
+};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
+use sqlx::error::BoxDynError;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, SqliteConnection};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-const ADD_NAMES: &str = "
-INSERT OR IGNORE INTO component_names (agent, service, component)
-SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each(?1)";
+static ADD_NAMES: PerRow = PerRow::new(
+    3,
+    "
+WITH c (agent, service, component) AS (VALUES {rows})
+INSERT OR IGNORE INTO component_names (agent, service, component) SELECT agent, service, component FROM c",
+);
 
 /// The staleness that lasts over the end of a covered time goes on from there.
 const RESUME_STALENESS: &str = "
@@ -46,12 +54,15 @@ CROSS JOIN status_changes t ON t.name = n.key AND t.at_ms = (
   SELECT max(l.at_ms) FROM status_changes l WHERE l.name = n.key AND l.at_ms < s.at_ms AND NOT l.stale)
 WHERE s.stale AND t.status IS NOT NULL";
 
-const ADD_CHANGES: &str = "
+static ADD_CHANGES: PerRow = PerRow::new(
+    8,
+    "
+WITH c (agent, service, component, at_ms, status, maintenance, stale, reason) AS (VALUES {rows})
 INSERT OR REPLACE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT n.key, c.value ->> 3, c.value ->> 4, c.value ->> 5, c.value ->> 6, c.value ->> 7
-FROM json_each(?1) c
-CROSS JOIN component_names n
-  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2";
+SELECT n.key, c.at_ms, c.status, c.maintenance, c.stale, c.reason
+FROM c CROSS JOIN component_names n
+  ON n.agent = c.agent AND n.service = c.service AND n.component = c.component",
+);
 
 const REMOVE: &str = "
 DELETE FROM components WHERE name IN (
@@ -59,14 +70,18 @@ DELETE FROM components WHERE name IN (
   CROSS JOIN component_names n
     ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2)";
 
-const ADD_COMPONENTS: &str = "
+static ADD_COMPONENTS: PerRow = PerRow::new(
+    14,
+    "
+WITH c (agent, service, component, required, readiness, ttl_ms, kind, hard, soft, reason, message, checked_ms, changed_ms,
+  stale) AS (VALUES {rows})
 INSERT OR REPLACE INTO components
   (name, required, readiness, ttl_ms, kind, hard, soft, reason, message, checked_ms, changed_ms, stale)
-SELECT n.key, c.value ->> 3, c.value ->> 4, c.value ->> 5, c.value ->> 6, c.value ->> 7, c.value ->> 8, c.value ->> 9,
-  c.value ->> 10, c.value ->> 11, c.value ->> 12, c.value ->> 13
-FROM json_each(?1) c
-CROSS JOIN component_names n
-  ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2";
+SELECT n.key, c.required, c.readiness, c.ttl_ms, c.kind, c.hard, c.soft, c.reason, c.message, c.checked_ms, c.changed_ms,
+  c.stale
+FROM c CROSS JOIN component_names n
+  ON n.agent = c.agent AND n.service = c.service AND n.component = c.component",
+);
 
 const CHANGES: &str = "
 SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason
@@ -83,50 +98,48 @@ const BLIND: &str = "SELECT from_ms, to_ms FROM blind WHERE from_ms < ?2 AND to_
 pub(super) async fn write(connection: &mut SqliteConnection, group: &Group) -> Result<(), sqlx::Error> {
     let names: BTreeSet<&ComponentKey> =
         group.changes.iter().map(|c| &c.key).chain(group.components.iter().map(|c| &c.key)).collect();
-    let names = names.into_iter().map(|k| json!([k.agent, k.service, k.component]));
     let covered = group.covered.iter().filter(|c| c.to_ms > c.from_ms).map(|c| {
         json!([c.key.agent, c.key.service, c.key.component, c.from_ms, c.to_ms, c.stale_after as u8])
     });
-    let changes = group.changes.iter().map(|c| {
-        let (key, status) = (&c.key, c.status.map(|s| s as u8));
-        json!([
-            key.agent,
-            key.service,
-            key.component,
-            c.at_ms,
-            status,
-            c.maintenance as u8,
-            c.stale as u8,
-            c.reason
-        ])
-    });
     let removed = group.removed.iter().map(|k| json!([k.agent, k.service, k.component]));
-    let components = group.components.iter().map(|c| {
-        json!([
-            c.key.agent,
-            c.key.service,
-            c.key.component,
-            c.required as u8,
-            c.readiness as u8,
-            c.ttl_ms,
-            c.kind,
-            c.hard as u8,
-            c.soft as u8,
-            c.reason,
-            c.message,
-            c.checked_ms,
-            c.changed_ms,
-            c.stale as u8
-        ])
-    });
-    run(connection, &[ADD_NAMES], Value::from_iter(names)).await?;
+    ADD_NAMES.run(connection, &Vec::from_iter(names), |row, key| add_key(row, key)).await?;
     // One by one: the end of one covered time may be the beginning of the next.
     for covered in covered {
         run(connection, &[RESUME_STALENESS, DELETE_STALE, RESTORE_TOLD], json!([covered])).await?;
     }
-    run(connection, &[ADD_CHANGES], Value::from_iter(changes)).await?;
+    ADD_CHANGES.run(connection, &group.changes, add_change).await?;
     run(connection, &[REMOVE], Value::from_iter(removed)).await?;
-    run(connection, &[ADD_COMPONENTS], Value::from_iter(components)).await
+    ADD_COMPONENTS.run(connection, &group.components, add_component).await
+}
+
+fn add_key(row: &mut SqliteArguments, key: &ComponentKey) -> Result<(), BoxDynError> {
+    row.add(Arc::clone(&key.agent))?;
+    row.add(Arc::clone(&key.service))?;
+    row.add(Arc::clone(&key.component))
+}
+
+fn add_change(row: &mut SqliteArguments, change: &StatusChange) -> Result<(), BoxDynError> {
+    add_key(row, &change.key)?;
+    row.add(change.at_ms)?;
+    row.add(change.status.map(|status| status as u8))?;
+    row.add(change.maintenance)?;
+    row.add(change.stale)?;
+    row.add(Arc::clone(&change.reason))
+}
+
+fn add_component(row: &mut SqliteArguments, component: &ComponentRecord) -> Result<(), BoxDynError> {
+    add_key(row, &component.key)?;
+    row.add(component.required)?;
+    row.add(component.readiness)?;
+    row.add(component.ttl_ms)?;
+    row.add(Arc::clone(&component.kind))?;
+    row.add(component.hard as u8)?;
+    row.add(component.soft as u8)?;
+    row.add(Arc::clone(&component.reason))?;
+    row.add(Arc::clone(&component.message))?;
+    row.add(component.checked_ms)?;
+    row.add(component.changed_ms)?;
+    row.add(component.stale)
 }
 
 async fn run(
