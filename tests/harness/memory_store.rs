@@ -14,7 +14,9 @@ use futures::future::BoxFuture;
 use parking_lot::Mutex;
 use shelf::Shelf;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A store in memory. What is opened anew from [`MemoryStore::reopened`] finds what was committed.
 #[derive(Debug)]
@@ -23,6 +25,8 @@ pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
     /// Closed, or refusing because a test says so.
     refuses: Mutex<Option<StoreError>>,
+    /// Blocks are read within.
+    reads_within: Mutex<Duration>,
 }
 
 #[derive(Debug, Default)]
@@ -52,7 +56,12 @@ struct Kept {
 
 impl Default for MemoryStore {
     fn default() -> Self {
-        Self { id: "memory".into(), kept: Arc::default(), refuses: Mutex::new(None) }
+        Self {
+            id: "memory".into(),
+            kept: Arc::default(),
+            refuses: Mutex::default(),
+            reads_within: Mutex::default(),
+        }
     }
 }
 
@@ -60,7 +69,12 @@ impl MemoryStore {
     /// The same content under a new handle, as after a restart.
     #[must_use]
     pub fn reopened(&self) -> Self {
-        Self { id: Arc::clone(&self.id), kept: Arc::clone(&self.kept), refuses: Mutex::new(None) }
+        Self { id: Arc::clone(&self.id), kept: Arc::clone(&self.kept), ..Self::default() }
+    }
+
+    /// From now on blocks are read so slowly.
+    pub fn read_within(&self, time: Duration) {
+        *self.reads_within.lock() = time;
     }
 
     /// From now on every commit fails so; `None` ends it.
@@ -155,10 +169,14 @@ impl Store for MemoryStore {
         visit: VisitBlocks<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         async move {
+            let time = *self.reads_within.lock();
+            tokio::time::sleep(time).await;
             let kept = self.kept.lock();
             let found = kept.shelf.find(agents, (from_ms, to_ms), level, &kept.layouts);
             drop(kept);
-            let _ended = found.into_iter().try_for_each(visit);
+            let _ended = found.into_iter().try_for_each(|block| {
+                if visit.wants(&block.layout) { visit.take(block) } else { ControlFlow::Continue(()) }
+            });
             Ok(())
         }
         .boxed()

@@ -63,51 +63,46 @@ fn seeds(seeds: Range<u64>) {
     );
 }
 
-/// One half of the seeds of a theme: a test must not take long.
-fn half(theme: u64, second: u64) -> Range<u64> {
-    let first = theme * SEEDS_OF_THEME + second * SEEDS_OF_THEME / 2;
-    first..first + SEEDS_OF_THEME / 2
+/// One quarter of the seeds of a theme: a test must not take long.
+fn quarter(theme: u64, number: u64) -> Range<u64> {
+    let first = theme * SEEDS_OF_THEME;
+    first + SEEDS_OF_THEME * number / 4..first + SEEDS_OF_THEME * (number + 1) / 4
 }
 
-#[test]
-fn whatever_links_do_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
-    seeds(half(0, 0));
+/// A promise, and the theme whose seeds try it.
+macro_rules! promises {
+    ($($promise:ident: $theme:literal;)*) => {$(
+        mod $promise {
+            use super::{quarter, seeds};
+
+            #[test]
+            fn in_the_first_quarter_of_its_seeds() {
+                seeds(quarter($theme, 0));
+            }
+
+            #[test]
+            fn in_the_second_quarter_of_its_seeds() {
+                seeds(quarter($theme, 1));
+            }
+
+            #[test]
+            fn in_the_third_quarter_of_its_seeds() {
+                seeds(quarter($theme, 2));
+            }
+
+            #[test]
+            fn in_the_last_quarter_of_its_seeds() {
+                seeds(quarter($theme, 3));
+            }
+        }
+    )*};
 }
 
-#[test]
-fn whatever_links_do_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
-    seeds(half(0, 1));
-}
-
-#[test]
-fn whoever_crashes_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
-    seeds(half(1, 0));
-}
-
-#[test]
-fn whoever_crashes_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds() {
-    seeds(half(1, 1));
-}
-
-#[test]
-fn while_the_store_refuses_live_health_goes_on_and_nothing_is_lost_afterwards() {
-    seeds(half(2, 0));
-}
-
-#[test]
-fn while_the_store_refuses_live_health_goes_on_and_nothing_is_lost_afterwards_in_further_seeds() {
-    seeds(half(2, 1));
-}
-
-#[test]
-fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health() {
-    seeds(half(3, 0));
-}
-
-#[test]
-fn whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health_in_further_seeds()
- {
-    seeds(half(3, 1));
+promises! {
+    whatever_links_do_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health: 0;
+    whoever_crashes_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health: 1;
+    while_the_store_refuses_live_health_goes_on_and_nothing_is_lost_afterwards: 2;
+    whatever_fails_together_nothing_acknowledged_is_lost_and_nothing_unknown_is_shown_as_health: 3;
 }
 
 #[test]

@@ -10,12 +10,17 @@ mod found;
 mod reading;
 
 use crate::recent::Recent;
-use crate::store::{AgentKey, KnownAgent, Level, Store, StoreError, StoredBlock, StoredReport};
+use crate::store::{
+    AgentKey, Blocks, DAY_MS, KnownAgent, Layout, Level, Store, StoreError, StoredBlock, StoredReport,
+};
 use farol_series::{MAX_POINTS, Point, RangeError, Reduce};
 use farol_wire::SeriesType;
 use reading::Reading;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
 
 /// Series in one answer.
 pub const SERIES_AT_MOST: usize = 1_000;
@@ -25,8 +30,12 @@ pub const POINTS_AT_MOST: usize = 2_000_000;
 pub const SAMPLES_AT_MOST: usize = 50_000_000;
 /// A source ticks before its report, and a rate leans on the sample before: so much more is read on both sides.
 const MARGIN_MS: i64 = 300_000;
-/// Agents whose samples are held at once.
-const AGENTS_AT_ONCE: usize = 16;
+/// Agents whose samples are held at once: of a day so many, of shorter times more.
+const AGENTS_AT_ONCE: std::ops::RangeInclusive<usize> = 16..=128;
+/// A question is answered within, or refused: what it reads is somebody else's work that waits.
+pub const WITHIN: Duration = Duration::from_secs(15);
+/// Bytes of blocks and reports that are read for one answer.
+pub const BYTES_AT_MOST: usize = 1 << 30;
 
 /// A question.
 #[derive(Clone, Debug, PartialEq)]
@@ -89,6 +98,12 @@ pub enum HistoryError {
         /// The metric asked for.
         metric: String,
     },
+    /// It takes too long.
+    #[error(
+        "no answer within {} s: too much lies in this time; ask for a shorter one, or for one agent",
+        WITHIN.as_secs()
+    )]
+    TooLong,
     /// Too many points or samples at once.
     #[error("{0}")]
     TooMuch(&'static str),
@@ -120,8 +135,13 @@ pub struct Past<'a> {
 /// Answers a question.
 ///
 /// # Errors
-/// When the range is refused, when too much matches, or when the store cannot be read.
+/// When the range is refused, when too much matches, when it takes too long, or when the store cannot be read.
 pub async fn query(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
+    // Whatever takes long lets others have their turn in between: the end of the time is seen then.
+    timeout(WITHIN, answer(past, query)).await.unwrap_or(Err(HistoryError::TooLong))
+}
+
+async fn answer(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
     let steps = farol_series::steps(query.from_ms, query.to_ms, query.step_ms)?;
     debug_assert!(steps <= MAX_POINTS, "steps() holds its own bound");
     let cuts = past.store.cuts();
@@ -132,7 +152,7 @@ pub async fn query(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError
     let agents = past.agents(query.agent.as_deref()).await?;
     let mut reading = Reading::new(query, steps, raw_from_ms);
     let mut series = Vec::new();
-    for some in by_id(agents).chunks(AGENTS_AT_ONCE) {
+    for some in by_id(agents).chunks(agents_at_once(query)) {
         reading.begin(some);
         let keys: Vec<AgentKey> = some.iter().flat_map(|(_, keys)| keys).copied().collect();
         past.samples(query, &keys, &mut reading).await?;
@@ -142,7 +162,7 @@ pub async fn query(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError
         ] {
             past.roll_ups(query, &keys, level, (from_ms, to_ms), &mut reading).await?;
         }
-        series.append(&mut reading.finish()?);
+        series.append(&mut reading.finish().await?);
     }
     let parts = [(i64::MIN, Level::OneHour), (five_from_ms, Level::FiveMinutes), (raw_from_ms, Level::Raw)];
     Ok(Answer { series, resolution: resolution(&parts, query) })
@@ -171,28 +191,35 @@ impl Past<'_> {
     ) -> Result<(), HistoryError> {
         let (from_ms, to_ms) =
             (query.from_ms.saturating_sub(MARGIN_MS), query.to_ms.saturating_add(MARGIN_MS));
-        let (mut of_journal, mut of_blocks) = (Vec::new(), Vec::new());
+        let (mut of_journal, mut of_blocks, mut blocks_to_ms) = (Vec::new(), Vec::new(), i64::MIN);
         for key in keys {
             let Some(recent) = self.recent else {
                 of_journal.push(*key);
                 of_blocks.push(*key);
+                blocks_to_ms = to_ms;
                 continue;
             };
             let taken = recent.of(*key, from_ms, to_ms);
             reading.memory(*key, &taken)?;
+            reading.turn().await;
+            // What the journal has may be sealed before it is asked.
+            let is_whole = |_: &i64| !taken.is_in_journal;
+            let covers_ms = taken.covers_from_ms.filter(is_whole).unwrap_or(i64::MAX);
             of_journal.extend(taken.is_in_journal.then_some(*key));
-            let is_covered = taken.covers_from_ms.is_some_and(|covers_ms| covers_ms <= from_ms);
-            of_blocks.extend((!is_covered).then_some(*key));
+            if covers_ms > from_ms {
+                of_blocks.push(*key);
+                blocks_to_ms = blocks_to_ms.max(to_ms.min(covers_ms));
+            }
         }
         if !of_journal.is_empty() {
             let mut visit = |stored: StoredReport| reading.report(&stored);
             self.store.reports(&of_journal, from_ms, to_ms, &mut visit).await?;
         }
         if !of_blocks.is_empty() {
-            let mut visit = |block: StoredBlock| reading.block(&block);
-            self.store.blocks(&of_blocks, from_ms, to_ms, Level::Raw, &mut visit).await?;
+            let mut visit = Samples(reading);
+            self.store.blocks(&of_blocks, from_ms, blocks_to_ms, Level::Raw, &mut visit).await?;
         }
-        Ok(())
+        reading.so_far()
     }
 
     /// Reads roll-ups for the time in which they are the finest there is.
@@ -211,9 +238,47 @@ impl Past<'_> {
         if from_ms >= to_ms {
             return Ok(());
         }
-        let mut visit = |block: StoredBlock| reading.roll_up(&block, level, (from_ms, to_ms));
-        Ok(self.store.blocks(keys, from_ms, to_ms, level, &mut visit).await?)
+        let mut visit = RollUps { reading, level, times: (from_ms, to_ms) };
+        self.store.blocks(keys, from_ms, to_ms, level, &mut visit).await?;
+        reading.so_far()
     }
+}
+
+/// Takes in blocks of samples.
+struct Samples<'r, 'q>(&'r mut Reading<'q>);
+
+impl Blocks for Samples<'_, '_> {
+    fn wants(&mut self, layout: &Layout) -> bool {
+        self.0.wants(layout)
+    }
+
+    fn take(&mut self, block: StoredBlock) -> ControlFlow<()> {
+        self.0.block(&block)
+    }
+}
+
+/// Takes in roll-ups.
+struct RollUps<'r, 'q> {
+    reading: &'r mut Reading<'q>,
+    level: Level,
+    times: (i64, i64),
+}
+
+impl Blocks for RollUps<'_, '_> {
+    fn wants(&mut self, layout: &Layout) -> bool {
+        self.reading.wants(layout)
+    }
+
+    fn take(&mut self, block: StoredBlock) -> ControlFlow<()> {
+        self.reading.roll_up(&block, self.level, self.times)
+    }
+}
+
+/// How many agents are asked together.
+fn agents_at_once(query: &Query) -> usize {
+    let (least, most) = (*AGENTS_AT_ONCE.start(), *AGENTS_AT_ONCE.end());
+    let ranges_a_day = DAY_MS / query.to_ms.saturating_sub(query.from_ms).clamp(1, DAY_MS);
+    usize::try_from(ranges_a_day).map_or(most, |ranges| least.saturating_mul(ranges).min(most))
 }
 
 /// Agents by id, in order, with all their keys.

@@ -138,16 +138,16 @@ impl State {
         progress.is_some_and(|progress| Arc::strong_count(progress) > 1)
     }
 
-    /// When a report was made, as history keeps it: the first one of a boot comes after those of the boot before.
-    fn date(&self, record: &ReportRecord, progress: &Progress) -> i64 {
+    /// Dates a report as history keeps it: the first one of a boot comes after those of the boot before.
+    fn date(&self, record: &mut ReportRecord, progress: &Progress) {
         if !progress.is_dated() {
             let boots = self.progress.get(&record.agent).into_iter().flatten();
             let before = boots.take_while(|(boot, _)| **boot < record.boot).filter(|(_, p)| p.is_dated());
             if let Some((_, before)) = before.last() {
-                progress.begin_after(before);
+                progress.begin_after(before.dated_ms());
             }
         }
-        progress.date(record.at_ms)
+        progress.date(record);
     }
 
     fn submit(&mut self, follower: &Follower, mut record: ReportRecord, at_most: usize) -> Submitted {
@@ -161,7 +161,7 @@ impl State {
         }
         let refuses = self.health.refusing.is_some() || self.health.failed;
         if !refuses {
-            record.at_ms = self.date(&record, progress);
+            self.date(&mut record, progress);
         }
         if refuses || !self.queue.push(record, progress, at_most) {
             progress.break_off();
@@ -216,8 +216,9 @@ pub fn open_with(
         gone.add(agent.key, ());
     }
     for agent in restored.agents.iter().chain(&restored.forgotten) {
-        let newest = progress.get(&agent.key).and_then(|boots| boots.values().next_back());
-        newest.map(|progress| progress.date(agent.last_seen_ms));
+        if let Some(newest) = progress.get(&agent.key).and_then(|boots| boots.values().next_back()) {
+            newest.begin_after(agent.last_seen_ms);
+        }
     }
     let health = StoreHealth { last_commit_ms: restored.last_commit_ms, ..StoreHealth::default() };
     let state = State { queue: Queue::default(), progress, gone, health, busy_since: None, broke: false };

@@ -9,6 +9,7 @@ mod course;
 mod run;
 mod sealing;
 mod shelf;
+mod sweep;
 
 pub(crate) use run::Run;
 pub(crate) use sealing::FIVE_MINUTES_MS;
@@ -34,8 +35,10 @@ const SPREAD_MS: i64 = 10 * 60_000;
 const PRESSED: i64 = 5;
 /// Bytes of layouts that may stand unused before they are looked for.
 const UNUSED_AT_MOST: usize = 2 << 20;
-/// Names are asked anew after so long.
-const NAMES_MS: u64 = 3_600_000;
+/// Reports, or names, that are taken under one lock, and agents whose replay ends under one: who reports and who asks
+/// waits for it, a millisecond at most.
+const REPORTS_AT_ONCE: usize = 256;
+const REPLAYED_AT_ONCE: usize = 16;
 
 /// How much is held.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -113,7 +116,7 @@ impl Recent {
     pub fn new(settings: Settings, restored: &Restored) -> Self {
         let mut state = State::default();
         for layout in &restored.layouts {
-            state.add_layout(layout);
+            state.layouts.insert(layout.key, Arc::new(Compiled::new(Arc::clone(layout))));
         }
         let sealed: HashMap<(AgentKey, Boot), u64> =
             restored.sealed.iter().map(|(agent, boot, seq)| ((*agent, *boot), *seq)).collect();
@@ -146,16 +149,15 @@ impl Recent {
 
     /// Takes what was committed.
     pub fn take(&self, group: &Group, now_ms: i64) {
+        group.layouts.iter().for_each(|layout| self.add_layout(layout));
+        for reports in group.reports.chunks(REPORTS_AT_ONCE) {
+            let mut state = self.0.state.lock();
+            reports.iter().for_each(|report| state.take(report, now_ms));
+        }
         let mut guard = self.0.state.lock();
         let state = &mut *guard;
-        for layout in &group.layouts {
-            state.add_layout(layout);
-        }
         for agent in &group.agents {
             state.add_name(&agent.id, agent.key);
-        }
-        for report in &group.reports {
-            state.take(report, now_ms);
         }
         for record in &group.sealed {
             if let Some(shelf) = state.known(record.agent) {
@@ -172,11 +174,19 @@ impl Recent {
         }
     }
 
+    /// Whoever waits for the lock does not wait for what is made of a layout.
+    fn add_layout(&self, layout: &Arc<Layout>) {
+        if !self.0.state.lock().layouts.contains_key(&layout.key) {
+            let compiled = Arc::new(Compiled::new(Arc::clone(layout)));
+            self.0.state.lock().layouts.entry(layout.key).or_insert(compiled);
+        }
+    }
+
     /// Takes a report out of the journal, of before this start.
     pub fn replay(&self, report: &ReportRecord, layout: &Arc<Layout>) {
+        self.add_layout(layout);
         let mut guard = self.0.state.lock();
         let state = &mut *guard;
-        state.add_layout(layout);
         let Some(compiled) = state.layouts.get(&report.layout).cloned() else { return };
         let lasts_ms = lasts_ms(report.agent, false, state.pressed);
         let Some(shelf) = state.known(report.agent) else { return };
@@ -187,17 +197,17 @@ impl Recent {
 
     /// All of the journal was replayed.
     pub fn replay_is_over(&self) {
-        let mut guard = self.0.state.lock();
-        let state = &mut *guard;
-        for (key, shelf) in (0..).zip(&mut state.agents) {
-            let Some(shelf) = shelf else { continue };
-            for course in &mut shelf.courses {
-                if course.replay_is_over().closed {
-                    let waits = course.closed.len();
-                    state.waiting.extend(std::iter::repeat_n((AgentKey(key), course.boot), waits));
+        self.each(REPLAYED_AT_ONCE, |state, agents| {
+            let State { agents: all, waiting, .. } = state;
+            for (place, shelf) in agents.clone().zip(&mut all[agents]) {
+                for course in shelf.iter_mut().flat_map(|shelf| &mut shelf.courses) {
+                    if course.replay_is_over().closed {
+                        let one = (AgentKey(place as u32), course.boot);
+                        waiting.extend(std::iter::repeat_n(one, course.closed.len()));
+                    }
                 }
             }
-        }
+        });
     }
 
     /// Seals runs that have ended, for so long; the records are to be committed in this order.
@@ -210,13 +220,13 @@ impl Recent {
             let Some((agent, boot, run)) = self.0.state.lock().next_run() else { break };
             let sealed = sealing::seal(agent, &run, &self.0.settings.keep);
             let mut state = self.0.state.lock();
-            let Some(record) = sealed else {
+            let Some(sealed) = sealed else {
                 state.cannot_seal(agent, boot);
                 continue;
             };
-            bytes += record.bytes.len() + record.rollup.len();
-            state.sealed(&record, &run.layout);
-            records.push(record);
+            bytes += sealed.iter().map(|record| record.bytes.len() + record.rollup.len()).sum::<usize>();
+            state.sealed(agent, boot, &sealed, &run.layout);
+            records.extend(sealed);
         }
         records
     }
@@ -231,36 +241,6 @@ impl Recent {
     #[must_use]
     pub fn has_waiting(&self) -> bool {
         !self.0.state.lock().waiting.is_empty()
-    }
-
-    /// Lets go of what is old, and ends the runs of boots that are over. `is_followed`: a stream may still bring reports
-    /// of this boot that do not begin anew.
-    pub fn sweep(&self, now_ms: i64, is_followed: impl Fn(AgentKey, Boot) -> bool) {
-        let mut guard = self.0.state.lock();
-        let state = &mut *guard;
-        if now_ms.abs_diff(state.names_since_ms) >= NAMES_MS {
-            (state.names_since_ms, state.names_are_whole) = (now_ms, false);
-            state.names.clear();
-        }
-        let mut memory_ms = self.0.settings.memory_ms;
-        loop {
-            state.look_at_all(now_ms, memory_ms, &is_followed);
-            if state.held.bytes <= self.0.settings.max_bytes || memory_ms == 0 {
-                break;
-            }
-            // Over the bound: the oldest first.
-            memory_ms = if memory_ms < 60_000 { 0 } else { memory_ms / 2 };
-        }
-        state.unused_weight = 0;
-        state.pressed = state.held.bytes > self.0.settings.max_bytes / 10 * 9;
-        let State { unused, layouts, .. } = state;
-        unused.retain(|key| {
-            let is_idle = layouts.get(key).is_none_or(|layout| Arc::strong_count(layout) == 1);
-            if is_idle {
-                layouts.remove(key);
-            }
-            !is_idle
-        });
     }
 
     /// What is held.
@@ -292,10 +272,11 @@ impl Recent {
 
     /// Takes in what the store said of all agents.
     pub(crate) fn learn_names(&self, all: &[KnownAgent], round: i64) {
-        let mut state = self.0.state.lock();
-        for agent in all {
-            state.add_name(&agent.id, agent.key);
+        for some in all.chunks(REPORTS_AT_ONCE) {
+            let mut state = self.0.state.lock();
+            some.iter().for_each(|agent| state.add_name(&agent.id, agent.key));
         }
+        let mut state = self.0.state.lock();
         state.names_are_whole = round == state.names_since_ms;
     }
 }
@@ -311,11 +292,6 @@ impl State {
 
     fn known(&mut self, agent: AgentKey) -> Option<&mut Shelf> {
         self.agents.get_mut(agent.0 as usize)?.as_deref_mut()
-    }
-
-    fn add_layout(&mut self, layout: &Arc<Layout>) {
-        let compile = || Arc::new(Compiled::new(Arc::clone(layout)));
-        self.layouts.entry(layout.key).or_insert_with(compile);
     }
 
     fn add_name(&mut self, id: &Arc<str>, key: AgentKey) {
@@ -347,11 +323,11 @@ impl State {
         None
     }
 
-    fn sealed(&mut self, record: &SealedRecord, layout: &Arc<Compiled>) {
-        self.held.sealed_blocks += 1;
-        self.held.sealed_bytes += record.bytes.len() as u64;
-        if let Some(shelf) = self.known(record.agent) {
-            shelf.sealed(record, layout);
+    fn sealed(&mut self, agent: AgentKey, boot: Boot, records: &[SealedRecord], layout: &Arc<Compiled>) {
+        self.held.sealed_blocks += records.len() as u64;
+        self.held.sealed_bytes += records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
+        if let Some(shelf) = self.known(agent) {
+            shelf.sealed(boot, records, layout);
         }
     }
 
@@ -359,23 +335,6 @@ impl State {
         if let Some(course) = self.known(agent).and_then(|shelf| shelf.course(boot)) {
             course.give_up();
         }
-    }
-
-    /// Counts, ends and lets go.
-    fn look_at_all(&mut self, now_ms: i64, memory_ms: i64, is_followed: &impl Fn(AgentKey, Boot) -> bool) {
-        let (mut held, oldest_ms) = (Held::default(), now_ms.saturating_sub(memory_ms));
-        let unused = &self.unused;
-        for (key, place) in (0..).zip(&mut self.agents) {
-            let Some(shelf) = place else { continue };
-            let agent = AgentKey(key);
-            for boot in shelf.end_silent(now_ms, |boot| is_followed(agent, boot)) {
-                self.waiting.push_back((agent, boot));
-            }
-            shelf.let_go(oldest_ms, |layout| unused.contains(&layout));
-            shelf.count(&mut held);
-        }
-        (held.sealed_blocks, held.sealed_bytes) = (self.held.sealed_blocks, self.held.sealed_bytes);
-        self.held = held;
     }
 }
 

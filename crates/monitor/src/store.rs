@@ -27,7 +27,7 @@ pub use open::open;
 pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
 pub(crate) use row::varint;
 pub use sealed::{
-    Cuts, DAY_MS, Level, Piece, Retention, SealedRecord, Sizes, StoredBlock, Tidied, VisitBlocks,
+    Blocks, Cuts, DAY_MS, Level, Piece, Retention, SealedRecord, Sizes, StoredBlock, Tidied, VisitBlocks,
 };
 pub use sqlite::{Settings, SqliteStore};
 
@@ -72,8 +72,8 @@ pub trait Store: Send + Sync + 'static {
         visit: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Shows the blocks of these agents that have something in `from_ms..=to_ms`, agent by agent in the order given,
-    /// each in the order of their newest times.
+    /// Shows the blocks of these agents that have something in `from_ms..=to_ms` and whose layouts are wanted, agent by
+    /// agent in the order given, each in the order of their newest times.
     fn blocks<'a>(
         &'a self,
         agents: &'a [AgentKey],

@@ -147,6 +147,11 @@ impl Columns {
         }
     }
 
+    /// How many series have a value.
+    pub fn present(&self) -> usize {
+        self.present.iter().map(|bits| bits.count_ones() as usize).sum()
+    }
+
     /// The last word of each series; that of an absent one means nothing.
     pub(crate) fn words(&self) -> &[u64] {
         &self.words

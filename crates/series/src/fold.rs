@@ -67,6 +67,16 @@ impl Fold {
         self.tally.add(t, value);
     }
 
+    /// Takes a sample of which it is known what it grew from: not from the sample that came last, where clocks were set
+    /// and times lie between one another. `None`: nobody knows.
+    pub fn sample_after(&mut self, t: i64, value: f64, before: Option<(i64, f64)>) {
+        if t < self.from || t >= self.to {
+            return self.sample(t, value);
+        }
+        self.reach(t);
+        self.tally.add_after(t, value, before);
+    }
+
     /// Takes a bucket.
     ///
     /// # Errors

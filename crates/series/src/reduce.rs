@@ -115,10 +115,15 @@ impl Tally {
 
     /// Takes a sample of this window.
     pub(crate) fn add(&mut self, t: i64, value: f64) {
+        self.add_after(t, value, self.latest);
+    }
+
+    /// Takes a sample of this window that grew from `before`, whatever came last.
+    pub(crate) fn add_after(&mut self, t: i64, value: f64, before: Option<(i64, f64)>) {
         if !self.is_next(t, value) {
             return;
         }
-        let before = self.latest.replace((t, value));
+        self.latest = Some((t, value));
         let first = self.weight == 0.0;
         match self.how {
             Reduce::Avg | Reduce::Sum => self.figure += value,

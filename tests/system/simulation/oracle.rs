@@ -1,7 +1,7 @@
 //! What must hold of a simulation that is over, whatever went wrong in it.
 
 use super::hosts::{AgentSeat, Start};
-use super::plan::{Fault, LATENCY_MS, Plan};
+use super::plan::{LATENCY_MS, Plan};
 use super::watcher::Look;
 use farol_health::Status;
 use farol_monitor::store::{AgentKey, Store};
@@ -22,9 +22,6 @@ const LATE_MS: u64 = 800;
 const TOLD_MS: u64 = INTERVAL_MS + 1_600;
 /// What was restored may be shown for so long after a restart.
 const RESTORED_MS: u64 = 60_000;
-
-/// Samples that may share a moment with another.
-const SHARED_AT_MOST: u64 = 3;
 
 /// All that was seen.
 pub(crate) struct Seen<'a> {
@@ -163,9 +160,7 @@ impl Seen<'_> {
                     return Err(format!("{}: {kept} of {} samples are there", seat.name(), issued.len()));
                 }
             }
-            let whole = (history.count, history.sum) == (count, sum)
-                || self.shares_moments(seat.number, history, count);
-            if !rest.is_empty() || !whole {
+            if !rest.is_empty() || (history.count, history.sum) != (count, sum) {
                 return Err(format!(
                     "{}: not {count} samples of the sum {sum}: {history:?}, {rest:?}",
                     seat.name()
@@ -173,16 +168,6 @@ impl Seen<'_> {
             }
         }
         Ok(())
-    }
-
-    /// No time is later than its receipt: what comes in one burst with a Hello that was held up on its way (or waited
-    /// for a monitor that was down) may share a moment, and of such samples the reader gives the last.
-    fn shares_moments(&self, agent: usize, history: &History, count: u64) -> bool {
-        let held_up = self.plan.strikes.iter().any(|strike| match strike.fault {
-            Fault::Hold(of) | Fault::Slow(of, _) => of == agent,
-            fault => fault == Fault::CrashMonitor,
-        });
-        held_up && history.count < count && history.count + SHARED_AT_MOST >= count
     }
 
     fn shown_is_what_is_known(&self) -> Result<(), String> {

@@ -2,16 +2,28 @@
 
 use super::{AgentKey, BOOT, Case, Group, Place, agent, layout};
 use farol_monitor::history::{self, HistoryError, Past, Query, SeriesPoints};
-use farol_monitor::store::{AgentRecord, BlockRecord, LayoutKey, ReportRecord, Store};
+use farol_monitor::recent::{Recent, Settings};
+use farol_monitor::store::{
+    AgentRecord, BlockRecord, Blocks, Layout, LayoutKey, Level, ReportRecord, Restored, SealedRecord, Store,
+    StoredBlock,
+};
 use farol_series::{Columns, Encoding, RangeError, Reduce};
+use farol_tests::memory_store::MemoryStore;
 use farol_wire::Boot;
 use futures::FutureExt;
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 pub(super) const CASES: &[Case] = &[
     ("history is what was measured", |place| measured(place).boxed()),
     ("history goes on over boots, layouts and gaps", |place| over_boots(place).boxed()),
     ("questions that are too large are refused", |place| refused(place).boxed()),
+    ("only blocks of layouts that are wanted are read", |place| wanted(place).boxed()),
 ];
 
 /// One agent's sender: makes reports as an agent does.
@@ -183,4 +195,103 @@ fn like_with(like: &farol_wire::SeriesDef, id: u32) -> farol_wire::SeriesDef {
     series.id = id;
     series.labels = BTreeMap::from([("n".to_owned(), id.to_string())]);
     series
+}
+
+/// Sees blocks of one layout, and notes what it was asked and shown.
+#[derive(Default)]
+struct OfOne {
+    asked: Vec<LayoutKey>,
+    seen: Vec<LayoutKey>,
+}
+
+impl Blocks for OfOne {
+    fn wants(&mut self, layout: &Layout) -> bool {
+        self.asked.push(layout.key);
+        layout.key == LayoutKey(2)
+    }
+
+    fn take(&mut self, block: StoredBlock) -> ControlFlow<()> {
+        self.seen.push(block.layout.key);
+        ControlFlow::Continue(())
+    }
+}
+
+/// A block that nobody opens.
+fn sealed(first_seq: u64, layout: u32) -> SealedRecord {
+    let first_ms = first_seq as i64 * 1_000;
+    SealedRecord {
+        agent: AgentKey(1),
+        boot: BOOT,
+        first_seq,
+        last_seq: first_seq,
+        first_ms,
+        last_ms: first_ms,
+        layout: LayoutKey(layout),
+        samples: 1,
+        bytes: vec![1, 2, 3].into(),
+        rollup: bytes::Bytes::new(),
+    }
+}
+
+async fn wanted(place: &dyn Place) {
+    let store = place.open().await;
+    let group = Group {
+        agents: vec![agent(1, "one")],
+        layouts: (1..=3).map(layout).collect(),
+        reports: (1..=9).map(|seq| super::report(1, BOOT, seq, seq as i64 * 1_000, true)).collect(),
+        ..Group::default()
+    };
+    store.commit(&group).await.unwrap();
+    let sealed = (1..=9).map(|seq| sealed(seq, seq as u32 % 3 + 1)).collect();
+    store.commit(&Group { sealed, ..Group::default() }).await.unwrap();
+    let mut blocks = OfOne::default();
+    store.blocks(&[AgentKey(1)], 0, 10_000, Level::Raw, &mut blocks).await.unwrap();
+    assert_eq!(blocks.seen, [LayoutKey(2); 3]);
+    blocks.asked.sort_unstable();
+    blocks.asked.dedup();
+    assert_eq!(blocks.asked.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_question_that_takes_too_long_is_refused_with_what_to_do() {
+    let store = MemoryStore::default();
+    store.commit(&Group { agents: vec![agent(1, "one")], ..Group::default() }).await.unwrap();
+    store.read_within(Duration::from_secs(3_600));
+    let began = Instant::now();
+    let error = query(&store, &question("metric_1", 0, 90_000, 1_000, Reduce::Avg)).await.unwrap_err();
+    assert!(matches!(error, HistoryError::TooLong), "{error}");
+    assert!(error.to_string().contains("ask for a shorter one, or for one agent"), "{error}");
+    assert_eq!(began.elapsed(), history::WITHIN);
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_memory_answers_for_all_agents() {
+    const AGENTS: u32 = 200;
+    let store = MemoryStore::default();
+    let recent = Recent::new(Settings::default(), &Restored::default());
+    let reports = (1..=AGENTS).flat_map(|number| {
+        let mut sender = Sender::new(number, BOOT, 1);
+        (0..60).map(move |n| sender.report(n * 1_000 + 500, [Some(n as f64), None, None], n == 0))
+    });
+    let agents: Vec<_> = (1..=AGENTS).map(|number| agent(number, &format!("agent-{number}"))).collect();
+    let group = Group { agents, layouts: vec![layout(1)], reports: reports.collect(), ..Group::default() };
+    store.commit(&group).await.unwrap();
+    recent.take(&group, 0);
+    let turns = Arc::new(AtomicU64::new(0));
+    let of_others = Arc::clone(&turns);
+    let mut others = JoinSet::new();
+    others.spawn(async move {
+        loop {
+            of_others.fetch_add(1, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+    });
+    let past = Past { store: &store, recent: Some(&recent) };
+    let asked = question("metric_1", 0, 60_000, 1_000, Reduce::Last);
+    let began = Instant::now();
+    let answer = history::query(past, &asked).await.unwrap();
+    let took = began.elapsed();
+    assert_eq!(answer.series.len(), AGENTS as usize);
+    let turns = turns.load(Ordering::Relaxed);
+    assert!(u128::from(turns) * 10 >= took.as_millis(), "{turns} turns in {took:?}");
 }

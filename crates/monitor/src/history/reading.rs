@@ -3,7 +3,10 @@
 
 use super::decode::{Decoder, Head};
 use super::found::Found;
-use super::{HistoryError, MARGIN_MS, POINTS_AT_MOST, Query, SAMPLES_AT_MOST, SERIES_AT_MOST, SeriesPoints};
+use super::{
+    BYTES_AT_MOST, HistoryError, MARGIN_MS, POINTS_AT_MOST, Query, SAMPLES_AT_MOST, SERIES_AT_MOST,
+    SeriesPoints,
+};
 use crate::fleet::Compiled;
 use crate::recent::Taken;
 use crate::store::{AgentKey, Layout, LayoutKey, Level, StoredBlock, StoredReport};
@@ -12,9 +15,13 @@ use farol_wire::SeriesDef;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Samples that are held at once.
-const HELD_AT_MOST: usize = 8 << 20;
+const HELD_AT_MOST: usize = 10_000_000;
+/// Others have their turn after so long.
+const TURN: Duration = Duration::from_millis(1);
 
 /// Which series it is, whatever its id was at the time: the place of its agent, and its labels.
 type Identity = (usize, BTreeMap<String, String>);
@@ -57,9 +64,12 @@ pub(super) struct Reading<'a> {
     found: Vec<Found>,
     /// Series of agents that are done.
     done: usize,
-    /// Samples that are held, and those that were read.
+    /// Samples that are held, and those that were read; and bytes out of the store.
     held: usize,
     read: usize,
+    bytes: usize,
+    /// When others had their turn.
+    turned: Instant,
     /// The agent whose reports are being read, and its state of decoding.
     now: Option<(AgentKey, Decoder)>,
     error: Option<HistoryError>,
@@ -80,6 +90,8 @@ impl<'a> Reading<'a> {
             done: 0,
             held: 0,
             read: 0,
+            bytes: 0,
+            turned: Instant::now(),
             now: None,
             error: None,
         }
@@ -91,9 +103,24 @@ impl<'a> Reading<'a> {
         let keyed =
             agents.iter().enumerate().flat_map(|(at, (_, keys))| keys.iter().map(move |key| (*key, at)));
         self.of_key = keyed.collect();
+        // Each agent may have layouts of its own.
+        self.wanted.clear();
         self.places.clear();
         self.now = None;
         self.held = 0;
+    }
+
+    /// Whether something of this layout answers the question.
+    pub(super) fn wants(&self, layout: &Layout) -> bool {
+        layout.set.series.iter().any(|series| self.matches(series))
+    }
+
+    /// Lets others have their turn, if they waited for some time.
+    pub(super) async fn turn(&mut self) {
+        if self.turned.elapsed() >= TURN {
+            tokio::task::yield_now().await;
+            self.turned = Instant::now();
+        }
     }
 
     /// Takes what memory has.
@@ -123,6 +150,7 @@ impl<'a> Reading<'a> {
         }
         let mut decoder = Decoder::default();
         decoder.begin(layout, |at| places.0.columns.iter().any(|column| column.source == at));
+        places.1.iter().for_each(|place| self.found[*place].begin());
         let mut samples = Samples::of(self);
         run.each(|head, blocks| {
             decoder.apply(head, blocks, |at, at_ms, columns| samples.row(&places, at, at_ms, columns));
@@ -133,6 +161,7 @@ impl<'a> Reading<'a> {
     /// Takes a report out of the journal.
     pub(super) fn report(&mut self, stored: &StoredReport) -> ControlFlow<()> {
         let report = &stored.report;
+        self.bytes += report.blocks.iter().map(|block| block.data.len()).sum::<usize>();
         let mut decoder = match self.now.take() {
             Some((of, decoder)) if of == report.agent => decoder,
             _ => Decoder::default(),
@@ -158,6 +187,7 @@ impl<'a> Reading<'a> {
 
     /// Takes a block of samples.
     pub(super) fn block(&mut self, block: &StoredBlock) -> ControlFlow<()> {
+        self.bytes += block.bytes.len();
         let taken = self.places(block.agent, &block.layout, None);
         match taken.and_then(|places| self.sealed(&places, &block.bytes)) {
             Ok(()) => ControlFlow::Continue(()),
@@ -172,6 +202,7 @@ impl<'a> Reading<'a> {
         level: Level,
         (from_ms, to_ms): (i64, i64),
     ) -> ControlFlow<()> {
+        self.bytes += block.bytes.len();
         let places = match self.places(block.agent, &block.layout, None) {
             Ok(places) if places.1.is_empty() => return ControlFlow::Continue(()),
             Ok(places) => places,
@@ -196,10 +227,7 @@ impl<'a> Reading<'a> {
     }
 
     /// The series of these agents, in order.
-    pub(super) fn finish(&mut self) -> Result<Vec<SeriesPoints>, HistoryError> {
-        if let Some(error) = self.error.take() {
-            return Err(error);
-        }
+    pub(super) async fn finish(&mut self) -> Result<Vec<SeriesPoints>, HistoryError> {
         let mut found: Vec<Option<Found>> = std::mem::take(&mut self.found).into_iter().map(Some).collect();
         self.done += found.len();
         let mut all = Vec::with_capacity(found.len());
@@ -207,12 +235,18 @@ impl<'a> Reading<'a> {
             let Some(found) = found[place].take() else { continue };
             let (kind, unit) = (found.kind, found.unit.clone());
             let points = found.finish(self.query)?;
+            self.turn().await;
             if points.iter().any(|point| point.value.is_some()) {
                 let (agent, metric) = (Arc::clone(&self.ids[agent]), self.query.metric.clone());
                 all.push(SeriesPoints { agent, metric, labels, kind, unit, points });
             }
         }
         Ok(all)
+    }
+
+    /// What stopped the reading.
+    pub(super) fn so_far(&mut self) -> Result<(), HistoryError> {
+        self.error.take().map_or(Ok(()), Err)
     }
 
     fn stop(&mut self, error: HistoryError) -> ControlFlow<()> {
@@ -224,6 +258,11 @@ impl<'a> Reading<'a> {
         if self.held > HELD_AT_MOST || self.read > SAMPLES_AT_MOST {
             return Err(HistoryError::TooMuch(
                 "too many samples lie in this time; ask for a shorter one, for fewer series, or for one agent",
+            ));
+        }
+        if self.bytes > BYTES_AT_MOST {
+            return Err(HistoryError::TooMuch(
+                "more than a gigabyte of history lies in this time; ask for a shorter one, or for one agent",
             ));
         }
         Ok(())
@@ -241,6 +280,7 @@ impl<'a> Reading<'a> {
             }
         };
         for (column, place) in places.0.columns.iter().zip(&places.1) {
+            self.found[*place].begin();
             let mut samples = Samples::of(self);
             let read =
                 sealed.samples(column.id, column.column, |at_ms, value| samples.add(*place, at_ms, value));

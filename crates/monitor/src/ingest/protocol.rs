@@ -173,12 +173,15 @@ impl Protocol {
     }
 
     /// Waits until all that was handed in is committed.
-    pub(super) async fn all_committed(&self) -> Vec<proto::Ack> {
-        let mut acks = Vec::new();
+    pub(super) async fn all_committed(&self) {
         for course in self.open.iter().flat_map(Open::courses) {
-            acks.extend(course.all_committed().await);
+            course.all_committed().await;
         }
-        acks
+    }
+
+    /// Acknowledges what is committed of each boot.
+    pub(super) fn last_acks(&self) -> Vec<proto::Ack> {
+        self.open.iter().flat_map(Open::courses).filter_map(Course::last_ack).collect()
     }
 
     /// The stream is gone.

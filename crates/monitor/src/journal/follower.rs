@@ -1,6 +1,7 @@
 //! How far a boot's reports are committed, and whether its stream may go on.
 
 use crate::nudges::{Nudges, Want};
+use crate::store::ReportRecord;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,11 +24,17 @@ pub(super) struct Progress {
     /// When the last report was made, as history has it: a sample that is not later than the one before it counts for
     /// nothing there. Unix milliseconds, or `UNDATED`.
     dated_ms: AtomicI64,
+    /// The date of the last report that was not dated as it came: its blocks ticked at a time that was another's.
+    moved_ms: AtomicI64,
+    /// When the last one that is committed was made, or what came before the first.
+    committed_ms: AtomicI64,
     changed: Notify,
     /// A commit up to here wakes the stream that follows.
     awaited: AtomicU64,
-    /// That stream: the newest that said what it waits for.
-    stream: Mutex<Option<Arc<Nudges>>>,
+    /// That stream, and its number: the newest that said what it waits for.
+    stream: Mutex<(u64, Option<Arc<Nudges>>)>,
+    /// Streams that followed.
+    streams: AtomicU64,
 }
 
 impl Progress {
@@ -36,10 +43,13 @@ impl Progress {
             committed: AtomicU64::new(seq),
             queued: AtomicU64::new(seq),
             dated_ms: AtomicI64::new(UNDATED),
+            moved_ms: AtomicI64::new(UNDATED),
+            committed_ms: AtomicI64::new(UNDATED),
             breaks: AtomicU64::new(0),
             changed: Notify::new(),
             awaited: AtomicU64::new(u64::MAX),
-            stream: Mutex::new(None),
+            stream: Mutex::default(),
+            streams: AtomicU64::new(0),
         }
     }
 
@@ -61,29 +71,48 @@ impl Progress {
         self.dated_ms.load(Ordering::Relaxed) != UNDATED
     }
 
-    /// What comes next was made after the last report of this one.
-    pub(super) fn begin_after(&self, before: &Self) {
-        self.dated_ms.store(before.dated_ms.load(Ordering::Relaxed), Ordering::Relaxed);
+    /// What comes next was made after this.
+    pub(super) fn begin_after(&self, before_ms: i64) {
+        self.dated_ms.store(before_ms, Ordering::Relaxed);
+        self.committed_ms.store(before_ms, Ordering::Relaxed);
     }
 
-    /// When the next report was made, as history keeps it: after the one before. Only one at a time may ask.
-    pub(super) fn date(&self, at_ms: i64) -> i64 {
-        let next_ms = self.dated_ms.load(Ordering::Relaxed).saturating_add(1);
-        let is_back = at_ms < next_ms && next_ms.saturating_sub(at_ms) <= BACK_AT_MOST_MS;
-        let at_ms = if is_back { next_ms } else { at_ms };
-        self.dated_ms.store(at_ms, Ordering::Relaxed);
-        at_ms
+    /// When the last report was made that was handed in.
+    pub(super) fn dated_ms(&self) -> i64 {
+        self.dated_ms.load(Ordering::Relaxed)
+    }
+
+    /// Dates the next report as history keeps it: after the one before. In a burst, where reports share the moment at
+    /// which they came, so do their blocks: each ticked after the report before. Only one at a time may ask.
+    pub(super) fn date(&self, record: &mut ReportRecord) {
+        let last_ms = self.dated_ms();
+        let next_ms = last_ms.saturating_add(1);
+        if record.at_ms < next_ms {
+            let is_set = next_ms.saturating_sub(record.at_ms) > BACK_AT_MOST_MS;
+            record.at_ms = if is_set { record.at_ms } else { next_ms };
+            self.moved_ms.store(if is_set { UNDATED } else { next_ms }, Ordering::Relaxed);
+        }
+        let shared_ms = last_ms.min(self.moved_ms.load(Ordering::Relaxed));
+        let since_ms = u32::try_from(record.at_ms.saturating_sub(next_ms)).unwrap_or(u32::MAX);
+        for block in &mut record.blocks {
+            if record.at_ms.saturating_sub(block.before_ms.into()) <= shared_ms {
+                block.before_ms = block.before_ms.min(since_ms);
+            }
+        }
+        self.dated_ms.store(record.at_ms, Ordering::Relaxed);
     }
 
     pub(super) fn queue(&self, seq: u64) {
         self.queued.fetch_max(seq, Ordering::Relaxed);
     }
 
-    pub(super) fn commit(&self, seq: u64) {
+    /// This report is committed, and all before it.
+    pub(super) fn commit(&self, seq: u64, at_ms: i64) {
+        self.committed_ms.store(at_ms, Ordering::Relaxed);
         self.committed.fetch_max(seq, Ordering::SeqCst);
         self.changed.notify_waiters();
         if seq >= self.awaited.load(Ordering::SeqCst)
-            && let Some(stream) = &*self.stream.lock()
+            && let (_, Some(stream)) = &*self.stream.lock()
         {
             stream.want(Want::Acknowledge);
         }
@@ -99,7 +128,7 @@ impl Progress {
     pub(super) fn roll_back(&self) {
         self.breaks.fetch_add(1, Ordering::Release);
         self.queued.store(self.committed(), Ordering::Relaxed);
-        self.dated_ms.store(UNDATED, Ordering::Relaxed);
+        self.dated_ms.store(self.committed_ms.load(Ordering::Relaxed), Ordering::Relaxed);
         self.changed.notify_waiters();
     }
 }
@@ -110,12 +139,15 @@ pub struct Follower {
     progress: Arc<Progress>,
     /// The boot's breaks when the stream began.
     breaks: u64,
+    /// The stream's number: that of one that takes its place is higher.
+    number: u64,
 }
 
 impl Follower {
     pub(super) fn new(progress: Arc<Progress>) -> Self {
         let breaks = progress.breaks.load(Ordering::Acquire);
-        Self { progress, breaks }
+        let number = progress.streams.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { progress, breaks, number }
     }
 
     pub(super) fn progress(&self) -> &Arc<Progress> {
@@ -128,14 +160,16 @@ impl Follower {
         self.progress.committed()
     }
 
-    /// From now on a commit up to `seq` wakes this stream. False when that much is committed already.
+    /// From now on a commit up to `seq` wakes this stream, unless another took its place. False when that much is
+    /// committed already.
     #[must_use]
     pub fn awaits(&self, seq: u64, stream: &Arc<Nudges>) -> bool {
-        let follows = self.progress.stream.lock().as_ref().is_some_and(|known| Arc::ptr_eq(known, stream));
-        if !follows {
-            *self.progress.stream.lock() = Some(Arc::clone(stream));
+        let mut newest = self.progress.stream.lock();
+        if newest.0 <= self.number {
+            *newest = (self.number, Some(Arc::clone(stream)));
+            self.progress.awaited.store(seq, Ordering::SeqCst);
         }
-        self.progress.awaited.store(seq, Ordering::SeqCst);
+        drop(newest);
         // Nothing comes after the last number there is.
         seq == u64::MAX || self.progress.committed.load(Ordering::SeqCst) < seq
     }

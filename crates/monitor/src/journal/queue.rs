@@ -30,7 +30,7 @@ const BLIND_AT_MOST: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     reports: Vec<ReportRecord>,
-    /// Who waits for the reports: told when they are committed or dropped.
+    /// Who waits for the reports, one for each, in their order: told when they are committed or dropped.
     waiters: Vec<(Arc<Progress>, u64)>,
     /// Of reports and layouts.
     report_bytes: usize,

@@ -48,8 +48,8 @@ impl Sealing {
         let now = Instant::now();
         if self.swept.is_none_or(|swept| now - swept >= SWEEP) || recent.wants_sweep() {
             self.swept = Some(now);
-            let state = shared.state.lock();
-            recent.sweep(wall_ms(), |agent, boot| state.is_followed(agent, boot));
+            // One question a lock: reports are handed in meanwhile.
+            recent.sweep(wall_ms(), |agent, boot| shared.state.lock().is_followed(agent, boot));
         }
         let has_room = shared.state.lock().queue.sealed_bytes() < WAITING_BYTES;
         if has_room {

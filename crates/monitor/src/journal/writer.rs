@@ -188,7 +188,10 @@ impl Writer {
         let reports = batch.group.reports.len() as u64;
         // Before anybody is told: who was told may ask.
         self.shared.recent.take(&batch.group, now_ms());
-        batch.waiters.iter().for_each(|(progress, seq)| progress.commit(*seq));
+        // Each waits for the report of its place.
+        for ((progress, seq), report) in batch.waiters.iter().zip(&batch.group.reports) {
+            progress.commit(*seq, report.at_ms);
+        }
         let mut state = self.shared.state.lock();
         state.note_agents(&batch.group);
         let health = &mut state.health;

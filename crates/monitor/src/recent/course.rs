@@ -25,7 +25,8 @@ pub(super) struct Course {
     pub(super) last_seq: u64,
     /// Runs that have ended, the oldest first.
     pub(super) closed: VecDeque<Arc<Run>>,
-    pub(super) open: Option<Run>,
+    /// The one that goes on. Who reads it meanwhile has it as it was.
+    pub(super) open: Option<Arc<Run>>,
     /// A replay of the journal is to bring its reports up to this one first: what came since waits.
     pub(super) replayed_to: Option<u64>,
     /// What was replayed so far.
@@ -43,7 +44,7 @@ pub(super) struct Course {
 pub(super) struct Replayed {
     pub(super) last_seq: u64,
     pub(super) closed: VecDeque<Arc<Run>>,
-    pub(super) open: Option<Run>,
+    pub(super) open: Option<Arc<Run>>,
 }
 
 /// What a report brought about.
@@ -89,7 +90,7 @@ impl Course {
         }
         let mut took = Took::default();
         if self.open.as_ref().is_some_and(|run| is_over(run, report, self.limit_ms)) {
-            self.closed.extend(self.open.take().map(Arc::new));
+            self.closed.extend(self.open.take().map(Run::closed));
             self.limit_ms = lasts_ms();
             took.closed = true;
         }
@@ -101,9 +102,10 @@ impl Course {
                     self.leave();
                     return took;
                 };
-                self.open.insert(Run::beginning(report, layout))
+                self.open.insert(Arc::new(Run::beginning(report, layout)))
             }
         };
+        let run = Arc::make_mut(run);
         run.push(report);
         if run.weight() > BYTES_AT_MOST || run.cells > CELLS_AT_MOST {
             self.leave();
@@ -141,14 +143,15 @@ impl Course {
         }
         self.replayed.last_seq = report.seq;
         if self.replayed.open.as_ref().is_some_and(|run| is_over(run, report, lasts_ms)) {
-            self.replayed.closed.extend(self.replayed.open.take().map(Arc::new));
+            self.replayed.closed.extend(self.replayed.open.take().map(Run::closed));
             took.closed = true;
         }
         if self.replayed.open.is_none() && !report.key {
             self.give_up();
             return took;
         }
-        let run = self.replayed.open.get_or_insert_with(|| Run::beginning(report, Arc::clone(layout)));
+        let begin = || Arc::new(Run::beginning(report, Arc::clone(layout)));
+        let run = Arc::make_mut(self.replayed.open.get_or_insert_with(begin));
         run.push(report);
         if run.weight() > BYTES_AT_MOST || run.cells > CELLS_AT_MOST {
             self.give_up();
@@ -168,11 +171,11 @@ impl Course {
             (Some(mut last), Some(open))
                 if self.closed.is_empty() && Arc::ptr_eq(&last.layout, &open.layout) =>
             {
-                last.join(open);
+                Arc::make_mut(&mut last).join(open);
                 self.open = Some(last);
             }
             (Some(last), None) if self.closed.is_empty() => self.open = Some(last),
-            (last, _) => before.extend(last.map(Arc::new)),
+            (last, _) => before.extend(last.map(Run::closed)),
         }
         let more = before.len() + self.closed.len();
         before.append(&mut self.closed);
@@ -184,7 +187,7 @@ impl Course {
     pub(super) fn end(&mut self) -> Took {
         let open = self.open.take();
         let closed = open.is_some();
-        self.closed.extend(open.map(Arc::new));
+        self.closed.extend(open.map(Run::closed));
         Took { closed }
     }
 
@@ -203,9 +206,8 @@ impl Course {
     }
 
     /// Every run, in the order of the reports.
-    pub(super) fn runs(&self) -> impl Iterator<Item = &Run> {
-        let replayed = self.replayed.closed.iter().map(|run| &**run).chain(&self.replayed.open);
-        replayed.chain(self.closed.iter().map(|run| &**run)).chain(&self.open)
+    pub(super) fn runs(&self) -> impl Iterator<Item = &Arc<Run>> {
+        self.replayed.closed.iter().chain(&self.replayed.open).chain(&self.closed).chain(&self.open)
     }
 
     /// Nothing of it waits any more.

@@ -81,9 +81,21 @@ impl Run {
         self.reports += 1;
     }
 
+    /// Nothing comes to it any more: it takes up what it needs.
+    pub(super) fn closed(mut run: Arc<Self>) -> Arc<Self> {
+        Arc::make_mut(&mut run).bytes.shrink_to_fit();
+        run
+    }
+
     /// Bytes it takes up.
     pub(super) fn weight(&self) -> usize {
         size_of::<Self>() + self.bytes.capacity()
+    }
+
+    /// Bytes it takes up and does not need.
+    #[cfg(test)]
+    pub(super) fn spare(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
     }
 
     /// The time it covers.

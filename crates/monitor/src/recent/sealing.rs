@@ -1,11 +1,11 @@
-//! A run becomes a column block and its roll-up. Decides which series a roll-up keeps.
+//! A run becomes column blocks and their roll-ups. Decides which series a roll-up keeps, and what one block holds.
 
 use super::run::Run;
 use crate::fleet::Compiled;
 use crate::history::decode::Decoder;
 use crate::store::{AgentKey, SealedRecord};
 use bytes::Bytes;
-use farol_series::{Encoding, Rolled, Rollup, Sealer};
+use farol_series::{Columns, Encoding, Rolled, Rollup, Sealer};
 use farol_wire::{SeriesDef, SeriesType};
 
 /// The length of a bucket.
@@ -30,46 +30,84 @@ impl Keep {
     }
 }
 
-/// Seals a run. `None` when it does not fit into a block.
-pub(super) fn seal(agent: AgentKey, run: &Run, keep: &Keep) -> Option<SealedRecord> {
-    let layout = &*run.layout;
-    let sources: Vec<(u32, &[Encoding])> =
-        layout.sources.iter().map(|source| (source.id, source.encodings.as_slice())).collect();
-    let mut sealer = Sealer::new(&sources);
-    let mut rollup = Rollup::new(FIVE_MINUTES_MS, kinds(layout));
-    let kept = kept(layout, keep);
+/// Seals a run. `None` when it does not fit into a block. One block, and one more for each time that the clock was set
+/// back in it: in a block times rise, and so a counter's growth is known.
+pub(super) fn seal(agent: AgentKey, run: &Run, keep: &Keep) -> Option<Vec<SealedRecord>> {
+    let kept = kept(&run.layout, keep);
     let mut decoder = Decoder::default();
-    decoder.begin(layout, |_| true);
-    let mut samples = 0;
-    let mut fits = true;
-    let mut times: Option<(i64, i64)> = None;
+    decoder.begin(&run.layout, |_| true);
+    let mut part = Part::beginning(run, run.first_seq);
+    let mut parts = Vec::new();
     run.each(|head, blocks| {
-        decoder.apply(head, blocks, |place, at_ms, columns| {
-            fits &= sealer.tick(place, at_ms, columns).is_ok();
-            let (first, last) = times.unwrap_or((at_ms, at_ms));
-            times = Some((first.min(at_ms), last.max(at_ms)));
-            samples += columns.values().flatten().count() as u64;
-            for (column, position) in &kept[place] {
-                if let Some(value) = columns.value(*column) {
-                    rollup.add(*position, at_ms, value);
-                }
-            }
-        });
+        if part.last.is_some_and(|(_, last_ms)| head.at_ms < last_ms) {
+            parts.push(std::mem::replace(&mut part, Part::beginning(run, head.seq)));
+        }
+        part.last = Some((head.seq, head.at_ms));
+        decoder.apply(head, blocks, |place, at_ms, columns| part.row(place, at_ms, columns, &kept[place]));
     });
-    let rolled = if rollup.is_empty() { Vec::new() } else { rollup.encode().ok()? };
-    let (first_ms, last_ms) = times.unwrap_or((run.first_ms, run.last_ms));
-    fits.then(|| SealedRecord {
-        agent,
-        boot: run.boot,
-        first_seq: run.first_seq,
-        last_seq: run.last_seq,
-        first_ms,
-        last_ms,
-        layout: layout.layout.key,
-        samples,
-        bytes: if samples == 0 { Bytes::new() } else { sealer.finish().into() },
-        rollup: rolled.into(),
-    })
+    parts.push(part);
+    parts.into_iter().map(|part| part.finish(agent, run)).collect()
+}
+
+/// What becomes one block.
+struct Part {
+    sealer: Sealer,
+    rollup: Rollup,
+    first_seq: u64,
+    /// The last report's number and time.
+    last: Option<(u64, i64)>,
+    /// The oldest and the newest sample's time.
+    times: Option<(i64, i64)>,
+    samples: u64,
+    fits: bool,
+}
+
+impl Part {
+    fn beginning(run: &Run, first_seq: u64) -> Self {
+        let layout = &*run.layout;
+        let sources: Vec<(u32, &[Encoding])> =
+            layout.sources.iter().map(|source| (source.id, source.encodings.as_slice())).collect();
+        Self {
+            sealer: Sealer::new(&sources),
+            rollup: Rollup::new(FIVE_MINUTES_MS, kinds(layout)),
+            first_seq,
+            last: None,
+            times: None,
+            samples: 0,
+            fits: true,
+        }
+    }
+
+    /// Takes a source's row, and of it the columns that are kept, at their positions.
+    fn row(&mut self, place: usize, at_ms: i64, columns: &Columns, kept: &[(usize, usize)]) {
+        self.fits &= self.sealer.tick(place, at_ms, columns).is_ok();
+        let (first, last) = self.times.unwrap_or((at_ms, at_ms));
+        self.times = Some((first.min(at_ms), last.max(at_ms)));
+        self.samples += columns.present() as u64;
+        for (column, position) in kept {
+            if let Some(value) = columns.value(*column) {
+                self.rollup.add(*position, at_ms, value);
+            }
+        }
+    }
+
+    fn finish(self, agent: AgentKey, run: &Run) -> Option<SealedRecord> {
+        let rolled = if self.rollup.is_empty() { Vec::new() } else { self.rollup.encode().ok()? };
+        let (last_seq, _) = self.last?;
+        let (first_ms, last_ms) = self.times.unwrap_or((run.first_ms, run.last_ms));
+        self.fits.then(|| SealedRecord {
+            agent,
+            boot: run.boot,
+            first_seq: self.first_seq,
+            last_seq,
+            first_ms,
+            last_ms,
+            layout: run.layout.layout.key,
+            samples: self.samples,
+            bytes: if self.samples == 0 { Bytes::new() } else { self.sealer.finish().into() },
+            rollup: rolled.into(),
+        })
+    }
 }
 
 /// What a roll-up must know of a layout's series.

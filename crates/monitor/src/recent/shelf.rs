@@ -3,13 +3,15 @@
 use super::course::{Course, Took};
 use super::run::Run;
 use super::{Held, lasts_ms};
-
 use crate::fleet::Compiled;
 use crate::store::{LayoutKey, ReportRecord, SealedRecord};
 use bytes::Bytes;
 use farol_wire::Boot;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+
+/// The age of blocks is counted in these.
+pub(super) const MINUTE_MS: i64 = 60_000;
 
 /// A boot of which nothing was heard for so long may have ended.
 const SILENT_MS: i64 = 10 * 60_000;
@@ -57,7 +59,7 @@ pub(crate) struct Taken {
     /// Blocks, the first sealed first.
     pub(crate) blocks: Vec<(Arc<Compiled>, Bytes)>,
     /// Runs, boot by boot, in order.
-    pub(super) runs: Vec<Run>,
+    pub(super) runs: Vec<Arc<Run>>,
     /// All samples from here on are among them.
     pub(crate) covers_from_ms: Option<i64>,
     /// Some reports stand in the journal only.
@@ -90,6 +92,8 @@ impl Shelf {
                 let ended = self.ended.iter().find(|(boot, _)| *boot == report.boot);
                 let last_seq = ended.map_or(0, |(_, seq)| *seq);
                 let first = lasts_ms(report.agent, last_seq == 0, pressed);
+                // Most agents have one.
+                self.courses.reserve_exact(1);
                 self.courses.push(Course::new(report.boot, last_seq, first));
                 self.courses.len() - 1
             }
@@ -104,13 +108,13 @@ impl Shelf {
         self.course(report.boot).is_some_and(|course| course.replay(report, layout, lasts_ms).closed)
     }
 
-    /// A run became a block.
-    pub(super) fn sealed(&mut self, record: &SealedRecord, layout: &Arc<Compiled>) {
-        if let Some(course) = self.course(record.boot) {
+    /// The boot's next run became blocks.
+    pub(super) fn sealed(&mut self, boot: Boot, records: &[SealedRecord], layout: &Arc<Compiled>) {
+        if let Some(course) = self.course(boot) {
             course.sealed();
         }
-        self.blocks.push(Kept {
-            boot: record.boot,
+        self.blocks.extend(records.iter().map(|record| Kept {
+            boot,
             last_seq: record.last_seq,
             first_ms: record.first_ms,
             last_ms: record.last_ms,
@@ -118,7 +122,7 @@ impl Shelf {
             layout: Arc::clone(layout),
             bytes: record.bytes.clone(),
             is_stored: false,
-        });
+        }));
     }
 
     /// A block is committed.
@@ -135,25 +139,21 @@ impl Shelf {
         ended.collect()
     }
 
-    /// Ends the runs of boots that were silent for long, and are over: no stream follows them, or another boot of
-    /// this agent spoke meanwhile. Whatever comes of them later comes on a new stream, and begins anew.
-    pub(super) fn end_silent(&mut self, now_ms: i64, is_followed: impl Fn(Boot) -> bool) -> Vec<Boot> {
-        let since_ms = now_ms.saturating_sub(SILENT_MS);
+    /// The boots with a run of which nothing was heard for long, and whether another boot of this agent spoke since:
+    /// then it is over, whoever follows it. Whatever comes of one that is over comes on a new stream, and begins anew.
+    pub(super) fn silent(&mut self, now_ms: i64) -> Vec<(Boot, bool)> {
         // After a start agents have as much time to come back.
         for course in self.courses.iter_mut().filter(|course| course.heard_ms == 0) {
             course.heard_ms = now_ms;
         }
         let newest_ms = self.courses.iter().map(|course| course.heard_ms).max().unwrap_or(0);
-        let mut ended = Vec::new();
-        for course in &mut self.courses {
-            if course.open.is_none() || course.heard_ms > since_ms {
-                continue;
-            }
-            if (course.heard_ms < newest_ms || !is_followed(course.boot)) && course.end().closed {
-                ended.push(course.boot);
-            }
-        }
-        ended
+        let silent = self.courses.iter().filter(|course| course.open.is_some() && is_silent(course, now_ms));
+        silent.map(|course| (course.boot, course.heard_ms < newest_ms)).collect()
+    }
+
+    /// Ends the run of a boot that is over, if it is silent still; whether it had one.
+    pub(super) fn end_silent(&mut self, boot: Boot, now_ms: i64) -> bool {
+        self.course(boot).is_some_and(|course| is_silent(course, now_ms) && course.end().closed)
     }
 
     /// Lets go of blocks that are committed and older, or whose layout is used no more: it would take up more than they
@@ -174,6 +174,13 @@ impl Shelf {
             .map(|course| (course.boot, course.last_seq))
             .collect();
         gone.into_iter().for_each(|(boot, last_seq)| self.has_ended(boot, last_seq));
+        // Of an agent that is gone only a few numbers stay.
+        if self.courses.is_empty() {
+            self.courses = Vec::new();
+        }
+        if self.blocks.is_empty() {
+            self.blocks = Vec::new();
+        }
     }
 
     /// All of this boot up to this report is sealed.
@@ -185,9 +192,12 @@ impl Shelf {
         self.ended.push_back((boot, last_seq));
     }
 
-    pub(super) fn count(&self, held: &mut Held) {
+    /// Adds what it takes up.
+    pub(super) fn count(&self, held: &mut Held, by_minute: &mut BTreeMap<i64, usize>) {
+        held.bytes += size_of::<Self>();
+        held.bytes += self.courses.capacity() * size_of::<Course>();
+        held.bytes += self.ended.capacity() * size_of::<(Boot, u64)>();
         for course in &self.courses {
-            held.bytes += size_of::<Course>();
             held.in_journal += usize::from(course.is_in_journal());
             for run in course.runs() {
                 held.bytes += run.weight();
@@ -195,8 +205,12 @@ impl Shelf {
             }
         }
         for kept in &self.blocks {
-            held.bytes += size_of::<Kept>() + kept.bytes.len();
+            let bytes = size_of::<Kept>() + kept.bytes.len();
+            held.bytes += bytes;
             held.samples += kept.samples;
+            if kept.is_stored {
+                *by_minute.entry(kept.last_ms.div_euclid(MINUTE_MS)).or_default() += bytes;
+            }
         }
     }
 
@@ -212,4 +226,9 @@ impl Shelf {
             is_in_journal: self.courses.iter().any(Course::is_in_journal),
         }
     }
+}
+
+/// Whether nothing was heard of it for long.
+fn is_silent(course: &Course, now_ms: i64) -> bool {
+    course.heard_ms <= now_ms.saturating_sub(SILENT_MS)
 }

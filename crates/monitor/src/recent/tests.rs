@@ -225,3 +225,90 @@ fn what_a_start_replays_stands_before_what_came_since() {
     assert!(seen.iter().all(|(at_ms, value)| *at_ms == START_MS + *value as i64 * 10_000));
     assert!(sealed.windows(2).all(|pair| pair[0].last_seq + 1 == pair[1].first_seq));
 }
+
+#[test]
+fn a_clock_that_was_set_back_ends_a_block_so_that_each_is_in_order_and_rolled_up_whole() {
+    let recent = recent(Settings::default());
+    let mut reports = reports(1..65, 64);
+    for report in &mut reports[40..] {
+        report.at_ms -= 3_600_000;
+    }
+    take(&recent, reports);
+    recent.sweep(START_MS + 100_000_000, |_, _| false);
+    let sealed = seal(&recent);
+    let numbers: Vec<_> = sealed.iter().map(|record| (record.first_seq, record.last_seq)).collect();
+    assert_eq!(numbers, [(1, 40), (41, 64)]);
+    for record in &sealed {
+        let mut times = Vec::new();
+        Sealed::open(&record.bytes).unwrap().samples(1, 0, |at_ms, _| times.push(at_ms)).unwrap();
+        assert!(times.is_sorted_by(|a, b| a < b), "{times:?}");
+        assert_eq!((times[0], times[times.len() - 1]), (record.first_ms, record.last_ms));
+        let rolled = Rollup::decode(&record.rollup).unwrap();
+        let count: u32 = rolled.buckets(0).iter().map(|bucket| bucket.count).sum();
+        assert_eq!(u64::from(count), record.last_seq + 1 - record.first_seq);
+    }
+}
+
+#[test]
+fn a_sweep_holds_no_lock_while_it_asks_who_is_followed_and_takes_some_agents_at_a_time() {
+    let recent = recent(Settings::default());
+    let of_many =
+        (1..=1_000).map(|agent| ReportRecord { agent: AgentKey(agent), ..reports(1..2, 64).remove(0) });
+    take(&recent, of_many.collect());
+    let asked = std::cell::Cell::new(0);
+    recent.sweep(START_MS + 100_000_000, |_, _| {
+        assert!(!recent.0.state.is_locked());
+        asked.set(asked.get() + 1);
+        false
+    });
+    assert_eq!(asked.get(), 1_000);
+    assert_eq!(seal(&recent).len(), 1_000);
+    let mut looks = Vec::new();
+    recent.each(256, |_, agents| looks.push(agents));
+    assert_eq!(looks, [0..256, 256..512, 512..768, 768..1_001]);
+}
+
+#[test]
+fn over_the_bound_the_oldest_blocks_leave_and_no_more_than_must() {
+    let of = |max_bytes| {
+        let recent = recent(Settings { max_bytes, memory_ms: i64::MAX, ..Settings::default() });
+        take(&recent, reports(1..5_000, 64));
+        let sealed = seal(&recent);
+        recent.take(&Group { sealed: sealed.clone(), ..Group::default() }, START_MS);
+        recent.sweep(START_MS + 50_000_000, |_, _| true);
+        (sealed, recent)
+    };
+    let (sealed, whole) = of(usize::MAX);
+    assert!(sealed.len() > 20, "{}", sealed.len());
+    let (_, cut) = of(whole.held().bytes - 1);
+    let covers_ms = cut.of(AgentKey(1), 0, i64::MAX).covers_from_ms;
+    assert_eq!(covers_ms, Some(sealed[0].last_ms + 1), "one was enough");
+}
+
+#[test]
+fn of_an_agent_that_is_gone_next_to_nothing_stays() {
+    let recent = recent(Settings::default());
+    take(&recent, reports(1..100, 64));
+    recent.sweep(START_MS + 100_000_000, |_, _| false);
+    let sealed = seal(&recent);
+    recent.take(&Group { sealed, forgotten: vec![AgentKey(1)], ..Group::default() }, START_MS);
+    recent.sweep(START_MS + 200_000_000, |_, _| false);
+    let held = recent.held();
+    assert!(held.bytes < 256, "{held:?}");
+}
+
+#[test]
+fn who_reads_copies_nothing_and_a_run_that_ended_takes_up_what_it_needs() {
+    let recent = recent(Settings::default());
+    take(&recent, reports(1..50, 64));
+    let [first, second] = [(); 2].map(|()| recent.of(AgentKey(1), 0, i64::MAX).runs.remove(0));
+    assert!(Arc::ptr_eq(&first, &second));
+    // What comes meanwhile is not in what was read before.
+    take(&recent, reports(1..60, 64).split_off(49));
+    assert_eq!(first.reports, 49);
+    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX).runs[0].reports, 59);
+    drop((first, second));
+    recent.sweep(START_MS + 100_000_000, |_, _| false);
+    let ended = recent.of(AgentKey(1), 0, i64::MAX).runs.remove(0);
+    assert_eq!(ended.spare(), 0);
+}

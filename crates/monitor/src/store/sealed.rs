@@ -93,8 +93,28 @@ pub struct StoredBlock {
     pub bytes: Bytes,
 }
 
-/// Sees one block after another, and says when it has seen enough.
-pub type VisitBlocks<'a> = &'a mut (dyn FnMut(StoredBlock) -> ControlFlow<()> + Send);
+/// Sees blocks.
+pub trait Blocks: Send {
+    /// Whether it wants those of this layout; others are not read.
+    fn wants(&mut self, layout: &Layout) -> bool;
+
+    /// Sees one block after another, and says when it has seen enough.
+    fn take(&mut self, block: StoredBlock) -> ControlFlow<()>;
+}
+
+/// Wants all.
+impl<F: FnMut(StoredBlock) -> ControlFlow<()> + Send> Blocks for F {
+    fn wants(&mut self, _: &Layout) -> bool {
+        true
+    }
+
+    fn take(&mut self, block: StoredBlock) -> ControlFlow<()> {
+        self(block)
+    }
+}
+
+/// Whoever sees blocks.
+pub type VisitBlocks<'a> = &'a mut dyn Blocks;
 
 /// How long what is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

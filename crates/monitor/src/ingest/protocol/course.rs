@@ -47,12 +47,16 @@ impl Course {
     }
 
     /// Waits until all that was handed in is committed.
-    pub(super) async fn all_committed(&self) -> Option<proto::Ack> {
-        if self.submitted == 0 || self.follower.is_broken() {
-            return None;
+    pub(super) async fn all_committed(&self) {
+        if self.submitted > 0 && !self.follower.is_broken() {
+            self.follower.beyond(self.submitted - 1).await;
         }
-        let seq = self.follower.beyond(self.submitted - 1).await;
-        Some(self.ack(seq))
+    }
+
+    /// What is committed, if it is any of this stream's business.
+    pub(super) fn last_ack(&self) -> Option<proto::Ack> {
+        let committed = self.follower.committed();
+        (self.submitted > 0 && committed > 0 && !self.follower.is_broken()).then(|| self.ack(committed))
     }
 
     fn ack(&self, seq: u64) -> proto::Ack {

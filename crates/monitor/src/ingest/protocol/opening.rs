@@ -55,6 +55,7 @@ impl Protocol {
             interval_ms: hello.interval_ms,
         }));
         let follower = ingest.journal.follow(agent.key, hello.boot);
+        let mark = resumed.get(&hello.boot).copied().unwrap_or(0);
         tracing::debug!(agent.id = &*agent.id, agent.version = hello.version, peer.address = %self.peer.addr, "agent connected");
         self.open = Some(Open {
             clock: ClockMap::new(hello.clock_ms, heard.boot_ms),
@@ -63,12 +64,7 @@ impl Protocol {
             new_sets: Allowance::of_new_sets(now.boot_ms),
             agent,
             link,
-            course: Course::new(
-                hello.boot,
-                follower,
-                resumed.get(&hello.boot).copied().unwrap_or(0),
-                now.boot_ms,
-            ),
+            course: Course::new(hello.boot, follower, mark, now.boot_ms),
             resumed,
             hello,
             hello_wall_ms: heard.wall_ms,

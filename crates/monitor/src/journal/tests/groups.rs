@@ -1,10 +1,12 @@
 //! When a group closes, and what its end means for those who follow.
 
-use super::{AGENT, BOOT, Bench, changed, key, layout, report};
+use super::{AGENT, BOOT, Bench, changed, key, layout, refused, report};
 use crate::fleet::Effects;
 use crate::journal::Submitted;
+use crate::nudges::{Nudges, Want};
 use crate::store::{AgentKey, Covered, ReportRecord, Restored, StoreError};
 use farol_wire::Boot;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test(start_paused = true)]
@@ -115,6 +117,59 @@ async fn a_report_is_dated_after_the_one_before_it_unless_a_clock_was_set() {
     assert_eq!(dated(BOOT, &[(5, 30_000), (6, 30_000)]).await, [30_000, 30_001]);
     // What the next start says came after it.
     assert_eq!(dated(next, &[(1, 29_900), (2, 30_500)]).await, [30_002, 30_500]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_comes_again_after_a_refusal_is_dated_after_what_is_committed() {
+    let bench = Bench::new([]);
+    let send = |seq, at_ms| {
+        let record = ReportRecord { at_ms, ..report(seq, 10) };
+        assert_eq!(bench.journal.report(&bench.follow(), record, true), Submitted::Taken);
+    };
+    send(1, 50_000);
+    bench.pass(300).await;
+    bench.store.answers.lock().push_back(refused());
+    send(2, 50_100);
+    bench.pass(4_000).await;
+    // On the new stream the agent's clock is mapped a little differently.
+    send(2, 49_900);
+    bench.pass(300).await;
+    assert_eq!(bench.store.last().reports[0].at_ms, 50_001);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_burst_each_block_ticked_after_the_report_before() {
+    let bench = Bench::new([]);
+    let follower = bench.follow();
+    // Reports a second apart that all came at 50 s, and one that did not.
+    for (seq, at_ms, before_ms) in [
+        (1, 49_000, 500),
+        (2, 50_000, 700),
+        (3, 50_000, 701),
+        (4, 50_000, 702),
+        (5, 50_100, 400),
+        (6, 51_100, 400),
+    ] {
+        let mut record = ReportRecord { at_ms, ..report(seq, 10) };
+        record.blocks[0].before_ms = before_ms;
+        bench.journal.report(&follower, record, false);
+    }
+    bench.pass(300).await;
+    let last = bench.store.last();
+    let ticked = last.reports.iter().map(|report| report.at_ms - i64::from(report.blocks[0].before_ms));
+    assert_eq!(ticked.collect::<Vec<_>>(), [48_500, 49_300, 50_001, 50_002, 50_003, 50_700]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_commit_wakes_the_newest_stream_whoever_asked_last() {
+    let bench = Bench::new([]);
+    let [old, new] = [(); 2].map(|()| (bench.follow(), Arc::<Nudges>::default()));
+    assert!(new.0.awaits(1, &new.1));
+    assert!(old.0.awaits(9, &old.1));
+    bench.send(&new.0, 1);
+    bench.pass(300).await;
+    assert!(new.1.is_wanted(Want::Acknowledge));
+    assert!(!old.1.is_wanted(Want::Acknowledge));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,16 +1,20 @@
-//! Blocks and roll-ups as they come back: found without their bytes, read in batches. Decides how much one question may
-//! read.
+//! Blocks and roll-ups as they come back: found without their bytes, and read in batches if their layouts are wanted.
+//! Decides how much one question may read.
 
 use super::{BlockRow, Rows};
 use crate::store::layouts::Sets;
-use crate::store::{AgentKey, LayoutKey, Level, StoreError, StoredBlock, VisitBlocks};
+use crate::store::{AgentKey, Blocks, LayoutKey, Level, StoreError, StoredBlock, VisitBlocks};
 use bytes::Bytes;
 use foldhash::{HashMap, HashSet};
 
 /// Bytes of blocks that one question may read.
 const BYTES_AT_MOST: i64 = 1 << 30;
-/// Bytes that are read at once.
-const BATCH_BYTES: i64 = 4 << 20;
+/// Bytes that are read at once; others wait while they are looked into.
+const BATCH_BYTES: i64 = 512 << 10;
+/// Layouts that are looked at together.
+const LAYOUTS_AT_ONCE: usize = 16;
+/// What wanted ones may take up until their blocks are read; the others are read again then.
+const LAYOUT_BYTES: usize = 16 << 20;
 
 /// Shows blocks as [`Store::blocks`](crate::store::Store::blocks) promises.
 pub(crate) async fn visit<R: Rows>(
@@ -24,6 +28,8 @@ pub(crate) async fn visit<R: Rows>(
     let places: HashMap<i64, usize> =
         agents.iter().enumerate().map(|(at, key)| (i64::from(key.0), at)).collect();
     let mut found: Vec<BlockRow> = found.into_iter().filter(|row| places.contains_key(&row.1)).collect();
+    let (wanted, mut sets) = wanted(rows, &found, visit).await?;
+    found.retain(|row| wanted.contains(&row.4));
     if found.iter().map(|row| row.5).sum::<i64>() > BYTES_AT_MOST {
         return Err(StoreError::TooMuch(
             "more than a gigabyte of history lies in this time; ask for a shorter one, or for one agent"
@@ -31,7 +37,6 @@ pub(crate) async fn visit<R: Rows>(
         ));
     }
     found.sort_by_key(|(id, agent, _, last_ms, ..)| (places[agent], *last_ms, *id));
-    let mut sets = Sets::default();
     let mut rest = found.as_slice();
     while !rest.is_empty() {
         let mut bytes = 0;
@@ -50,8 +55,8 @@ pub(crate) async fn visit<R: Rows>(
             Ok(())
         };
         rows.block_bodies(&ids, &mut take).await?;
-        for (id, agent, first_ms, last_ms, layout, _) in batch {
-            let set = u32::try_from(*layout).ok().and_then(|key| sets.get(&LayoutKey(key)));
+        for row @ (id, agent, first_ms, last_ms, ..) in batch {
+            let set = layout_key(row).and_then(|key| sets.get(&key));
             let (Some(body), Some(layout)) = (bodies.remove(id), set) else { continue };
             let agent = AgentKey(u32::try_from(*agent).unwrap_or(u32::MAX));
             let layout = std::sync::Arc::clone(layout);
@@ -62,7 +67,7 @@ pub(crate) async fn visit<R: Rows>(
                 layout,
                 bytes: Bytes::from(body),
             };
-            if visit(block).is_break() {
+            if visit.take(block).is_break() {
                 return Ok(());
             }
         }
@@ -72,13 +77,39 @@ pub(crate) async fn visit<R: Rows>(
     Ok(())
 }
 
+/// Which layouts of these blocks are wanted, and some of them.
+async fn wanted<R: Rows>(
+    rows: &R,
+    found: &[BlockRow],
+    visit: &mut dyn Blocks,
+) -> Result<(HashSet<i64>, Sets), StoreError> {
+    let keys: HashSet<LayoutKey> = found.iter().filter_map(layout_key).collect();
+    let keys: Vec<LayoutKey> = keys.into_iter().collect();
+    let (mut wanted, mut sets, mut bytes) = (HashSet::default(), Sets::default(), 0);
+    for some in keys.chunks(LAYOUTS_AT_ONCE) {
+        for (key, layout) in rows.sets(some).await? {
+            if visit.wants(&layout) {
+                wanted.insert(i64::from(key.0));
+                bytes += layout.weight();
+                if bytes <= LAYOUT_BYTES {
+                    sets.insert(key, layout);
+                }
+            }
+        }
+    }
+    Ok((wanted, sets))
+}
+
+fn layout_key(row: &BlockRow) -> Option<LayoutKey> {
+    u32::try_from(row.4).ok().map(LayoutKey)
+}
+
 /// Reads the layouts of a batch that are not known yet.
 async fn take_in<R: Rows>(rows: &R, batch: &[BlockRow], sets: &mut Sets) -> Result<(), StoreError> {
-    let keys: HashSet<LayoutKey> =
-        batch.iter().filter_map(|row| u32::try_from(row.4).ok().map(LayoutKey)).collect();
-    sets.retain(|key, _| keys.contains(key));
-    let missing: Vec<LayoutKey> = keys.into_iter().filter(|key| !sets.contains_key(key)).collect();
+    let keys: HashSet<LayoutKey> = batch.iter().filter_map(layout_key).collect();
+    let missing: Vec<LayoutKey> = keys.iter().filter(|key| !sets.contains_key(key)).copied().collect();
     if !missing.is_empty() {
+        sets.retain(|key, _| keys.contains(key));
         sets.extend(rows.sets(&missing).await?);
     }
     Ok(())

@@ -183,8 +183,11 @@ async fn a_set_that_came_in_parts_before_its_segment_is_the_segments() {
     let reports = || Kind::Backlog(proto::Backlog { segments: vec![segment.clone()] });
     say(&mut protocol, [Kind::State(Default::default()), part(sources), part(series), reports()]).await;
     scene.commit().await;
-    let acks: Vec<_> =
-        protocol.acks_due().into_iter().map(|ack| (ack.boot.unwrap().number, ack.seq)).collect();
+    let acks: Vec<_> = protocol
+        .acks_due(scene.app.clock.now())
+        .into_iter()
+        .map(|ack| (ack.boot.unwrap().number, ack.seq))
+        .collect();
     assert_eq!(acks, [(NOW.number, 1)]);
     // They were of that segment alone.
     let again = AgentMessage { kind: Some(reports()) };
