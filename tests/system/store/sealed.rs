@@ -488,7 +488,7 @@ async fn needed(place: &dyn Place) {
     let monitor = Monitor::open(place).await;
     monitor.commit(Group { unused: vec![LayoutKey(2)], ..Group::default() }).await;
     let short = Retention { raw_ms: 0, five_minutes_ms: 0, one_hour_ms: 0, ..Retention::default() };
-    for days in [3, 4, 5] {
+    for days in [33, 34, 35] {
         monitor.tidy(now_ms() + days * DAY_MS, &short).await;
     }
     let restored = monitor.store.restore().await.unwrap();
