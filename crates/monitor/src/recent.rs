@@ -217,15 +217,15 @@ impl Recent {
         let mut records = Vec::new();
         let mut bytes = 0;
         while began.elapsed() < within && bytes < at_most_bytes {
-            let Some((agent, boot, run)) = self.0.state.lock().next_run() else { break };
-            let sealed = sealing::seal(agent, &run, &self.0.settings.keep);
+            let Some((agent, boot, run, rolled_to_ms)) = self.0.state.lock().next_run() else { break };
+            let sealed = sealing::seal(agent, &run, &self.0.settings.keep, rolled_to_ms);
             let mut state = self.0.state.lock();
-            let Some(sealed) = sealed else {
+            let Some((sealed, rolled_to_ms)) = sealed else {
                 state.cannot_seal(agent, boot);
                 continue;
             };
             bytes += sealed.iter().map(|record| record.bytes.len() + record.rollup.len()).sum::<usize>();
-            state.sealed(agent, boot, &sealed, &run.layout);
+            state.sealed((agent, boot), &sealed, rolled_to_ms, &run.layout);
             records.extend(sealed);
         }
         records
@@ -312,22 +312,28 @@ impl State {
         }
     }
 
-    /// The next run to be sealed.
-    fn next_run(&mut self) -> Option<(AgentKey, Boot, Arc<run::Run>)> {
+    /// The next run to be sealed, and up to when its boot is rolled up.
+    fn next_run(&mut self) -> Option<(AgentKey, Boot, Arc<run::Run>, i64)> {
         while let Some((agent, boot)) = self.waiting.pop_front() {
-            let run = self.known(agent).and_then(|shelf| shelf.course(boot)?.next().cloned());
-            if let Some(run) = run {
-                return Some((agent, boot, run));
+            let Some(course) = self.known(agent).and_then(|shelf| shelf.course(boot)) else { continue };
+            if let Some(run) = course.next() {
+                return Some((agent, boot, Arc::clone(run), course.rolled_to_ms));
             }
         }
         None
     }
 
-    fn sealed(&mut self, agent: AgentKey, boot: Boot, records: &[SealedRecord], layout: &Arc<Compiled>) {
+    fn sealed(
+        &mut self,
+        (agent, boot): (AgentKey, Boot),
+        records: &[SealedRecord],
+        rolled_to_ms: i64,
+        layout: &Arc<Compiled>,
+    ) {
         self.held.sealed_blocks += records.len() as u64;
         self.held.sealed_bytes += records.iter().map(|record| record.bytes.len() as u64).sum::<u64>();
         if let Some(shelf) = self.known(agent) {
-            shelf.sealed(boot, records, layout);
+            shelf.sealed(boot, records, rolled_to_ms, layout);
         }
     }
 

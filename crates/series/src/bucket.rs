@@ -60,9 +60,10 @@ impl Bucket {
         self.last_ms = t;
     }
 
-    /// Takes in another one of the same stretch. Their samples should not lie between each other's; where they do, the
-    /// growth of the one that began first counts, and what it became after that: growth counts once, and only what
-    /// a restart of the counter in there took is unknown.
+    /// Takes in another one of the same stretch. Their samples should not lie between each other's; where they do, and
+    /// can be of one course, the growth of the one that began first counts, and what it became after that: growth counts
+    /// once, and only what a restart of the counter in there took is unknown. Where they cannot, as the times of two
+    /// boots may lie, each grew by itself.
     pub(crate) fn join(&mut self, other: &Bucket) {
         let (early, late) = if (other.first_ms, other.last_ms) < (self.first_ms, self.last_ms) {
             (other, &*self)
@@ -72,6 +73,8 @@ impl Bucket {
         let last = if late.last_ms >= early.last_ms { late } else { early };
         let more = if late.first_ms > early.last_ms {
             grown(early.last, late.first) + late.growth
+        } else if late.first < early.first || late.first > early.last {
+            late.growth
         } else if late.last_ms > early.last_ms {
             grown(early.last, late.last)
         } else {

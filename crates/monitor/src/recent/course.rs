@@ -37,6 +37,8 @@ pub(super) struct Course {
     pub(super) heard_ms: i64,
     /// A run covers so much time.
     pub(super) limit_ms: i64,
+    /// Up to when what is sealed of it is rolled up: a clock may be set back between two runs, too.
+    pub(super) rolled_to_ms: i64,
 }
 
 /// What a start found in the journal.
@@ -66,6 +68,7 @@ impl Course {
             left: false,
             heard_ms: 0,
             limit_ms,
+            rolled_to_ms: i64::MIN,
         }
     }
 
@@ -196,8 +199,9 @@ impl Course {
         if self.replayed_to.is_some() { self.replayed.closed.front() } else { self.closed.front() }
     }
 
-    /// That run is sealed.
-    pub(super) fn sealed(&mut self) {
+    /// That run is sealed, and rolled up to this time.
+    pub(super) fn sealed(&mut self, rolled_to_ms: i64) {
+        self.rolled_to_ms = rolled_to_ms;
         if self.replayed_to.is_some() {
             self.replayed.closed.pop_front()
         } else {

@@ -23,7 +23,7 @@ pub(crate) struct Run {
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
     /// The first report's time.
-    begins_ms: i64,
+    pub(super) begins_ms: i64,
     /// The last report's time.
     ends_ms: i64,
     /// The oldest and the newest report's time: a clock may be mapped anew in between.

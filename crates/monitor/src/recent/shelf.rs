@@ -109,9 +109,15 @@ impl Shelf {
     }
 
     /// The boot's next run became blocks.
-    pub(super) fn sealed(&mut self, boot: Boot, records: &[SealedRecord], layout: &Arc<Compiled>) {
+    pub(super) fn sealed(
+        &mut self,
+        boot: Boot,
+        records: &[SealedRecord],
+        rolled_to_ms: i64,
+        layout: &Arc<Compiled>,
+    ) {
         if let Some(course) = self.course(boot) {
-            course.sealed();
+            course.sealed(rolled_to_ms);
         }
         self.blocks.extend(records.iter().map(|record| Kept {
             boot,

@@ -1,8 +1,10 @@
 //! Runs and blocks in memory, by hand. What history makes of them is tested over the stores.
 
-use super::{Keep, Recent, Settings};
-use crate::store::{AgentKey, BlockRecord, Group, Layout, LayoutKey, ReportRecord, Restored, SealedRecord};
-use farol_series::{Columns, Encoding, Rollup, Sealed};
+use super::{FIVE_MINUTES_MS, Keep, Recent, Settings};
+use crate::store::{
+    AgentKey, BlockRecord, DAY_MS, Group, Layout, LayoutKey, ReportRecord, Restored, SealedRecord,
+};
+use farol_series::{Columns, Encoding, Fold, Reduce, Rollup, Sealed};
 use farol_wire::{Boot, Definition, SeriesDef, SeriesType, SourceDef};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -246,6 +248,70 @@ fn a_clock_that_was_set_back_ends_a_block_so_that_each_is_in_order_and_rolled_up
         let rolled = Rollup::decode(&record.rollup).unwrap();
         let count: u32 = rolled.buckets(0).iter().map(|bucket| bucket.count).sum();
         assert_eq!(u64::from(count), record.last_seq + 1 - record.first_seq);
+    }
+}
+
+/// The rates of the first series, a counter here, by five minutes and by the hour, as its roll-ups tell them.
+fn rolled_rates(recent: &Recent, sealed: &[SealedRecord]) -> [Vec<f64>; 2] {
+    let mut rows: Vec<_> = sealed.iter().map(|r| (r.first_ms, Rollup::decode(&r.rollup).unwrap())).collect();
+    rows.sort_by_key(|(first_ms, _)| *first_ms);
+    let mut all = Rollup::new(FIVE_MINUTES_MS, rows[0].1.kinds().to_vec());
+    rows.iter().for_each(|(_, rollup)| all.merge(rollup).unwrap());
+    assert!(all.kinds()[0].counter && recent.held().in_journal == 0);
+    [all.clone(), all.coarsen(12 * FIVE_MINUTES_MS).unwrap()].map(|rollup| {
+        let begin_ms = START_MS / 3_600_000 * 3_600_000 - 48 * 3_600_000;
+        let (end_ms, step_ms) = (begin_ms + 96 * 3_600_000, rollup.length_ms());
+        let mut fold = Fold::new(begin_ms, end_ms, step_ms, Reduce::Rate).unwrap();
+        rollup.buckets(0).iter().for_each(|bucket| fold.bucket(bucket).unwrap());
+        fold.finish().into_iter().filter_map(|point| point.value).collect()
+    })
+}
+
+#[test]
+fn a_rate_of_roll_ups_is_no_restart_on_either_side_of_a_clock_that_was_set_back() {
+    let mut counters = (*layout(1)).clone();
+    counters.set.series[0].kind = SeriesType::Counter;
+    counters.set.series[0].encoding = (1, 0);
+    // A tenth a second, far from zero. A clock that is set back in a run, between two, and twice; and one that was ahead
+    // for days. What grew meanwhile is told where it goes on.
+    for (jumps, most) in [
+        (vec![(72, -50_000)], 0.12),
+        (vec![(65, -260_000)], 0.19),
+        (vec![(65, -260_000), (150, -100_000)], 0.19),
+        (vec![(1, 3 * DAY_MS), (40, -3 * DAY_MS)], 0.1),
+    ] {
+        let recent = Recent::new(Settings::default(), &Restored::default());
+        recent.take(&Group { layouts: vec![Arc::new(counters.clone())], ..Group::default() }, START_MS);
+        let mut columns = Columns::new(vec![Encoding::Integer; 3]);
+        let mut sealed = Vec::new();
+        let mut reports = reports(1..257, 64);
+        for report in &mut reports {
+            if report.key {
+                columns.reset();
+            }
+            let mut data = Vec::new();
+            let values = [Some(1e9 + report.seq as f64), Some(1.0), Some(-1.0)];
+            columns.encode(&values, &mut data).unwrap();
+            report.blocks[0].data = data.into();
+            let set = jumps.iter().filter(|(from, _)| report.seq >= *from);
+            report.at_ms += set.map(|(_, by_ms)| by_ms).sum::<i64>();
+        }
+        for run in reports.chunks(64) {
+            take(&recent, run.to_vec());
+            recent.sweep(START_MS + 100_000_000, |_, _| false);
+            sealed.extend(seal(&recent));
+        }
+        assert!(sealed.len() >= 4, "{} blocks", sealed.len());
+        let samples = |at: usize| -> u32 {
+            let of = sealed.iter().map(|record| Rollup::decode(&record.rollup).unwrap());
+            of.flat_map(|rollup| rollup.buckets(at).to_vec()).map(|bucket| bucket.count).sum()
+        };
+        assert_eq!(samples(2), 256, "a gauge is rolled up whole");
+        for (rates, least) in rolled_rates(&recent, &sealed).iter().zip([6, 1]) {
+            assert!(rates.len() >= least, "{jumps:?}: {} rates", rates.len());
+            let (low, high) = rates.iter().fold((1.0_f64, 0.0_f64), |(l, h), r| (l.min(*r), h.max(*r)));
+            assert!(low > 0.0999 && high < most + 0.0001, "{jumps:?}: from {low} to {high}");
+        }
     }
 }
 

@@ -102,6 +102,22 @@ fn growth_counts_once_although_a_part_lies_inside_others_that_were_joined() {
 }
 
 #[test]
+fn the_buckets_of_two_courses_that_lie_between_each_other_grew_each_by_itself() {
+    // One boot counted far, another began anew; a clock was set back in between.
+    let far = [(100, 5_000.0), (300, 5_020.0), (500, 5_040.0)];
+    let anew = [(200, 3.0), (400, 5.0), (600, 9.0)];
+    let both = [rolled(COUNTER, 1_000, &far), rolled(COUNTER, 1_000, &anew)];
+    let earlier = rolled(COUNTER, 1_000, &[(50, 3.0), (400, 7.0)]);
+    for (one, other, growth) in
+        [(&both[0], &both[1], 46.0), (&both[1], &both[0], 46.0), (&both[0], &earlier, 44.0)]
+    {
+        let mut joined = one.clone();
+        joined.merge(other).expect("alike");
+        assert_eq!(joined.buckets(0)[0].growth, growth);
+    }
+}
+
+#[test]
 fn a_roll_up_is_parted_by_time_and_at_last_by_series() {
     let mut rollup = Rollup::new(1_000, [COUNTER, GAUGE, COUNTER, GAUGE]);
     for t in [-1_500, 0, 700, 1_200, 9_100] {
