@@ -44,6 +44,15 @@ impl Waiting {
         sealed
     }
 
+    /// These are sealed and about to be deleted: until that is done they are to be looked at again. Gives up to which row
+    /// all were looked at once it is.
+    pub(crate) fn until_deleted(&mut self, sealed: &[i64]) -> i64 {
+        let first = sealed.first().copied().unwrap_or(i64::MAX);
+        let looked_at = self.looked_at;
+        self.looked_at = looked_at.min(first.saturating_sub(1));
+        looked_at
+    }
+
     /// Rows before this one are gone.
     pub(crate) fn begins_at(&mut self, oldest: i64) {
         self.rows = self.rows.split_off(&oldest);

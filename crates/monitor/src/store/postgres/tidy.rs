@@ -187,9 +187,11 @@ impl PostgresStore {
         writer.waiting.looked_at = rows.last().map_or(0, |row| row.0).max(looked_at);
         let sealed = writer.waiting.look(&self.memory.catalog.read(), &read);
         if !sealed.is_empty() {
+            let looked_at = writer.waiting.until_deleted(&sealed);
             let link = writer.begin().await?;
             let deleted = link.run(sqlx::query(DELETE_THESE).bind(sealed)).await;
             writer.end(deleted).await?;
+            writer.waiting.looked_at = looked_at;
         }
         Ok(true)
     }

@@ -1,11 +1,13 @@
 //! What only this store can show: its file, its modes, its refusals. What every store must do is in the system tests.
 
+mod sealing;
+
 use super::fault::judge_code;
 use super::{Settings, SqliteStore};
 use crate::store::database::remember;
 use crate::store::{
-    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Retention,
-    SealedRecord, Store, StoreError, StoredReport,
+    AgentKey, AgentRecord, BlockRecord, Durability, Group, Layout, LayoutKey, ReportRecord, Retention, Store,
+    StoreError, StoredReport,
 };
 use farol_wire::{Boot, Definition, Role};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -341,41 +343,6 @@ async fn what_was_committed_is_there_after_a_kill() {
     let found = open(&copy).await.unwrap();
     assert_eq!(seqs(&found).await, (1..=30).collect::<Vec<_>>());
     assert_eq!(found.restore().await.unwrap().marks, [(AgentKey(1), BOOT, 30)]);
-}
-
-#[tokio::test]
-async fn a_row_that_was_committed_before_the_clock_was_set_back_goes_once_it_is_sealed() {
-    let (_dir, path) = place();
-    let store = open(&path).await.unwrap();
-    for seq in 1..=2 {
-        store.commit(&group(vec![report(seq, 10)])).await.unwrap();
-    }
-    let set = "UPDATE journal SET committed_ms = committed_ms + 3000000 WHERE id = 1";
-    store.writer.lock().await.as_mut().unwrap().connection.execute(set).await.unwrap();
-    let now_ms = jiff::Timestamp::now().as_millisecond() + 600_000;
-    let tidy = async |now_ms: i64| {
-        while store.tidy(now_ms, &Retention::default()).await.unwrap().more {}
-        seqs(&store).await
-    };
-    assert_eq!(tidy(now_ms).await, [1, 2]);
-    let sealed = SealedRecord {
-        agent: AgentKey(1),
-        boot: BOOT,
-        first_seq: 1,
-        last_seq: 2,
-        first_ms: 1_000,
-        last_ms: 2_000,
-        layout: LayoutKey(1),
-        samples: 2,
-        bytes: Default::default(),
-        rollup: Default::default(),
-    };
-    store.commit(&Group { sealed: vec![sealed], ..Group::default() }).await.unwrap();
-    tidy(now_ms + 3_600_000).await;
-    let mut writer = store.writer.lock().await;
-    let count = sqlx::query_scalar("SELECT count(*) FROM journal");
-    let left: i64 = count.fetch_one(&mut writer.as_mut().unwrap().connection).await.unwrap();
-    assert_eq!(left, 0);
 }
 
 #[tokio::test]

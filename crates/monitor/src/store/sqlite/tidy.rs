@@ -181,6 +181,7 @@ impl SqliteStore {
         if sealed.is_empty() {
             return Ok(true);
         }
+        let looked_at = writer.waiting.until_deleted(&sealed);
         let ids = serde_json::json!(sealed).to_string();
         writer.begin().await?;
         let deleted = async {
@@ -191,6 +192,7 @@ impl SqliteStore {
         };
         let deleted = deleted.await;
         writer.end(deleted).await?;
+        writer.waiting.looked_at = looked_at;
         writer.upkeep.wrote(sealed.len() * 4_096);
         Ok(true)
     }
