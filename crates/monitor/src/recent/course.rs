@@ -13,6 +13,8 @@ use std::sync::Arc;
 const REPORTS: usize = 1_024;
 const BYTES: usize = 256 << 10;
 const CELLS: usize = 1 << 20;
+/// A run in which the clock was set back so often ends so, too: it becomes as many blocks.
+const SET_BACKS: usize = 8;
 /// A run that does not end although it is so large is left to the journal: its agent sends no key reports.
 const BYTES_AT_MOST: usize = 8 << 20;
 const CELLS_AT_MOST: usize = 2_000_000;
@@ -229,6 +231,7 @@ fn is_over(run: &Run, report: &ReportRecord, limit_ms: i64) -> bool {
         && (run.length_ms() >= limit_ms
             || report.at_ms.abs_diff(run.first_ms) >= limit_ms.unsigned_abs()
             || run.reports >= REPORTS
+            || run.set_backs >= SET_BACKS
             || run.weight() >= BYTES
             || run.cells >= CELLS)
 }

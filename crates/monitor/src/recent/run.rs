@@ -30,6 +30,8 @@ pub(crate) struct Run {
     pub(super) first_ms: i64,
     pub(super) last_ms: i64,
     pub(super) reports: usize,
+    /// How many of them are of before the one that came before: with each another block begins.
+    pub(super) set_backs: usize,
     /// Values that are there when it is decoded, at most.
     pub(super) cells: usize,
     bytes: Vec<u8>,
@@ -48,6 +50,7 @@ impl Run {
             first_ms: report.at_ms,
             last_ms: report.at_ms,
             reports: 0,
+            set_backs: 0,
             cells: 0,
             bytes: Vec::new(),
         }
@@ -75,6 +78,7 @@ impl Run {
             let source = self.layout.source(block.source);
             self.cells += source.map_or(0, |at| self.layout.sources[at].series.len().max(1));
         }
+        self.set_backs += usize::from(report.at_ms < self.ends_ms);
         (self.last_seq, self.ends_ms) = (report.seq, report.at_ms);
         self.first_ms = self.first_ms.min(report.at_ms);
         self.last_ms = self.last_ms.max(report.at_ms);
@@ -141,6 +145,7 @@ impl Run {
             }
             (last_seq, at_ms) = (head.seq, head.at_ms);
         });
+        self.set_backs += next.set_backs + usize::from(next.begins_ms < self.ends_ms);
         (self.last_seq, self.ends_ms) = (next.last_seq, next.ends_ms);
         self.first_ms = self.first_ms.min(next.first_ms);
         self.last_ms = self.last_ms.max(next.last_ms);

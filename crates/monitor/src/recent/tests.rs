@@ -251,6 +251,25 @@ fn a_clock_that_was_set_back_ends_a_block_so_that_each_is_in_order_and_rolled_up
     }
 }
 
+#[test]
+fn a_clock_that_is_set_back_again_and_again_ends_the_run_so_that_no_run_becomes_very_many_blocks() {
+    let recent = recent(Settings::default());
+    let mut reports = reports(1..257, 64);
+    for report in reports.iter_mut().filter(|report| report.seq % 2 == 0) {
+        report.at_ms -= 15_000;
+    }
+    take(&recent, reports);
+    recent.sweep(START_MS + 100_000_000, |_, _| false);
+    let mut next = 1;
+    for _ in 0..4 {
+        // One run.
+        let records = recent.seal(Duration::from_secs(60), 1);
+        assert_eq!(records.len(), 32 + 1, "from {next}");
+        assert!(records.iter().all(|r| r.first_seq == std::mem::replace(&mut next, r.last_seq + 1)));
+    }
+    assert_eq!((next, seal(&recent).len()), (257, 0));
+}
+
 /// The rates of the first series, a counter here, by five minutes and by the hour, as its roll-ups tell them.
 fn rolled_rates(recent: &Recent, sealed: &[SealedRecord]) -> [Vec<f64>; 2] {
     let mut rows: Vec<_> = sealed.iter().map(|r| (r.first_ms, Rollup::decode(&r.rollup).unwrap())).collect();
