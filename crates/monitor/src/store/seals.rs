@@ -6,6 +6,7 @@ use super::pack::Packed;
 use super::{DAY_MS, LayoutKey, Level, SealedRecord};
 use bytes::Bytes;
 use foldhash::{HashMap, HashMapExt};
+use std::collections::BTreeMap;
 
 /// A block or roll-up to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,8 +29,8 @@ pub(crate) struct NewBlock {
 /// What changes in memory once they are committed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Landed {
-    /// Boots, and up to which report they are sealed.
-    pub(crate) marks: Vec<(u32, u64)>,
+    /// Boots, each once, and up to which report they are sealed.
+    pub(crate) marks: BTreeMap<u32, u64>,
     /// Layouts of which there are blocks now.
     pub(crate) layouts: Vec<LayoutKey>,
 }
@@ -54,7 +55,7 @@ pub(crate) fn seals(catalog: &Catalog, packed: &Packed, sealed: &[SealedRecord])
             continue;
         }
         *mark = record.last_seq;
-        landed.marks.push((boot, record.last_seq));
+        landed.marks.insert(boot, record.last_seq);
         let parts = [(Level::Raw, &record.bytes), (Level::FiveMinutes, &record.rollup)];
         for (level, body) in parts {
             if body.is_empty() {

@@ -75,10 +75,8 @@ pub(super) async fn write(
         link.run(add.bind(some.iter().map(|b| b.body.to_vec()).collect::<Vec<_>>())).await?;
     }
     if !landed.marks.is_empty() {
-        // The last word on each boot: none may stand in it twice.
-        let marks: std::collections::BTreeMap<u32, u64> = landed.marks.iter().copied().collect();
         let (boots, seqs): (Vec<i64>, Vec<i64>) =
-            marks.into_iter().map(|(boot, seq)| (i64::from(boot), seq as i64)).unzip();
+            landed.marks.iter().map(|(boot, seq)| (i64::from(*boot), *seq as i64)).unzip();
         link.run(sqlx::query(SEAL).bind(boots).bind(seqs).bind(now_ms)).await?;
     }
     Ok(())
