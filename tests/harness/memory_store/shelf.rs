@@ -28,6 +28,13 @@ struct Kept {
     is_merged: bool,
 }
 
+impl Kept {
+    /// A roll-up by 5 minutes goes once it is counted by the hour.
+    fn may_go(&self) -> bool {
+        self.level != Level::FiveMinutes || self.is_merged
+    }
+}
+
 impl Shelf {
     pub(super) fn add(&mut self, record: &SealedRecord) {
         for (level, bytes) in [(Level::Raw, &record.bytes), (Level::FiveMinutes, &record.rollup)] {
@@ -93,7 +100,7 @@ impl Shelf {
         let room = retention.budget.saturating_sub(self.sizes.journal).max(retention.budget / 4);
         while self.sizes.levels.iter().sum::<u64>() > room {
             let oldest = |level| {
-                let of = self.kept.iter().filter(|kept| kept.level == level);
+                let of = self.kept.iter().filter(|kept| kept.level == level && kept.may_go());
                 let spared_ms = now_ms - 2 * HOUR_MS;
                 of.map(|kept| kept.last_ms).min().filter(|ms| *ms < spared_ms).map(|oldest| (level, oldest))
             };
@@ -120,7 +127,7 @@ impl Shelf {
 
     fn cut(&mut self, level: Level, before_ms: i64) {
         self.cuts.raise(level, before_ms);
-        self.kept.retain(|kept| kept.level != level || kept.last_ms >= before_ms);
+        self.kept.retain(|kept| kept.level != level || kept.last_ms >= before_ms || !kept.may_go());
     }
 
     fn measure(&mut self) {

@@ -39,7 +39,8 @@ pub(crate) trait Shelf: Send {
     /// The newest time of the block of a level that ends first.
     fn oldest(&mut self, level: Level) -> impl Future<Output = Result<Option<i64>, sqlx::Error>> + Send;
 
-    /// Notes that the level begins at this time, and deletes some of what lies before it; how many.
+    /// Notes that the level begins at this time, and deletes some of what lies before it; how many. Roll-ups that are not
+    /// merged stay until they are.
     fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
     /// Bytes of blocks, by level, and of the journal.
@@ -91,8 +92,8 @@ fn cut(memory: &Memory, level: Level, now_ms: i64) -> i64 {
     if cut_ms > now_ms { i64::MIN } else { cut_ms }
 }
 
-/// Measures, and moves the cut of the finest level that has something to spare when it is too much. True when it did:
-/// then what lies before it is to be deleted.
+/// Measures, and moves the cut of the finest level that has something to spare when it is too much. True when something
+/// went: then what lies before it is to be deleted.
 pub(crate) async fn hold_budget(
     shelf: &mut impl Shelf,
     memory: &Memory,
@@ -121,8 +122,7 @@ pub(crate) async fn hold_budget(
         tell(memory, level, to_ms, &sizes, retention.budget);
         memory.sizes.lock().over_budget += 1;
         memory.catalog.write().cuts.set(level, to_ms);
-        shelf.cut(level, to_ms).await?;
-        return Ok(true);
+        return Ok(shelf.cut(level, to_ms).await? > 0);
     }
     Ok(false)
 }

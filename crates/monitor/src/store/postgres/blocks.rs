@@ -40,11 +40,12 @@ const SET_CUT: [&str; 3] = [
     "UPDATE farol.store SET one_hour_cut_ms = $1",
 ];
 
-/// An array, so that those found are looked up one by one: of a subquery's rows, whose number it does not know, the server
+/// A roll-up by 5 minutes goes once it is counted by the hour. An array, so that those found are looked up one by one: of a subquery's rows, whose number it does not know, the server
 /// would make a join with the whole table.
 const CUT: &str = "
 DELETE FROM farol.blocks WHERE id = ANY(ARRAY(
-  SELECT id FROM farol.blocks WHERE level = $1 AND last_ms < $2 ORDER BY last_ms LIMIT $3))";
+  SELECT id FROM farol.blocks WHERE level = $1 AND last_ms < $2 AND (level <> 1 OR merged)
+  ORDER BY last_ms LIMIT $3))";
 
 const DELETE: &str = "DELETE FROM farol.blocks WHERE id = ANY($1)";
 

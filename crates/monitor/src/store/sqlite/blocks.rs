@@ -43,8 +43,9 @@ const SET_CUT: [&str; 3] = [
     "UPDATE store SET one_hour_cut_ms = ?1",
 ];
 
+/// A roll-up by 5 minutes goes once it is counted by the hour.
 const CUT: &str = "
-SELECT id FROM blocks WHERE level = ?1 AND last_ms < ?2 ORDER BY last_ms LIMIT ?3";
+SELECT id FROM blocks WHERE level = ?1 AND last_ms < ?2 AND (level <> 1 OR merged = 1) ORDER BY last_ms LIMIT ?3";
 
 const DELETE: [&str; 2] = [
     "DELETE FROM block_bodies WHERE id IN (SELECT value FROM json_each(?1))",
