@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const HOUR_MS: i64 = 3_600_000;
+const FIVE_MINUTES_MS: i64 = 300_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Shelf {
@@ -89,8 +90,14 @@ impl Shelf {
         for (level, kept_ms) in Level::ALL.into_iter().zip(ages) {
             let before_ms = now_ms.saturating_sub(kept_ms).div_euclid(DAY_MS) * DAY_MS;
             if self.cuts.of(level) > now_ms && kept_ms != Retention::FOR_EVER.raw_ms {
-                // The clock was ahead when it was made.
-                self.cuts.set(level, before_ms);
+                // The clock was ahead when it was made: the level begins with what is left of it.
+                let oldest_ms = self.kept.iter().filter(|k| k.level == level).map(|k| k.last_ms).min();
+                let begins_ms = match level {
+                    Level::Raw => oldest_ms.unwrap_or(now_ms).div_euclid(FIVE_MINUTES_MS) * FIVE_MINUTES_MS,
+                    Level::FiveMinutes => oldest_ms.unwrap_or(now_ms).div_euclid(DAY_MS) * DAY_MS,
+                    Level::OneHour => i64::MIN,
+                };
+                self.cuts.set(level, before_ms.max(begins_ms));
             }
             if self.kept.iter().any(|kept| kept.level == level && kept.last_ms < before_ms) {
                 self.cut(level, before_ms);

@@ -25,6 +25,9 @@ pub(super) const CASES: &[Case] = &[
     ("the budget takes the oldest first", |place| cuts::budget(place).boxed()),
     ("the budget leaves the last hour, and a quarter of itself", |place| cuts::floor(place).boxed()),
     ("what comes too late is counted by the hour before it goes", |place| cuts::too_late(place).boxed()),
+    ("a clock that was ahead hides nothing that roll-ups tell", |place| {
+        cuts::ahead_of_roll_ups(place).boxed()
+    }),
     ("a border that a clock made which was ahead is put right", |place| cuts::ahead(place).boxed()),
     ("layouts, boots and agents stay for as long as their blocks", |place| needed(place).boxed()),
 ];

@@ -5,6 +5,7 @@ use super::memory::Memory;
 use super::rollups::{self, DayRow};
 use super::seals::{NewBlock, day};
 use super::{DAY_MS, Level, Retention, Sizes};
+use crate::recent::FIVE_MINUTES_MS;
 
 const HOUR_MS: i64 = 3_600_000;
 /// An agent's day is merged when it has been over for so long: its last runs are sealed by then.
@@ -71,11 +72,14 @@ pub(crate) async fn retain(
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
     for level in Level::ALL {
-        let before_ms = retention.oldest_ms(level, now_ms).max(cut(memory, level, now_ms));
+        let mut before_ms = retention.oldest_ms(level, now_ms).max(cut(memory, level, now_ms));
+        let oldest = shelf.oldest(level).await?;
         // A cut that nothing lies before stays where it is: a store that is young has no past to miss. One that a
         // clock made which was ahead goes back, once a clock may say what is old.
         let is_ahead = retention.deletes_by_age() && memory.catalog.read().cuts.of(level) > now_ms;
-        if !is_ahead && shelf.oldest(level).await?.is_none_or(|oldest| oldest >= before_ms) {
+        if is_ahead {
+            before_ms = before_ms.max(begins(level, oldest, now_ms));
+        } else if oldest.is_none_or(|oldest| oldest >= before_ms) {
             continue;
         }
         memory.catalog.write().cuts.set(level, before_ms);
@@ -84,6 +88,17 @@ pub(crate) async fn retain(
         }
     }
     Ok(false)
+}
+
+/// Where a level begins that was cut by a clock which was ahead: at what is left of it, of which the oldest ends then. What
+/// lies before is read from the coarser levels, which may have it still.
+fn begins(level: Level, oldest: Option<i64>, now_ms: i64) -> i64 {
+    let length_ms = match level {
+        Level::Raw => FIVE_MINUTES_MS,
+        Level::FiveMinutes => DAY_MS,
+        Level::OneHour => return i64::MIN,
+    };
+    oldest.unwrap_or(now_ms).div_euclid(length_ms) * length_ms
 }
 
 /// Where a level was cut. A cut that lies ahead says nothing: the clock was, when it was made.
@@ -152,5 +167,24 @@ fn tell(memory: &Memory, level: Level, to_ms: i64, sizes: &Sizes, budget: u64) {
             budget,
             "the store is over `store.budget`: the oldest history goes before its time; raise the budget, or keep less"
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DAY_MS, HOUR_MS, Level, begins};
+
+    #[test]
+    fn a_level_that_a_clock_cut_which_was_ahead_begins_where_its_coarser_one_can_end() {
+        let now_ms = 20 * DAY_MS + 7 * HOUR_MS + 400_000;
+        for (level, oldest, expected) in [
+            (Level::Raw, Some(20 * DAY_MS + 299_999), 20 * DAY_MS),
+            (Level::Raw, None, 20 * DAY_MS + 7 * HOUR_MS + 300_000),
+            (Level::FiveMinutes, Some(19 * DAY_MS - 1), 18 * DAY_MS),
+            (Level::FiveMinutes, None, 20 * DAY_MS),
+            (Level::OneHour, Some(5), i64::MIN),
+        ] {
+            assert_eq!(begins(level, oldest, now_ms), expected, "{level:?} {oldest:?}");
+        }
     }
 }
