@@ -168,10 +168,9 @@ pub(super) async fn too_late(place: &dyn Place) {
     for round in 0..100 {
         let tidied = monitor.store.tidy(now_ms(), &keeping).await.unwrap();
         // It comes when roll-ups were just looked for, and before what is too old is.
-        if tidied.did == Some(Piece::RollUps) || !tidied.more {
-            if let Some(group) = group.take() {
-                monitor.commit(group).await;
-            }
+        let is_time = tidied.did == Some(Piece::RollUps) || !tidied.more;
+        if let Some(group) = group.take_if(|_| is_time) {
+            monitor.commit(group).await;
         }
         if !tidied.more && group.is_none() {
             break;
