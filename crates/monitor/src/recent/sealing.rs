@@ -35,7 +35,7 @@ impl Keep {
 pub(super) fn seal(agent: AgentKey, run: &Run, keep: &Keep) -> Option<Vec<SealedRecord>> {
     let kept = kept(&run.layout, keep);
     let mut decoder = Decoder::default();
-    decoder.begin(&run.layout, |_| true);
+    decoder.begin(&run.layout);
     let mut part = Part::beginning(run, run.first_seq);
     let mut parts = Vec::new();
     run.each(|head, blocks| {
