@@ -2,7 +2,7 @@
 
 use super::{Entry, Key, Past, Shelf};
 use crate::ring::fate::Fate;
-use crate::ring::{CHUNK_BYTES, Loaded, REPORTS};
+use crate::ring::{CHUNK_BYTES, Loaded, May, REPORTS};
 use farol_wire::Boot;
 use farol_wire::proto::Segment as Sent;
 use prost::Message;
@@ -72,11 +72,13 @@ impl Shelf {
     }
 
     /// What the disk is to read, once: what the stream needs, or else what it did not give before.
-    pub(in crate::ring) fn next_read(&mut self) -> Option<Vec<Key>> {
+    pub(in crate::ring) fn next_read(&mut self, may: May) -> Option<Vec<Key>> {
         if self.reading {
             return None;
         }
-        let keys = self.wanted.clone().or_else(|| self.stuck.values().next().map(|key| vec![*key]))?;
+        let wanted = self.wanted.clone().filter(|_| may.read || !self.refused);
+        let again = || self.stuck.values().next().filter(|_| may.again).map(|key| vec![*key]);
+        let keys = wanted.or_else(again)?;
         self.reading = true;
         Some(keys)
     }
@@ -86,7 +88,7 @@ impl Shelf {
         self.reading = false;
         let asked = self.wanted.as_ref().is_some_and(|keys| keys.iter().eq(read.iter().map(|(key, _)| key)));
         let mut loaded = Vec::new();
-        self.refused = false;
+        self.refused &= read.iter().all(|(key, _)| key.boot != current);
         for (key, came) in read {
             let sent = match came {
                 Loaded::Segment(sent) => Some(sent),

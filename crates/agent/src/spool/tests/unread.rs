@@ -71,7 +71,7 @@ fn what_the_disk_does_not_give_to_the_stream_waits_and_other_boots_go_on() {
     let away = path.join("away");
     fs::rename(&first, &away).unwrap();
     fs::create_dir(&first).unwrap();
-    let no_reads = May { read: false, ..ALL };
+    let no_reads = May { again: false, ..ALL };
     let mut brought = Vec::new();
     loop {
         match ring.backlog(0, 1 << 20) {
