@@ -95,6 +95,8 @@ pub(super) struct Shelf {
     /// Earlier boots with a segment that the disk did not give: no stream brings them until it does. A boot's reports
     /// are acknowledged in order, so that none can be left out.
     stuck: BTreeMap<Boot, Key>,
+    /// The one of them that was tried last.
+    tried: Option<Boot>,
     /// Was read for the stream: one part of the backlog at most.
     loaded: Option<Vec<(Key, Sent)>>,
     /// Reports that were on disk and lost from there.

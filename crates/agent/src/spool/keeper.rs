@@ -67,9 +67,12 @@ struct Retry {
 }
 
 impl Retry {
+    /// What fails meanwhile does not put it off.
     fn failed(&mut self) {
-        self.wait = (self.wait * 2).clamp(RETRY, RETRY_AT_MOST);
-        self.at = Some(Instant::now() + self.wait);
+        if self.at.is_none() {
+            self.wait = (self.wait * 2).clamp(RETRY, RETRY_AT_MOST);
+            self.at = Some(Instant::now() + self.wait);
+        }
     }
 
     /// Whether its time has come.

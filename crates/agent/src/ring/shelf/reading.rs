@@ -7,6 +7,7 @@ use farol_wire::Boot;
 use farol_wire::proto::Segment as Sent;
 use prost::Message;
 use std::collections::VecDeque;
+use std::ops::Bound;
 
 impl Shelf {
     /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot.
@@ -77,10 +78,17 @@ impl Shelf {
             return None;
         }
         let wanted = self.wanted.clone().filter(|_| may.read || !self.refused);
-        let again = || self.stuck.values().next().filter(|_| may.again).map(|key| vec![*key]);
-        let keys = wanted.or_else(again)?;
+        let keys = wanted.or_else(|| may.again.then(|| self.next_stuck())?)?;
         self.reading = true;
         Some(keys)
+    }
+
+    /// What the disk did not give before: each boot has its turn.
+    fn next_stuck(&mut self) -> Option<Vec<Key>> {
+        let after = self.tried.map_or(Bound::Unbounded, Bound::Excluded);
+        let (boot, key) = self.stuck.range((after, Bound::Unbounded)).chain(&self.stuck).next()?;
+        self.tried = Some(*boot);
+        Some(vec![*key])
     }
 
     /// It was read; what is damaged of it is lost, and what the disk did not give is left where it is.

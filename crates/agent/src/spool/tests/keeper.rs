@@ -139,3 +139,21 @@ fn a_file_that_cannot_be_read_at_the_start_keeps_no_others_waiting() {
         until("all is well", || !start.is_refusing()).await;
     });
 }
+
+#[test]
+fn files_that_cannot_be_read_any_more_keep_no_others_waiting_and_all_come_when_they_can() {
+    let disk = Disk::with(1..=6);
+    run(async {
+        let start = Started::on(&disk).await;
+        (1..=5).for_each(|number| allow(&disk.file(number), 0o000));
+        let brought = timeout(SOON, start.stream()).await;
+        assert_eq!(brought.expect("one bad file does not slow the others down"), [boot(6)]);
+        (2..=5).for_each(|number| allow(&disk.file(number), 0o666));
+        start.lists(&[2, 3, 4, 5].map(boot)).await;
+        assert!(start.is_refusing());
+        allow(&disk.file(1), 0o666);
+        start.lists(&[1, 2, 3, 4, 5].map(boot)).await;
+        assert_eq!(start.stream().await, [1, 2, 3, 4, 5].map(boot));
+        assert!(!start.is_refusing());
+    });
+}

@@ -101,3 +101,35 @@ fn what_the_disk_does_not_give_to_the_stream_waits_and_other_boots_go_on() {
     assert_eq!(ring.spooled().past_reports, 100);
     assert!(ring.take_lost().is_empty());
 }
+
+#[test]
+fn each_boot_that_waits_for_a_bad_file_gets_its_turn_whatever_the_others_do() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path();
+    (7..=9).for_each(|number| live(&mut folder_of(path), boot(number), 10, 40));
+    let mut folder = folder_of(path);
+    let mut ring = ring_of(boot(1_000));
+    ring.found(folder.scan(CLOCKS).unwrap().found, 0);
+    let names: Vec<String> = files(path).into_keys().collect();
+    for name in &names {
+        fs::rename(path.join(name), path.join(format!("away-{name}"))).unwrap();
+        fs::create_dir(path.join(name)).unwrap();
+    }
+    ring.list_past(63);
+    ring.resume(0, &[]);
+    while ring.backlog(0, 1 << 20) != Piece::Nothing {
+        try_once(&mut ring, &folder);
+    }
+    assert_eq!(ring.list_past(63), []);
+    for name in &names[1..] {
+        fs::remove_dir(path.join(name)).unwrap();
+        fs::rename(path.join(format!("away-{name}")), path.join(name)).unwrap();
+    }
+    (0..3).for_each(|_| try_once(&mut ring, &folder));
+    assert_eq!(ring.list_past(63), [boot(8), boot(9)]);
+}
+
+fn try_once(ring: &mut Ring, folder: &Folder) {
+    let Some(Job::Read(keys)) = ring.job(5_000, ALL) else { panic!("somebody must read") };
+    ring.read(folder.read(keys).0);
+}
