@@ -192,9 +192,12 @@ impl Keeper {
 
     async fn carry_out(&mut self, task: Task) -> Done {
         let mut folder = self.idle.take().unwrap_or_else(|| self.start.folder(&self.path));
-        let what_else: Vec<_> = match &task {
-            Task::Job(Job::Read(keys)) => keys.iter().map(|key| (*key, Loaded::Refused)).collect(),
-            _ => Vec::new(),
+        let what_else = match &task {
+            Task::Scan(_) => Done::Scanned(Err(failed())),
+            Task::Job(Job::Read(keys)) => {
+                Done::Read(keys.iter().map(|key| (*key, Loaded::Refused)).collect(), Err(failed()))
+            }
+            _ => Done::Settled(Err(failed())),
         };
         self.out.spawn_blocking(move || {
             let done = match task {
@@ -219,8 +222,7 @@ impl Keeper {
                 done
             }
             // It panicked, or the runtime ends.
-            _ if what_else.is_empty() => Done::Settled(Err(failed())),
-            _ => Done::Read(what_else, Err(failed())),
+            _ => what_else,
         }
     }
 
@@ -230,6 +232,10 @@ impl Keeper {
                 self.found(scan);
                 self.ready.send_replace(true);
                 self.takes();
+            }
+            Done::Scanned(Err(error)) if self.scanned => {
+                self.looking.failed();
+                self.gave(Err(error));
             }
             Done::Scanned(Err(error)) => {
                 self.ready.send_replace(true);

@@ -157,3 +157,17 @@ fn files_that_cannot_be_read_any_more_keep_no_others_waiting_and_all_come_when_t
         assert!(!start.is_refusing());
     });
 }
+
+#[test]
+fn a_folder_that_is_no_folder_any_more_is_looked_at_now_and_then_and_keeps_no_end_from_coming() {
+    let disk = Disk::with([7, 8]);
+    allow(&disk.file(7), 0o000);
+    run(async {
+        let mut start = Started::on(&disk).await;
+        fs::rename(disk.path(), disk.temp.path().join("away")).unwrap();
+        fs::write(disk.path(), "").unwrap();
+        until("it looks again", || start.health.outcome().message.contains("exists")).await;
+        start.end.cancel();
+        timeout(SOON, start.tasks.join_next()).await.expect("it ends").unwrap().unwrap();
+    });
+}
