@@ -229,9 +229,12 @@ impl Keeper {
     fn take(&mut self, done: Done) {
         match done {
             Done::Scanned(Ok(scan)) => {
+                let is_first = !self.scanned;
                 self.found(scan);
                 self.ready.send_replace(true);
-                self.takes();
+                if is_first {
+                    self.takes();
+                }
             }
             Done::Scanned(Err(error)) if self.scanned => {
                 self.looking.failed();
@@ -254,7 +257,10 @@ impl Keeper {
                 self.recorder.read(read);
                 self.gave(why);
             }
-            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) | Done::Noted(Ok(())) => {}
+            Done::Noted(Ok(())) => self.takes(),
+            // A full disk lets files go all the same.
+            Done::Removed(_, Ok(())) if self.writing.at.is_none() => self.takes(),
+            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) => {}
             Done::Wrote(write, Err(error)) => {
                 if error.kind() == ErrorKind::NotFound {
                     self.recorder.lost_copy(write.key);

@@ -171,3 +171,26 @@ fn a_folder_that_is_no_folder_any_more_is_looked_at_now_and_then_and_keeps_no_en
         timeout(SOON, start.tasks.join_next()).await.expect("it ends").unwrap().unwrap();
     });
 }
+
+#[test]
+fn a_disk_that_takes_notes_or_lets_files_go_again_is_well() {
+    for has_hole in [true, false] {
+        let disk = Disk::with([7]);
+        if has_hole {
+            live(&mut folder_of(&disk.path()), boot(8), 150, 5);
+            fs::remove_file(disk.path().join(record::name(Key { boot: boot(8), first: 65 }))).unwrap();
+            disk.allow_all();
+        }
+        allow(&disk.path(), 0o555);
+        run(async {
+            let start = Started::on(&disk).await;
+            if !has_hole {
+                assert!(!start.is_refusing());
+                assert_eq!(start.stream().await, [boot(7)]);
+            }
+            until("it can neither be noted nor removed", || start.is_refusing()).await;
+            allow(&disk.path(), 0o777);
+            until("all is well", || !start.is_refusing()).await;
+        });
+    }
+}
