@@ -207,10 +207,12 @@ impl Shelf {
         !past.entries.is_empty() && !self.stuck.contains_key(boot)
     }
 
-    /// All that the open stream may bring of earlier boots is committed, and there are others.
+    /// All that the open stream, which is live, brought of earlier boots is committed, and there is more: of others, or
+    /// of one whose files were not known when its backlog went out.
     pub(super) fn others_wait(&self) -> bool {
         let mut all = self.past.iter().filter(|(boot, past)| self.can_bring(boot, past)).peekable();
-        all.peek().is_some() && all.all(|(boot, _)| !self.listed.contains(boot))
+        let is_sent = |past: &Past| past.entries.back().is_some_and(|entry| entry.last <= past.fate.sent());
+        all.peek().is_some() && !all.any(|(boot, past)| self.listed.contains(boot) && is_sent(past))
     }
 
     /// Something on disk could not be read, and is tried again.

@@ -1,6 +1,7 @@
 //! A disk that does not give what is there: it may another time, and nothing of it is taken for damage.
 
 use super::*;
+use crate::ring::{Loss, Note, Span};
 use rustix::process::Uid;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
@@ -132,4 +133,32 @@ fn each_boot_that_waits_for_a_bad_file_gets_its_turn_whatever_the_others_do() {
 fn try_once(ring: &mut Ring, folder: &Folder) {
     let Some(Job::Read(keys)) = ring.job(5_000, ALL) else { panic!("somebody must read") };
     ring.read(folder.read(keys).0);
+}
+
+#[test]
+fn a_boot_that_was_listed_for_its_doubts_alone_is_brought_when_its_files_appear_and_bars_no_others() {
+    let temp = tempfile::tempdir().unwrap();
+    [7, 8].into_iter().for_each(|number| live(&mut folder_of(temp.path()), boot(number), 10, 40));
+    let mut folder = folder_of(temp.path());
+    let mut ring = ring_of(boot(1_000));
+    let span = Span { first: 20, last: 25 };
+    ring.inherit(&[Note { boot: boot(7), span, was: Loss::Doubtful }]);
+    assert_eq!(ring.list_past(63), [boot(7)]);
+    ring.resume(0, &[]);
+    assert_eq!(ring.backlog(0, 1 << 20), Piece::Nothing);
+    ring.go_live();
+    assert!(!ring.others_wait());
+    ring.found(folder.scan(CLOCKS).unwrap().found, 0);
+    assert!(ring.others_wait());
+    assert_eq!(ring.list_past(63), [boot(7), boot(8)]);
+    ring.resume(0, &[]);
+    for expected in [boot(7), boot(8)] {
+        assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(expected));
+        rest(&mut ring, &mut folder);
+        let Piece::Chunk(chunk) = ring.backlog(0, 1 << 20) else { panic!("it was read") };
+        assert_eq!((chunk.boot, chunk.last), (expected, 10));
+        assert!(!ring.others_wait(), "what was sent is committed first");
+        assert!(ring.acknowledge_past(chunk.boot, chunk.last));
+    }
+    assert!(!ring.others_wait());
 }
