@@ -337,12 +337,18 @@ impl Shelf {
         keys.into_iter().filter(|key| self.drop_one(*key, current, own)).count()
     }
 
-    /// What was lost of earlier boots and is to be announced.
-    pub(super) fn take_lost(&mut self, made: u64) -> Vec<(Boot, Span)> {
-        let of = |(boot, past): (&Boot, &mut Past)| -> Vec<(Boot, Span)> {
-            past.fate.take_lost(made).into_iter().map(|span| (*boot, span)).collect()
-        };
-        let lost = self.past.iter_mut().flat_map(of).collect();
+    /// How much of what was announced may not have been heard.
+    pub(super) fn unheard(&self) -> usize {
+        self.past.values().map(|past| past.fate.told.len()).sum()
+    }
+
+    /// What was lost of earlier boots and is to be announced: so much of it at most.
+    pub(super) fn take_lost(&mut self, made: u64, most: usize) -> Vec<(Boot, Span)> {
+        let mut lost = Vec::new();
+        for (boot, past) in &mut self.past {
+            let some = past.fate.take_lost(made, most - lost.len());
+            lost.extend(some.into_iter().map(|span| (*boot, span)));
+        }
         self.tidy();
         lost
     }
