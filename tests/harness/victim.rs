@@ -5,14 +5,19 @@ use crate::oracle::{Books, Left, at_rest};
 use crate::postgres::{PASSWORD, Postgres, SUPERUSER};
 use crate::process::{self, Ended, Process};
 use crate::stack::Addresses;
+use crate::wait;
 use anyhow::{Context, Result, bail, ensure};
 use rustix::process::Signal;
+use std::fs::{File, TryLockError};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::process::Command;
+
+/// A monitor that was killed is gone so soon.
+const ENDED_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where the victim keeps what lasts.
 pub enum Ground {
@@ -67,6 +72,11 @@ pub struct Victim {
     folder: TempDir,
     /// What it told of itself before it was ended.
     duplicates: u64,
+}
+
+/// Whether no process holds this lock file.
+fn is_free(lock: &Path) -> bool {
+    !matches!(File::open(lock).map(|file| file.try_lock()), Ok(Err(TryLockError::WouldBlock)))
 }
 
 /// An address that nobody else uses: a port that is free while it is down stays free.
@@ -158,6 +168,9 @@ impl Victim {
     /// It does not start.
     pub async fn start(&mut self, means: &Means) -> Result<()> {
         ensure!(self.process.is_none(), "the monitor runs already");
+        // A kill of who watches it ends it a moment later.
+        let lock = self.data_dir().join("lock");
+        wait::until("the end of the monitor before", ENDED_WITHIN, async || is_free(&lock)).await?;
         let process = Process::launch(self.command(means)?, self.folder.path()).await?;
         self.at = Addresses::of(&process);
         self.process = Some(process);

@@ -18,6 +18,7 @@ pub(crate) use fate::{Loss, Span};
 pub(crate) use segment::{Layout, Sizes};
 pub(crate) use shelf::{Entry, Found, Key, Note, Room};
 
+use farol_wire::limits::LOSSES;
 use farol_wire::proto::{Report, Segment as Sent, agent_message};
 use farol_wire::{Boot, Limits};
 use fate::Fate;
@@ -227,10 +228,13 @@ impl Ring {
     }
 
     /// What was lost and is not announced on the open stream yet. It is until the next one, or until the monitor has
-    /// acknowledged a report that is made later and so comes after it.
+    /// acknowledged a report that is made later and so comes after it. Of very many some wait for that of the others: the
+    /// monitor ends a stream that says too much at once.
     pub(crate) fn take_lost(&mut self) -> Vec<(Boot, Span)> {
-        let mut lost = self.shelf.take_lost(self.last);
-        lost.extend(self.fate.take_lost(self.last).into_iter().map(|span| (self.boot, span)));
+        let most = LOSSES.saturating_sub(self.shelf.unheard() + self.fate.told.len());
+        let mut lost = self.shelf.take_lost(self.last, most);
+        let own = self.fate.take_lost(self.last, most - lost.len());
+        lost.extend(own.into_iter().map(|span| (self.boot, span)));
         lost
     }
 

@@ -29,7 +29,7 @@ pub const POINTS_AT_MOST: usize = 2_000_000;
 /// Samples that are read for one answer, those that are left out in the end included.
 pub const SAMPLES_AT_MOST: usize = 50_000_000;
 /// A source ticks before its report, and a rate leans on the sample before: so much more is read on both sides.
-const MARGIN_MS: i64 = 300_000;
+pub(crate) const MARGIN_MS: i64 = 300_000;
 /// Agents whose samples are held at once: of a day so many, of shorter times more.
 const AGENTS_AT_ONCE: std::ops::RangeInclusive<usize> = 16..=128;
 /// A question is answered within, or refused: what it reads is somebody else's work that waits.
@@ -171,7 +171,9 @@ async fn answer(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
 impl Past<'_> {
     /// The agents asked for, forgotten ones included.
     async fn agents(&self, id: Option<&str>) -> Result<Vec<KnownAgent>, StoreError> {
-        if let Some(known) = id.and_then(|id| self.recent?.named(id)) {
+        let known =
+            self.recent.and_then(|recent| id.map_or_else(|| recent.everyone(), |id| recent.named(id)));
+        if let Some(known) = known {
             return Ok(known);
         }
         let round = self.recent.map(Recent::names_round);
@@ -199,7 +201,7 @@ impl Past<'_> {
                 blocks_to_ms = to_ms;
                 continue;
             };
-            let taken = recent.of(*key, from_ms, to_ms);
+            let taken = recent.of(*key, from_ms, to_ms, |layout| reading.is_wanted(layout));
             reading.memory(*key, &taken)?;
             reading.turn().await;
             // What the journal has may be sealed before it is asked.

@@ -249,11 +249,17 @@ impl Recent {
         self.0.state.lock().held
     }
 
-    /// What memory has of an agent that belongs to this time.
-    pub(crate) fn of(&self, agent: AgentKey, from_ms: i64, to_ms: i64) -> Taken {
+    /// What memory has of an agent that belongs to this time, of layouts that are wanted.
+    pub(crate) fn of(
+        &self,
+        agent: AgentKey,
+        from_ms: i64,
+        to_ms: i64,
+        wants: impl FnMut(&Compiled) -> bool,
+    ) -> Taken {
         let mut state = self.0.state.lock();
         // One that was never heard of: the store has nothing of it either.
-        state.known(agent).map(|shelf| shelf.take(from_ms, to_ms)).unwrap_or_default()
+        state.known(agent).map(|shelf| shelf.take(from_ms, to_ms, wants)).unwrap_or_default()
     }
 
     /// The keys of an agent's id; `None` when the store must be asked.
@@ -263,6 +269,14 @@ impl Recent {
             keys.iter().map(|key| KnownAgent { key: *key, id: Arc::clone(id) }).collect()
         };
         state.names_are_whole.then(|| state.names.get_key_value(id).map(known).unwrap_or_default())
+    }
+
+    /// All agents with all their keys; `None` when the store must be asked.
+    pub(crate) fn everyone(&self) -> Option<Vec<KnownAgent>> {
+        let state = self.0.state.lock();
+        let keys = state.names.iter().flat_map(|(id, keys)| keys.iter().map(move |key| (id, *key)));
+        let all = || keys.map(|(id, key)| KnownAgent { key, id: Arc::clone(id) }).collect();
+        state.names_are_whole.then(all)
     }
 
     /// Which names are known: to be asked before the store is.

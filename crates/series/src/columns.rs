@@ -1,6 +1,10 @@
 //! One source's series: turns rows into blocks and blocks into rows.
 //! Decides what counts as a change and that a refused block changes nothing; not when to send a key frame.
 
+mod pick;
+
+pub use pick::Pick;
+
 use crate::block::{self, Applied, Bits, BlockError, Gone};
 use crate::encoding::Encoding;
 use crate::number::{self, Cursor, NumberFault};

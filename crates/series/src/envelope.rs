@@ -2,6 +2,8 @@
 //! Decides that nothing is unpacked before its checksum and its size are judged; knows no body from inside.
 
 use crate::number::{Cursor, NumberFault, write_long};
+use std::cell::RefCell;
+use zstd::bulk::Decompressor;
 
 /// Largest body in bytes; what [`open`] allocates stays below it.
 pub(crate) const MAX_BODY: usize = 64 << 20;
@@ -122,6 +124,17 @@ pub(crate) fn open(kind: Kind, bytes: &[u8]) -> Result<Vec<u8>, SealedError> {
     let too_large = SealedError::TooLarge { what: "bytes", most: MAX_BODY };
     let length = usize::try_from(length).ok().filter(|&length| length <= MAX_BODY).ok_or(too_large)?;
     let packed = cursor.bytes(cursor.left()).map_err(within("the body"))?;
-    let body = zstd::bulk::decompress(packed, length).map_err(|_| SealedError::Unpack { length })?;
+    let body = unpack(packed, length).map_err(|_| SealedError::Unpack { length })?;
     if body.len() == length { Ok(body) } else { Err(SealedError::Unpack { length }) }
+}
+
+/// A question opens hundreds of small bodies: making the decompressor costs as much as one of them.
+fn unpack(packed: &[u8], length: usize) -> std::io::Result<Vec<u8>> {
+    thread_local! {
+        static MADE: RefCell<Option<Decompressor<'static>>> = const { RefCell::new(None) };
+    }
+    MADE.with_borrow_mut(|made| match made {
+        Some(made) => made.decompress(packed, length),
+        None => made.insert(Decompressor::new()?).decompress(packed, length),
+    })
 }

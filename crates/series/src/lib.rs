@@ -15,7 +15,7 @@ mod sealer;
 
 pub use block::{Applied, BlockError};
 pub use bucket::Bucket;
-pub use columns::{Columns, NotHeld};
+pub use columns::{Columns, NotHeld, Pick};
 pub use encoding::{Encoding, UnknownEncoding};
 pub use envelope::SealedError;
 pub use fold::{Fold, NeedsSamples};

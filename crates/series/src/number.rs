@@ -62,6 +62,25 @@ impl<'a> Cursor<'a> {
         Ok((number >> 1) as i64 ^ -((number & 1) as i64))
     }
 
+    /// Steps over so many varints, whatever they say.
+    #[inline]
+    pub(crate) fn skip(&mut self, mut count: usize) -> Result<(), NumberFault> {
+        while count > 0 {
+            let mut ends = !window(self.rest) & MORE;
+            let here = ends.count_ones() as usize;
+            let length = if here < count {
+                count -= here;
+                8
+            } else {
+                (1..count).for_each(|_| ends &= ends - 1);
+                count = 0;
+                (ends.trailing_zeros() / 8 + 1) as usize
+            };
+            self.rest = self.rest.get(length..).ok_or(NumberFault::Truncated)?;
+        }
+        Ok(())
+    }
+
     /// A number of at most 64 bits.
     #[inline]
     pub(crate) fn long(&mut self) -> Result<u64, NumberFault> {
@@ -257,6 +276,19 @@ mod tests {
         ];
         for (bytes, fault) in cases {
             assert_eq!(Cursor::new(bytes).float_bits(), Err(fault), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn varints_are_stepped_over() {
+        for count in 0..40_usize {
+            let mut out = Vec::new();
+            (0..count).for_each(|n| write_varint(1 << (n * 13 % 55), &mut out));
+            out.push(77);
+            let mut cursor = Cursor::new(&out);
+            assert_eq!(cursor.skip(count), Ok(()));
+            assert_eq!((cursor.left(), cursor.varint()), (1, Ok(77)), "{count}");
+            assert_eq!(Cursor::new(&out).skip(count + 2), Err(NumberFault::Truncated));
         }
     }
 

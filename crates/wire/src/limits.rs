@@ -18,6 +18,8 @@ pub const MESSAGE_BYTES: usize = 1024;
 pub const REASON_BYTES: usize = 64;
 /// Boots a Hello may name.
 pub const SPOOLED_BOOTS: usize = 64;
+/// Losses an agent announces before it knows that those before were heard.
+pub const LOSSES: usize = 500;
 
 /// What one agent may define, and how long one of its messages may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -189,12 +189,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What is not yet well, in a look since `since_ms`. After a store refused, the reports `made` until then must
-    /// have been acknowledged: what it did not take comes again on new streams, spread over a minute.
+    /// What is not yet well, in a look since `since_ms`. The reports `made` until then must have been acknowledged: what
+    /// a store did not take comes again on new streams, spread over a minute; and a lost segment never comes again
+    /// here, so that a connection may be dead in one direction for as long as nobody has found that out.
     fn not_well(&self, since_ms: u64, made: &[u64]) -> Option<String> {
-        let refused = self.plan.strikes.iter().any(|strike| strike.fault == Fault::StoreRefuses);
         let waiting = self.agents.iter().zip(made).find(|(seat, made)| seat.counts().acked < **made);
-        if let Some((seat, made)) = waiting.filter(|_| refused) {
+        if let Some((seat, made)) = waiting {
             return Some(format!("{} made {made}, and {:?}", seat.name(), seat.counts()));
         }
         let looks = self.notes.looks.lock();

@@ -16,7 +16,10 @@ const RECORD_BYTES: u64 = 16;
 pub(crate) struct May {
     pub(crate) write: bool,
     pub(crate) remove: bool,
+    /// Reports of this start that it did not give.
     pub(crate) read: bool,
+    /// Those of earlier ones.
+    pub(crate) again: bool,
 }
 
 /// What a file begins with besides its first record: whose it is.
@@ -138,8 +141,7 @@ impl Ring {
         if may.remove && !self.shelf.gone.is_empty() {
             return Some(Job::Remove(std::mem::take(&mut self.shelf.gone)));
         }
-        let read = if may.read { self.shelf.next_read() } else { None };
-        read.map(Job::Read).or(write.map(Job::Write))
+        self.shelf.next_read(may).map(Job::Read).or(write.map(Job::Write))
     }
 
     /// The oldest of what is to be on disk and is not. Makes room for it.

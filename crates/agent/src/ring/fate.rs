@@ -124,10 +124,12 @@ impl Fate {
         add(&mut self.lost, span);
     }
 
-    /// What is to be announced on the open stream, `made` reports of the agent's own boot after its start.
-    pub(super) fn take_lost(&mut self, made: u64) -> Vec<Span> {
-        self.told.extend(self.lost.iter().map(|span| (made, *span)));
-        std::mem::take(&mut self.lost)
+    /// What is to be announced on the open stream, `made` reports of the agent's own boot after its start: so much of it
+    /// at most.
+    pub(super) fn take_lost(&mut self, made: u64, most: usize) -> Vec<Span> {
+        let some: Vec<Span> = self.lost.drain(..most.min(self.lost.len())).collect();
+        self.told.extend(some.iter().map(|span| (made, *span)));
+        some
     }
 
     /// The monitor has what came on the stream up to this report of the agent's own boot.

@@ -95,6 +95,8 @@ pub(super) struct Shelf {
     /// Earlier boots with a segment that the disk did not give: no stream brings them until it does. A boot's reports
     /// are acknowledged in order, so that none can be left out.
     stuck: BTreeMap<Boot, Key>,
+    /// The one of them that was tried last.
+    tried: Option<Boot>,
     /// Was read for the stream: one part of the backlog at most.
     loaded: Option<Vec<(Key, Sent)>>,
     /// Reports that were on disk and lost from there.
@@ -205,10 +207,12 @@ impl Shelf {
         !past.entries.is_empty() && !self.stuck.contains_key(boot)
     }
 
-    /// All that the open stream may bring of earlier boots is committed, and there are others.
+    /// All that the open stream, which is live, brought of earlier boots is committed, and there is more: of others, or
+    /// of one whose files were not known when its backlog went out.
     pub(super) fn others_wait(&self) -> bool {
         let mut all = self.past.iter().filter(|(boot, past)| self.can_bring(boot, past)).peekable();
-        all.peek().is_some() && all.all(|(boot, _)| !self.listed.contains(boot))
+        let is_sent = |past: &Past| past.entries.back().is_some_and(|entry| entry.last <= past.fate.sent());
+        all.peek().is_some() && !all.any(|(boot, past)| self.listed.contains(boot) && is_sent(past))
     }
 
     /// Something on disk could not be read, and is tried again.
@@ -333,12 +337,18 @@ impl Shelf {
         keys.into_iter().filter(|key| self.drop_one(*key, current, own)).count()
     }
 
-    /// What was lost of earlier boots and is to be announced.
-    pub(super) fn take_lost(&mut self, made: u64) -> Vec<(Boot, Span)> {
-        let of = |(boot, past): (&Boot, &mut Past)| -> Vec<(Boot, Span)> {
-            past.fate.take_lost(made).into_iter().map(|span| (*boot, span)).collect()
-        };
-        let lost = self.past.iter_mut().flat_map(of).collect();
+    /// How much of what was announced may not have been heard.
+    pub(super) fn unheard(&self) -> usize {
+        self.past.values().map(|past| past.fate.told.len()).sum()
+    }
+
+    /// What was lost of earlier boots and is to be announced: so much of it at most.
+    pub(super) fn take_lost(&mut self, made: u64, most: usize) -> Vec<(Boot, Span)> {
+        let mut lost = Vec::new();
+        for (boot, past) in &mut self.past {
+            let some = past.fate.take_lost(made, most - lost.len());
+            lost.extend(some.into_iter().map(|span| (*boot, span)));
+        }
         self.tidy();
         lost
     }

@@ -44,7 +44,7 @@ impl Health {
         self.problem.lock().is_some() || self.unread.lock().is_some()
     }
 
-    fn outcome(&self) -> Outcome {
+    pub(super) fn outcome(&self) -> Outcome {
         if let Some(why) = &*self.problem.lock() {
             let message = format!("reports wait in memory alone, the spool cannot be used: {why}");
             return Outcome::degraded("spool_refuses", message);

@@ -67,9 +67,12 @@ struct Retry {
 }
 
 impl Retry {
+    /// What fails meanwhile does not put it off.
     fn failed(&mut self) {
-        self.wait = (self.wait * 2).clamp(RETRY, RETRY_AT_MOST);
-        self.at = Some(Instant::now() + self.wait);
+        if self.at.is_none() {
+            self.wait = (self.wait * 2).clamp(RETRY, RETRY_AT_MOST);
+            self.at = Some(Instant::now() + self.wait);
+        }
     }
 
     /// Whether its time has come.
@@ -94,9 +97,13 @@ pub(crate) struct Keeper {
     unread: bool,
     /// Told once it is, or could not be read.
     ready: watch::Sender<bool>,
-    /// When a disk that refuses is tried again, and one that does not give what is there.
+    /// When a disk that refuses is tried again.
     writing: Retry,
+    /// The same of one that does not give what is there: reports of this start, those of earlier ones that a stream
+    /// asked for, and those of which it is not known yet what they are. None of these waits for another.
     reading: Retry,
+    again: Retry,
+    looking: Retry,
     /// The last removal did not fail, or that was a while ago.
     may_remove: bool,
 }
@@ -122,6 +129,8 @@ impl Keeper {
             ready: watch::Sender::new(false),
             writing: Retry::default(),
             reading: Retry::default(),
+            again: Retry::default(),
+            looking: Retry::default(),
             may_remove: true,
         }
     }
@@ -142,17 +151,25 @@ impl Keeper {
             } else if end.is_cancelled() {
                 return;
             } else {
-                let retry = self.writing.at.into_iter().chain(self.reading.at).min();
+                let retry = self.retries().into_iter().filter_map(|retry| retry.at).min();
                 tokio::select! {
                     () = self.recorder.to_spool.notified() => {}
                     () = sleep_until(retry.unwrap_or_else(Instant::now)), if retry.is_some() => {}
                     () = end.cancelled() => {}
                 }
                 let now = Instant::now();
-                self.may_remove |= self.writing.begins(now);
-                self.reading.begins(now);
+                let [writing, reading @ ..] = self.retries();
+                let writes = writing.begins(now);
+                for retry in reading {
+                    retry.begins(now);
+                }
+                self.may_remove |= writes;
             }
         }
+    }
+
+    fn retries(&mut self) -> [&mut Retry; 4] {
+        [&mut self.writing, &mut self.reading, &mut self.again, &mut self.looking]
     }
 
     fn next(&mut self, settle: bool) -> Option<Task> {
@@ -160,8 +177,10 @@ impl Keeper {
             write: self.writing.at.is_none(),
             remove: self.may_remove,
             read: self.reading.at.is_none(),
+            again: self.again.at.is_none(),
         };
-        if (!self.scanned && may.write) || (self.unread && may.read) {
+        let looks = if self.scanned { self.unread && self.looking.at.is_none() } else { may.write };
+        if looks {
             let Now { boot_ms, wall_ms } = Now::read();
             let boot_ms = i64::try_from(boot_ms).unwrap_or(i64::MAX);
             let oldest_ms = boot_ms.saturating_sub(self.start.age_ms).saturating_add(GRACE_MS);
@@ -173,9 +192,12 @@ impl Keeper {
 
     async fn carry_out(&mut self, task: Task) -> Done {
         let mut folder = self.idle.take().unwrap_or_else(|| self.start.folder(&self.path));
-        let what_else: Vec<_> = match &task {
-            Task::Job(Job::Read(keys)) => keys.iter().map(|key| (*key, Loaded::Refused)).collect(),
-            _ => Vec::new(),
+        let what_else = match &task {
+            Task::Scan(_) => Done::Scanned(Err(failed())),
+            Task::Job(Job::Read(keys)) => {
+                Done::Read(keys.iter().map(|key| (*key, Loaded::Refused)).collect(), Err(failed()))
+            }
+            _ => Done::Settled(Err(failed())),
         };
         self.out.spawn_blocking(move || {
             let done = match task {
@@ -200,17 +222,23 @@ impl Keeper {
                 done
             }
             // It panicked, or the runtime ends.
-            _ if what_else.is_empty() => Done::Settled(Err(failed())),
-            _ => Done::Read(what_else, Err(failed())),
+            _ => what_else,
         }
     }
 
     fn take(&mut self, done: Done) {
         match done {
             Done::Scanned(Ok(scan)) => {
+                let is_first = !self.scanned;
                 self.found(scan);
                 self.ready.send_replace(true);
-                self.takes();
+                if is_first {
+                    self.takes();
+                }
+            }
+            Done::Scanned(Err(error)) if self.scanned => {
+                self.looking.failed();
+                self.gave(Err(error));
             }
             Done::Scanned(Err(error)) => {
                 self.ready.send_replace(true);
@@ -221,10 +249,18 @@ impl Keeper {
                 self.takes();
             }
             Done::Read(read, why) => {
+                if why.is_err() {
+                    let is_own = read.iter().any(|(key, _)| key.boot == self.start.boot);
+                    let retry = if is_own { &mut self.reading } else { &mut self.again };
+                    retry.failed();
+                }
                 self.recorder.read(read);
                 self.gave(why);
             }
-            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) | Done::Noted(Ok(())) => {}
+            Done::Noted(Ok(())) => self.takes(),
+            // A full disk lets files go all the same.
+            Done::Removed(_, Ok(())) if self.writing.at.is_none() => self.takes(),
+            Done::Removed(_, Ok(())) | Done::Settled(Ok(())) => {}
             Done::Wrote(write, Err(error)) => {
                 if error.kind() == ErrorKind::NotFound {
                     self.recorder.lost_copy(write.key);
@@ -259,6 +295,9 @@ impl Keeper {
             tracing::warn!(%folder, files = left, first, "files that another agent or a later version wrote are left as they are");
         }
         (self.scanned, self.unread) = (true, scan.unread.is_some());
+        if self.unread {
+            self.looking.failed();
+        }
         self.gave(scan.unread.map_or(Ok(()), Err));
     }
 
@@ -267,7 +306,6 @@ impl Keeper {
         let folder = self.path.display();
         match why {
             Err(error) => {
-                self.reading.failed();
                 if self.health.withholds(error.to_string()) {
                     tracing::error!(%folder, %error, "spooled reports cannot be read; they are kept and tried again");
                     self.checker.check_now(&[COMPONENT]);
@@ -275,7 +313,7 @@ impl Keeper {
             }
             Ok(()) if self.unread || self.recorder.spooled().stuck => {}
             Ok(()) => {
-                self.reading = Retry::default();
+                (self.reading, self.again, self.looking) = Default::default();
                 if self.health.gives() {
                     tracing::info!(%folder, "all spooled reports can be read again");
                     self.checker.check_now(&[COMPONENT]);

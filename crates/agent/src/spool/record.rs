@@ -6,8 +6,8 @@ use farol_wire::Boot;
 use farol_wire::proto::{Dropped, Report, Segment};
 use prost::Message;
 
-/// The version of what is written; greater ones are a later agent's.
-const VERSION: u8 = 1;
+/// Records of greater versions are a later agent's.
+const VERSION: u8 = 2;
 /// Length (4), version (1), kind (1), checksum of all else (4): this stays so in every version.
 const HEADER: usize = 10;
 
@@ -24,6 +24,14 @@ pub(super) enum Kind {
     Lost = 3,
     /// Dropped reports of which the next Welcome says whether they are committed.
     Doubtful = 4,
+}
+
+impl Kind {
+    /// Agents before the second version take a file that begins otherwise than with a head for damaged, and delete it; one
+    /// of a later version they leave.
+    fn version(self) -> u8 {
+        if self == Self::Origin { 2 } else { 1 }
+    }
 }
 
 /// Whose reports a file holds, and which clock their times are on.
@@ -77,7 +85,7 @@ pub(super) struct Usable {
 pub(super) fn append(kind: Kind, payload: &[u8], out: &mut Vec<u8>) {
     let length = u32::try_from(payload.len()).expect("segments are far shorter than 4 GiB");
     let [a, b, c, d] = length.to_le_bytes();
-    let head = [a, b, c, d, VERSION, kind as u8];
+    let head = [a, b, c, d, kind.version(), kind as u8];
     out.extend_from_slice(&head);
     out.extend_from_slice(&checksum(&head, payload).to_le_bytes());
     out.extend_from_slice(payload);
@@ -107,9 +115,9 @@ fn first(bytes: &[u8]) -> Result<Option<Record<'_>>, Fault> {
         return Err(Fault::Damaged);
     }
     match head[4] {
-        VERSION => Ok(Some((head[5], payload, HEADER + length))),
-        version if version > VERSION => Err(Fault::Newer),
-        _ => Err(Fault::Damaged),
+        0 => Err(Fault::Damaged),
+        1..=VERSION => Ok(Some((head[5], payload, HEADER + length))),
+        _ => Err(Fault::Newer),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Files as they are written, and as crashes, disks and strangers leave them.
 
 mod dropped;
+mod keeper;
 mod origin;
 mod unread;
 
@@ -17,7 +18,7 @@ use std::sync::Arc;
 
 const CLOCKS: Clocks = Clocks { boot_ms: 5_000, wall_ms: 1_700_000_005_000, oldest_ms: i64::MIN };
 
-const ALL: May = May { write: true, remove: true, read: true };
+const ALL: May = May { write: true, remove: true, read: true, again: true };
 
 /// As the start after all others sees it.
 fn folder_of(path: &Path) -> Folder {

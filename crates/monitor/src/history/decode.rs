@@ -3,7 +3,7 @@
 
 use crate::fleet::Compiled;
 use crate::store::LayoutKey;
-use farol_series::Columns;
+use farol_series::{Columns, Pick};
 use farol_wire::Boot;
 
 /// The state of decoding one agent.
@@ -36,6 +36,8 @@ struct Source {
     /// Its place among the layout's sources.
     place: usize,
     columns: Columns,
+    /// The few series that are wanted of many; `None` for all.
+    pick: Option<Pick>,
     state: State,
 }
 
@@ -56,14 +58,25 @@ impl Decoder {
         head.key && self.layout != Some(head.layout)
     }
 
-    /// Takes a layout, of which the sources at some places are wanted.
-    pub(crate) fn begin(&mut self, layout: &Compiled, wanted: impl Fn(usize) -> bool) {
+    /// Takes a layout, of which all is wanted.
+    pub(crate) fn begin(&mut self, layout: &Compiled) {
         self.layout = Some(layout.layout.key);
         self.sources.clear();
-        for (place, source) in layout.sources.iter().enumerate().filter(|(place, _)| wanted(*place)) {
+        for (place, source) in layout.sources.iter().enumerate() {
             let columns = Columns::new(source.encodings.clone());
-            self.sources.push(Source { id: source.id, place, columns, state: State::Lost });
+            self.sources.push(Source { id: source.id, place, columns, pick: None, state: State::Lost });
         }
+    }
+
+    /// Takes a layout, of which these columns are wanted: the places of their sources, and theirs in them. The others'
+    /// values mean nothing.
+    pub(crate) fn begin_with(&mut self, layout: &Compiled, wanted: &[(usize, usize)]) {
+        self.begin(layout);
+        for source in &mut self.sources {
+            let of_source = wanted.iter().filter(|(place, _)| *place == source.place);
+            source.pick = Some(Pick::new(&source.columns, of_source.map(|(_, column)| *column)));
+        }
+        self.sources.retain(|source| wanted.iter().any(|(place, _)| *place == source.place));
     }
 
     /// Applies a report's blocks. Each row is shown: the place of its source in the layout, its time, its values.
@@ -91,7 +104,11 @@ impl Decoder {
                 State::Begins => source.columns.reset(),
                 State::Goes => {}
             }
-            if source.columns.apply(data).is_err() {
+            let applied = match &source.pick {
+                Some(pick) => source.columns.apply_to(pick, data).is_ok(),
+                None => source.columns.apply(data).is_ok(),
+            };
+            if !applied {
                 source.state = State::Lost;
                 continue;
             }

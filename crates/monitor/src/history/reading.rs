@@ -33,6 +33,13 @@ struct Wanted {
     columns: Vec<Column>,
 }
 
+impl Wanted {
+    /// The places of the columns' sources, and theirs in them.
+    fn wanted(&self) -> Vec<(usize, usize)> {
+        self.columns.iter().map(|column| (column.source, column.column)).collect()
+    }
+}
+
 /// One column.
 #[derive(Clone, Copy, Debug)]
 struct Column {
@@ -55,6 +62,8 @@ pub(super) struct Reading<'a> {
     raw_from_ms: i64,
     /// Layouts that were looked at.
     wanted: HashMap<LayoutKey, Arc<Wanted>>,
+    /// Whether they are wanted at all.
+    looked_at: HashMap<LayoutKey, bool>,
     ids: Vec<Arc<str>>,
     /// The place of an agent's id.
     of_key: HashMap<AgentKey, usize>,
@@ -82,6 +91,7 @@ impl<'a> Reading<'a> {
             steps,
             raw_from_ms,
             wanted: HashMap::new(),
+            looked_at: HashMap::new(),
             ids: Vec::new(),
             of_key: HashMap::new(),
             places: HashMap::new(),
@@ -113,6 +123,17 @@ impl<'a> Reading<'a> {
     /// Whether something of this layout answers the question.
     pub(super) fn wants(&self, layout: &Layout) -> bool {
         layout.set.series.iter().any(|series| self.matches(series))
+    }
+
+    /// The same, looked at once for each layout.
+    pub(super) fn is_wanted(&mut self, layout: &Compiled) -> bool {
+        let key = layout.layout.key;
+        if let Some(known) = self.looked_at.get(&key) {
+            return *known;
+        }
+        let wanted = self.wants(&layout.layout);
+        self.looked_at.insert(key, wanted);
+        wanted
     }
 
     /// Lets others have their turn, if they waited for some time.
@@ -149,7 +170,7 @@ impl<'a> Reading<'a> {
             return Ok(());
         }
         let mut decoder = Decoder::default();
-        decoder.begin(layout, |at| places.0.columns.iter().any(|column| column.source == at));
+        decoder.begin_with(layout, &places.0.wanted());
         places.1.iter().for_each(|place| self.found[*place].begin());
         let mut samples = Samples::of(self);
         run.each(|head, blocks| {
@@ -173,7 +194,7 @@ impl<'a> Reading<'a> {
             Err(error) => return self.stop(error),
         };
         if decoder.begins_segment(&head) {
-            decoder.begin(&places.0.layout, |at| places.0.columns.iter().any(|column| column.source == at));
+            decoder.begin_with(&places.0.layout, &places.0.wanted());
         }
         let blocks = report.blocks.iter().map(|block| (block.source, block.before_ms, &*block.data));
         let mut samples = Samples::of(self);

@@ -16,10 +16,12 @@ use futures::future::BoxFuture;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tonic::Status;
 
-/// While the queue is crowded a backlog waits so long at most, and less than an interval: behind it comes the State
-/// that says how its agent is. After that it is taken or dropped, to come again.
+/// While the queue is crowded a message of a backlog waits so long at most, and all of them together for an interval
+/// after the agent last spoke of now: behind them comes the State that says how it is. After that they are taken or
+/// dropped, to come again.
 const WAITS_AT_MOST: Duration = Duration::from_secs(10);
 
 /// What comes before a message of segments may be taken; `None` when it may at once. What is of now goes first.
@@ -31,16 +33,23 @@ pub(super) fn turn(
 ) -> Option<BoxFuture<'static, ()>> {
     let units = weight(message).div_ceil(BACKLOG_UNIT);
     let earned = Duration::from_millis(open.backlog_allowance.take_in_advance(units, now.boot_ms));
-    if earned.is_zero() && ingest.journal.has_room() {
+    let at_most = WAITS_AT_MOST.min(until_silent(open, now));
+    if earned.is_zero() && (at_most.is_zero() || ingest.journal.has_room()) {
         return None;
     }
-    let room = ingest.journal.room();
-    let at_most = WAITS_AT_MOST.min(Duration::from_millis(u64::from(open.hello.interval_ms)));
+    let (room, by) = (ingest.journal.room(), Instant::now() + at_most);
     let turn = async move {
         tokio::time::sleep(earned).await;
-        tokio::time::timeout(at_most, room).await.ok();
+        tokio::time::timeout_at(by, room).await.ok();
     };
     Some(turn.boxed())
+}
+
+/// How long until the agent has not spoken of now for an interval.
+fn until_silent(open: &Open, now: Moment) -> Duration {
+    let live = open.agent.live.lock();
+    let until_ms = live.last_message_ms.saturating_add(u64::from(live.interval_ms));
+    Duration::from_millis(until_ms.saturating_sub(now.run_ms))
 }
 
 /// What it takes to read and to keep it, in bytes.

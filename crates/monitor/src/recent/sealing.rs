@@ -44,7 +44,7 @@ pub(super) fn seal(
 ) -> Option<(Vec<SealedRecord>, i64)> {
     let kept = kept(&run.layout, keep);
     let mut decoder = Decoder::default();
-    decoder.begin(&run.layout, |_| true);
+    decoder.begin(&run.layout);
     let mut part = Part::beginning(run, (run.first_seq, run.begins_ms), rolled_to_ms);
     let mut records = Vec::new();
     run.each(|head, blocks| {

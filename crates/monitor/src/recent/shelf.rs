@@ -220,14 +220,17 @@ impl Shelf {
         }
     }
 
-    /// What belongs to this time.
-    pub(super) fn take(&self, from_ms: i64, to_ms: i64) -> Taken {
+    /// What belongs to this time, of layouts that are wanted.
+    pub(super) fn take(&self, from_ms: i64, to_ms: i64, mut wants: impl FnMut(&Compiled) -> bool) -> Taken {
         let is_in = |first_ms: i64, last_ms: i64| last_ms >= from_ms && first_ms <= to_ms;
         let blocks = self.blocks.iter().filter(|k| !k.bytes.is_empty() && is_in(k.first_ms, k.last_ms));
+        let blocks = blocks.filter(|kept| wants(&kept.layout));
+        let blocks = blocks.map(|kept| (Arc::clone(&kept.layout), kept.bytes.clone())).collect();
         let runs = self.courses.iter().flat_map(Course::runs).filter(|r| is_in(r.first_ms, r.last_ms));
+        let runs = runs.filter(|run| wants(&run.layout)).cloned().collect();
         Taken {
-            blocks: blocks.map(|kept| (Arc::clone(&kept.layout), kept.bytes.clone())).collect(),
-            runs: runs.cloned().collect(),
+            blocks,
+            runs,
             covers_from_ms: Some(self.covers_from_ms),
             is_in_journal: self.courses.iter().any(Course::is_in_journal),
         }

@@ -4,6 +4,7 @@
 use super::shelf::MINUTE_MS;
 use super::{Held, Recent, State};
 use crate::fleet::Compiled;
+use crate::history::MARGIN_MS;
 use crate::store::AgentKey;
 use farol_wire::Boot;
 use std::collections::BTreeMap;
@@ -33,7 +34,9 @@ impl Recent {
         let _names = self.0.state.lock().let_go_of_names(now_ms);
         self.0.state.lock().unused_weight = 0;
         let max_bytes = self.0.settings.max_bytes;
-        let mut seen = self.look(now_ms, now_ms.saturating_sub(self.0.settings.memory_ms));
+        // A question leans on what lies a little before its time.
+        let kept_ms = self.0.settings.memory_ms.saturating_add(MARGIN_MS);
+        let mut seen = self.look(now_ms, now_ms.saturating_sub(kept_ms));
         if let Some(over) = seen.held.bytes.checked_sub(max_bytes).filter(|over| *over > 0) {
             seen = self.look(now_ms, seen.frees(over));
         }

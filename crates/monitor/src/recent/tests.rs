@@ -79,7 +79,7 @@ fn a_run_that_would_lean_on_a_report_before_it_is_left_to_the_journal() {
     let recent = recent(Settings::default());
     take(&recent, reports(2..1_000, 64));
     assert!(seal(&recent).is_empty(), "a block without its first reports would be all there is of them");
-    assert!(recent.of(AgentKey(1), START_MS, i64::MAX).is_in_journal);
+    assert!(recent.of(AgentKey(1), START_MS, i64::MAX, |_| true).is_in_journal);
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn old_blocks_leave_once_they_are_committed_and_under_pressure_all_do() {
     recent.sweep(now_ms, |_, _| true);
     let all = recent.held();
     assert_eq!(all.sealed_blocks, sealed.len() as u64);
-    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX).covers_from_ms, Some(i64::MIN));
+    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX, |_| true).covers_from_ms, Some(i64::MIN));
     // They wait for their commit, however old they are.
     recent.sweep(now_ms + 100_000_000, |_, _| true);
     assert_eq!(recent.held().samples, all.samples);
@@ -146,7 +146,7 @@ fn old_blocks_leave_once_they_are_committed_and_under_pressure_all_do() {
     recent.sweep(now_ms, |_, _| true);
     let held = recent.held();
     assert!(held.samples > 0 && held.samples < all.samples, "{held:?}");
-    let covers_ms = recent.of(AgentKey(1), 0, i64::MAX).covers_from_ms.unwrap();
+    let covers_ms = recent.of(AgentKey(1), 0, i64::MAX, |_| true).covers_from_ms.unwrap();
     assert!(sealed.iter().any(|record| record.last_ms + 1 == covers_ms), "{covers_ms}");
 
     let small = self::recent(Settings { max_bytes: 1, ..Settings::default() });
@@ -172,7 +172,7 @@ fn what_can_never_be_sealed_is_left_to_the_journal_and_takes_up_no_memory() {
     let held = recent.held();
     assert_eq!(held.in_journal, 1);
     assert!(held.bytes < 1 << 20, "{held:?}");
-    assert!(recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    assert!(recent.of(AgentKey(1), 0, i64::MAX, |_| true).is_in_journal);
     recent.sweep(START_MS + 100_000_000, |_, _| false);
     assert_eq!(seal(&recent), []);
 }
@@ -202,13 +202,13 @@ fn what_a_start_replays_stands_before_what_came_since() {
     };
     take(&recent, new);
     assert_eq!(seal(&recent).len(), 0, "older reports come first");
-    assert!(recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    assert!(recent.of(AgentKey(1), 0, i64::MAX, |_| true).is_in_journal);
     // The journal may show some twice, some that are sealed, and some that came since.
     for report in all[..230].iter().chain(&all[100..200]) {
         recent.replay(report, &layout(1));
     }
     recent.replay_is_over();
-    assert!(!recent.of(AgentKey(1), 0, i64::MAX).is_in_journal);
+    assert!(!recent.of(AgentKey(1), 0, i64::MAX, |_| true).is_in_journal);
     for now_ms in [START_MS, START_MS + 100_000_000] {
         recent.sweep(now_ms, |_, _| false);
     }
@@ -366,7 +366,7 @@ fn over_the_bound_the_oldest_blocks_leave_and_no_more_than_must() {
     let (sealed, whole) = of(usize::MAX);
     assert!(sealed.len() > 20, "{}", sealed.len());
     let (_, cut) = of(whole.held().bytes - 1);
-    let covers_ms = cut.of(AgentKey(1), 0, i64::MAX).covers_from_ms;
+    let covers_ms = cut.of(AgentKey(1), 0, i64::MAX, |_| true).covers_from_ms;
     assert_eq!(covers_ms, Some(sealed[0].last_ms + 1), "one was enough");
 }
 
@@ -386,14 +386,14 @@ fn of_an_agent_that_is_gone_next_to_nothing_stays() {
 fn who_reads_copies_nothing_and_a_run_that_ended_takes_up_what_it_needs() {
     let recent = recent(Settings::default());
     take(&recent, reports(1..50, 64));
-    let [first, second] = [(); 2].map(|()| recent.of(AgentKey(1), 0, i64::MAX).runs.remove(0));
+    let [first, second] = [(); 2].map(|()| recent.of(AgentKey(1), 0, i64::MAX, |_| true).runs.remove(0));
     assert!(Arc::ptr_eq(&first, &second));
     // What comes meanwhile is not in what was read before.
     take(&recent, reports(1..60, 64).split_off(49));
     assert_eq!(first.reports, 49);
-    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX).runs[0].reports, 59);
+    assert_eq!(recent.of(AgentKey(1), 0, i64::MAX, |_| true).runs[0].reports, 59);
     drop((first, second));
     recent.sweep(START_MS + 100_000_000, |_, _| false);
-    let ended = recent.of(AgentKey(1), 0, i64::MAX).runs.remove(0);
+    let ended = recent.of(AgentKey(1), 0, i64::MAX, |_| true).runs.remove(0);
     assert_eq!(ended.spare(), 0);
 }

@@ -2,11 +2,12 @@
 
 use super::{Entry, Key, Past, Shelf};
 use crate::ring::fate::Fate;
-use crate::ring::{CHUNK_BYTES, Loaded, REPORTS};
+use crate::ring::{CHUNK_BYTES, Loaded, May, REPORTS};
 use farol_wire::Boot;
 use farol_wire::proto::Segment as Sent;
 use prost::Message;
 use std::collections::VecDeque;
+use std::ops::Bound;
 
 impl Shelf {
     /// The next segments that the stream needs: about [`CHUNK_BYTES`] of one boot.
@@ -72,13 +73,22 @@ impl Shelf {
     }
 
     /// What the disk is to read, once: what the stream needs, or else what it did not give before.
-    pub(in crate::ring) fn next_read(&mut self) -> Option<Vec<Key>> {
+    pub(in crate::ring) fn next_read(&mut self, may: May) -> Option<Vec<Key>> {
         if self.reading {
             return None;
         }
-        let keys = self.wanted.clone().or_else(|| self.stuck.values().next().map(|key| vec![*key]))?;
+        let wanted = self.wanted.clone().filter(|_| may.read || !self.refused);
+        let keys = wanted.or_else(|| may.again.then(|| self.next_stuck())?)?;
         self.reading = true;
         Some(keys)
+    }
+
+    /// What the disk did not give before: each boot has its turn.
+    fn next_stuck(&mut self) -> Option<Vec<Key>> {
+        let after = self.tried.map_or(Bound::Unbounded, Bound::Excluded);
+        let (boot, key) = self.stuck.range((after, Bound::Unbounded)).chain(&self.stuck).next()?;
+        self.tried = Some(*boot);
+        Some(vec![*key])
     }
 
     /// It was read; what is damaged of it is lost, and what the disk did not give is left where it is.
@@ -86,7 +96,7 @@ impl Shelf {
         self.reading = false;
         let asked = self.wanted.as_ref().is_some_and(|keys| keys.iter().eq(read.iter().map(|(key, _)| key)));
         let mut loaded = Vec::new();
-        self.refused = false;
+        self.refused &= read.iter().all(|(key, _)| key.boot != current);
         for (key, came) in read {
             let sent = match came {
                 Loaded::Segment(sent) => Some(sent),

@@ -15,7 +15,7 @@ struct Disk {
 
 const ROOM: u64 = 64 << 10;
 
-const ALL: May = May { write: true, remove: true, read: true };
+const ALL: May = May { write: true, remove: true, read: true, again: true };
 
 impl Disk {
     fn begin(&mut self, ring: &mut Ring, now_ms: u64) -> bool {

@@ -1,7 +1,7 @@
 //! What was dropped is counted once, announced until it is heard, and known to the next start.
 
 use super::*;
-use crate::ring::Span;
+use crate::ring::{Loss, Note, Span};
 
 /// A start that finds what others left, with a Welcome that knows so much of them.
 fn start(folder: &mut Folder, marks: &[(Boot, u64)]) -> (Ring, Vec<Boot>) {
@@ -121,4 +121,26 @@ fn a_damaged_file_of_notes_is_good_up_to_the_damage() {
         let (some, is_whole) = record::read_notes(&changed);
         assert!(all.starts_with(&some) && some.len() < 2 && !is_whole);
     }
+}
+
+#[test]
+fn very_many_losses_are_announced_in_parts_each_when_the_one_before_was_heard() {
+    let mut ring = ring_of(boot(10_000));
+    let note = |number| Note { boot: boot(number), span: Span { first: 1, last: 2 }, was: Loss::Certain };
+    ring.inherit(&(1..=1_200).map(note).collect::<Vec<_>>());
+    let mut announced = Vec::new();
+    for part in [500, 500, 200, 0] {
+        for _ in 0..2 {
+            ring.resume(ring.last(), &[]);
+            let all = lost(&mut ring);
+            assert_eq!((all.len(), lost(&mut ring).len()), (part, 0));
+            announced.extend(all);
+        }
+        ring.begin(Arc::new(Layout::new(&Define::default())), 1_700_000_000_000, Vec::new());
+        let later = ring.push(Report { at_ms: 5_000, key: true, ..Default::default() });
+        ring.acknowledge(later);
+    }
+    announced.sort();
+    announced.dedup();
+    assert!(announced.into_iter().eq((1..=1_200).map(|number| (boot(number), 1, 2))));
 }

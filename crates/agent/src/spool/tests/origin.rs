@@ -43,3 +43,36 @@ fn a_wall_clock_that_was_set_makes_no_report_old_and_none_young_for_ever() {
         assert_eq!(made_ms, expected, "{machine} {set_ms}");
     }
 }
+
+/// The versions of a file's records.
+fn versions(mut bytes: &[u8]) -> Vec<u8> {
+    let mut versions = Vec::new();
+    while let [a, b, c, d, version, ..] = bytes {
+        versions.push(*version);
+        bytes = &bytes[10 + u32::from_le_bytes([*a, *b, *c, *d]) as usize..];
+    }
+    versions
+}
+
+#[test]
+fn a_file_that_says_whose_it_is_begins_as_agents_from_before_leave_it_and_theirs_are_read() {
+    let (key, bytes) = one_file();
+    assert_eq!(versions(&bytes), [2, 1, 1, 1, 1, 1, 1, 1], "{key:?}");
+    let temp = tempfile::tempdir().unwrap();
+    let note = Note { boot: boot(7), span: Span { first: 1, last: 5 }, was: Loss::Certain };
+    folder_of(temp.path()).note(&[note]).unwrap();
+    assert_eq!(versions(&files(temp.path())[record::NOTES]), [2, 1]);
+    // Without an origin, and with one of the first version.
+    let (of, begin) = record::origin(&bytes);
+    let mut first = bytes.clone();
+    first[4] = 1;
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&first[..6]);
+    hasher.update(&first[10..begin]);
+    first[6..10].copy_from_slice(&hasher.finalize().to_le_bytes());
+    for (file, expected) in [(&bytes, &of), (&first, &of), (&bytes[begin..].to_vec(), &None)] {
+        let usable = record::read(key, file);
+        assert_eq!((usable.fault, &usable.origin), (None, expected));
+        assert_eq!(seqs(&usable.segment.unwrap().reports), [1, 2, 3, 4, 5, 6]);
+    }
+}

@@ -1,6 +1,7 @@
 //! A disk that does not give what is there: it may another time, and nothing of it is taken for damage.
 
 use super::*;
+use crate::ring::{Loss, Note, Span};
 use rustix::process::Uid;
 use std::os::unix::fs::PermissionsExt;
 use std::thread;
@@ -71,7 +72,7 @@ fn what_the_disk_does_not_give_to_the_stream_waits_and_other_boots_go_on() {
     let away = path.join("away");
     fs::rename(&first, &away).unwrap();
     fs::create_dir(&first).unwrap();
-    let no_reads = May { read: false, ..ALL };
+    let no_reads = May { again: false, ..ALL };
     let mut brought = Vec::new();
     loop {
         match ring.backlog(0, 1 << 20) {
@@ -100,4 +101,64 @@ fn what_the_disk_does_not_give_to_the_stream_waits_and_other_boots_go_on() {
     assert_eq!(ring.list_past(63), [boot(7)]);
     assert_eq!(ring.spooled().past_reports, 100);
     assert!(ring.take_lost().is_empty());
+}
+
+#[test]
+fn each_boot_that_waits_for_a_bad_file_gets_its_turn_whatever_the_others_do() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path();
+    (7..=9).for_each(|number| live(&mut folder_of(path), boot(number), 10, 40));
+    let mut folder = folder_of(path);
+    let mut ring = ring_of(boot(1_000));
+    ring.found(folder.scan(CLOCKS).unwrap().found, 0);
+    let names: Vec<String> = files(path).into_keys().collect();
+    for name in &names {
+        fs::rename(path.join(name), path.join(format!("away-{name}"))).unwrap();
+        fs::create_dir(path.join(name)).unwrap();
+    }
+    ring.list_past(63);
+    ring.resume(0, &[]);
+    while ring.backlog(0, 1 << 20) != Piece::Nothing {
+        try_once(&mut ring, &folder);
+    }
+    assert_eq!(ring.list_past(63), []);
+    for name in &names[1..] {
+        fs::remove_dir(path.join(name)).unwrap();
+        fs::rename(path.join(format!("away-{name}")), path.join(name)).unwrap();
+    }
+    (0..3).for_each(|_| try_once(&mut ring, &folder));
+    assert_eq!(ring.list_past(63), [boot(8), boot(9)]);
+}
+
+fn try_once(ring: &mut Ring, folder: &Folder) {
+    let Some(Job::Read(keys)) = ring.job(5_000, ALL) else { panic!("somebody must read") };
+    ring.read(folder.read(keys).0);
+}
+
+#[test]
+fn a_boot_that_was_listed_for_its_doubts_alone_is_brought_when_its_files_appear_and_bars_no_others() {
+    let temp = tempfile::tempdir().unwrap();
+    [7, 8].into_iter().for_each(|number| live(&mut folder_of(temp.path()), boot(number), 10, 40));
+    let mut folder = folder_of(temp.path());
+    let mut ring = ring_of(boot(1_000));
+    let span = Span { first: 20, last: 25 };
+    ring.inherit(&[Note { boot: boot(7), span, was: Loss::Doubtful }]);
+    assert_eq!(ring.list_past(63), [boot(7)]);
+    ring.resume(0, &[]);
+    assert_eq!(ring.backlog(0, 1 << 20), Piece::Nothing);
+    ring.go_live();
+    assert!(!ring.others_wait());
+    ring.found(folder.scan(CLOCKS).unwrap().found, 0);
+    assert!(ring.others_wait());
+    assert_eq!(ring.list_past(63), [boot(7), boot(8)]);
+    ring.resume(0, &[]);
+    for expected in [boot(7), boot(8)] {
+        assert_eq!(ring.backlog(0, 1 << 20), Piece::Wait(expected));
+        rest(&mut ring, &mut folder);
+        let Piece::Chunk(chunk) = ring.backlog(0, 1 << 20) else { panic!("it was read") };
+        assert_eq!((chunk.boot, chunk.last), (expected, 10));
+        assert!(!ring.others_wait(), "what was sent is committed first");
+        assert!(ring.acknowledge_past(chunk.boot, chunk.last));
+    }
+    assert!(!ring.others_wait());
 }

@@ -97,7 +97,7 @@ async fn a_disk_that_hangs_keeps_what_is_new_waiting_for_half_a_minute_at_most()
     let mut stream = double.stream(0).await;
     assert!(names(&stream));
     stream.until(|heard| heard.order.contains('S')).await;
-    let may_read = May { write: false, remove: false, read: true };
+    let may_read = May { write: false, remove: false, read: true, again: true };
     while !matches!(start.recorder.spool_job(0, may_read), Some(Job::Read(_))) {
         timeout(SOON, start.recorder.to_spool.notified()).await.expect("the stream asks for it");
     }

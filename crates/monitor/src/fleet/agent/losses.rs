@@ -2,11 +2,12 @@
 //! decides what of an announcement is new.
 
 use farol_wire::Boot;
-use farol_wire::limits::SPOOLED_BOOTS;
+use farol_wire::limits::LOSSES;
 use std::collections::BTreeMap;
 
-/// Ranges kept of a boot. Over it the lowest are forgotten, and would count again; so are the oldest boots.
-const RANGES: usize = 64;
+/// Ranges kept of all boots: more than are announced before the agent knows that they were heard. Over it the oldest
+/// boot's lowest is forgotten, and would count again.
+const RANGES: usize = 2 * LOSSES;
 
 /// What was announced since the monitor started.
 #[derive(Debug, Default)]
@@ -29,13 +30,18 @@ impl Losses {
             is_apart
         });
         ranges.insert(ranges.partition_point(|&(a, _)| a < from), (from, to));
-        if ranges.len() > RANGES {
-            ranges.remove(0);
-        }
-        while self.boots.len() > SPOOLED_BOOTS {
-            self.boots.pop_first();
+        if self.boots.values().map(Vec::len).sum::<usize>() > RANGES {
+            self.forget_oldest();
         }
         new
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(mut oldest) = self.boots.first_entry() else { return };
+        oldest.get_mut().remove(0);
+        if oldest.get().is_empty() {
+            oldest.remove();
+        }
     }
 }
 
@@ -66,12 +72,25 @@ mod tests {
     }
 
     #[test]
+    fn what_an_agent_announces_at_once_is_known_when_it_comes_again() {
+        for boots in [1, 30, 500] {
+            let mut losses = Losses::default();
+            for expected in [2, 0] {
+                for n in 0..500 {
+                    let boot = Boot { number: n % boots, nonce: 1 };
+                    assert_eq!(losses.take(boot, n * 10 + 1, n * 10 + 2), expected, "{n} of {boots}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_agent_that_announces_without_end_is_not_kept_without_end() {
         let mut losses = Losses::default();
-        for n in 1..1_000 {
+        for n in 1..3_000 {
             losses.take(Boot { number: n % 100, nonce: 1 }, n * 10, n * 10);
-            losses.take(Boot { number: 1_000, nonce: 1 }, n * 10, n * 10);
+            losses.take(Boot { number: n + 1_000, nonce: 1 }, n * 10, n * 10);
         }
-        assert!(losses.boots.len() <= SPOOLED_BOOTS && losses.boots.values().all(|all| all.len() <= RANGES));
+        assert_eq!(losses.boots.values().map(Vec::len).sum::<usize>(), 1_000);
     }
 }

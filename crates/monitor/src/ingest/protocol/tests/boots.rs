@@ -7,6 +7,7 @@ use agent_message::Kind;
 use farol_series::{Columns, Encoding};
 use farol_wire::PROTOCOL;
 use futures::FutureExt;
+use std::time::Duration;
 use tonic::Code;
 
 const BEFORE: Boot = Boot { number: 1, nonce: 1 };
@@ -81,14 +82,9 @@ async fn an_agent_that_was_forgotten_and_comes_back_is_told_what_is_committed_of
     assert_eq!((resumed[&BEFORE], resumed[&NOW]), (2, 2));
 }
 
-#[tokio::test]
-async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
-    let mut scene = Scene::new().await;
-    let mut protocol = welcomed(&scene).await;
-    say(&mut protocol, [Kind::State(Default::default())]).await;
-    let message = AgentMessage { kind: Some(segment(BEFORE)) };
-    assert!(protocol.turn(&message).is_none());
-    let journal = scene.app.journal.clone();
+/// Others handed in as much as the store has to take first.
+fn crowd(scene: &Scene) {
+    let journal = &scene.app.journal;
     let other = journal.follow(crate::store::AgentKey(99), NOW);
     while journal.has_room() {
         let seq = journal.queued(&other) + 1;
@@ -99,6 +95,17 @@ async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
             crate::store::ReportRecord { agent, boot: NOW, seq, layout, at_ms: 0, key: true, blocks };
         journal.report(&other, record, false);
     }
+}
+
+#[tokio::test]
+async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
+    let mut scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    say(&mut protocol, [Kind::State(Default::default())]).await;
+    let message = AgentMessage { kind: Some(segment(BEFORE)) };
+    assert!(protocol.turn(&message).is_none());
+    crowd(&scene);
+    let journal = scene.app.journal.clone();
     assert!(protocol.turn(&AgentMessage { kind: Some(Kind::State(Default::default())) }).is_none());
     let mut turn = protocol.turn(&message).unwrap();
     let pending = std::pin::Pin::new(&mut turn).now_or_never();
@@ -106,6 +113,30 @@ async fn a_backlog_waits_for_its_turn_while_much_waits_for_the_store() {
     scene.commit().await;
     turn.await;
     assert!(journal.has_room());
+}
+
+#[tokio::test]
+async fn however_many_messages_of_a_backlog_wait_the_agent_is_heard_of_in_each_interval() {
+    let scene = Scene::new().await;
+    let mut protocol = welcomed(&scene).await;
+    crowd(&scene);
+    tokio::time::pause();
+    let message = AgentMessage { kind: Some(segment(BEFORE)) };
+    for _ in 0..3 {
+        say(&mut protocol, [Kind::State(Default::default())]).await;
+        let begin = tokio::time::Instant::now();
+        for _ in 0..4 {
+            if let Some(mut turn) = protocol.turn(&message) {
+                while (&mut turn).now_or_never().is_none() {
+                    tokio::time::advance(Duration::from_millis(100)).await;
+                    scene.app.clock.tick();
+                }
+            }
+        }
+        let waited = begin.elapsed();
+        assert!((Duration::from_secs(9)..Duration::from_secs(11)).contains(&waited), "{waited:?}");
+    }
+    assert!(!scene.app.journal.has_room());
 }
 
 #[tokio::test]
