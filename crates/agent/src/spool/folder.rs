@@ -263,10 +263,12 @@ fn repair(path: &Path, usable: &Usable) {
         None => remove_file(path),
     };
     let kept = usable.segment.as_ref().map_or(0, |segment| segment.reports.len());
-    let repaired = done.is_ok();
-    tracing::warn!(
-        file = %path.display(), reports.kept = kept, repaired, "a spooled file is damaged; its good part is kept"
-    );
+    let (file, repaired) = (path.display(), done.is_ok());
+    if usable.segment.is_none() {
+        tracing::warn!(%file, repaired, "a spooled file is damaged and nothing in it is whole; it is removed");
+        return;
+    }
+    tracing::warn!(%file, reports.kept = kept, repaired, "a spooled file is damaged; its good part is kept");
 }
 
 /// `same_clock`: the machine did not start anew since; otherwise there is the wall clock alone, which may have been set.

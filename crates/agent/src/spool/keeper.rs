@@ -2,6 +2,7 @@
 //! refused is tried again. Its queue is the ring itself: beside it, one part of a segment is in memory at most.
 
 use super::folder::{Clocks, Folder, Scan};
+use super::health::DROPS;
 use super::{COMPONENT, Health, Origin};
 use crate::recorder::{Now, Recorder};
 use crate::ring::{Job, Key, Loaded, May, Write};
@@ -106,6 +107,8 @@ pub(crate) struct Keeper {
     looking: Retry,
     /// The last removal did not fail, or that was a while ago.
     may_remove: bool,
+    /// Reports that had no room, or were too old, as far as this was told.
+    dropped: u64,
 }
 
 impl Keeper {
@@ -132,6 +135,7 @@ impl Keeper {
             again: Retry::default(),
             looking: Retry::default(),
             may_remove: true,
+            dropped: 0,
         }
     }
 
@@ -148,6 +152,7 @@ impl Keeper {
                 settled = matches!(task, Task::Settle);
                 let done = self.carry_out(task).await;
                 self.take(done);
+                self.tell_drops();
             } else if end.is_cancelled() {
                 return;
             } else {
@@ -299,6 +304,15 @@ impl Keeper {
             self.looking.failed();
         }
         self.gave(scan.unread.map_or(Ok(()), Err));
+    }
+
+    fn tell_drops(&mut self) {
+        let dropped = self.recorder.spooled().dropped;
+        let before = std::mem::replace(&mut self.dropped, dropped);
+        if dropped > before && self.health.drops(Instant::now()) {
+            tracing::warn!(folder = %self.path.display(), reports.dropped = dropped, "{DROPS}");
+            self.checker.check_now(&[COMPONENT]);
+        }
     }
 
     /// How reading went.

@@ -90,6 +90,7 @@ async fn apply(
     connection.execute(sqlx::raw_sql(sql)).await?;
     if number == 1 {
         let id = uuid::Uuid::new_v4().to_string();
+        tracing::info!(store.id = id, "there was no store, a new one is begun");
         sqlx::query(ADD_STORE).bind(id).bind(now_ms).execute(&mut *connection).await?;
     }
     sqlx::query(ADD_TO_LIST).bind(number).bind(name).bind(now_ms).execute(connection).await?;

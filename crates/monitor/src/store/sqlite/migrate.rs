@@ -87,8 +87,10 @@ async fn pending(
         connection.execute(sqlx::AssertSqlSafe(stamps)).await.map_err(judged)?;
     }
     if version == 0 {
+        let id = uuid::Uuid::new_v4().to_string();
+        tracing::info!(path = %path.display(), store.id = id, "there was no store, a new one is begun");
         sqlx::query("INSERT INTO store (one, id, created_ms) VALUES (1, ?, ?)")
-            .bind(uuid::Uuid::new_v4().to_string())
+            .bind(id)
             .bind(jiff::Timestamp::now().as_millisecond())
             .execute(&mut *connection)
             .await
