@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// A reading of the simulated clock lacks what passes on the machine between its two halves, when that is busy. Starts
 /// of one agent are further from each other.
-const READING_MS: i64 = 250;
+const READING_MS: i64 = 150;
 
 /// The metric whose every sample is another number.
 pub(crate) const METRIC: &str = "nonce";
