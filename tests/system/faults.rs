@@ -10,6 +10,7 @@ use farol_tests::dice::seed;
 use farol_tests::faults::disk::Disk;
 use farol_tests::faults::{Kind, Scene, clock, disk, kill, pause, slow, storm};
 use farol_tests::oracle::Habits;
+use farol_tests::wait::until;
 use std::time::Duration;
 
 fn few() -> Habits {
@@ -21,6 +22,10 @@ async fn killed(kind: Kind) {
     for _ in 0..3 {
         eprintln!("{}", kill::monitor(&mut scene).await.unwrap());
     }
+    // The agents change their definitions after a while, which seals what came before.
+    let sealed =
+        async || scene.victim.metric("farol_sealed_blocks_total").await.is_some_and(|blocks| blocks > 0.0);
+    until("some of it is sealed", Duration::from_secs(30), sealed).await.unwrap();
     let judgement = scene.finish().await.unwrap();
     assert!(judgement.counts.issued > 150 && judgement.counts.acks > 10, "{judgement:?}");
     // Some of it out of blocks, by REST and at rest.
