@@ -9,12 +9,14 @@
 mod labels;
 mod level;
 mod moment;
+mod observation;
 mod pattern;
 mod rule;
 
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
+pub use observation::{ComponentSeen, Is, Observation, Reading, Shown, Standing};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
