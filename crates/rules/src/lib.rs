@@ -6,17 +6,27 @@
 //! [`Level`] steps its life: pending, firing, resolved. Elements that agree in the rule's `by` labels are one *alert*,
 //! and alerts that a route groups are one *conversation* with a receiver.
 
+mod book;
+mod incident;
+mod judge;
 mod labels;
 mod level;
 mod moment;
 mod observation;
+mod output;
 mod pattern;
 mod rule;
 
+pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
+pub use incident::{ALERTS_AT_MOST, Entry, EntryKind, Incident};
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
 pub use observation::{ComponentSeen, Is, Observation, Reading, Shown, Standing};
+pub use output::{
+    Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output, SavedAlert,
+    SavedElement, Seen, Telling,
+};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,

@@ -1,0 +1,135 @@
+//! What an observation says under one rule. Decides nothing about time.
+
+use crate::observation::{ComponentSeen, Shown, Standing};
+use crate::{Condition, Input, Judge, Level, Pattern, Severity, Subject};
+use farol_health::Status;
+
+/// What a value says by thresholds. NaN says nothing.
+#[must_use]
+pub fn value(
+    warning: Option<Condition>,
+    critical: Option<Condition>,
+    clear: Option<Condition>,
+    value: f64,
+) -> Option<Level> {
+    if value.is_nan() {
+        return None;
+    }
+    let holds = |condition: Option<Condition>| condition.is_some_and(|condition| condition.holds(value));
+    Some(if holds(critical) {
+        Level::Critical
+    } else if holds(warning) {
+        Level::Warning
+    } else if clear.is_none_or(|clear| clear.holds(value)) {
+        Level::Clear
+    } else {
+        Level::Between
+    })
+}
+
+/// Whether a rule about components looks at one of this name and kind.
+pub(crate) fn looks_at(subject: &Subject, component: &str, kind: &str) -> bool {
+    let fits = |pattern: &Option<Pattern>, text: &str| pattern.as_ref().is_none_or(|p| p.matches(text));
+    match subject {
+        Subject::Component { name, kind: of } => fits(name, component) && fits(of, kind),
+        _ => false,
+    }
+}
+
+/// What a component's status says.
+pub(crate) fn component(judge: &Judge, seen: &ComponentSeen) -> Input {
+    let Judge::Statuses { statuses, stale, severity } = judge else { return Input::Stale };
+    match seen.standing {
+        Standing::Absent | Standing::Excused => Input::Stale,
+        Standing::Stale if *stale => Input::Level((*severity).into()),
+        Standing::Stale => Input::Stale,
+        // Of a rule about staleness alone: that something was heard is what it wants to know.
+        Standing::Now if *stale && statuses.is_empty() => Input::Level(Level::Clear),
+        Standing::Now => status(statuses, *severity, seen.status),
+    }
+}
+
+/// What a service's or group's status says.
+pub(crate) fn shown(judge: &Judge, shown: Shown) -> Input {
+    match (judge, shown) {
+        (Judge::Statuses { statuses, severity, .. }, Shown::Status(is)) => status(statuses, *severity, is),
+        _ => Input::Stale,
+    }
+}
+
+/// A status that is not asked for ends nothing unless it is a good one: `unknown` and `starting` are no evidence.
+fn status(bad: &[Status], severity: Severity, is: Status) -> Input {
+    if bad.contains(&is) {
+        return Input::Level(severity.into());
+    }
+    match is {
+        Status::Unknown | Status::Starting => Input::Stale,
+        Status::Healthy | Status::Degraded | Status::Unhealthy => Input::Level(Level::Clear),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Operator;
+
+    fn above(number: f64) -> Option<Condition> {
+        Some(Condition { operator: Operator::Above, number })
+    }
+
+    fn below(number: f64) -> Option<Condition> {
+        Some(Condition { operator: Operator::Below, number })
+    }
+
+    #[test]
+    fn a_value_is_judged_by_the_worst_threshold_and_is_well_only_by_clear() {
+        for (number, expected) in [
+            (90.0, Some(Level::Critical)),
+            (85.0, Some(Level::Warning)),
+            (75.0, Some(Level::Between)),
+            (70.0, Some(Level::Between)),
+            (69.9, Some(Level::Clear)),
+            (f64::INFINITY, Some(Level::Critical)),
+            (f64::NAN, None),
+        ] {
+            assert_eq!(value(above(75.0), above(85.0), below(70.0), number), expected, "{number}");
+        }
+        assert_eq!(value(above(75.0), None, None, 75.0), Some(Level::Clear));
+    }
+
+    #[test]
+    fn only_a_good_status_of_now_is_evidence_that_it_is_well() {
+        let judge = |statuses: &[Status], stale| Judge::Statuses {
+            statuses: statuses.to_vec(),
+            stale,
+            severity: Severity::Critical,
+        };
+        let (bad, clear) = (Input::Level(Level::Critical), Input::Level(Level::Clear));
+        for (rule, status, standing, expected) in [
+            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Standing::Now, bad),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Now, clear),
+            (judge(&[Status::Unhealthy], false), Status::Degraded, Standing::Now, clear),
+            (judge(&[Status::Unhealthy], false), Status::Unknown, Standing::Now, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Starting, Standing::Now, Input::Stale),
+            (judge(&[Status::Unknown], false), Status::Unknown, Standing::Now, bad),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Stale, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Absent, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Standing::Excused, Input::Stale),
+            (judge(&[], true), Status::Healthy, Standing::Stale, bad),
+            (judge(&[], true), Status::Unknown, Standing::Now, clear),
+            (judge(&[], true), Status::Healthy, Standing::Absent, Input::Stale),
+        ] {
+            let seen = ComponentSeen {
+                agent: crate::Labels::default(),
+                service: "s".into(),
+                component: "c".into(),
+                kind: "tcp".into(),
+                status,
+                standing,
+                reason: "".into(),
+                message: "".into(),
+            };
+            assert_eq!(component(&rule, &seen), expected, "{rule:?} {status:?} {standing:?}");
+        }
+    }
+}
