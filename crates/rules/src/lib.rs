@@ -12,6 +12,7 @@ mod moment;
 mod observation;
 mod pattern;
 mod rule;
+mod step;
 
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
@@ -22,3 +23,4 @@ pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
     Subject,
 };
+pub use step::{Input, Life, Phase, Saved, Timing, Turn, Turns};
