@@ -16,6 +16,7 @@ mod observation;
 mod output;
 mod pattern;
 mod rule;
+mod step;
 
 pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
 pub use incident::{ALERTS_AT_MOST, Entry, EntryKind, Incident};
@@ -32,3 +33,4 @@ pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
     Subject,
 };
+pub use step::{Input, Life, Phase, Saved, Timing, Turn, Turns};
