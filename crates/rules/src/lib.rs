@@ -6,12 +6,14 @@
 //! [`Level`] steps its life: pending, firing, resolved. Elements that agree in the rule's `by` labels are one *alert*,
 //! and alerts that a route groups are one *conversation* with a receiver.
 
+mod calendar;
 mod labels;
 mod level;
 mod moment;
 mod pattern;
 mod rule;
 
+pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
