@@ -10,6 +10,7 @@ mod calendar;
 mod labels;
 mod level;
 mod moment;
+mod mute;
 mod pattern;
 mod rule;
 
@@ -17,6 +18,10 @@ pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zo
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
+pub use mute::{
+    Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState,
+    Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute,
+};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
