@@ -7,11 +7,13 @@
 //! and alerts that a route groups are one *conversation* with a receiver.
 
 mod book;
+mod calendar;
 mod incident;
 mod judge;
 mod labels;
 mod level;
 mod moment;
+mod mute;
 mod observation;
 mod output;
 mod pattern;
@@ -19,18 +21,14 @@ mod rule;
 mod step;
 
 pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
+pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use incident::{ALERTS_AT_MOST, Entry, EntryKind, Incident};
-pub use labels::Labels;
+pub use labels::{Labels};
 pub use level::{Ending, Level, Severity};
-pub use moment::Moment;
+pub use moment::{Moment};
+pub use mute::{Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState, Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute};
 pub use observation::{ComponentSeen, Is, Observation, Reading, Shown, Standing};
-pub use output::{
-    Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output, SavedAlert,
-    SavedElement, Seen, Telling,
-};
+pub use output::{Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output, SavedAlert, SavedElement, Seen, Telling};
 pub use pattern::{Matcher, Pattern, PatternError};
-pub use rule::{
-    AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
-    Subject,
-};
+pub use rule::{AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule, Subject};
 pub use step::{Input, Life, Phase, Saved, Timing, Turn, Turns};
