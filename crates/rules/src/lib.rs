@@ -6,12 +6,15 @@
 //! [`Level`] steps its life: pending, firing, resolved. Elements that agree in the rule's `by` labels are one *alert*,
 //! and alerts that a route groups are one *conversation* with a receiver.
 
+mod compile;
 mod labels;
 mod level;
 mod moment;
 mod pattern;
 mod rule;
+mod window;
 
+pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
@@ -20,3 +23,4 @@ pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
     Subject,
 };
+pub use window::Window;
