@@ -10,6 +10,7 @@ mod compile;
 mod labels;
 mod level;
 mod moment;
+mod observation;
 mod pattern;
 mod rule;
 mod window;
@@ -18,6 +19,7 @@ pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, Sourc
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
+pub use observation::{ComponentSeen, Is, Observation, Reading, Shown, Standing};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
