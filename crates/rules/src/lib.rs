@@ -8,6 +8,7 @@
 
 mod book;
 mod calendar;
+mod compile;
 mod incident;
 mod judge;
 mod labels;
@@ -19,9 +20,11 @@ mod output;
 mod pattern;
 mod rule;
 mod step;
+mod window;
 
 pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
+pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
 pub use incident::{ALERTS_AT_MOST, Entry, EntryKind, Incident};
 pub use labels::{Labels};
 pub use level::{Ending, Level, Severity};
@@ -32,3 +35,4 @@ pub use output::{Act, AlertChange, AlertEvent, AlertView, ConversationId, Elemen
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule, Subject};
 pub use step::{Input, Life, Phase, Saved, Timing, Turn, Turns};
+pub use window::{Window};
