@@ -1,6 +1,6 @@
 //! What an observation says under one rule. Decides nothing about time.
 
-use crate::observation::{ComponentSeen, Shown, Standing};
+use crate::observation::{ComponentSeen, Shown, Evidence};
 use crate::{Condition, Input, Judge, Level, Pattern, Severity, Subject};
 use farol_health::Status;
 
@@ -39,13 +39,13 @@ pub(crate) fn looks_at(subject: &Subject, component: &str, kind: &str) -> bool {
 /// What a component's status says.
 pub(crate) fn component(judge: &Judge, seen: &ComponentSeen) -> Input {
     let Judge::Statuses { statuses, stale, severity } = judge else { return Input::Stale };
-    match seen.standing {
-        Standing::Absent | Standing::Excused => Input::Stale,
-        Standing::Stale if *stale => Input::Level((*severity).into()),
-        Standing::Stale => Input::Stale,
+    match seen.evidence {
+        Evidence::Absent | Evidence::Excused => Input::Stale,
+        Evidence::Stale if *stale => Input::Level((*severity).into()),
+        Evidence::Stale => Input::Stale,
         // Of a rule about staleness alone: that something was heard is what it wants to know.
-        Standing::Now if *stale && statuses.is_empty() => Input::Level(Level::Clear),
-        Standing::Now => status(statuses, *severity, seen.status),
+        Evidence::Now if *stale && statuses.is_empty() => Input::Level(Level::Clear),
+        Evidence::Now => status(statuses, *severity, seen.status),
     }
 }
 
@@ -105,19 +105,19 @@ mod tests {
             severity: Severity::Critical,
         };
         let (bad, clear) = (Input::Level(Level::Critical), Input::Level(Level::Clear));
-        for (rule, status, standing, expected) in [
-            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Standing::Now, bad),
-            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Now, clear),
-            (judge(&[Status::Unhealthy], false), Status::Degraded, Standing::Now, clear),
-            (judge(&[Status::Unhealthy], false), Status::Unknown, Standing::Now, Input::Stale),
-            (judge(&[Status::Unhealthy], false), Status::Starting, Standing::Now, Input::Stale),
-            (judge(&[Status::Unknown], false), Status::Unknown, Standing::Now, bad),
-            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Stale, Input::Stale),
-            (judge(&[Status::Unhealthy], false), Status::Healthy, Standing::Absent, Input::Stale),
-            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Standing::Excused, Input::Stale),
-            (judge(&[], true), Status::Healthy, Standing::Stale, bad),
-            (judge(&[], true), Status::Unknown, Standing::Now, clear),
-            (judge(&[], true), Status::Healthy, Standing::Absent, Input::Stale),
+        for (rule, status, evidence, expected) in [
+            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Evidence::Now, bad),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Now, clear),
+            (judge(&[Status::Unhealthy], false), Status::Degraded, Evidence::Now, clear),
+            (judge(&[Status::Unhealthy], false), Status::Unknown, Evidence::Now, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Starting, Evidence::Now, Input::Stale),
+            (judge(&[Status::Unknown], false), Status::Unknown, Evidence::Now, bad),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Stale, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Absent, Input::Stale),
+            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Evidence::Excused, Input::Stale),
+            (judge(&[], true), Status::Healthy, Evidence::Stale, bad),
+            (judge(&[], true), Status::Unknown, Evidence::Now, clear),
+            (judge(&[], true), Status::Healthy, Evidence::Absent, Input::Stale),
         ] {
             let seen = ComponentSeen {
                 agent: crate::Labels::default(),
@@ -125,11 +125,11 @@ mod tests {
                 component: "c".into(),
                 kind: "tcp".into(),
                 status,
-                standing,
+                evidence,
                 reason: "".into(),
                 message: "".into(),
             };
-            assert_eq!(component(&rule, &seen), expected, "{rule:?} {status:?} {standing:?}");
+            assert_eq!(component(&rule, &seen), expected, "{rule:?} {status:?} {evidence:?}");
         }
     }
 }

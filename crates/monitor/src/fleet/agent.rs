@@ -23,7 +23,7 @@ use crate::nudges::Nudges;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
-use farol_rules::{Ending, Labels, Observation, Standing};
+use farol_rules::{Ending, Labels, Observation, Evidence};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -45,17 +45,17 @@ pub struct Agent {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     status: Status,
-    standing: Standing,
+    evidence: Evidence,
 }
 
 /// What a component's last status is worth now.
-fn standing(presence: Presence, component: &Component) -> Standing {
+fn evidence(presence: Presence, component: &Component) -> Evidence {
     match presence {
-        Presence::Lost { .. } | Presence::Restored { .. } => Standing::Absent,
-        Presence::Leaving { .. } => Standing::Excused,
-        Presence::Here | Presence::Held { .. } if component.maintenance => Standing::Excused,
-        Presence::Here | Presence::Held { .. } if component.stale => Standing::Stale,
-        Presence::Here | Presence::Held { .. } => Standing::Now,
+        Presence::Lost { .. } | Presence::Restored { .. } => Evidence::Absent,
+        Presence::Leaving { .. } => Evidence::Excused,
+        Presence::Here | Presence::Held { .. } if component.maintenance => Evidence::Excused,
+        Presence::Here | Presence::Held { .. } if component.stale => Evidence::Stale,
+        Presence::Here | Presence::Held { .. } => Evidence::Now,
     }
 }
 
@@ -304,10 +304,10 @@ impl Live {
         let mut dirty: Vec<Arc<str>> = Vec::new();
         for (position, component) in self.components.iter_mut().enumerate() {
             let known = component.known(draining);
-            let seen = Seen { status: component.hard, standing: standing(presence, component) };
+            let seen = Seen { status: component.hard, evidence: evidence(presence, component) };
             let before = self.told.get(position).copied();
             if before.and_then(|(_, seen)| seen) != Some(seen) {
-                effects.observed.push(component.seen(&self.rule_labels, seen.standing));
+                effects.observed.push(component.seen(&self.rule_labels, seen.evidence));
             }
             match self.told.get_mut(position) {
                 Some(told) => *told = (known, Some(seen)),

@@ -83,9 +83,9 @@ impl Alert {
     /// How bad its elements make it; `None` where none fires.
     pub(super) fn worst(&self) -> Option<Severity> {
         match self.firing {
-            [_, 1..] => Some(Severity::Critical),
-            [1.., _] => Some(Severity::Warning),
             [0, 0] => None,
+            [_, 0] => Some(Severity::Warning),
+            [_, _] => Some(Severity::Critical),
         }
     }
 

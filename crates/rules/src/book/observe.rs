@@ -2,7 +2,7 @@
 
 use super::element::With;
 use super::{Book, QUIET_MS};
-use crate::observation::{ComponentSeen, Is, Observation, Reading, Shown};
+use crate::observation::{ComponentSeen, Is, Observation, Measured, Shown};
 use crate::output::{ElementId, Seen};
 use crate::step::Input;
 use crate::{
@@ -61,7 +61,7 @@ impl Book {
             Observation::Group(name, shown) => self.shown(name, *shown, true, now),
             Observation::ServiceGone(name) => self.end_shown(name, false, now),
             Observation::GroupGone(name) => self.end_shown(name, true, now),
-            Observation::Reading(reading) => self.reading(reading, now),
+            Observation::Measured(reading) => self.reading(reading, now),
             Observation::ReadingGone { rule, labels } => {
                 let id = ElementId { rule: Arc::clone(rule), labels: labels.clone() };
                 self.end(&id, Ending::Removed, now);
@@ -135,7 +135,7 @@ impl Book {
         }
     }
 
-    fn reading(&mut self, reading: &Reading, now: Moment) {
+    fn reading(&mut self, reading: &Measured, now: Moment) {
         let Some(number) = self.orders.rules.number(&reading.rule) else { return };
         let id = ElementId { rule: Arc::clone(&reading.rule), labels: reading.labels.clone() };
         let seen = Seen { value: Some(reading.value), at_ms: now.wall_ms, ..Seen::default() };
