@@ -61,12 +61,11 @@ impl Incident {
     pub fn join(&mut self, alert: &AlertId, severity: Severity) {
         self.severity = self.severity.max(severity);
         self.ended_ms = None;
-        match self.alerts.get_mut(alert) {
-            Some(fires) => *fires = true,
-            None if self.alerts.len() < ALERTS_AT_MOST => {
-                self.alerts.insert(alert.clone(), true);
-            }
-            None => self.more = (self.more.0 + 1, self.more.1 + 1),
+        let named = self.alerts.contains_key(alert) || self.alerts.len() < ALERTS_AT_MOST;
+        if named {
+            self.alerts.insert(alert.clone(), true);
+        } else {
+            self.more = (self.more.0 + 1, self.more.1 + 1);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::output::{ElementId, Keep, SavedElement, Seen};
 use crate::step::{Input, Life, Phase, Timing, Turn};
-use crate::{Ending, Level, Moment, Severity};
+use crate::{Ending, Level, Moment, Ruleset, Severity};
 use std::sync::Arc;
 
 use super::{Book, Due};
@@ -45,6 +45,10 @@ impl Element {
     }
 }
 
+fn timing(rules: &Ruleset, number: u32) -> Timing {
+    Timing::from(&*rules.rules()[number as usize])
+}
+
 /// What comes along with an input.
 #[derive(Default)]
 pub(super) struct With {
@@ -83,7 +87,7 @@ impl Book {
         }
         element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
-        let timing = Timing::from(&**self.rule(at));
+        let timing = timing(&self.orders.rules, at);
         let was_active = element.is_active();
         let turns = element.life.step(&timing, input, now);
         self.after(&id, was_active, &turns, now);
@@ -92,7 +96,7 @@ impl Book {
     /// Time passed for an element.
     pub(super) fn wake(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
-        let timing = self.timing(element.rule);
+        let timing = timing(&self.orders.rules, element.rule);
         let was_active = element.is_active();
         let mut turns = Vec::new();
         if element.quiet_at_ms.is_some_and(|at| at <= now.run_ms) {
@@ -110,7 +114,7 @@ impl Book {
     /// An element is gone.
     pub(super) fn end(&mut self, id: &ElementId, how: Ending, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
-        let timing = self.timing(element.rule);
+        let timing = timing(&self.orders.rules, element.rule);
         let was_active = element.is_active();
         (element.fresh_until_ms, element.quiet_at_ms) = (None, None);
         let turns = element.life.step(&timing, Input::Gone(how), now);
@@ -135,7 +139,7 @@ impl Book {
             } else {
                 self.suppressor.inactive(&id.rule, &id.labels);
             }
-            self.held_anew.extend(self.suppressor.graph().affected(&id.rule));
+            self.held_anew.extend(self.suppressor.graph().affected(&id.rule).iter().cloned());
         }
         if is_active || was_active {
             self.join(&alert, id, is_active, now);

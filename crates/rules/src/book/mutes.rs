@@ -63,7 +63,7 @@ impl Book {
     /// # Errors
     /// It makes no sense, or there are too many.
     pub fn silence(&mut self, silence: Silence, now: Moment) -> Result<(), MuteError> {
-        silence.check(now.wall_ms)?;
+        silence.check()?;
         self.mutes.silences.retain(|known| known.id != silence.id);
         room_for_mute(self.mutes.silences.len())?;
         self.mutes.silences.push(silence);
@@ -84,7 +84,7 @@ impl Book {
     /// # Errors
     /// It makes no sense, or there are too many.
     pub fn maintain(&mut self, window: Window, now: Moment) -> Result<(), MuteError> {
-        window.check(now.wall_ms)?;
+        window.check()?;
         self.mutes.windows.retain(|known| known.id != window.id);
         room_for_mute(self.mutes.windows.len())?;
         self.mutes.windows.push(window);
