@@ -13,6 +13,7 @@ mod moment;
 mod mute;
 mod pattern;
 mod rule;
+mod suppress;
 
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use labels::Labels;
@@ -27,3 +28,4 @@ pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
     Subject,
 };
+pub use suppress::{Graph, GraphError, HOLDERS_NAMED, Held, Holder, Suppressor};
