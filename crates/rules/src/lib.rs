@@ -20,6 +20,7 @@ mod output;
 mod pattern;
 mod rule;
 mod step;
+mod suppress;
 mod window;
 
 pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
@@ -30,8 +31,9 @@ pub use labels::{Labels};
 pub use level::{Ending, Level, Severity};
 pub use moment::{Moment};
 pub use mute::{Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState, Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute};
-pub use observation::{ComponentSeen, Is, Observation, Measured, Shown, Evidence};
+pub use observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
 pub use output::{Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output, SavedAlert, SavedElement, Seen, Telling};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use rule::{AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule, Subject};
 pub use step::{Input, Life, Phase, Saved as SavedLife, Timing, Turn, Turns};
+pub use suppress::{Graph, GraphError, HOLDERS_NAMED, Held, Holder, Suppressor};
