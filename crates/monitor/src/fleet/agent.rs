@@ -23,7 +23,7 @@ use crate::nudges::Nudges;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
-use farol_rules::{Ending, Labels, Observation, Evidence};
+use farol_rules::{Ending, Evidence, Labels, Observation};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};

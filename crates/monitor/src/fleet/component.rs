@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::store::{ComponentKey, ComponentRecord, StatusChange};
 use farol_health::Status;
 use farol_health::aggregate::{Aggregate, Part};
-use farol_rules::{ComponentSeen, Labels, Observation, Evidence};
+use farol_rules::{ComponentSeen, Evidence, Labels, Observation};
 use farol_wire::{ComponentDef, ComponentReport};
 use std::sync::Arc;
 
