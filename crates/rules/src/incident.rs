@@ -131,7 +131,8 @@ mod tests {
 
     #[test]
     fn an_incident_lasts_until_its_last_alert_is_over_however_many_there_are() {
-        let alert = |n: usize| AlertId { rule: "down".into(), labels: Labels::from([("n", &*n.to_string())]) };
+        let alert =
+            |n: usize| AlertId { rule: "down".into(), labels: Labels::from([("n", &*n.to_string())]) };
         let mut incident = Incident::begin("i-1".into(), &alert(0), Severity::Warning, 5);
         for n in 1..ALERTS_AT_MOST + 3 {
             incident.join(&alert(n), Severity::Critical);

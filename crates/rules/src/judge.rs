@@ -1,31 +1,8 @@
 //! What an observation says under one rule. Decides nothing about time.
 
-use crate::observation::{ComponentSeen, Shown, Evidence};
-use crate::{Condition, Input, Judge, Level, Pattern, Severity, Subject};
+use crate::observation::{ComponentSeen, Evidence, Shown};
+use crate::{Input, Judge, Level, Pattern, Severity, Subject};
 use farol_health::Status;
-
-/// What a value says by thresholds. NaN says nothing.
-#[must_use]
-pub fn value(
-    warning: Option<Condition>,
-    critical: Option<Condition>,
-    clear: Option<Condition>,
-    value: f64,
-) -> Option<Level> {
-    if value.is_nan() {
-        return None;
-    }
-    let holds = |condition: Option<Condition>| condition.is_some_and(|condition| condition.holds(value));
-    Some(if holds(critical) {
-        Level::Critical
-    } else if holds(warning) {
-        Level::Warning
-    } else if clear.is_none_or(|clear| clear.holds(value)) {
-        Level::Clear
-    } else {
-        Level::Between
-    })
-}
 
 /// Whether a rule about components looks at one of this name and kind.
 pub(crate) fn looks_at(subject: &Subject, component: &str, kind: &str) -> bool {
@@ -71,32 +48,6 @@ fn status(bad: &[Status], severity: Severity, is: Status) -> Input {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Operator;
-
-    fn above(number: f64) -> Option<Condition> {
-        Some(Condition { operator: Operator::Above, number })
-    }
-
-    fn below(number: f64) -> Option<Condition> {
-        Some(Condition { operator: Operator::Below, number })
-    }
-
-    #[test]
-    fn a_value_is_judged_by_the_worst_threshold_and_is_well_only_by_clear() {
-        for (number, expected) in [
-            (90.0, Some(Level::Critical)),
-            (85.0, Some(Level::Warning)),
-            (75.0, Some(Level::Between)),
-            (70.0, Some(Level::Between)),
-            (69.9, Some(Level::Clear)),
-            (f64::INFINITY, Some(Level::Critical)),
-            (f64::NAN, None),
-        ] {
-            assert_eq!(value(above(75.0), above(85.0), below(70.0), number), expected, "{number}");
-        }
-        assert_eq!(value(above(75.0), None, None, 75.0), Some(Level::Clear));
-    }
-
     #[test]
     fn only_a_good_status_of_now_is_evidence_that_it_is_well() {
         let judge = |statuses: &[Status], stale| Judge::Statuses {

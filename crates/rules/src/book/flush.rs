@@ -18,7 +18,8 @@ impl Book {
         let firing = element.firing();
         let audible = firing.is_some_and(|(severity, _)| {
             let alert = alert::id_of(rule, &id.labels);
-            let labels = alert::labels_of(&AlertId { labels: id.labels.clone(), ..alert }, &rule.labels, severity);
+            let labels =
+                alert::labels_of(&AlertId { labels: id.labels.clone(), ..alert }, &rule.labels, severity);
             self.suppressor.holders(&id.rule, &id.labels).is_none()
                 && self.mutes.muted(&labels, now.wall_ms).is_none()
         });
@@ -155,7 +156,8 @@ impl Book {
 
     /// The incident of an alert that begins: that of what holds it back, or one of its own.
     fn incident_for(&mut self, id: &AlertId, severity: Severity, now: Moment) -> Arc<str> {
-        let cause = self.held_by(id).into_iter().find_map(|parent| self.alerts.get(&parent)?.incident.clone());
+        let cause =
+            self.held_by(id).into_iter().find_map(|parent| self.alerts.get(&parent)?.incident.clone());
         if let Some(incident) = cause
             && let Some(known) = self.incidents.get_mut(&incident)
         {
@@ -303,7 +305,14 @@ impl Book {
         }
     }
 
-    pub(super) fn enter(&mut self, incident: &Arc<str>, kind: EntryKind, alert: &AlertId, now: Moment, text: String) {
+    pub(super) fn enter(
+        &mut self,
+        incident: &Arc<str>,
+        kind: EntryKind,
+        alert: &AlertId,
+        now: Moment,
+        text: String,
+    ) {
         let entry = Entry { at_ms: now.wall_ms, kind, alert: Some(alert.clone()), text };
         self.outputs.push(Output::Entry(Arc::clone(incident), entry));
     }

@@ -3,7 +3,7 @@
 use super::Book;
 use crate::incident::EntryKind;
 use crate::{
-    AlertId, Acknowledgement, InForce, Labels, Moment, MuteError, Muted, Severity, Silence, SilenceState,
+    Acknowledgement, AlertId, InForce, Labels, Moment, MuteError, Muted, Severity, Silence, SilenceState,
     Window, next_mute_change, room_for_mute,
 };
 use std::collections::HashMap;

@@ -2,7 +2,7 @@
 
 use super::element::With;
 use super::{Book, QUIET_MS};
-use crate::observation::{ComponentSeen, Is, Observation, Measured, Shown};
+use crate::observation::{ComponentSeen, Is, Measured, Observation, Shown};
 use crate::output::{ElementId, Seen};
 use crate::step::Input;
 use crate::{

@@ -6,7 +6,7 @@ use super::{Book, Due, Talk};
 use crate::incident::Incident;
 use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
 use crate::step::Life;
-use crate::{AlertId, Acknowledgement, Conversation, Ending, Moment, SavedConversation, Silence, Window};
+use crate::{Acknowledgement, AlertId, Conversation, Ending, Moment, SavedConversation, Silence, Window};
 use std::sync::Arc;
 
 /// What was kept of a book.

@@ -58,7 +58,8 @@ impl Book {
         let alert = self.alerts.get(id)?;
         let (severity, since_ms) = (alert.severity?, alert.episode_ms?);
         let rule = self.orders.rules.rule(&id.rule);
-        let labels = alert::labels_of(id, &rule.map(|rule| rule.labels.clone()).unwrap_or_default(), severity);
+        let labels =
+            alert::labels_of(id, &rule.map(|rule| rule.labels.clone()).unwrap_or_default(), severity);
         let elements = self.element_views(alert);
         let holds = self.holds(id);
         let ack = self.acknowledgement(id).filter(|ack| ack.holds(since_ms, severity, now.wall_ms));
