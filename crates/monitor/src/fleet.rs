@@ -29,6 +29,7 @@ use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
 use board::Board;
 use farol_health::aggregate::{Aggregate, Policy};
+use farol_rules::{AgentCondition, Is, Labels};
 use farol_wire::{ComponentDef, ComponentReport, Hello};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -118,6 +119,8 @@ impl Fleet {
             agents.insert(Arc::clone(&record.id), agent);
         }
         drop((before, agents));
+        // But the alert rules were not.
+        self.board.lock().untell();
         self.tick(now);
     }
 
@@ -211,7 +214,13 @@ impl Fleet {
         });
         live.stream = Some(Arc::clone(&link));
         live.role = hello.role;
-        live.labels = Arc::new(hello.labels.clone());
+        if *live.labels != hello.labels || live.rule_labels == Labels::default() {
+            live.labels = Arc::new(hello.labels.clone());
+            live.label(&agent.id);
+        }
+        if live.starts.note(hello.boot, step.now.run_ms) {
+            live.observe(AgentCondition::Restarting, Is::Happened, step);
+        }
         live.version = hello.version.as_str().into();
         live.scope = hello.scope.as_str().into();
         live.boot = hello.boot;
@@ -307,6 +316,24 @@ impl Fleet {
         for agent in self.agents() {
             self.step(&agent, now, |live, _| live.excuse(now));
         }
+    }
+
+    /// Tells the alert rules everything that is known of now: they are new, or other ones.
+    pub fn tell_rules(&self, now: Moment) {
+        for agent in self.agents() {
+            self.step(&agent, now, |live, step| {
+                if matches!(live.presence, Presence::Lost { .. }) && !live.is_forgotten {
+                    live.observe(AgentCondition::Lost, Is::On, step);
+                }
+                live.untell();
+                live.settle(&agent.id, step);
+            });
+        }
+        let mut step = Step::new(now, &self.board);
+        let (board, effects) = step.board();
+        board.untell();
+        board.settle_all(now.wall_ms, effects);
+        step.publish(&*self.outlet);
     }
 
     /// Takes a lost agent out of the fleet; false when there is none of this id, or it is not lost.
