@@ -44,8 +44,8 @@ pub(crate) trait Shelf: Send {
     /// merged stay until they are.
     fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
-    /// Bytes of blocks, by level, and of the journal.
-    fn measure(&mut self) -> impl Future<Output = Result<((i64, i64, i64), i64), sqlx::Error>> + Send;
+    /// Bytes of blocks, by level, and of documents; and of the journal.
+    fn measure(&mut self) -> impl Future<Output = Result<((i64, i64, i64, i64), i64), sqlx::Error>> + Send;
 }
 
 /// Merges what is due of one agent's day. False when nothing is.
@@ -115,14 +115,17 @@ pub(crate) async fn hold_budget(
     retention: &Retention,
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
-    let ((raw, five_minutes, one_hour), journal) = shelf.measure().await?;
+    let ((raw, five_minutes, one_hour, documents), journal) = shelf.measure().await?;
     let levels = [raw, five_minutes, one_hour].map(|bytes| u64::try_from(bytes).unwrap_or(0));
     let before = *memory.sizes.lock();
-    let sizes = Sizes { journal: journal.unsigned_abs(), levels, ..before };
+    let documents = u64::try_from(documents).unwrap_or(0);
+    let sizes = Sizes { journal: journal.unsigned_abs(), levels, documents, ..before };
     *memory.sizes.lock() = sizes;
     let floor = retention.budget / 4;
     tell_journal(memory, &before, &sizes, retention.budget);
-    if levels.iter().sum::<u64>() <= retention.budget.saturating_sub(sizes.journal).max(floor) {
+    if levels.iter().sum::<u64>()
+        <= retention.budget.saturating_sub(sizes.journal).saturating_sub(documents).max(floor)
+    {
         return Ok(false);
     }
     for level in Level::ALL {
