@@ -15,6 +15,9 @@ const SPARED_MS: i64 = 2 * HOUR_MS;
 /// Blocks that are deleted in a step.
 pub(crate) const BLOCKS_A_STEP: i64 = 512;
 
+/// Bytes of blocks, by level, and of documents.
+pub(crate) type Totals = (i64, i64, i64, i64);
+
 /// How a dialect asks and writes; each that writes is one transaction.
 pub(crate) trait Shelf: Send {
     /// The first agent and day before this one with a roll-up that is not merged.
@@ -44,8 +47,8 @@ pub(crate) trait Shelf: Send {
     /// merged stay until they are.
     fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
-    /// Bytes of blocks, by level, and of documents; and of the journal.
-    fn measure(&mut self) -> impl Future<Output = Result<((i64, i64, i64, i64), i64), sqlx::Error>> + Send;
+    /// What there is, and bytes of the journal.
+    fn measure(&mut self) -> impl Future<Output = Result<(Totals, i64), sqlx::Error>> + Send;
 }
 
 /// Merges what is due of one agent's day. False when nothing is.
