@@ -26,7 +26,7 @@ pub enum DocumentKind {
     Element = 1,
     /// What a receiver was told of a group of alerts, and is to be told next.
     Conversation = 2,
-    /// A message that is to be sent, or was.
+    /// A message that was sent, or could not be.
     Notice = 3,
     /// Alerts that are not told to anybody for a while.
     Silence = 4,
@@ -42,13 +42,15 @@ pub enum DocumentKind {
     Action = 9,
     /// A circuit breaker's state.
     Breaker = 10,
-    /// What alerting knows of itself.
-    Alerting = 11,
+    /// A message that is to be sent.
+    Due = 11,
+    /// An alert that fires, or did until a moment ago.
+    Alert = 12,
 }
 
 impl DocumentKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Element,
         Self::Conversation,
         Self::Notice,
@@ -59,7 +61,8 @@ impl DocumentKind {
         Self::IncidentEntry,
         Self::Action,
         Self::Breaker,
-        Self::Alerting,
+        Self::Due,
+        Self::Alert,
     ];
 
     /// How long after its time one is kept; `None`: until it is deleted. A start is given all of the latter.
@@ -74,7 +77,8 @@ impl DocumentKind {
             | Self::Acknowledgement
             | Self::Window
             | Self::Breaker
-            | Self::Alerting => None,
+            | Self::Due
+            | Self::Alert => None,
         }
     }
 
