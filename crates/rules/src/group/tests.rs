@@ -201,9 +201,11 @@ fn a_critical_wait_gathers_what_is_urgent() {
 }
 
 #[test]
-fn what_is_not_urgent_any_more_does_not_wait_anew() {
-    let waits = Waits { critical_wait_ms: 29_000, ..Waits::default() };
+fn what_changes_while_it_waits_does_not_wait_anew() {
+    let waits = Waits { critical_wait_ms: 25_000, ..Waits::default() };
     assert_eq!(heard(waits, "0 a critical; 20 a warning", 3600), ["30 first: a warning first"]);
+    let script = "0 a warning; 0 a muted; 100 a heard; 110 a critical";
+    assert_eq!(heard(waits, script, 3600), ["125 released: a critical released"]);
 }
 
 #[test]
