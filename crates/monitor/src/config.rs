@@ -1,7 +1,9 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
+mod alerting;
 mod store;
 
+pub use alerting::{Alerting, rules_in, rules_of};
 pub use store::{Keeping, Store, database_variables, unused_variables};
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
@@ -33,6 +35,8 @@ pub struct Config {
     pub services: BTreeMap<String, Policy>,
     /// Groups of declared services.
     pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// What is alerted.
+    pub alerting: Alerting,
     /// Whom ingest believes, and how much it takes.
     pub ingest: IngestPolicy,
     /// Who may read.
@@ -115,6 +119,7 @@ impl Config {
             history,
             services,
             groups,
+            alerting: alerting::read(m),
             ingest,
             access: m.section("access", |m| Access {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),

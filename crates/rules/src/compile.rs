@@ -8,7 +8,7 @@ mod status;
 mod thresholds;
 mod written;
 
-pub use program::{Program, Reading, SourceShape};
+pub use program::{Judged, Program, SourceShape};
 pub use written::ConditionError;
 
 use crate::{Judge, Level, Rule, Subject};

@@ -15,7 +15,7 @@ mod pattern;
 mod rule;
 mod window;
 
-pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
+pub use compile::{CompileError, ConditionError, Judged, Program, Ruleset, SourceShape};
 pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
 pub use moment::Moment;

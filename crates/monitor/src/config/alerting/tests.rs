@@ -1,0 +1,216 @@
+//! Rules as people write them, right and wrong.
+
+use super::*;
+use farol_health::Status;
+use farol_rules::{Flap, Judge, Level, Matcher, Pattern, Reduction, Severity, Subject};
+use farol_series::Reduce;
+
+fn one(text: &str) -> Rule {
+    let mut rules =
+        rules_in("r.yaml", &format!("rules:\n  - {text}")).unwrap_or_else(|p| panic!("{text}: {p}"));
+    assert_eq!(rules.len(), 1);
+    rules.remove(0)
+}
+
+fn problems(text: &str) -> String {
+    rules_in("r.yaml", text).map(|rules| format!("no problem: {rules:?}")).unwrap_or_else(|p| p.to_string())
+}
+
+#[test]
+fn everything_that_is_written_is_read() {
+    let rule =
+        one(r#"{name: cpu_high, metric: system_cpu_usage_percent, match: {cluster: eu, pod: "~pay-.*"},
+      reduce: {avg: 1m}, warning: "> 75", critical: "> 85", clear: "< 70", for: 1m, keep_firing_for: 2m,
+      flap: {changes: 4, within: 5m}, by: [cluster], labels: {team: sre}, actions: [grow],
+      annotations: {summary: "CPU {{ value }}%", runbook: "https://x"}}"#);
+    let text = |text: &str| Arc::<str>::from(text);
+    let matcher = |label: &str, pattern: &str| Matcher {
+        label: text(label),
+        pattern: Pattern::parse(pattern).unwrap(),
+    };
+    let expected = Rule {
+        name: text("cpu_high"),
+        subject: Subject::Metric { name: text("system_cpu_usage_percent"), of: None },
+        matchers: vec![matcher("cluster", "eu"), matcher("pod", "~pay-.*")],
+        reduce: Some(Reduction { how: Reduce::Avg, over_ms: 60_000 }),
+        judge: Judge::Thresholds {
+            warning: "> 75".parse().ok(),
+            critical: "> 85".parse().ok(),
+            clear: "< 70".parse().ok(),
+        },
+        for_ms: 60_000,
+        keep_firing_for_ms: 120_000,
+        flap: Flap { changes: 4, within_ms: 300_000 },
+        by: Some(vec![text("cluster")]),
+        depends_on: Vec::new(),
+        labels: [(text("team"), text("sre"))].into(),
+        annotations: [(text("summary"), text("CPU {{ value }}%")), (text("runbook"), text("https://x"))]
+            .into(),
+        actions: vec![text("grow")],
+    };
+    assert_eq!(rule, expected);
+}
+
+#[test]
+fn what_is_not_written_has_its_default() {
+    let rule = one("{name: r, component: database}");
+    let Judge::Statuses { statuses, stale, severity } = &rule.judge else { panic!("{rule:?}") };
+    assert_eq!((&statuses[..], stale, severity), (&[Status::Unhealthy][..], &false, &Severity::Critical));
+    assert_eq!((rule.for_ms, rule.keep_firing_for_ms, rule.flap), (0, 0, Flap::default()));
+    assert_eq!(rule.by, Some(vec!["service".into(), "component".into()]));
+    assert_eq!(one("{name: r, component: database, by: []}").by, Some(Vec::new()));
+    assert_eq!(one("{name: r, metric: a, critical: '> 1'}").by, None);
+    assert_eq!(one("{name: r, agent: lost}").judge, Judge::Condition { severity: Severity::Critical });
+    let of = |text: &str| one(text).subject;
+    assert_eq!(of("{name: r, component: '*'}"), Subject::Component { name: None, kind: None });
+    let kind = Some(Pattern::parse("heartbeat").unwrap());
+    assert_eq!(of("{name: r, kind: heartbeat}"), Subject::Component { name: None, kind });
+    assert_eq!(of("{name: r, service: '*'}"), Subject::Service(None));
+    let rule = one("{name: r, component: '*', status: [stale, unknown], severity: warning}");
+    assert_eq!(rule.judge.of_status(Status::Healthy, true), Some(Level::Warning));
+}
+
+#[test]
+fn each_mistake_is_told_with_its_line_its_key_and_what_to_do() {
+    let rule = |rest: &str| format!("rules:\n- name: r\n  {}\n", rest.replace("; ", "\n  "));
+    let table = [
+        ("for: 1m", "r.yaml:2: rules[0]: says nothing of what it looks at; write for instance `metric: "),
+        ("metric: a; service: b; critical: '> 1'", "r.yaml:4: rules[0].service: stands beside `metric`"),
+        ("component: a; percent_of: b", "r.yaml:4: rules[0].percent_of: goes with `metric` only"),
+        ("component: '~('", "r.yaml:3: rules[0].component: `(` is no regular expression"),
+        ("agent: away", "r.yaml:3: rules[0].agent: `away` is none of `lost`, `restarting`"),
+        ("monitor: tired", "r.yaml:3: rules[0].monitor: `tired` is none of `store_unusable`"),
+        (
+            "metric: a; critical: 85",
+            "r.yaml:4: rules[0].critical: `85` is not a comparison (it begins with none of",
+        ),
+        (
+            "metric: a; critical: '> x'",
+            "rules[0].critical: `> x` is not a comparison (`x` is no number); write for",
+        ),
+        ("metric: a", "r.yaml:2: rules[0].critical: is missing, and `warning` too; write one of them"),
+        (
+            "metric: a; warning: '> 5'; clear: '< 6'",
+            "r.yaml:5: rules[0].clear: (< 6) and `warning` (> 5) hold",
+        ),
+        (
+            "metric: a; critical: '> 5'; status: [stale]",
+            "r.yaml:5: rules[0].status: goes with component, service or",
+        ),
+        ("component: a; critical: '> 5'", "r.yaml:4: rules[0].critical: goes with metric only"),
+        ("agent: lost; status: [unhealthy]", "rules[0].status: goes with component, service or group only"),
+        (
+            "component: a; status: [sick]",
+            "r.yaml:4: rules[0].status: has `sick`, which is no status; write some of",
+        ),
+        ("component: a; status: []", "r.yaml:4: rules[0].status: is empty; write for instance"),
+        ("service: a; status: [stale]", "r.yaml:4: rules[0].status: `stale` is for components only"),
+        (
+            "component: a; severity: bad",
+            "r.yaml:4: rules[0].severity: `bad` is none of `warning`, `critical`",
+        ),
+        (
+            "metric: a; critical: '> 5'; reduce: {mean: 1m}",
+            "r.yaml:5: rules[0].reduce.mean: unknown key `mean`",
+        ),
+        (
+            "metric: a; critical: '> 5'; reduce: {avg: 1m, max: 1m}",
+            "r.yaml:5: rules[0].reduce: is one reduction",
+        ),
+        ("metric: a; critical: '> 5'; reduce: {}", "r.yaml:5: rules[0].reduce: is one reduction"),
+        (
+            "metric: a; critical: '> 5'; reduce: {avg: 2d}",
+            "r.yaml:5: rules[0].reduce.avg: `2d` is out of range",
+        ),
+        ("component: a; reduce: {avg: 1m}", "r.yaml:4: rules[0].reduce: goes with `metric` only"),
+        ("component: a; for: 8d", "r.yaml:4: rules[0].for: `8d` is out of range; write a value from"),
+        ("component: a; fro: 1d", "r.yaml:4: rules[0].fro: unknown key `fro`; did you mean `for`?"),
+        ("component: a; match: {pod: '~['}", "r.yaml:4: rules[0].match: `pod`: `[` is no regular expression"),
+        ("component: a; flap: {within: 2d}", "r.yaml:4: rules[0].flap.within: `2d` is out of range"),
+        (
+            "service: a; by: [agent]",
+            "r.yaml:4: rules[0].by: has `agent`; what this rule looks at has only `service`",
+        ),
+        (
+            "component: a; labels: {severity: x}",
+            "r.yaml:4: rules[0].labels: sets `severity`, which is the alert's own",
+        ),
+        ("component: a; depends_on: [{on: [a]}]", "r.yaml:4: rules[0].depends_on[0].rule: is required"),
+        ("component: a; depends_on: [{rule: r}]", "r.yaml:4: rules[0].depends_on: names the rule itself"),
+        (
+            "component: a; depends_on: [{rule: b}]",
+            "r.yaml:4: rules[0].depends_on[0].rule: there is no rule `b`",
+        ),
+        (
+            "component: a; depends_on: [{rule: agent_lost}]",
+            "rule: `agent_lost` is a shipped rule, and `default_rules`",
+        ),
+    ];
+    for (rest, expected) in table {
+        let found = problems(&rule(rest));
+        assert!(found.contains(expected), "{rest}:\n{found}\nis not\n{expected}");
+        assert_eq!(found.lines().count(), 1, "one mistake, one problem: {rest}\n{found}");
+    }
+}
+
+#[test]
+fn all_mistakes_of_all_rules_come_at_once() {
+    let text = "rules:\n- {name: a, metric: m}\n- {nam: b, service: x}\n- {name: c, component: '*', for: long}\n\
+                - {name: c, agent: lost, depends_on: [{rule: a}, {rule: z}]}\n";
+    let found = problems(text);
+    for expected in [
+        "r.yaml:2: rules[0].critical: is missing",
+        "r.yaml:3: rules[1].name: is required",
+        "r.yaml:3: rules[1].nam: unknown key",
+        "r.yaml:4: rules[2].for: `long`",
+        "r.yaml:5: rules[3].name: `c` is the name of the rule at r.yaml:4, too",
+    ] {
+        assert!(found.contains(expected), "{expected} is not in\n{found}");
+    }
+    assert_eq!(found.lines().count(), 5, "{found}");
+}
+
+#[test]
+fn the_shipped_rules_make_sense_and_a_file_may_replace_one() {
+    let shipped = rules_of(&[], true).unwrap();
+    assert_eq!(rules_of(&[], false).unwrap(), []);
+    for rule in &shipped {
+        assert!(rule.annotations.contains_key("summary"), "{}", rule.name);
+        let is_of_agents = matches!(rule.subject, Subject::Metric { .. } | Subject::Component { .. });
+        let held = rule.depends_on.iter().any(|d| &*d.rule == "agent_lost" && d.on == [Arc::from("agent")]);
+        assert_eq!(held, is_of_agents, "{}", rule.name);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let mine =
+        at("a.yaml", "rules: [{name: cpu_usage, metric: mine, critical: '> 1'}, {name: more, service: x}]");
+    let both = rules_of(std::slice::from_ref(&mine), true).unwrap();
+    assert_eq!(both.len(), shipped.len() + 1);
+    assert_eq!(both[0].subject, Subject::Metric { name: "mine".into(), of: None });
+    let again = at("b.yaml", "rules: [{name: more, service: x}]");
+    let twice = rules_of(&[mine, again], true).unwrap_err().to_string();
+    assert!(twice.contains("b.yaml:1: rules[0].name: `more`") && twice.contains("a.yaml:1, too"), "{twice}");
+    let missing = rules_of(&[folder.path().join("c.yaml")], true).unwrap_err().to_string();
+    assert!(missing.contains("c.yaml: does not exist"), "{missing}");
+}
+
+#[test]
+fn the_monitors_file_names_rule_files_and_all_problems_come_together() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("rules")).unwrap();
+    std::fs::write(folder.path().join("rules/a.yaml"), "rules: [{name: a, agent: lost, for: x}]").unwrap();
+    let main = folder.path().join("monitor.yaml");
+    std::fs::write(&main, "rules: rules/*.yaml\ndefault_rules: perhaps\n").unwrap();
+    let tree = Sources::new().file(&main).load().unwrap();
+    let found = tree.read(read).unwrap_err().to_string();
+    assert!(found.contains("monitor.yaml:2: default_rules: "), "{found}");
+    assert!(found.contains("rules/a.yaml:1: rules[0].for: "), "{found}");
+    std::fs::write(&main, "rules: [rules/*.yaml]\ndefault_rules: false\n").unwrap();
+    std::fs::write(folder.path().join("rules/a.yaml"), "rules: [{name: a, agent: lost}]").unwrap();
+    let alerting = Sources::new().file(&main).load().unwrap().read(read).unwrap();
+    assert_eq!(alerting.rules.len(), 1);
+}
