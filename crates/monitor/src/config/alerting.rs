@@ -134,6 +134,8 @@ fn unique(all: Vec<Written>, problems: &mut Vec<Problem>) -> Vec<Written> {
     let mut unique: Vec<Written> = Vec::with_capacity(all.len());
     for written in all {
         match places.get(&written.rule.name) {
+            // It has its problem.
+            _ if written.rule.name.is_empty() => unique.push(written),
             Some(at) if unique[*at].is_shipped && !written.is_shipped => unique[*at] = written,
             Some(at) => {
                 let (name, first) = (&written.rule.name, &unique[*at].place.origin);

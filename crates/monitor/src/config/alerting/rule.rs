@@ -27,10 +27,12 @@ const JUDGES: [(&str, &str); 5] = [
 
 /// Reads a rule and the rules that it depends on. It is complete where something is wrong, too: others depend on it.
 pub(super) fn read(m: &mut Map<'_>) -> (Rule, Vec<(Arc<str>, Place)>) {
-    let name = m.name("name").required();
+    let name = m.name("name").example("cpu_high").required();
+    // Instead of the stand-in: two rules without a name do not have the same one.
+    let name = if m.is_sound() { name } else { String::new() };
     let subject = subject::read(m);
     let judge = read_judge(m, subject.as_ref());
-    let (depends_on, needs) = m.list("depends_on", read_dependency).into_iter().unzip();
+    let (depends_on, needs): (Vec<_>, Vec<_>) = m.list("depends_on", read_dependency).into_iter().unzip();
     let is_known = subject.is_some();
     let subject = subject.unwrap_or(Subject::Service(None));
     let by = if m.has("by") { Some(words(m.texts("by"))) } else { default_by(m, &subject) };
@@ -57,7 +59,7 @@ pub(super) fn read(m: &mut Map<'_>) -> (Rule, Vec<(Arc<str>, Place)>) {
             m.problem(flaw.key, flaw.what);
         }
     }
-    (rule, needs)
+    (rule, needs.into_iter().flatten().collect())
 }
 
 fn default_by(m: &mut Map<'_>, subject: &Subject) -> Option<Vec<Arc<str>>> {
@@ -161,11 +163,13 @@ fn read_flap(m: &mut Map<'_>) -> Flap {
     Flap { changes: m.integer::<u32>("changes").within(0..=1_000).or(usual.changes), within_ms: ms(within) }
 }
 
-fn read_dependency(m: &mut Map<'_>) -> (Dependency, (Arc<str>, Place)) {
-    let rule: Arc<str> = m.name("rule").required().into();
+/// The rule that is needed is told apart: not where it has a problem already.
+fn read_dependency(m: &mut Map<'_>) -> (Dependency, Option<(Arc<str>, Place)>) {
+    let rule: Arc<str> = m.name("rule").example("agent_lost").required().into();
+    let need = m.is_sound().then(|| (Arc::clone(&rule), Place::of(m)));
     let on = words(m.texts("on"));
     let redundancy = m.name("redundancy_group").optional().map(Arc::from);
-    (Dependency { rule: Arc::clone(&rule), on, redundancy }, (rule, Place::of(m)))
+    (Dependency { rule, on, redundancy }, need)
 }
 
 fn words(texts: Vec<String>) -> Vec<Arc<str>> {

@@ -70,10 +70,19 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(rule.judge.of_status(Status::Healthy, true), Some(Level::Warning));
 }
 
-#[test]
-fn each_mistake_is_told_with_its_line_its_key_and_what_to_do() {
+/// Each rule, its lines parted by `;`, has exactly this problem.
+fn each_has_its_problem(table: &[(&str, &str)]) {
     let rule = |rest: &str| format!("rules:\n- name: r\n  {}\n", rest.replace("; ", "\n  "));
-    let table = [
+    for (rest, expected) in table {
+        let found = problems(&rule(rest));
+        assert!(found.contains(expected), "{rest}:\n{found}\nis not\n{expected}");
+        assert_eq!(found.lines().count(), 1, "one mistake, one problem: {rest}\n{found}");
+    }
+}
+
+#[test]
+fn mistakes_of_what_is_looked_at_and_when_it_is_bad_are_told_with_line_key_and_what_to_do() {
+    each_has_its_problem(&[
         ("for: 1m", "r.yaml:2: rules[0]: says nothing of what it looks at; write for instance `metric: "),
         ("metric: a; service: b; critical: '> 1'", "r.yaml:4: rules[0].service: stands beside `metric`"),
         ("component: a; percent_of: b", "r.yaml:4: rules[0].percent_of: goes with `metric` only"),
@@ -109,6 +118,12 @@ fn each_mistake_is_told_with_its_line_its_key_and_what_to_do() {
             "component: a; severity: bad",
             "r.yaml:4: rules[0].severity: `bad` is none of `warning`, `critical`",
         ),
+    ]);
+}
+
+#[test]
+fn mistakes_of_what_follows_are_told_with_line_key_and_what_to_do() {
+    each_has_its_problem(&[
         (
             "metric: a; critical: '> 5'; reduce: {mean: 1m}",
             "r.yaml:5: rules[0].reduce.mean: unknown key `mean`",
@@ -145,12 +160,7 @@ fn each_mistake_is_told_with_its_line_its_key_and_what_to_do() {
             "component: a; depends_on: [{rule: agent_lost}]",
             "rule: `agent_lost` is a shipped rule, and `default_rules`",
         ),
-    ];
-    for (rest, expected) in table {
-        let found = problems(&rule(rest));
-        assert!(found.contains(expected), "{rest}:\n{found}\nis not\n{expected}");
-        assert_eq!(found.lines().count(), 1, "one mistake, one problem: {rest}\n{found}");
-    }
+    ]);
 }
 
 #[test]
