@@ -4,15 +4,13 @@
 mod check;
 mod definition;
 mod program;
-mod status;
 mod thresholds;
 mod written;
 
-pub use program::{Judged, Program, SourceShape};
+pub use program::{Program, Reading, SourceShape};
 pub use written::ConditionError;
 
 use crate::{Judge, Level, Rule, Subject};
-use farol_health::Status;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -50,6 +48,20 @@ struct Compiled {
     by_metric: HashMap<Arc<str>, Vec<u32>>,
     /// No two sets of this process have the same.
     version: u64,
+}
+
+impl Default for Ruleset {
+    /// No rules.
+    fn default() -> Self {
+        Self(Arc::new(Compiled {
+            rules: Vec::new(),
+            fingerprints: Vec::new(),
+            thresholds: Vec::new(),
+            by_name: HashMap::new(),
+            by_metric: HashMap::new(),
+            version: SETS.fetch_add(1, Ordering::Relaxed),
+        }))
+    }
 }
 
 impl Ruleset {
@@ -119,13 +131,6 @@ impl Ruleset {
     /// The rules that look at such subjects, by number.
     pub fn about(&self, is: impl Fn(&Subject) -> bool) -> impl Iterator<Item = (u32, &Arc<Rule>)> {
         (0_u32..).zip(&self.0.rules).filter(move |(_, rule)| is(&rule.subject))
-    }
-
-    /// The level of a status by a rule about statuses; `None` says nothing: a status that is not known, or too old,
-    /// and not asked for. See [`Judge::of_status`].
-    #[must_use]
-    pub fn level_of(&self, rule: u32, status: Status, is_stale: bool) -> Option<Level> {
-        self.0.rules.get(rule as usize)?.judge.of_status(status, is_stale)
     }
 
     /// The level of a value by a rule's thresholds, without its window.

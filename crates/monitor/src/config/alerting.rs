@@ -1,15 +1,18 @@
-//! Which rules there are: the shipped ones, and those in the files that `rules:` names. Decides that a rule of a file
+//! What of alerting is configured: rules, routes and maintenance. Which rules there are: the shipped ones, and those in the files that `rules:` names. Decides that a rule of a file
 //! takes the place of a shipped one of its name, and that all that is wrong in all files is told at once; how one rule
 //! is written is decided below.
 
+mod routes;
 mod rule;
 mod subject;
+mod windows;
 
 use farol_config::{Map, Origin, Problem, Problems, Sources};
-use farol_rules::{Rule, Ruleset};
+use farol_rules::{Matcher, Pattern, Route, Rule, Ruleset, Window};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The rules that are shipped.
 const SHIPPED: &str = include_str!("../../../../config/rules/default.yaml");
@@ -21,6 +24,10 @@ const SHIPPED_NAME: &str = "default rules";
 pub struct Alerting {
     /// The rules, shipped ones first; they make sense together.
     pub rules: Vec<Rule>,
+    /// Who is told; `None` where nothing is said.
+    pub route: Option<Route>,
+    /// Maintenance that stands in the configuration.
+    pub windows: Vec<Window>,
 }
 
 /// A rule and where it is written.
@@ -49,15 +56,17 @@ impl Place {
     }
 }
 
-/// Reads `rules:` and `default_rules:`, and the files that the first names.
-pub(super) fn read(m: &mut Map<'_>) -> Alerting {
+/// Reads `rules:` and `default_rules:`, and the files that the first names; `route:`, which may name these receivers;
+/// and `maintenance:`.
+pub(super) fn read(m: &mut Map<'_>, receivers: &[&str]) -> Alerting {
+    let (route, windows) = (routes::read(m, receivers), windows::read(m));
     let files = m.files("rules");
     let with_shipped = m.flag("default_rules").or(true);
     let rules = rules_of(&files, with_shipped).unwrap_or_else(|problems| {
         m.report(problems.iter().cloned());
         Vec::new()
     });
-    Alerting { rules }
+    Alerting { rules, route, windows }
 }
 
 /// The rules of some files, with the shipped ones or without.
@@ -153,6 +162,25 @@ fn unique(all: Vec<Written>, problems: &mut Vec<Problem>) -> Vec<Written> {
         }
     }
     unique
+}
+
+/// Reads `match:`.
+fn matchers(m: &mut Map<'_>) -> Vec<Matcher> {
+    let mut matchers = Vec::new();
+    for (label, text) in m.pairs("match") {
+        match Pattern::parse(&text) {
+            Ok(pattern) => matchers.push(Matcher { label: Arc::from(label), pattern }),
+            Err(error) => {
+                m.problem("match", format!("`{label}`: {error}; write for instance `~payments-.*`"))
+            }
+        }
+    }
+    matchers
+}
+
+/// Whole milliseconds.
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

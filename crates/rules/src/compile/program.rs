@@ -25,7 +25,7 @@ pub struct SourceShape {
 
 /// What a rule has to know of an element.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Judged {
+pub struct Reading {
     /// The number of the rule in its set.
     pub rule: u32,
     /// The number of the element in its program.
@@ -107,7 +107,7 @@ impl Program {
     /// Takes a tick of a source: tells what differs from what was told last, and each value of what was not clear.
     /// A value that is absent or NaN says nothing, and neither does a percentage of what is absent or not above 0.
     #[inline]
-    pub fn source(&mut self, source: usize, columns: &Columns, at: Moment, mut tell: impl FnMut(Judged)) {
+    pub fn source(&mut self, source: usize, columns: &Columns, at: Moment, mut tell: impl FnMut(Reading)) {
         let Some(Source { bindings, feeds }) = self.sources.get(source) else { return };
         for feed in &self.feeds[feeds.clone()] {
             self.totals[feed.total as usize] = columns.value(feed.column as usize).unwrap_or(f64::NAN);
@@ -135,7 +135,7 @@ impl Program {
                 continue;
             }
             binding.told = now;
-            tell(Judged { rule: u32::from(binding.rule), element: element as u32, level, value });
+            tell(Reading { rule: u32::from(binding.rule), element: element as u32, level, value });
         }
     }
 

@@ -1,9 +1,9 @@
 //! One rule as it is written. Decides the defaults of what is not; whether the whole makes sense is asked of the rule.
 
-use super::{Place, subject};
+use super::{Place, matchers, ms, subject};
 use farol_config::Map;
 use farol_health::Status;
-use farol_rules::{Condition, Dependency, Flap, Judge, Matcher, Pattern, Reduction, Rule, Severity, Subject};
+use farol_rules::{Condition, Dependency, Flap, Judge, Reduction, Rule, Severity, Subject};
 use farol_series::Reduce;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,7 +39,7 @@ pub(super) fn read(m: &mut Map<'_>) -> (Rule, Vec<(Arc<str>, Place)>) {
     let rule = Rule {
         name: Arc::from(name),
         subject,
-        matchers: read_matchers(m),
+        matchers: matchers(m),
         reduce: m.map("reduce", read_reduction).flatten(),
         judge,
         for_ms: ms(m.duration("for").within(Duration::ZERO..=7 * DAY).or(Duration::ZERO)),
@@ -125,19 +125,6 @@ fn read_statuses(m: &mut Map<'_>) -> (Vec<Status>, bool) {
     (statuses, stale)
 }
 
-fn read_matchers(m: &mut Map<'_>) -> Vec<Matcher> {
-    let mut matchers = Vec::new();
-    for (label, text) in m.pairs("match") {
-        match Pattern::parse(&text) {
-            Ok(pattern) => matchers.push(Matcher { label: Arc::from(label), pattern }),
-            Err(error) => {
-                m.problem("match", format!("`{label}`: {error}; write for instance `~payments-.*`"))
-            }
-        }
-    }
-    matchers
-}
-
 /// Reads `{avg: 1m}`; `None` has its problem.
 fn read_reduction(m: &mut Map<'_>) -> Option<Reduction> {
     let mut found = Vec::new();
@@ -178,8 +165,4 @@ fn words(texts: Vec<String>) -> Vec<Arc<str>> {
 
 fn pair((name, text): (String, String)) -> (Arc<str>, Arc<str>) {
     (Arc::from(name), Arc::from(text))
-}
-
-fn ms(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -2,7 +2,9 @@
 
 use super::*;
 use farol_health::Status;
-use farol_rules::{Flap, Judge, Level, Matcher, Pattern, Reduction, Severity, Subject};
+use farol_rules::{
+    Flap, GroupBy, Judge, Matcher, Pattern, Reduction, Schedule, Severity, Subject, WindowMode,
+};
 use farol_series::Reduce;
 
 fn one(text: &str) -> Rule {
@@ -67,7 +69,8 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(of("{name: r, kind: heartbeat}"), Subject::Component { name: None, kind });
     assert_eq!(of("{name: r, service: '*'}"), Subject::Service(None));
     let rule = one("{name: r, component: '*', status: [stale, unknown], severity: warning}");
-    assert_eq!(rule.judge.of_status(Status::Healthy, true), Some(Level::Warning));
+    let statuses = vec![Status::Unknown];
+    assert_eq!(rule.judge, Judge::Statuses { statuses, stale: true, severity: Severity::Warning });
 }
 
 /// Each rule, its lines parted by `;`, has exactly this problem.
@@ -216,11 +219,94 @@ fn the_monitors_file_names_rule_files_and_all_problems_come_together() {
     let main = folder.path().join("monitor.yaml");
     std::fs::write(&main, "rules: rules/*.yaml\ndefault_rules: perhaps\n").unwrap();
     let tree = Sources::new().file(&main).load().unwrap();
-    let found = tree.read(read).unwrap_err().to_string();
+    let found = tree.read(|m| read(m, &[])).unwrap_err().to_string();
     assert!(found.contains("monitor.yaml:2: default_rules: "), "{found}");
     assert!(found.contains("rules/a.yaml:1: rules[0].for: "), "{found}");
     std::fs::write(&main, "rules: [rules/*.yaml]\ndefault_rules: false\n").unwrap();
     std::fs::write(folder.path().join("rules/a.yaml"), "rules: [{name: a, agent: lost}]").unwrap();
-    let alerting = Sources::new().file(&main).load().unwrap().read(read).unwrap();
+    let alerting = Sources::new().file(&main).load().unwrap().read(|m| read(m, &[])).unwrap();
     assert_eq!(alerting.rules.len(), 1);
+}
+
+fn route(text: &str) -> Result<Option<Route>, String> {
+    let tree = Sources::new().text("m.yaml", text).load().map_err(|p| p.to_string())?;
+    tree.read(|m| routes::read(m, &["ops", "shop"])).map_err(|p| p.to_string())
+}
+
+#[test]
+fn a_route_says_who_is_told_and_its_children_what_differs() {
+    let text = "route:\n  receiver: ops\n  group_by: [alertname]\n  group_wait: 10s\n  routes:\n  - match: {team: shop}\n    \
+                receiver: shop\n    continue: true\n    group_by: ['...']\n    repeat_interval: 1d\n  - match: {a: '!b'}\n    \
+                critical_wait: 5s\n";
+    let root = route(text).unwrap().unwrap();
+    assert_eq!((root.receiver.as_deref(), root.waits.group_wait_ms), (Some("ops"), Some(10_000)));
+    assert_eq!(root.group_by, Some(GroupBy::Labels(vec!["alertname".into()])));
+    let [first, second] = &root.routes[..] else { panic!("{root:?}") };
+    assert_eq!((first.group_by.as_ref(), first.continues), (Some(&GroupBy::All), true));
+    assert_eq!((first.waits.repeat_interval_ms, first.waits.group_wait_ms), (Some(86_400_000), None));
+    assert_eq!((second.receiver.as_ref(), second.waits.critical_wait_ms), (None, Some(5_000)));
+    assert_eq!(route("").unwrap(), None);
+    for (text, expected) in [
+        ("route: {group_wait: 1s}", "m.yaml:1: route: names no receiver; name the one"),
+        (
+            "route: {receiver: nobody}",
+            "m.yaml:1: route.receiver: there is no receiver `nobody`; there are ops, shop",
+        ),
+        ("route: {receiver: ops, match: {a: b}}", "m.yaml:1: route: has matchers, but must take every alert"),
+        (
+            "route: {receiver: ops, routes: [{}]}",
+            "m.yaml:1: route.routes[0]: has no `match` and takes everything",
+        ),
+        (
+            "route: {receiver: ops, group_interval: 0s}",
+            "m.yaml:1: route.group_interval: `0s` is out of range",
+        ),
+        ("route: {receiver: ops, group_by: ['...', a]}", "m.yaml:1: route.group_by: `...` stands alone"),
+    ] {
+        let found = route(text).unwrap_err();
+        assert!(found.contains(expected) && found.lines().count() == 1, "{text}:\n{found}");
+    }
+}
+
+fn windows(text: &str) -> Result<Vec<Window>, String> {
+    let tree = Sources::new().text("m.yaml", text).load().map_err(|p| p.to_string())?;
+    tree.read(windows::read).map_err(|p| p.to_string())
+}
+
+#[test]
+fn maintenance_stands_in_a_calendar_once_or_again_and_again() {
+    let nightly = "{name: nightly, match: {service: pay}, mode: drain, reason: copies, days: 'mon, fri', at: '22:30', \
+                   lasts: 2h, zone: Europe/Berlin}";
+    let once = "{name: move, match: {cluster: eu}, reason: new rooms, from: 2030-01-01T22:00:00Z, to: 2030-01-02T01:00:00Z}";
+    let read = windows(&format!("maintenance:\n- {nightly}\n- {once}")).unwrap();
+    let Schedule::Recurring(recurring) = &read[0].schedule else { panic!("{read:?}") };
+    assert_eq!((recurring.zone.to_string(), recurring.lasts_ms), ("Europe/Berlin".to_owned(), 7_200_000));
+    assert_eq!(
+        (&*read[0].id, read[0].mode, read[1].mode),
+        ("config:nightly", WindowMode::Drain, WindowMode::Mute)
+    );
+    let (from_ms, to_ms) = (1_893_535_200_000, 1_893_546_000_000);
+    assert_eq!(read[1].schedule, Schedule::Once { from_ms, to_ms });
+    for (text, expected) in [
+        (
+            "{name: a, reason: b, match: {x: y}}",
+            "m.yaml:1: maintenance[0]: says nothing of when; write `from` and `to`",
+        ),
+        (
+            "{name: a, reason: b, from: 2030-01-01T22:00:00Z, to: 2030-01-01T21:00:00Z, match: {x: y}}",
+            "maintenance[0]: ",
+        ),
+        (
+            "{name: a, reason: b, days: daily, at: '1:00', lasts: 1h, from: 2030-01-01T22:00:00Z, match: {x: y}}",
+            "from: ",
+        ),
+        (
+            "{name: a, reason: b, days: someday, at: '01:00', lasts: 1h, match: {x: y}}",
+            "maintenance[0].days: `someday`",
+        ),
+        ("{name: a, reason: b, days: daily, at: '01:00', lasts: 1h}", "m.yaml:1: maintenance[0]: "),
+    ] {
+        let found = windows(&format!("maintenance: [{text}]")).unwrap_err();
+        assert!(found.contains(expected), "{text}:\n{found}");
+    }
 }

@@ -192,7 +192,7 @@ proptest! {
     }
 }
 
-fn told_readings(program: &mut Program, ms: u64, values: &[Option<f64>]) -> Vec<Judged> {
+fn told_readings(program: &mut Program, ms: u64, values: &[Option<f64>]) -> Vec<Reading> {
     let mut all = Vec::new();
     program.source(0, &row(values), Moment { run_ms: ms, wall_ms: 0 }, |reading| all.push(reading));
     all
