@@ -6,7 +6,7 @@ use crate::clock::Moment;
 use crate::store::{ComponentKey, ComponentRecord, StatusChange};
 use farol_health::Status;
 use farol_health::aggregate::{Aggregate, Part};
-use farol_rules::{ComponentSeen, Labels, Observation, Standing};
+use farol_rules::{ComponentSeen, Evidence, Labels, Observation};
 use farol_wire::{ComponentDef, ComponentReport};
 use std::sync::Arc;
 
@@ -148,15 +148,15 @@ impl Component {
         if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
     }
 
-    /// What the alert rules are told of it. `standing` is what its agent's presence makes of it.
-    pub(crate) fn seen(&self, agent: &Labels, standing: Standing) -> Observation {
+    /// What the alert rules are told of it. `evidence` is what its agent's presence makes of it.
+    pub(crate) fn seen(&self, agent: &Labels, evidence: Evidence) -> Observation {
         Observation::Component(ComponentSeen {
             agent: agent.clone(),
             service: Arc::clone(&self.service),
             component: Arc::clone(&self.name),
             kind: Arc::clone(&self.kind),
             status: self.hard,
-            standing,
+            evidence,
             reason: Arc::clone(&self.reason),
             message: Arc::clone(&self.message),
         })
