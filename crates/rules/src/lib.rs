@@ -28,16 +28,27 @@ mod window;
 pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
-pub use group::{Belief, Conversation, Notice, Over, Saved as SavedConversation, Standing, Voiced, Waiting, Why};
+pub use group::{
+    Belief, Conversation, Notice, Over, Saved as SavedConversation, Standing, Voiced, Waiting, Why,
+};
 pub use incident::{ALERTS_AT_MOST, Entry, EntryKind, Incident};
-pub use labels::{Labels};
+pub use labels::Labels;
 pub use level::{Ending, Level, Severity};
-pub use moment::{Moment};
-pub use mute::{Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState, Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute};
+pub use moment::Moment;
+pub use mute::{
+    Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState,
+    Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute,
+};
 pub use observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
-pub use output::{Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output, SavedAlert, SavedElement, Seen, Telling};
+pub use output::{
+    Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output,
+    SavedAlert, SavedElement, Seen, Telling,
+};
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use route::{DEFAULT_GROUP_BY, GroupBy, Lane, PartialWaits, Route, RouteError, Tree, Waits};
-pub use rule::{AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule, Subject};
+pub use rule::{
+    AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,
+    Subject,
+};
 pub use step::{Input, Life, Phase, Saved as SavedLife, Timing, Turn, Turns};
 pub use suppress::{Graph, GraphError, HOLDERS_NAMED, Held, Holder, Suppressor};
