@@ -6,6 +6,7 @@ pub mod crowd;
 pub mod dice;
 pub mod dns;
 pub mod faults;
+pub mod kubernetes;
 pub mod memory_store;
 pub mod mute;
 pub mod mysql;
