@@ -178,7 +178,7 @@ impl Site {
         self.cluster.replicas(PAYMENTS).unwrap()
     }
 
-    /// One action, `up`: by two, between 2 and 10, no pause, looked at after 100 ms and rolled back.
+    /// One action, `up`: by two, between 2 and 10, no pause, looked at after 1 s and rolled back.
     fn settings(&self) -> Settings {
         let workload = Workload::parse(WorkloadKind::Deployment, "shop/payments").unwrap();
         let access = Access {
@@ -208,6 +208,6 @@ fn action(what: What) -> Action {
     Action {
         what,
         policy: Policy { cool_down_ms: 0, per_hour: 100, dry_run: false },
-        verify: Some(Verify { after_ms: 100, roll_back: true }),
+        verify: Some(Verify { after_ms: 1_000, roll_back: true }),
     }
 }

@@ -87,8 +87,6 @@ async fn what_others_changed_meanwhile_is_theirs() {
     for (expected, meddle) in meddlers {
         let (site, world) = (Site::with(3).await, World::new());
         let live = Live::start(site.settings(), &world);
-        // No moment between the end of the write and the record of it is missed: the world is slow.
-        world.says(Some(true));
         live.actions.start(world.request("up"));
         world.told("the wait for its effect", verifying).await;
         meddle(&site);

@@ -26,7 +26,6 @@ type Heard = Arc<Mutex<Vec<(HeaderMap, Bytes)>>>;
 struct Hook {
     settings: Settings,
     heard: Heard,
-    answers: Answers,
     _running: JoinSet<()>,
 }
 
@@ -40,7 +39,7 @@ async fn hear(State((heard, answers)): State<(Heard, Answers)>, headers: HeaderM
 impl Hook {
     async fn saying(answers: &[(u16, &'static str)]) -> Self {
         let (heard, answers) = (Heard::default(), Arc::new(Mutex::new(answers.to_vec())));
-        let router = Router::new().fallback(hear).with_state((Arc::clone(&heard), Arc::clone(&answers)));
+        let router = Router::new().fallback(hear).with_state((Arc::clone(&heard), answers));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/scale?key=s3cret", listener.local_addr().unwrap()).parse().unwrap();
         let mut running = JoinSet::new();
@@ -49,7 +48,7 @@ impl Hook {
         let what =
             What::Webhook { webhook, by: Some("+2".parse().unwrap()), bounds: Bounds { min: 2, max: 10 } };
         let settings = Settings { actions: [("up".into(), action(what))].into(), ..Settings::default() };
-        Self { settings, heard, answers, _running: running }
+        Self { settings, heard, _running: running }
     }
 
     fn heard(&self) -> Vec<(HeaderMap, Bytes)> {

@@ -109,6 +109,8 @@ impl Attempt {
         match acted {
             Err(Stop::Refused(refusal)) => {
                 self.running.touched = false;
+                // What was to be is not, since it was decided anew.
+                self.record.after = None;
                 self.tell(Outcome::Refused { refusal });
             }
             Err(Stop::ChangedByOthers { replicas }) => {
