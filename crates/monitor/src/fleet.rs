@@ -27,8 +27,10 @@ use crate::nudges::{Nudges, Want};
 use crate::remembered::{AGENTS_AT_MOST, Remembered};
 use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
+use arc_swap::ArcSwap;
 use board::Board;
 use farol_health::aggregate::{Aggregate, Policy};
+use farol_rules::{AgentCondition, Is, Labels, Ruleset};
 use farol_wire::{ComponentDef, ComponentReport, Hello};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -45,6 +47,8 @@ pub struct Fleet {
     board: Mutex<Board>,
     /// When to look at which agent again.
     agenda: Agenda,
+    /// The alert rules that read samples.
+    rules: ArcSwap<Ruleset>,
     /// Where the effects of each step go.
     outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
@@ -73,6 +77,7 @@ impl Fleet {
             keys: Mutex::new(Remembered::new(AGENTS_AT_MOST)),
             board: Mutex::default(),
             agenda: Agenda::default(),
+            rules: ArcSwap::from_pointee(Ruleset::default()),
             outlet,
             layouts: Layouts::default(),
             last_stream: AtomicU64::new(0),
@@ -118,6 +123,8 @@ impl Fleet {
             agents.insert(Arc::clone(&record.id), agent);
         }
         drop((before, agents));
+        // But the alert rules were not.
+        self.board.lock().untell();
         self.tick(now);
     }
 
@@ -211,7 +218,13 @@ impl Fleet {
         });
         live.stream = Some(Arc::clone(&link));
         live.role = hello.role;
-        live.labels = Arc::new(hello.labels.clone());
+        if *live.labels != hello.labels || live.rule_labels == Labels::default() {
+            live.labels = Arc::new(hello.labels.clone());
+            live.label(&agent.id);
+        }
+        if live.starts.note(hello.boot, step.now.run_ms) {
+            live.observe(AgentCondition::Restarting, Is::Happened, step);
+        }
         live.version = hello.version.as_str().into();
         live.scope = hello.scope.as_str().into();
         live.boot = hello.boot;
@@ -307,6 +320,32 @@ impl Fleet {
         for agent in self.agents() {
             self.step(&agent, now, |live, _| live.excuse(now));
         }
+    }
+
+    /// The alert rules that read samples.
+    #[must_use]
+    pub fn rules(&self) -> arc_swap::Guard<Arc<Ruleset>> {
+        self.rules.load()
+    }
+
+    /// Takes other alert rules, and tells them everything that is known of now.
+    pub fn take_rules(&self, rules: Ruleset, now: Moment) {
+        self.rules.store(Arc::new(rules));
+        for agent in self.agents() {
+            self.step(&agent, now, |live, step| {
+                if matches!(live.presence, Presence::Lost { .. }) && !live.is_forgotten {
+                    live.observe(AgentCondition::Lost, Is::On, step);
+                }
+                live.untell();
+                live.watch.tell_all();
+                live.settle(&agent.id, step);
+            });
+        }
+        let mut step = Step::new(now, &self.board);
+        let (board, effects) = step.board();
+        board.untell();
+        board.settle_all(now.wall_ms, effects);
+        step.publish(&*self.outlet);
     }
 
     /// Takes a lost agent out of the fleet; false when there is none of this id, or it is not lost.

@@ -29,13 +29,21 @@ pub enum Observation {
     /// A group is gone.
     GroupGone(Arc<str>),
     /// A series' value as a rule judges it.
-    Reading(Reading),
+    Measured(Measured),
     /// A rule looks no more at this element of an agent's series: it has it no more.
     ReadingGone {
         /// The rule's name.
         rule: Arc<str>,
         /// The element.
         labels: Labels,
+    },
+    /// All elements of an agent's series that rules look at, the first time since the monitor started: what it was
+    /// known to have besides is gone.
+    Looked {
+        /// Its id.
+        agent: Arc<str>,
+        /// Rule and labels of each.
+        elements: Vec<(Arc<str>, Labels)>,
     },
     /// Something is wrong with an agent, or not any more.
     Agent {
@@ -100,7 +108,7 @@ pub struct ComponentSeen {
     /// The last status that counted.
     pub status: Status,
     /// Whether that is of now.
-    pub standing: Standing,
+    pub evidence: Evidence,
     /// The last result's code.
     pub reason: Arc<str>,
     /// The last result's words.
@@ -109,7 +117,7 @@ pub struct ComponentSeen {
 
 /// What stands behind a status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Standing {
+pub enum Evidence {
     /// It is of now.
     Now,
     /// Nothing was heard of it for too long, though its agent speaks.
@@ -122,7 +130,7 @@ pub enum Standing {
 
 /// A series' latest value under one rule.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reading {
+pub struct Measured {
     /// The rule's name.
     pub rule: Arc<str>,
     /// The element.

@@ -4,7 +4,9 @@
 mod losses;
 mod presence;
 mod samples;
+mod starts;
 mod steps;
+mod watch;
 
 pub use presence::{Farewell, Presence, forget_after_ms};
 pub use samples::{SampleError, Samples};
@@ -12,6 +14,8 @@ pub use steps::{Reported, Told};
 
 use self::losses::Losses;
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
+use self::starts::Starts;
+use self::watch::Watch;
 use super::board::Instance;
 use super::component::{Component, Known};
 use super::effects::{Event, EventKind};
@@ -21,6 +25,7 @@ use crate::nudges::Nudges;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
+use farol_rules::{Ending, Evidence, Labels, Observation, Ruleset};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -36,6 +41,24 @@ pub struct Agent {
     pub id: Arc<str>,
     /// What changes.
     pub live: Mutex<Live>,
+}
+
+/// What the alert rules were told of a component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    status: Status,
+    evidence: Evidence,
+}
+
+/// What a component's last status is worth now.
+fn evidence(presence: Presence, component: &Component) -> Evidence {
+    match presence {
+        Presence::Lost { .. } | Presence::Restored { .. } => Evidence::Absent,
+        Presence::Leaving { .. } => Evidence::Excused,
+        Presence::Here | Presence::Held { .. } if component.maintenance => Evidence::Excused,
+        Presence::Here | Presence::Held { .. } if component.stale => Evidence::Stale,
+        Presence::Here | Presence::Held { .. } => Evidence::Now,
+    }
 }
 
 /// The open stream of an agent, as others see it.
@@ -88,8 +111,10 @@ pub struct Live {
     pub connected_ms: Option<i64>,
     /// Its components, in the order in which they became known.
     pub components: Vec<Component>,
-    /// What was last told of each component.
-    told: Vec<Known>,
+    /// What was last told of each component: to those who watch, and to the alert rules.
+    told: Vec<(Known, Option<Seen>)>,
+    /// Its labels as the alert rules know them, its id among them.
+    pub(crate) rule_labels: Labels,
     /// Whether it was lost when its services were last counted.
     told_lost: bool,
     /// Where the component with this id of the stream stands.
@@ -100,6 +125,10 @@ pub struct Live {
     pub samples: Samples,
     /// Reports that it announced as lost.
     pub(crate) losses: Losses,
+    /// Its last starts.
+    pub(crate) starts: Starts,
+    /// What the alert rules read of its samples.
+    pub(crate) watch: Watch,
     /// When it is looked at again, on the running clock; never earlier than needed, and not later.
     pub(super) look_ms: u64,
     /// What was just done may make it due before that. A report that says nothing new only puts it off.
@@ -126,11 +155,14 @@ impl Live {
             connected_ms: None,
             components: Vec::new(),
             told: Vec::new(),
+            rule_labels: Labels::default(),
             told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
             losses: Losses::default(),
+            starts: Starts::default(),
+            watch: Watch::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
         }
@@ -175,11 +207,14 @@ impl Live {
             last_seen_ms,
             connected_ms: None,
             told: Vec::new(),
+            rule_labels: Labels::default(),
             told_lost: false,
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
             losses: Losses::default(),
+            starts: Starts::default(),
+            watch: Watch::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
             components,
@@ -189,9 +224,36 @@ impl Live {
     /// Counts what was restored into the services. All of it was told before the monitor stopped.
     pub(crate) fn settle_restored(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
         let draining = self.draining();
-        self.told = self.components.iter().map(|c| c.known(draining)).collect();
+        self.told = self.components.iter().map(|c| (c.known(draining), None)).collect();
+        self.label(id);
         self.told_lost = self.is_lost();
         self.recount(id, self.services(), step);
+    }
+
+    /// Takes over the labels that it said as the alert rules know them.
+    pub(crate) fn label(&mut self, id: &Arc<str>) {
+        let own = self.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+        self.rule_labels = own.chain([("agent".into(), Arc::clone(id))]).collect();
+        // The rules know its components by them.
+        self.untell();
+    }
+
+    /// The alert rules are told of every component anew, when they are next settled.
+    pub(crate) fn untell(&mut self) {
+        self.told.iter_mut().for_each(|(_, seen)| *seen = None);
+    }
+
+    /// Applies one block of samples, and lets the alert rules read it.
+    pub(crate) fn apply(
+        &mut self,
+        rules: &Ruleset,
+        source: u32,
+        data: &[u8],
+        ticked: (u64, i64),
+    ) -> Result<(), SampleError> {
+        let position = self.samples.apply(source, data, ticked)?;
+        self.watch.read(rules, &self.rule_labels, &self.samples, position, ticked, self.interval_ms);
+        Ok(())
     }
 
     /// Whether its components are left out because it leaves.
@@ -257,11 +319,20 @@ impl Live {
     /// Tells what changed since the last call: events, rows, and the services' counts.
     pub(crate) fn settle(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
         let (now, effects) = (step.now, &mut step.effects);
-        let draining = self.draining();
+        let (draining, presence) = (self.draining(), self.presence);
         let mut dirty: Vec<Arc<str>> = Vec::new();
         for (position, component) in self.components.iter_mut().enumerate() {
             let known = component.known(draining);
+            let seen = Seen { status: component.hard, evidence: evidence(presence, component) };
             let before = self.told.get(position).copied();
+            if before.and_then(|(_, seen)| seen) != Some(seen) {
+                effects.observed.push(component.seen(&self.rule_labels, seen.evidence));
+            }
+            match self.told.get_mut(position) {
+                Some(told) => *told = (known, Some(seen)),
+                None => self.told.push((known, Some(seen))),
+            }
+            let before = before.map(|(known, _)| known);
             if before == Some(known) {
                 continue;
             }
@@ -272,10 +343,6 @@ impl Live {
                 effects.changes.push(component.change(id, now.wall_ms, draining));
             }
             effects.components.push(component.record(id));
-            match self.told.get_mut(position) {
-                Some(told) => *told = known,
-                None => self.told.push(known),
-            }
             dirty.push(Arc::clone(&component.service));
         }
         if self.told_lost != self.is_lost() {
@@ -299,6 +366,7 @@ impl Live {
         &mut self,
         id: &Arc<str>,
         gone: impl Fn(&Component) -> bool,
+        how: Ending,
         step: &mut Step<'_>,
     ) {
         let (now, effects) = (step.now, &mut step.effects);
@@ -315,6 +383,12 @@ impl Live {
                 (change.status, change.maintenance, change.stale) = (None, false, false);
                 effects.changes.push(change);
                 effects.removed.push(component.key(id));
+                effects.observed.push(Observation::ComponentGone {
+                    agent: Arc::clone(id),
+                    service: Arc::clone(&component.service),
+                    component: Arc::clone(&component.name),
+                    how,
+                });
                 services.push(Arc::clone(&component.service));
             } else {
                 moved.insert(position, kept.len());

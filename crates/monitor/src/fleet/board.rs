@@ -4,6 +4,7 @@
 use super::effects::{Effects, Event, EventKind};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate, InstanceCounts, Policy};
+use farol_rules::{Observation, Shown};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -73,6 +74,8 @@ struct Service {
     since_ms: i64,
     /// The groups to look at when this changes.
     groups: Vec<Arc<str>>,
+    /// What the alert rules were told; nothing before the first word of an agent since the monitor started.
+    told: Option<Aggregate>,
 }
 
 #[derive(Debug)]
@@ -80,6 +83,8 @@ struct Group {
     services: Vec<Arc<str>>,
     shown: Aggregate,
     since_ms: i64,
+    /// As a service's.
+    told: Option<Aggregate>,
 }
 
 impl Service {
@@ -94,6 +99,7 @@ impl Service {
             shown: Aggregate::Status(Status::Unknown),
             since_ms: now_ms,
             groups: Vec::new(),
+            told: None,
         }
     }
 
@@ -149,7 +155,13 @@ impl Board {
             let service = self.services.entry(name.as_str().into()).or_insert_with(|| Service::new(now_ms));
             (service.declared, service.policy) = (true, *policy);
         }
-        self.services.retain(|_, service| service.declared || !service.instances.is_empty());
+        self.services.retain(|name, service| {
+            let stays = service.declared || !service.instances.is_empty();
+            if !stays {
+                effects.observed.push(Observation::ServiceGone(Arc::clone(name)));
+            }
+            stays
+        });
         let before = std::mem::take(&mut self.groups);
         for (name, members) in groups {
             let name: Arc<str> = name.as_str().into();
@@ -162,15 +174,28 @@ impl Board {
                 .get(&name)
                 .map_or((Aggregate::Status(Status::Unknown), now_ms), |g| (g.shown, g.since_ms));
             let services = members.iter().map(|m| m.as_str().into()).collect();
-            self.groups.insert(name, Group { services, shown, since_ms });
+            self.groups.insert(name, Group { services, shown, since_ms, told: None });
         }
+        let gone = before.into_keys().filter(|name| !self.groups.contains_key(name));
+        effects.observed.extend(gone.map(Observation::GroupGone));
+        self.settle_all(now_ms, effects);
+        effects.shown_changed = true;
+    }
+
+    /// The alert rules are told everything anew, each when it is next counted.
+    pub(crate) fn untell(&mut self) {
+        self.services.values_mut().for_each(|service| service.told = None);
+        self.groups.values_mut().for_each(|group| group.told = None);
+    }
+
+    /// Counts every service and group anew.
+    pub(crate) fn settle_all(&mut self, now_ms: i64, effects: &mut Effects) {
         for name in self.services.keys().cloned().collect::<Vec<_>>() {
             self.settle(&name, now_ms, effects);
         }
         for name in self.groups.keys().cloned().collect::<Vec<_>>() {
             self.settle_group(&name, now_ms, effects);
         }
-        effects.shown_changed = true;
     }
 
     /// Counts one agent's instance of a service anew; `None` takes it away.
@@ -194,6 +219,7 @@ impl Board {
         if !entry.declared && entry.instances.is_empty() {
             // Nobody has it any more and nobody declared it: it is gone, not unknown.
             self.services.remove(service);
+            effects.observed.push(Observation::ServiceGone(Arc::clone(service)));
             return;
         }
         self.settle(service, now_ms, effects);
@@ -202,6 +228,9 @@ impl Board {
     fn settle(&mut self, name: &Arc<str>, now_ms: i64, effects: &mut Effects) {
         let Some(service) = self.services.get_mut(name) else { return };
         let shown = aggregate::service(&service.policy, &service.counts);
+        if service.told.replace(shown) != Some(shown) {
+            effects.observed.push(Observation::Service(Arc::clone(name), for_rules(shown)));
+        }
         if shown == service.shown {
             return;
         }
@@ -219,6 +248,9 @@ impl Board {
         let Some(group) = self.groups.get_mut(name) else { return };
         let members = group.services.iter().filter_map(|s| Some((s, self.services.get(s)?.shown)));
         let shown = aggregate::group(members.clone().map(|(_, shown)| shown));
+        if group.told.replace(shown) != Some(shown) {
+            effects.observed.push(Observation::Group(Arc::clone(name), for_rules(shown)));
+        }
         if shown != group.shown {
             let mut event =
                 Event::new(EventKind::GroupStatus, now_ms).change(group.shown.as_str(), shown.as_str());
@@ -308,6 +340,14 @@ impl Service {
             policy: self.policy,
             declared: self.declared,
         }
+    }
+}
+
+/// The same in the rules' words.
+fn for_rules(shown: Aggregate) -> Shown {
+    match shown {
+        Aggregate::Status(status) => Shown::Status(status),
+        Aggregate::Maintenance => Shown::Maintenance,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::clock::Moment;
 use crate::store::{ComponentKey, ComponentRecord, StatusChange};
 use farol_health::Status;
 use farol_health::aggregate::{Aggregate, Part};
+use farol_rules::{ComponentSeen, Evidence, Labels, Observation};
 use farol_wire::{ComponentDef, ComponentReport};
 use std::sync::Arc;
 
@@ -145,6 +146,20 @@ impl Component {
     #[must_use]
     pub fn shown(&self, draining: bool) -> Aggregate {
         if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
+    }
+
+    /// What the alert rules are told of it. `evidence` is what its agent's presence makes of it.
+    pub(crate) fn seen(&self, agent: &Labels, evidence: Evidence) -> Observation {
+        Observation::Component(ComponentSeen {
+            agent: agent.clone(),
+            service: Arc::clone(&self.service),
+            component: Arc::clone(&self.name),
+            kind: Arc::clone(&self.kind),
+            status: self.hard,
+            evidence,
+            reason: Arc::clone(&self.reason),
+            message: Arc::clone(&self.message),
+        })
     }
 
     /// What there is to tell of it.

@@ -1,6 +1,7 @@
 //! What a step of the fleet brings about: rows for the store and events for those who watch. Pure data.
 
 use crate::store::{AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, StatusChange};
+use farol_rules::Observation;
 use std::sync::Arc;
 
 /// Everything that one step brought about.
@@ -8,6 +9,8 @@ use std::sync::Arc;
 pub struct Effects {
     /// For `/api/v1/events` and the log, in order.
     pub events: Vec<Event>,
+    /// For the alert rules, in order.
+    pub observed: Vec<Observation>,
     /// For history and uptime.
     pub changes: Vec<StatusChange>,
     /// Times that are known after all.
@@ -29,6 +32,7 @@ impl Effects {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
+            && self.observed.is_empty()
             && self.changes.is_empty()
             && self.components.is_empty()
             && self.removed.is_empty()

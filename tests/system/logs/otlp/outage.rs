@@ -114,9 +114,12 @@ async fn one_that_takes_little_at_once_gets_every_line_that_fits() {
         count.is_some_and(|line| !line.ends_with(" 0"))
     };
     until("lost metrics are counted", SOON, lost).await.unwrap();
+    // What it says while it ends may be more than a slow collector takes in the time there is.
+    let log = farol.log();
+    let told = log.matches("refuses as too much what cannot be made smaller").count();
+    assert_eq!((told, warnings(&log)), (1, 0), "{log}");
     let ended = farol.stop().await.unwrap();
-    let told = ended.log.matches("refuses as too much what cannot be made smaller").count();
-    assert_eq!((ended.code, told, warnings(&ended.log)), (0, 1, 0), "{}", ended.log);
+    assert_eq!(ended.code, 0, "{}", ended.log);
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use super::presence::{Farewell, Presence, RESTART_GRACE_MS, forget_after_ms, res
 use super::{Agent, Live};
 use crate::clock::Moment;
 use crate::nudges::Want;
+use farol_rules::{AgentCondition, Ending, Is, Observation};
 use farol_wire::{Bitmap, ComponentDef, ComponentReport};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -57,7 +58,7 @@ impl Agent {
         let names: HashSet<_> =
             defs.iter().map(|d| (live.service_name(&d.service), d.name.as_str())).collect();
         let gone = |c: &Component| !names.contains(&(Arc::clone(&c.service), &*c.name));
-        live.remove_components(&self.id, gone, step);
+        live.remove_components(&self.id, gone, Ending::Removed, step);
         live.by_id.clear();
         live.may_be_due_sooner = true;
         live.place(defs, step.now);
@@ -93,7 +94,7 @@ impl Agent {
             .map(|c| (Arc::clone(&c.service), Arc::clone(&c.name)))
             .collect();
         let is_gone = |c: &Component| gone.contains(&(Arc::clone(&c.service), Arc::clone(&c.name)));
-        live.remove_components(&self.id, is_gone, step);
+        live.remove_components(&self.id, is_gone, Ending::Removed, step);
     }
 
     /// A live report's statuses. A report without any costs no look at the components but the renewals.
@@ -107,6 +108,7 @@ impl Agent {
     ) {
         let was_here = live.presence == Presence::Here;
         self.heard(live, step);
+        step.effects.observed.extend(live.watch.take());
         let changed = !reported.changed.is_empty();
         // Some say themselves when they were checked; of the others only the report's time is known.
         let timed = reported.changed.iter().filter(|status| status.checked_ms.is_some());
@@ -156,6 +158,9 @@ impl Agent {
             Farewell::Agent => Presence::Held { until_ms: now.run_ms + RESTART_GRACE_MS },
             Farewell::Failing => Presence::Lost { since_ms: now.run_ms },
         };
+        if kind == Farewell::Failing {
+            live.observe(AgentCondition::Lost, Is::On, step);
+        }
         live.renew_staleness(now);
         live.settle(&self.id, step);
     }
@@ -184,6 +189,7 @@ impl Agent {
         if silent {
             live.presence = Presence::Lost { since_ms: now.run_ms };
             step.tell(EventKind::AgentLost, &self.id);
+            live.observe(AgentCondition::Lost, Is::On, step);
         }
         if live.renew_staleness(now) || silent {
             live.settle(&self.id, step);
@@ -195,9 +201,11 @@ impl Agent {
 
     /// It is taken out of the fleet, with all that it was part of.
     pub(crate) fn go(&self, live: &mut Live, how: EventKind, step: &mut Step<'_>) {
-        live.remove_components(&self.id, |_| true, step);
+        let ending = if how == EventKind::AgentLeft { Ending::Left } else { Ending::Forgotten };
+        live.remove_components(&self.id, |_| true, ending, step);
         live.samples.clear();
         step.tell(how, &self.id);
+        step.effects.observed.push(Observation::AgentGone { agent: Arc::clone(&self.id), how: ending });
         live.forget();
         step.effects.forgotten.push(self.key);
     }
@@ -216,6 +224,7 @@ impl Agent {
             let before = std::mem::replace(&mut live.presence, Presence::Here);
             if spoke_before && matches!(before, Presence::Lost { .. }) {
                 step.tell(EventKind::AgentBack, &self.id);
+                live.observe(AgentCondition::Lost, Is::Off, step);
             }
         }
         live.connected_ms.get_or_insert(step.now.wall_ms);
@@ -237,6 +246,12 @@ impl Live {
             self.presence = Presence::Restored { until_ms: now.run_ms + restore_grace_ms(self.interval_ms) };
             self.may_be_due_sooner = true;
         }
+    }
+
+    /// Tells the alert rules of something that is wrong with it, or not any more.
+    pub(in crate::fleet) fn observe(&self, condition: AgentCondition, is: Is, step: &mut Step<'_>) {
+        let labels = self.rule_labels.clone();
+        step.effects.observed.push(Observation::Agent { labels, condition, is });
     }
 
     /// Whether it has been lost for so long that it may be forgotten where nobody misses it.

@@ -1,0 +1,257 @@
+//! The book of all alerts: takes observations in order, steps the elements they are about, makes alerts of them, and
+//! writes down what follows: who is told, what must be kept, what happens at once. One owner, one lock, no clock.
+
+mod alert;
+mod element;
+mod flush;
+mod mutes;
+mod observe;
+mod saved;
+mod view;
+
+pub use saved::Saved as SavedBook;
+pub use view::Why as Explanation;
+
+use crate::incident::Incident;
+use crate::output::{AlertChange, AlertEvent, ElementId, Keep, Output};
+use crate::{
+    Acknowledgement, AlertId, Conversation, ConversationId, Graph, Moment, Rule, Ruleset, Silence, Standing,
+    Suppressor, Tree, Waits, Window,
+};
+use alert::Alert;
+use element::Element;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+/// Elements that are named where many are meant: of an alert, and alerts that one holds back.
+pub const NAMED_AT_MOST: usize = 50;
+
+/// Elements that may be pending or firing at once. What is over is counted, and not looked at.
+pub const ELEMENTS_AT_MOST: usize = 500_000;
+
+/// A condition that only happens is over when it has not happened for so long.
+const QUIET_MS: u64 = 10 * 60_000;
+
+/// An alert that ended is shown for so long.
+const SHOWN_AFTER_END_MS: u64 = 15 * 60_000;
+
+/// What the book goes by. Another one is taken over whole.
+#[derive(Clone)]
+pub struct Orders {
+    /// The rules.
+    pub rules: Ruleset,
+    /// What holds what back.
+    pub graph: Arc<Graph>,
+    /// Who is told.
+    pub tree: Arc<Tree>,
+}
+
+/// All alerts, and what they come from.
+pub struct Book {
+    orders: Orders,
+    /// Positions of the rules by what they look at.
+    index: observe::Index,
+    /// Elements that are pending or firing, and what could hold others back.
+    suppressor: Suppressor,
+    /// Elements that are not as any element is at first.
+    elements: HashMap<ElementId, Element>,
+    /// Which of them are an agent's: it may leave.
+    by_agent: HashMap<Arc<str>, HashSet<ElementId>>,
+    /// Alerts that fire, or did until a moment ago; in the order of their rules.
+    alerts: BTreeMap<AlertId, Alert>,
+    /// What each receiver was told.
+    talks: HashMap<ConversationId, Talk>,
+    /// Incidents that are not over.
+    incidents: HashMap<Arc<str>, Incident>,
+    /// What mutes.
+    mutes: mutes::Mutes,
+    /// When to look at what again, on the running clock. What is looked at for nothing costs a look.
+    agenda: BTreeSet<(u64, Due)>,
+    /// Alerts to be looked at before anybody is told anything.
+    dirty: BTreeSet<AlertId>,
+    /// Rules whose alerts may be held back by something else than before; looked at with the next tick, however many
+    /// of what they depend on change until then.
+    held_anew: HashSet<Arc<str>>,
+    /// Conversations to be looked at.
+    talking: HashSet<ConversationId>,
+    /// What follows, until it is taken.
+    outputs: Vec<Output>,
+    /// Tells incidents apart that begin in one millisecond.
+    last_incident: i64,
+    /// Elements that were not looked at because there were too many.
+    pub(crate) over: u64,
+}
+
+/// What there is to look at again.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Due {
+    Element(ElementId),
+    Alert(AlertId),
+    Talk(ConversationId),
+}
+
+/// A conversation and the alerts that it is about.
+struct Talk {
+    conversation: Conversation,
+    /// Of the route that last led to it.
+    waits: Waits,
+    /// That route's place in the tree.
+    route: Arc<str>,
+    /// What is to be said in it at the next look.
+    changed: BTreeMap<AlertId, Standing>,
+    /// When it was last looked at, on the running clock.
+    looked_ms: Option<u64>,
+}
+
+impl Book {
+    /// An empty book.
+    #[must_use]
+    pub fn new(orders: Orders) -> Self {
+        Self {
+            index: observe::Index::new(&orders.rules),
+            suppressor: Suppressor::new(orders.graph.clone()),
+            orders,
+            elements: HashMap::new(),
+            by_agent: HashMap::new(),
+            alerts: BTreeMap::new(),
+            talks: HashMap::new(),
+            incidents: HashMap::new(),
+            mutes: mutes::Mutes::default(),
+            agenda: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            held_anew: HashSet::new(),
+            talking: HashSet::new(),
+            outputs: Vec::new(),
+            last_incident: 0,
+            over: 0,
+        }
+    }
+
+    /// What followed since the last call, in order.
+    pub fn take(&mut self) -> Vec<Output> {
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Time passes.
+    pub fn tick(&mut self, now: Moment) {
+        while let Some((at_ms, _)) = self.agenda.first() {
+            if *at_ms > now.run_ms {
+                break;
+            }
+            let Some((_, due)) = self.agenda.pop_first() else { break };
+            match due {
+                Due::Element(id) => self.wake(&id, now),
+                Due::Alert(id) => {
+                    self.dirty.insert(id);
+                }
+                Due::Talk(id) => {
+                    self.talking.insert(id);
+                }
+            }
+        }
+        if self.mutes.changed_by(now.wall_ms) {
+            self.recheck_all();
+        }
+        let held_anew = std::mem::take(&mut self.held_anew);
+        for (id, alert) in &mut self.alerts {
+            if held_anew.contains(&id.rule) {
+                alert.recheck = true;
+                self.dirty.insert(id.clone());
+            }
+        }
+        self.flush(now);
+    }
+
+    /// When time alone may bring something, on the running clock. Windows that stand in a calendar are seen at a tick.
+    #[must_use]
+    pub fn due_ms(&self) -> Option<u64> {
+        self.agenda.first().map(|(at_ms, _)| *at_ms)
+    }
+
+    /// Takes over other rules and routes. What a rule that is the same has come to stays; the alerts of one that is
+    /// gone or another end as removed.
+    pub fn order(&mut self, orders: Orders, now: Moment) {
+        let gone: Vec<ElementId> = self
+            .elements
+            .iter()
+            .filter(|(id, element)| {
+                let rule = orders.rules.number(&id.rule).map(|at| orders.rules.fingerprint(at));
+                rule != Some(element.fingerprint)
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in &gone {
+            self.end(id, crate::Ending::Removed, now);
+        }
+        self.flush(now);
+        self.index = observe::Index::new(&orders.rules);
+        self.suppressor = Suppressor::new(orders.graph.clone());
+        self.orders = orders;
+        for (id, element) in &mut self.elements {
+            element.rule = self.orders.rules.number(&id.rule).unwrap_or(element.rule);
+            if element.is_active() {
+                self.suppressor.active(&id.rule, &id.labels);
+            }
+        }
+        self.recheck_all();
+        self.flush(now);
+    }
+
+    /// The rules in force.
+    #[must_use]
+    pub fn rules(&self) -> &Ruleset {
+        &self.orders.rules
+    }
+
+    /// The routes in force.
+    #[must_use]
+    pub fn tree(&self) -> &Arc<Tree> {
+        &self.orders.tree
+    }
+
+    /// Elements that were not looked at because there were too many.
+    #[must_use]
+    pub fn over(&self) -> u64 {
+        self.over
+    }
+
+    /// The rule of a number that is in force.
+    fn rule(&self, number: u32) -> &Arc<Rule> {
+        &self.orders.rules.rules()[number as usize]
+    }
+
+    fn plan(&mut self, at_ms: Option<u64>, due: Due) {
+        if let Some(at_ms) = at_ms {
+            self.agenda.insert((at_ms, due));
+        }
+    }
+
+    fn keep(&mut self, keep: Keep) {
+        self.outputs.push(Output::Keep(keep));
+    }
+
+    fn tell(&mut self, id: &AlertId, change: AlertChange, now: Moment, text: String) {
+        let event = AlertEvent { id: id.clone(), change, at_ms: now.wall_ms, text };
+        self.outputs.push(Output::Alert(event));
+    }
+
+    /// Silences in force and to come.
+    #[must_use]
+    pub fn silences(&self) -> &[Silence] {
+        &self.mutes.silences
+    }
+
+    /// Maintenance windows.
+    #[must_use]
+    pub fn windows(&self) -> &[Window] {
+        &self.mutes.windows
+    }
+
+    /// Acknowledgements in force.
+    pub fn acknowledgements(&self) -> impl Iterator<Item = &Acknowledgement> {
+        self.mutes.acknowledgements.values()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+//! One element in the book: its life, what was last seen of it, and when it becomes stale by itself.
+
+use crate::output::{ElementId, Keep, SavedElement, Seen};
+use crate::step::{Input, Life, Phase, Timing, Turn};
+use crate::{Ending, Level, Moment, Ruleset, Severity};
+use std::sync::Arc;
+
+use super::{Book, Due};
+
+/// An element that is not as any element is at first.
+pub(super) struct Element {
+    /// The number of its rule.
+    pub(super) rule: u32,
+    /// The rule that it lives under.
+    pub(super) fingerprint: u64,
+    /// Its life.
+    pub(super) life: Life,
+    /// What was last seen of it.
+    pub(super) seen: Seen,
+    /// If nothing more is seen it is stale then, on the running clock; `None` where the fleet says when.
+    pub(super) fresh_until_ms: Option<u64>,
+    /// It is over then, unless it happens again.
+    pub(super) quiet_at_ms: Option<u64>,
+    /// How it last ended.
+    pub(super) ended: Option<Ending>,
+}
+
+impl Element {
+    /// Pending or firing.
+    pub(super) fn is_active(&self) -> bool {
+        !matches!(self.life.phase(), Phase::Inactive)
+    }
+
+    /// Firing, how bad and since when.
+    pub(super) fn firing(&self) -> Option<(Severity, i64)> {
+        match self.life.phase() {
+            Phase::Firing { severity, since_ms, .. } => Some((severity, since_ms)),
+            Phase::Inactive | Phase::Pending { .. } => None,
+        }
+    }
+
+    fn due_ms(&self, timing: &Timing) -> Option<u64> {
+        let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
+        [self.life.due_ms(timing), fresh, self.quiet_at_ms].into_iter().flatten().min()
+    }
+}
+
+fn timing(rules: &Ruleset, number: u32) -> Timing {
+    Timing::from(&*rules.rules()[number as usize])
+}
+
+/// What comes along with an input.
+#[derive(Default)]
+pub(super) struct With {
+    pub(super) seen: Option<Seen>,
+    pub(super) fresh_for_ms: Option<u64>,
+    pub(super) quiet_ms: Option<u64>,
+}
+
+impl Book {
+    /// Steps an element. One that is as any element is at first, and is not bad, is not even made.
+    pub(super) fn step(&mut self, at: u32, id: ElementId, input: Input, with: With, now: Moment) {
+        let is_new = !self.elements.contains_key(&id);
+        let is_bad = matches!(input, Input::Level(Level::Warning | Level::Critical));
+        if is_new && !is_bad {
+            return;
+        }
+        if is_new && self.elements.len() >= super::ELEMENTS_AT_MOST {
+            self.over += 1;
+            return;
+        }
+        let fingerprint = self.orders.rules.fingerprint(at);
+        if is_new && let Some(agent) = id.labels.get("agent") {
+            self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
+        }
+        let element = self.elements.entry(id.clone()).or_insert_with(|| Element {
+            rule: at,
+            fingerprint,
+            life: Life::default(),
+            seen: Seen::default(),
+            fresh_until_ms: None,
+            quiet_at_ms: None,
+            ended: None,
+        });
+        if let Some(seen) = with.seen {
+            element.seen = seen;
+        }
+        element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
+        element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
+        let timing = timing(&self.orders.rules, at);
+        let was_active = element.is_active();
+        let turns = element.life.step(&timing, input, now);
+        self.after(&id, was_active, &turns, now);
+    }
+
+    /// Time passed for an element.
+    pub(super) fn wake(&mut self, id: &ElementId, now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        let timing = timing(&self.orders.rules, element.rule);
+        let was_active = element.is_active();
+        let mut turns = Vec::new();
+        if element.quiet_at_ms.is_some_and(|at| at <= now.run_ms) {
+            element.quiet_at_ms = None;
+            turns = element.life.step(&timing, Input::Level(Level::Clear), now);
+        }
+        if element.fresh_until_ms.is_some_and(|at| at <= now.run_ms) {
+            element.fresh_until_ms = None;
+            turns.extend(element.life.step(&timing, Input::Stale, now));
+        }
+        turns.extend(element.life.tick(&timing, now));
+        self.after(id, was_active, &turns, now);
+    }
+
+    /// An element is gone.
+    pub(super) fn end(&mut self, id: &ElementId, how: Ending, now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        let timing = timing(&self.orders.rules, element.rule);
+        let was_active = element.is_active();
+        (element.fresh_until_ms, element.quiet_at_ms) = (None, None);
+        let turns = element.life.step(&timing, Input::Gone(how), now);
+        self.after(id, was_active, &turns, now);
+    }
+
+    /// What the turns of an element's life bring about.
+    fn after(&mut self, id: &ElementId, was_active: bool, turns: &[Turn], now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        let rule = Arc::clone(&self.orders.rules.rules()[element.rule as usize]);
+        for turn in turns {
+            if let Turn::Resolved(ending) = turn {
+                element.ended = Some(*ending);
+            }
+        }
+        let (is_active, is_idle) = (element.is_active(), element.life.is_idle());
+        let due_ms = element.due_ms(&Timing::from(&*rule));
+        let alert = super::alert::id_of(&rule, &id.labels);
+        if was_active != is_active {
+            if is_active {
+                self.suppressor.active(&id.rule, &id.labels);
+            } else {
+                self.suppressor.inactive(&id.rule, &id.labels);
+            }
+            self.held_anew.extend(self.suppressor.graph().affected(&id.rule).iter().cloned());
+        }
+        if is_active || was_active {
+            self.join(&alert, id, is_active, now);
+            self.dirty.insert(alert.clone());
+        }
+        if let Some(Turn::Pending(severity)) = turns.first()
+            && turns.len() == 1
+        {
+            let text = format!("{severity}, if it goes on");
+            self.tell(&alert, super::AlertChange::Pending, now, text);
+        }
+        if !turns.is_empty() {
+            self.keep_element(id, now);
+        }
+        if is_idle && !is_active {
+            self.forget(id);
+        } else {
+            self.plan(due_ms, Due::Element(id.clone()));
+        }
+    }
+
+    fn keep_element(&mut self, id: &ElementId, now: Moment) {
+        let Some(element) = self.elements.get(id) else { return };
+        let saved = (!element.life.is_idle()).then(|| {
+            Box::new(SavedElement {
+                life: element.life.saved(now),
+                fingerprint: element.fingerprint,
+                seen: element.seen.clone(),
+            })
+        });
+        self.keep(Keep::Element(id.clone(), saved));
+    }
+
+    fn forget(&mut self, id: &ElementId) {
+        self.elements.remove(id);
+        if let Some(agent) = id.labels.get("agent")
+            && let Some(of_agent) = self.by_agent.get_mut(agent)
+        {
+            of_agent.remove(id);
+            if of_agent.is_empty() {
+                self.by_agent.remove(agent);
+            }
+        }
+    }
+}

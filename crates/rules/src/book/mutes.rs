@@ -1,0 +1,153 @@
+//! What people hold back: silences, acknowledgements, maintenance windows. Decides what holds for which alert now.
+
+use super::Book;
+use crate::incident::EntryKind;
+use crate::{
+    Acknowledgement, AlertId, InForce, Labels, Moment, MuteError, Muted, Severity, Silence, SilenceState,
+    Window, next_mute_change, room_for_mute,
+};
+use std::collections::HashMap;
+
+/// All that mutes.
+#[derive(Default)]
+pub(super) struct Mutes {
+    /// Silences that are not over.
+    pub(super) silences: Vec<Silence>,
+    /// Maintenance windows that are not over.
+    pub(super) windows: Vec<Window>,
+    /// By the alert that each is for.
+    pub(super) acknowledgements: HashMap<AlertId, Acknowledgement>,
+    /// When any of it begins or ends next, unix milliseconds.
+    next_ms: Option<i64>,
+}
+
+impl Mutes {
+    /// What mutes something with these labels.
+    pub(super) fn muted(&self, labels: &Labels, now_ms: i64) -> Option<Muted> {
+        if self.silences.is_empty() && self.windows.is_empty() {
+            return None;
+        }
+        InForce::at(now_ms, &self.silences, &self.windows).muted(labels)
+    }
+
+    pub(super) fn acknowledged(
+        &self,
+        id: &AlertId,
+        episode_ms: i64,
+        severity: Severity,
+        now_ms: i64,
+    ) -> bool {
+        self.acknowledgements.get(id).is_some_and(|ack| ack.holds(episode_ms, severity, now_ms))
+    }
+
+    /// Whether something began or ended since the last call.
+    pub(super) fn changed_by(&mut self, now_ms: i64) -> bool {
+        let changed = self.next_ms.is_some_and(|next_ms| next_ms <= now_ms);
+        if changed {
+            self.plan(now_ms);
+        }
+        changed
+    }
+
+    fn plan(&mut self, now_ms: i64) {
+        self.silences.retain(|silence| silence.state(now_ms) != SilenceState::Expired);
+        let acknowledgements = self.acknowledgements.values().filter_map(|ack| ack.next_change(now_ms));
+        let mutes = next_mute_change(now_ms, &self.silences, &self.windows);
+        self.next_ms = acknowledgements.chain(mutes).min();
+    }
+}
+
+impl Book {
+    /// Takes a silence, a new one or another form of one that is there.
+    ///
+    /// # Errors
+    /// It makes no sense, or there are too many.
+    pub fn silence(&mut self, silence: Silence, now: Moment) -> Result<(), MuteError> {
+        silence.check()?;
+        self.mutes.silences.retain(|known| known.id != silence.id);
+        room_for_mute(self.mutes.silences.len())?;
+        self.mutes.silences.push(silence);
+        self.muted_anew(now);
+        Ok(())
+    }
+
+    /// Ends a silence now. As it was; `None` where there is none.
+    pub fn unsilence(&mut self, id: &str, now: Moment) -> Option<Silence> {
+        let at = self.mutes.silences.iter().position(|silence| *silence.id == *id)?;
+        let silence = self.mutes.silences.remove(at);
+        self.muted_anew(now);
+        Some(silence)
+    }
+
+    /// Takes a maintenance window.
+    ///
+    /// # Errors
+    /// It makes no sense, or there are too many.
+    pub fn maintain(&mut self, window: Window, now: Moment) -> Result<(), MuteError> {
+        window.check()?;
+        self.mutes.windows.retain(|known| known.id != window.id);
+        room_for_mute(self.mutes.windows.len())?;
+        self.mutes.windows.push(window);
+        self.muted_anew(now);
+        Ok(())
+    }
+
+    /// Takes a maintenance window out. As it was; `None` where there is none.
+    pub fn end_maintenance(&mut self, id: &str, now: Moment) -> Option<Window> {
+        let at = self.mutes.windows.iter().position(|window| *window.id == *id)?;
+        let window = self.mutes.windows.remove(at);
+        self.muted_anew(now);
+        Some(window)
+    }
+
+    /// Somebody takes care of an alert. False where it does not fire.
+    ///
+    /// # Errors
+    /// It is not signed.
+    pub fn acknowledge(&mut self, mut ack: Acknowledgement, now: Moment) -> Result<bool, MuteError> {
+        ack.check()?;
+        let Some(alert) = self.alerts.get(&ack.alert).filter(|alert| alert.is_firing()) else {
+            return Ok(false);
+        };
+        let (Some(episode_ms), Some(severity)) = (alert.episode_ms, alert.severity) else { return Ok(false) };
+        (ack.episode_ms, ack.severity) = (episode_ms, severity);
+        let (id, incident) = (ack.alert.clone(), alert.incident.clone());
+        if let Some(incident) = incident {
+            let text = format!("{} takes care of it: {}", ack.author, ack.reason);
+            self.enter(&incident, EntryKind::Acknowledged, &id, now, text);
+        }
+        self.mutes.acknowledgements.insert(id.clone(), ack);
+        self.mutes.plan(now.wall_ms);
+        self.dirty.insert(id);
+        self.flush(now);
+        Ok(true)
+    }
+
+    /// The acknowledgement of an alert.
+    #[must_use]
+    pub fn acknowledgement(&self, id: &AlertId) -> Option<&Acknowledgement> {
+        self.mutes.acknowledgements.get(id)
+    }
+
+    /// Nobody takes care of it any more. False where nobody did.
+    pub fn unacknowledge(&mut self, id: &AlertId, now: Moment) -> bool {
+        let was = self.mutes.acknowledgements.remove(id).is_some();
+        self.dirty.insert(id.clone());
+        self.flush(now);
+        was
+    }
+
+    /// What mutes has changed: every alert is looked at anew, and told at once where it still fires.
+    pub(super) fn muted_anew(&mut self, now: Moment) {
+        self.mutes.plan(now.wall_ms);
+        self.recheck_all();
+        self.flush(now);
+    }
+
+    pub(super) fn recheck_all(&mut self) {
+        for (id, alert) in &mut self.alerts {
+            alert.recheck = true;
+            self.dirty.insert(id.clone());
+        }
+    }
+}

@@ -1,0 +1,199 @@
+//! From observations to the elements of the rules that look at them.
+
+use super::element::With;
+use super::{Book, QUIET_MS};
+use crate::observation::{ComponentSeen, Is, Measured, Observation, Shown};
+use crate::output::{ElementId, Seen};
+use crate::step::Input;
+use crate::{
+    AgentCondition, Ending, Judge, Labels, Level, Matcher, Moment, MonitorCondition, Ruleset, Severity,
+    Subject, judge,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The numbers of the rules by what they look at.
+#[derive(Default)]
+pub(super) struct Index {
+    components: Vec<u32>,
+    services: Vec<u32>,
+    groups: Vec<u32>,
+    agents: HashMap<AgentCondition, Vec<u32>>,
+    monitor: HashMap<MonitorCondition, Vec<u32>>,
+}
+
+impl Index {
+    pub(super) fn new(rules: &Ruleset) -> Self {
+        let mut index = Self::default();
+        for (number, rule) in (0_u32..).zip(rules.rules()) {
+            match &rule.subject {
+                Subject::Metric { .. } => {}
+                Subject::Component { .. } => index.components.push(number),
+                Subject::Service(_) => index.services.push(number),
+                Subject::Group(_) => index.groups.push(number),
+                Subject::Agent(condition) => index.agents.entry(*condition).or_default().push(number),
+                Subject::Monitor(condition) => index.monitor.entry(*condition).or_default().push(number),
+            }
+        }
+        index
+    }
+}
+
+impl Book {
+    /// Takes what was seen, in order, and decides what follows.
+    pub fn observe(&mut self, observations: &[Observation], now: Moment) {
+        for observation in observations {
+            self.see(observation, now);
+        }
+        self.flush(now);
+    }
+
+    fn see(&mut self, observation: &Observation, now: Moment) {
+        match observation {
+            Observation::Component(seen) => self.component(seen, now),
+            Observation::ComponentGone { agent, service, component, how } => {
+                let is = |labels: &Labels| {
+                    labels.get("service") == Some(service) && labels.get("component") == Some(component)
+                };
+                self.end_of_agent(agent, is, *how, now);
+            }
+            Observation::Service(name, shown) => self.shown(name, *shown, false, now),
+            Observation::Group(name, shown) => self.shown(name, *shown, true, now),
+            Observation::ServiceGone(name) => self.end_shown(name, false, now),
+            Observation::GroupGone(name) => self.end_shown(name, true, now),
+            Observation::Measured(reading) => self.reading(reading, now),
+            Observation::ReadingGone { rule, labels } => {
+                let id = ElementId { rule: Arc::clone(rule), labels: labels.clone() };
+                self.end(&id, Ending::Removed, now);
+            }
+            Observation::Looked { agent, elements } => self.looked(agent, elements, now),
+            Observation::Agent { labels, condition, is } => {
+                let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
+                self.condition(&rules, labels, *is, None, now);
+            }
+            Observation::AgentGone { agent, how } => self.end_of_agent(agent, |_| true, *how, now),
+            Observation::Monitor { condition, labels, is, why } => {
+                let rules = self.index.monitor.get(condition).cloned().unwrap_or_default();
+                self.condition(&rules, labels, *is, Some(why), now);
+            }
+        }
+    }
+
+    fn component(&mut self, seen: &ComponentSeen, now: Moment) {
+        let mut labels: Option<Labels> = None;
+        for number in self.index.components.clone() {
+            let rule = Arc::clone(self.rule(number));
+            if !judge::looks_at(&rule.subject, &seen.component, &seen.kind) {
+                continue;
+            }
+            let labels = labels.get_or_insert_with(|| {
+                let names = ["service", "component", "kind"].map(Arc::<str>::from);
+                let values = [&seen.service, &seen.component, &seen.kind];
+                seen.agent.with(names.iter().zip(values))
+            });
+            if !Matcher::all(&rule.matchers, labels) {
+                continue;
+            }
+            let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
+            let last = Seen {
+                value: None,
+                status: Some(seen.status.as_str().into()),
+                reason: Some(Arc::clone(&seen.reason)),
+                message: Some(Arc::clone(&seen.message)),
+                at_ms: now.wall_ms,
+            };
+            let with = With { seen: Some(last), ..With::default() };
+            self.step(number, id, judge::component(&rule.judge, seen), with, now);
+        }
+    }
+
+    fn shown(&mut self, name: &Arc<str>, shown: Shown, group: bool, now: Moment) {
+        let numbers = if group { &self.index.groups } else { &self.index.services };
+        for number in numbers.clone() {
+            let rule = Arc::clone(self.rule(number));
+            let Some(labels) = shown_labels(&rule.subject, name) else { continue };
+            if !Matcher::all(&rule.matchers, &labels) {
+                continue;
+            }
+            let status = match shown {
+                Shown::Status(status) => status.as_str(),
+                Shown::Maintenance => "maintenance",
+            };
+            let last = Seen { status: Some(status.into()), at_ms: now.wall_ms, ..Seen::default() };
+            let id = ElementId { rule: Arc::clone(&rule.name), labels };
+            let with = With { seen: Some(last), ..With::default() };
+            self.step(number, id, judge::shown(&rule.judge, shown), with, now);
+        }
+    }
+
+    fn end_shown(&mut self, name: &Arc<str>, group: bool, now: Moment) {
+        let numbers = if group { &self.index.groups } else { &self.index.services };
+        for number in numbers.clone() {
+            let rule = self.rule(number);
+            let Some(labels) = shown_labels(&rule.subject, name) else { continue };
+            let id = ElementId { rule: Arc::clone(&rule.name), labels };
+            self.end(&id, Ending::Removed, now);
+        }
+    }
+
+    fn reading(&mut self, reading: &Measured, now: Moment) {
+        let Some(number) = self.orders.rules.number(&reading.rule) else { return };
+        let id = ElementId { rule: Arc::clone(&reading.rule), labels: reading.labels.clone() };
+        let seen = Seen { value: Some(reading.value), at_ms: now.wall_ms, ..Seen::default() };
+        let with = With { seen: Some(seen), fresh_for_ms: Some(reading.fresh_for_ms), quiet_ms: None };
+        self.step(number, id, Input::Level(reading.level), with, now);
+    }
+
+    fn condition(&mut self, rules: &[u32], labels: &Labels, is: Is, why: Option<&Arc<str>>, now: Moment) {
+        for number in rules {
+            let rule = Arc::clone(self.rule(*number));
+            if !Matcher::all(&rule.matchers, labels) {
+                continue;
+            }
+            let severity = match &rule.judge {
+                Judge::Condition { severity } | Judge::Statuses { severity, .. } => *severity,
+                Judge::Thresholds { .. } => Severity::Critical,
+            };
+            let level = if is == Is::Off { Level::Clear } else { severity.into() };
+            let seen = Seen { message: why.cloned(), at_ms: now.wall_ms, ..Seen::default() };
+            let quiet_ms = (is == Is::Happened).then_some(QUIET_MS);
+            let with = With { seen: Some(seen), fresh_for_ms: None, quiet_ms };
+            let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
+            self.step(*number, id, Input::Level(level), with, now);
+        }
+    }
+
+    fn looked(&mut self, agent: &str, elements: &[(Arc<str>, Labels)], now: Moment) {
+        let of_agent = self.by_agent.get(agent).into_iter().flatten();
+        let measured = of_agent.filter(|id| {
+            let rule = self.orders.rules.rule(&id.rule);
+            rule.is_some_and(|rule| matches!(rule.subject, Subject::Metric { .. }))
+        });
+        let gone: Vec<ElementId> = measured
+            .filter(|id| !elements.iter().any(|(rule, labels)| *rule == id.rule && *labels == id.labels))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.end(&id, Ending::Removed, now);
+        }
+    }
+
+    fn end_of_agent(&mut self, agent: &str, is: impl Fn(&Labels) -> bool, how: Ending, now: Moment) {
+        let of_agent = self.by_agent.get(agent).into_iter().flatten();
+        let gone: Vec<ElementId> = of_agent.filter(|id| is(&id.labels)).cloned().collect();
+        for id in gone {
+            self.end(&id, how, now);
+        }
+    }
+}
+
+/// The labels of a service or group, if a rule looks at it.
+fn shown_labels(subject: &Subject, name: &Arc<str>) -> Option<Labels> {
+    let (label, pattern) = match subject {
+        Subject::Service(pattern) => ("service", pattern),
+        Subject::Group(pattern) => ("group", pattern),
+        _ => return None,
+    };
+    let fits = pattern.as_ref().is_none_or(|pattern| pattern.matches(name));
+    fits.then(|| [(Arc::from(label), Arc::clone(name))].into_iter().collect())
+}

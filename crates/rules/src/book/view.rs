@@ -1,0 +1,174 @@
+//! What the book says of itself: alerts for people and receivers, and why something fires or does not.
+
+use super::Book;
+use super::alert::{self, Alert};
+use crate::output::{AlertView, ConversationId, ElementId, ElementView};
+use crate::step::{Phase, Timing};
+use crate::{AlertId, Labels, Matcher, Moment, MutedBy, NAMED_AT_MOST, Rule};
+use std::sync::Arc;
+
+/// Why something fires or does not, as far as the rules know.
+#[derive(Clone, Debug)]
+pub struct Why {
+    /// The rule.
+    pub rule: Arc<Rule>,
+    /// The element.
+    pub element: ElementId,
+    /// Where it stands; `None` where it is as any element is at first: nothing bad was seen.
+    pub phase: Option<Phase>,
+    /// What was last seen of it.
+    pub seen: Option<crate::output::Seen>,
+    /// Nothing was heard of it for too long.
+    pub stale: bool,
+    /// It is flapping.
+    pub flapping: bool,
+    /// How often it began or ended within the window of flapping.
+    pub changes: usize,
+    /// What holds it back.
+    pub held_by: Vec<String>,
+    /// The silence or window that mutes it.
+    pub muted_by: Option<String>,
+    /// The alert that it is part of.
+    pub alert: AlertId,
+    /// Who would be told, and where in the tree that stands.
+    pub routes: Vec<(ConversationId, Arc<str>)>,
+}
+
+impl Book {
+    /// Every alert that fires or did a moment ago, in the order of their rules.
+    pub fn alerts(&self) -> impl Iterator<Item = &AlertId> {
+        self.alerts.iter().filter(|(_, alert)| alert.episode_ms.is_some()).map(|(id, _)| id)
+    }
+
+    /// How many alerts fire.
+    #[must_use]
+    pub fn firing(&self) -> usize {
+        self.alerts.values().filter(|alert| alert.is_firing()).count()
+    }
+
+    /// How many elements are pending or firing.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.alerts.values().map(|alert| alert.parts.len()).sum()
+    }
+
+    /// An alert as it is now.
+    #[must_use]
+    pub fn view(&self, id: &AlertId, now: Moment) -> Option<AlertView> {
+        let alert = self.alerts.get(id)?;
+        let (severity, since_ms) = (alert.severity?, alert.episode_ms?);
+        let rule = self.orders.rules.rule(&id.rule);
+        let labels =
+            alert::labels_of(id, &rule.map(|rule| rule.labels.clone()).unwrap_or_default(), severity);
+        let elements = self.element_views(alert);
+        let holds = self.holds(id);
+        let ack = self.acknowledgement(id).filter(|ack| ack.holds(since_ms, severity, now.wall_ms));
+        Some(AlertView {
+            muted_by: self.mutes.muted(&labels, now.wall_ms).map(|muted| muted_word(&muted.by)),
+            labels,
+            severity,
+            since_ms,
+            ended: alert.ended,
+            flapping: self.any_flapping(alert),
+            stale: !elements.is_empty() && elements.iter().all(|element| element.stale),
+            elements_count: alert.firing_count().max(elements.len()),
+            elements,
+            held_by: self.held_by(id).iter().map(ToString::to_string).collect(),
+            acknowledged_by: ack.map(|ack| ack.author.clone()),
+            holds_count: holds.len(),
+            holds: holds.into_iter().take(NAMED_AT_MOST).map(|id| id.to_string()).collect(),
+            annotations: rule.map(|rule| rule.annotations.clone()).unwrap_or_default(),
+            incident: alert.incident.clone(),
+            id: id.clone(),
+        })
+    }
+
+    fn element_views(&self, alert: &Alert) -> Vec<ElementView> {
+        let firing = alert.parts.iter().filter(|(_, part)| part.firing.is_some());
+        let named = firing.take(NAMED_AT_MOST).filter_map(|(id, _)| {
+            let element = self.elements.get(id)?;
+            let (labels, seen) = (id.labels.clone(), element.seen.clone());
+            Some(ElementView { labels, seen, stale: element.life.is_stale() })
+        });
+        named.collect()
+    }
+
+    fn any_flapping(&self, alert: &Alert) -> bool {
+        let mut elements = alert.parts.keys().take(NAMED_AT_MOST).filter_map(|id| self.elements.get(id));
+        elements.any(|element| element.life.is_flapping())
+    }
+
+    /// The alerts that one holds back.
+    fn holds(&self, id: &AlertId) -> Vec<AlertId> {
+        let dependents = self.suppressor.graph().affected(&id.rule);
+        let mut held = Vec::new();
+        for rule in dependents {
+            for (child, alert) in self.alerts_of(&rule) {
+                let quiet = alert.is_firing() && !alert.any_audible();
+                if quiet && child != id && self.held_by(child).contains(id) {
+                    held.push(child.clone());
+                }
+            }
+        }
+        held
+    }
+
+    /// Why somebody does not hear of an alert, or that they do.
+    pub(super) fn why_quiet(&self, id: &AlertId, now: Moment) -> String {
+        let Some(view) = self.view(id, now) else { return String::new() };
+        let by = view.held_by.first().map(|parent| format!("held back by {parent}"));
+        let by = by.or_else(|| view.muted_by.map(|by| format!("muted by {by}")));
+        let by = by.or_else(|| view.acknowledged_by.map(|who| format!("acknowledged by {who}")));
+        by.unwrap_or_else(|| "not held back".to_owned())
+    }
+
+    /// Why an element fires or does not, under one rule.
+    #[must_use]
+    pub fn why(&self, rule: &str, labels: &Labels, now: Moment) -> Option<Why> {
+        let rule = Arc::clone(self.orders.rules.rule(rule)?);
+        let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
+        let element = self.elements.get(&id);
+        let timing = Timing::from(&*rule);
+        let alert = alert::id_of(&rule, labels);
+        let severity = element.and_then(|e| e.firing()).map_or(crate::Severity::Critical, |(worst, _)| worst);
+        let of_alert = alert::labels_of(&alert, &rule.labels, severity);
+        let of_element =
+            alert::labels_of(&AlertId { labels: labels.clone(), ..alert.clone() }, &rule.labels, severity);
+        let lanes = self.orders.tree.lanes(&of_alert).into_iter();
+        let held = self.suppressor.holders(&id.rule, labels);
+        let held_by = held.into_iter().flat_map(|held| held.by);
+        Some(Why {
+            phase: element.map(|element| element.life.phase()),
+            seen: element.map(|element| element.seen.clone()),
+            stale: element.is_some_and(|element| element.life.is_stale()),
+            flapping: element.is_some_and(|element| element.life.is_flapping()),
+            changes: element.map_or(0, |element| element.life.changes_within(&timing, now)),
+            held_by: held_by.map(|by| format!("{}{}", by.rule, by.labels)).collect(),
+            muted_by: self.mutes.muted(&of_element, now.wall_ms).map(|muted| muted_word(&muted.by)),
+            routes: lanes
+                .map(|lane| (ConversationId { receiver: lane.receiver, group: lane.group }, lane.path))
+                .collect(),
+            rule,
+            element: id,
+            alert,
+        })
+    }
+
+    /// The elements that are pending or firing and have all these labels.
+    pub fn elements_with<'a>(&'a self, matchers: &'a [Matcher]) -> impl Iterator<Item = &'a ElementId> {
+        self.elements.keys().filter(move |id| Matcher::all(matchers, &id.labels))
+    }
+
+    /// The elements of an alert.
+    #[must_use]
+    pub fn elements_of(&self, id: &AlertId) -> Vec<ElementId> {
+        self.alerts.get(id).map(|alert| alert.parts.keys().cloned().collect()).unwrap_or_default()
+    }
+}
+
+fn muted_word(by: &MutedBy) -> String {
+    match by {
+        MutedBy::Silence(id) => format!("silence {id}"),
+        MutedBy::Window(id) => format!("maintenance {id}"),
+    }
+}

@@ -1,0 +1,320 @@
+//! What of one agent's series which rule looks at. Matching and hashing happen when it is built; a sample costs
+//! comparisons only.
+
+use super::{Compiled, Ruleset};
+use crate::window::Window;
+use crate::{Labels, Level, Matcher, Moment, Rule, Subject};
+use farol_series::Columns;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Stands for no window and no total.
+const NONE: u32 = u32::MAX;
+/// Nothing was told yet.
+const UNTOLD: u8 = 0;
+
+/// The series of a source, in the order of its columns.
+#[derive(Clone, Debug, Default)]
+pub struct SourceShape {
+    /// How often it ticks; 0 where nobody knows.
+    pub interval_ms: u64,
+    /// Name and own labels of each series.
+    pub series: Vec<(Arc<str>, Labels)>,
+}
+
+/// What a rule has to know of an element.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reading {
+    /// The number of the rule in its set.
+    pub rule: u32,
+    /// The number of the element in its program.
+    pub element: u32,
+    /// How bad it is.
+    pub level: Level,
+    /// The value that was judged: after window and percentage.
+    pub value: f64,
+}
+
+/// What of one agent's series which rule looks at: one element each.
+#[derive(Clone, Debug)]
+pub struct Program {
+    rules: Ruleset,
+    /// By source, and within it by column.
+    bindings: Vec<Binding>,
+    sources: Vec<Source>,
+    windows: Vec<Window>,
+    /// The latest values of which others are a percentage; NaN while there is none.
+    totals: Vec<f64>,
+    /// Where these come from.
+    feeds: Vec<Feed>,
+    /// The series' own labels, by element: read by nothing that is done for each sample.
+    labels: Vec<Labels>,
+    agent: Labels,
+}
+
+/// A rule that looks at a series. The place in the list is the element's number.
+#[derive(Clone, Copy, Debug)]
+struct Binding {
+    column: u32,
+    window: u32,
+    total: u32,
+    rule: u16,
+    /// What was told last: [`UNTOLD`], or [`mark`] of a level.
+    told: u8,
+}
+
+/// A series that is some others' total.
+#[derive(Clone, Copy, Debug)]
+struct Feed {
+    column: u32,
+    total: u32,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Source {
+    bindings: Range<usize>,
+    feeds: Range<usize>,
+}
+
+impl Program {
+    /// Finds what each rule looks at. Of series that have the same name and labels the first one counts.
+    #[must_use]
+    pub fn new(rules: &Ruleset, sources: &[SourceShape], agent: &Labels) -> Self {
+        let mut building =
+            Building { rules: &rules.0, sources, totals: HashMap::new(), seen: HashSet::new() };
+        let mut program = Self {
+            rules: rules.clone(),
+            bindings: Vec::new(),
+            sources: Vec::with_capacity(sources.len()),
+            windows: Vec::new(),
+            totals: Vec::new(),
+            feeds: Vec::new(),
+            labels: Vec::new(),
+            agent: agent.clone(),
+        };
+        for source in sources {
+            let first = program.bindings.len();
+            for (column, (name, labels)) in (0_u32..).zip(&source.series) {
+                building.bind(&mut program, source.interval_ms, column, (name, labels));
+            }
+            program.sources.push(Source { bindings: first..program.bindings.len(), feeds: 0..0 });
+        }
+        building.feed(&mut program);
+        program
+    }
+
+    /// Takes a tick of a source: tells what differs from what was told last, and each value of what was not clear.
+    /// A value that is absent or NaN says nothing, and neither does a percentage of what is absent or not above 0.
+    #[inline]
+    pub fn source(&mut self, source: usize, columns: &Columns, at: Moment, mut tell: impl FnMut(Reading)) {
+        let Some(Source { bindings, feeds }) = self.sources.get(source) else { return };
+        for feed in &self.feeds[feeds.clone()] {
+            self.totals[feed.total as usize] = columns.value(feed.column as usize).unwrap_or(f64::NAN);
+        }
+        let thresholds = &self.rules.0.thresholds[..];
+        let elements = bindings.clone();
+        for (element, binding) in elements.zip(&mut self.bindings[bindings.clone()]) {
+            let Some(mut value) = columns.value(binding.column as usize) else { continue };
+            if binding.total != NONE {
+                let total = self.totals[binding.total as usize];
+                value = if total > 0.0 { value / total * 100.0 } else { f64::NAN };
+            }
+            if binding.window != NONE {
+                if value.is_nan() {
+                    continue;
+                }
+                value = self.windows[binding.window as usize].push(at, value).unwrap_or(f64::NAN);
+            }
+            if value.is_nan() {
+                continue;
+            }
+            let level = thresholds[usize::from(binding.rule)].level(value);
+            let (told, now) = (binding.told, mark(level));
+            if told == now && now == mark(Level::Clear) {
+                continue;
+            }
+            binding.told = now;
+            tell(Reading { rule: u32::from(binding.rule), element: element as u32, level, value });
+        }
+    }
+
+    /// How many elements there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Whether no rule looks at anything here.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bindings.is_empty()
+    }
+
+    /// The set that it was built from.
+    #[must_use]
+    pub fn rules(&self) -> &Ruleset {
+        &self.rules
+    }
+
+    /// The elements of a source, by number.
+    #[must_use]
+    pub fn elements(&self, source: usize) -> Range<u32> {
+        let all = self.sources.get(source).map_or(0..0, |source| source.bindings.clone());
+        all.start as u32..all.end as u32
+    }
+
+    /// The number of an element's rule.
+    ///
+    /// # Panics
+    /// With a number that is no element's.
+    #[must_use]
+    pub fn rule(&self, element: u32) -> u32 {
+        u32::from(self.bindings[element as usize].rule)
+    }
+
+    /// An element's labels: its agent's and its series'. Where both have a name, the series' is `exported_…`.
+    ///
+    /// # Panics
+    /// With a number that is no element's.
+    #[must_use]
+    pub fn labels(&self, element: u32) -> Labels {
+        joined(&self.agent, &self.labels[element as usize])
+    }
+
+    /// What was told of an element last.
+    ///
+    /// # Panics
+    /// With a number that is no element's.
+    #[must_use]
+    pub fn told(&self, element: u32) -> Option<Level> {
+        let told = self.bindings[element as usize].told;
+        [Level::Clear, Level::Between, Level::Warning, Level::Critical]
+            .into_iter()
+            .find(|level| mark(*level) == told)
+    }
+
+    /// Forgets what was told: the next value of each element is told, whatever it is.
+    pub fn tell_all(&mut self) {
+        for binding in &mut self.bindings {
+            binding.told = UNTOLD;
+        }
+    }
+
+    /// Goes on where an earlier program of the same agent was, after its layout, its labels or the rules changed:
+    /// windows and totals stay filled. What was told is told again.
+    pub fn go_on_from(&mut self, old: &Self) {
+        for (new, old_place) in self.places_in(old, |binding| binding.window) {
+            self.windows[new as usize].go_on_from(&old.windows[old_place as usize]);
+        }
+        for (new, old_place) in self.places_in(old, |binding| binding.total) {
+            self.totals[new as usize] = old.totals[old_place as usize];
+        }
+    }
+
+    /// The places of windows or totals that an element has here and had there: the same question about the same series.
+    fn places_in(&self, old: &Self, place: impl Fn(&Binding) -> u32) -> Vec<(u32, u32)> {
+        let all = |of: &'_ Self| -> Vec<(u64, u32, u32)> {
+            let placed = (0_u32..).zip(&of.bindings).filter(|(_, binding)| place(binding) != NONE);
+            placed
+                .map(|(e, binding)| (of.rules.fingerprint(u32::from(binding.rule)), e, place(binding)))
+                .collect()
+        };
+        let before: HashMap<(u64, &Labels), u32> =
+            all(old).into_iter().map(|(print, e, place)| ((print, &old.labels[e as usize]), place)).collect();
+        let both = all(self).into_iter();
+        both.filter_map(|(print, e, new)| Some((new, *before.get(&(print, &self.labels[e as usize]))?)))
+            .collect()
+    }
+}
+
+/// One byte for a level.
+const fn mark(level: Level) -> u8 {
+    match level {
+        Level::Clear => 1,
+        Level::Between => 2,
+        Level::Warning => 3,
+        Level::Critical => 4,
+    }
+}
+
+/// Both labels; where both have a name, the series' becomes another.
+fn joined(agent: &Labels, series: &Labels) -> Labels {
+    let own = series.iter().map(|(name, value)| {
+        let taken = agent.get(name).is_some();
+        (if taken { Arc::from(format!("exported_{name}")) } else { Arc::clone(name) }, Arc::clone(value))
+    });
+    own.chain(agent.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value)))).collect()
+}
+
+/// What is needed only while a program is built.
+struct Building<'b> {
+    rules: &'b Compiled,
+    sources: &'b [SourceShape],
+    /// Totals that are asked for, by name and labels.
+    totals: HashMap<(&'b str, &'b Labels), u32>,
+    /// Series that some rule's name was met with.
+    seen: HashSet<(&'b str, &'b Labels)>,
+}
+
+impl<'b> Building<'b> {
+    fn bind(
+        &mut self,
+        program: &mut Program,
+        interval_ms: u64,
+        column: u32,
+        (name, labels): (&'b str, &'b Labels),
+    ) {
+        let Some(numbers) = self.rules.by_metric.get(name) else { return };
+        if !self.seen.insert((name, labels)) {
+            return;
+        }
+        let all = joined(&program.agent, labels);
+        for number in numbers {
+            let rule = &self.rules.rules[*number as usize];
+            if !Matcher::all(&rule.matchers, &all) {
+                continue;
+            }
+            let Some(total) = self.total(rule, labels) else { continue };
+            let window = rule.reduce.map_or(NONE, |reduction| {
+                program.windows.push(Window::new(reduction.how, reduction.over_ms, interval_ms));
+                program.windows.len() as u32 - 1
+            });
+            // No set has more rules than 16 bits can number.
+            program.bindings.push(Binding { column, window, total, rule: *number as u16, told: UNTOLD });
+            program.labels.push(labels.clone());
+        }
+    }
+
+    /// The total that a rule wants of a series, or that it wants none; `None` where there is no such series, so that
+    /// there is nothing to look at.
+    fn total(&mut self, rule: &'b Rule, labels: &'b Labels) -> Option<u32> {
+        let Subject::Metric { of: Some(of), .. } = &rule.subject else { return Some(NONE) };
+        let is_it = |(name, own): &(Arc<str>, Labels)| name == of && own == labels;
+        if !self.totals.contains_key(&(&**of, labels))
+            && !self.sources.iter().any(|s| s.series.iter().any(is_it))
+        {
+            return None;
+        }
+        let next = self.totals.len() as u32;
+        Some(*self.totals.entry((of, labels)).or_insert(next))
+    }
+
+    /// Writes down where the totals come from.
+    fn feed(self, program: &mut Program) {
+        program.totals = vec![f64::NAN; self.totals.len()];
+        let mut wanted = self.totals;
+        for (shape, source) in self.sources.iter().zip(&mut program.sources) {
+            let first = program.feeds.len();
+            for (column, (name, labels)) in (0_u32..).zip(&shape.series) {
+                if let Some(total) = wanted.remove(&(&**name, labels)) {
+                    program.feeds.push(Feed { column, total });
+                }
+            }
+            source.feeds = first..program.feeds.len();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

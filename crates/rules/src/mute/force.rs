@@ -1,0 +1,100 @@
+//! What of all silences and windows is in force at one moment. Made once for a moment and asked for each alert, so that
+//! no calendar is read twice.
+
+use super::{Silence, SilenceState, Window};
+use crate::{Labels, Matcher};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// All that hold at one moment.
+#[derive(Clone, Debug)]
+pub struct InForce<'a> {
+    /// Those that hold longest come first: the first that matches says how long.
+    all: Vec<One<'a>>,
+}
+
+#[derive(Clone, Debug)]
+struct One<'a> {
+    matchers: &'a [Matcher],
+    until_ms: i64,
+    window: bool,
+    id: &'a Arc<str>,
+}
+
+/// Held back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Muted {
+    /// By what; of several, what holds longest.
+    pub by: MutedBy,
+    /// Until then at least: another one may follow.
+    pub until_ms: i64,
+}
+
+/// What holds it back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MutedBy {
+    /// This silence.
+    Silence(Arc<str>),
+    /// This window.
+    Window(Arc<str>),
+}
+
+impl<'a> InForce<'a> {
+    /// Those that hold now.
+    pub fn at(
+        now_ms: i64,
+        silences: impl IntoIterator<Item = &'a Silence>,
+        windows: impl IntoIterator<Item = &'a Window>,
+    ) -> Self {
+        let silences = silences.into_iter().filter(|silence| silence.state(now_ms) == SilenceState::Active);
+        let silences = silences.map(|silence| One {
+            matchers: &silence.matchers,
+            until_ms: silence.ends_ms,
+            window: false,
+            id: &silence.id,
+        });
+        let windows = windows.into_iter().filter_map(|window| {
+            let until_ms = window.span(now_ms)?.to_ms;
+            Some(One { matchers: &window.matchers, until_ms, window: true, id: &window.id })
+        });
+        let mut all: Vec<One<'a>> = silences.chain(windows).collect();
+        all.sort_by(|a, b| b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then(a.id.cmp(b.id)));
+        Self { all }
+    }
+
+    /// Whether nothing is held back.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// What holds back what has these labels.
+    #[must_use]
+    pub fn muted(&self, labels: &Labels) -> Option<Muted> {
+        let one = self.all.iter().find(|one| Matcher::all(one.matchers, labels))?;
+        let id = Arc::clone(one.id);
+        let by = if one.window { MutedBy::Window(id) } else { MutedBy::Silence(id) };
+        Some(Muted { by, until_ms: one.until_ms })
+    }
+}
+
+/// What holds back what has these labels, now. For more than one question at a moment: [`InForce`].
+pub fn muted<'a>(
+    labels: &Labels,
+    now_ms: i64,
+    silences: impl IntoIterator<Item = &'a Silence>,
+    windows: impl IntoIterator<Item = &'a Window>,
+) -> Option<Muted> {
+    InForce::at(now_ms, silences, windows).muted(labels)
+}
+
+/// When the next of them begins or ends: until then every answer stays what it is.
+pub fn next_mute_change<'a>(
+    now_ms: i64,
+    silences: impl IntoIterator<Item = &'a Silence>,
+    windows: impl IntoIterator<Item = &'a Window>,
+) -> Option<i64> {
+    let silences = silences.into_iter().filter_map(|silence| silence.next_change(now_ms));
+    silences.chain(windows.into_iter().filter_map(|window| window.next_change(now_ms))).min()
+}
