@@ -38,68 +38,66 @@ fn word(breaker: &Breaker) -> &'static str {
     }
 }
 
+/// Steps at seconds, and what it is afterwards.
+type Script = &'static [(u64, &'static str, &'static str)];
+
+const SCRIPTS: [Script; 11] = [
+    &[(0, "fire a", "open"), (29, "step", "open"), (30, "step", "half-open"), (40, "over a", "closed")],
+    &[(0, "fire a", "open"), (10, "over a", "open"), (29, "step", "open"), (30, "step", "closed")],
+    &[
+        (0, "fire a", "open"),
+        (30, "admit", "half-open"),
+        (31, "bad", "open"),
+        (60, "step", "open"),
+        (61, "step", "half-open"),
+    ],
+    &[
+        (0, "fire a", "open"),
+        (30, "admit", "half-open"),
+        (30, "admit", "half-open"),
+        (31, "good", "half-open"),
+        (32, "good", "closed"),
+    ],
+    &[
+        (0, "fire a", "open"),
+        (1, "fire b", "open"),
+        (31, "step", "half-open"),
+        (32, "over a", "half-open"),
+        (33, "over b", "closed"),
+    ],
+    // A failed probe is newer than the end of the alert before it.
+    &[
+        (0, "fire a", "open"),
+        (30, "admit", "half-open"),
+        (31, "bad", "open"),
+        (32, "over a", "open"),
+        (61, "step", "half-open"),
+    ],
+    // Fires anew half-open.
+    &[(0, "fire a", "open"), (30, "step", "half-open"), (31, "fire b", "open"), (60, "step", "open")],
+    // What nobody was let through for says nothing.
+    &[(0, "fire a", "open"), (30, "step", "half-open"), (31, "good", "half-open"), (31, "bad", "half-open")],
+    &[(0, "good", "closed"), (0, "bad", "closed"), (0, "fire a", "open"), (1, "good", "open")],
+    // A person's word stands until a person's word.
+    &[
+        (0, "open", "open"),
+        (1, "fire a", "open"),
+        (2, "over a", "open"),
+        (900, "step", "open"),
+        (901, "close", "closed"),
+    ],
+    &[
+        (0, "fire a", "open"),
+        (1, "close", "closed"),
+        (2, "over a", "closed"),
+        (3, "open 10", "open"),
+        (13, "step", "closed"),
+    ],
+];
+
 #[test]
 fn a_breakers_life() {
-    // Steps at seconds, and what it is afterwards.
-    let scripts: [&[(u64, &str, &str)]; 11] = [
-        &[(0, "fire a", "open"), (29, "step", "open"), (30, "step", "half-open"), (40, "over a", "closed")],
-        &[(0, "fire a", "open"), (10, "over a", "open"), (29, "step", "open"), (30, "step", "closed")],
-        &[
-            (0, "fire a", "open"),
-            (30, "admit", "half-open"),
-            (31, "bad", "open"),
-            (60, "step", "open"),
-            (61, "step", "half-open"),
-        ],
-        &[
-            (0, "fire a", "open"),
-            (30, "admit", "half-open"),
-            (30, "admit", "half-open"),
-            (31, "good", "half-open"),
-            (32, "good", "closed"),
-        ],
-        &[
-            (0, "fire a", "open"),
-            (1, "fire b", "open"),
-            (31, "step", "half-open"),
-            (32, "over a", "half-open"),
-            (33, "over b", "closed"),
-        ],
-        // A failed probe is newer than the end of the alert before it.
-        &[
-            (0, "fire a", "open"),
-            (30, "admit", "half-open"),
-            (31, "bad", "open"),
-            (32, "over a", "open"),
-            (61, "step", "half-open"),
-        ],
-        // Fires anew half-open.
-        &[(0, "fire a", "open"), (30, "step", "half-open"), (31, "fire b", "open"), (60, "step", "open")],
-        // What nobody was let through for says nothing.
-        &[
-            (0, "fire a", "open"),
-            (30, "step", "half-open"),
-            (31, "good", "half-open"),
-            (31, "bad", "half-open"),
-        ],
-        &[(0, "good", "closed"), (0, "bad", "closed"), (0, "fire a", "open"), (1, "good", "open")],
-        // A person's word stands until a person's word.
-        &[
-            (0, "open", "open"),
-            (1, "fire a", "open"),
-            (2, "over a", "open"),
-            (900, "step", "open"),
-            (901, "close", "closed"),
-        ],
-        &[
-            (0, "fire a", "open"),
-            (1, "close", "closed"),
-            (2, "over a", "closed"),
-            (3, "open 10", "open"),
-            (13, "step", "closed"),
-        ],
-    ];
-    for script in scripts {
+    for script in SCRIPTS {
         let mut breaker = Breaker::default();
         for (second, what, expected) in script {
             does(&mut breaker, what, at(*second));
