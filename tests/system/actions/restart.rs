@@ -1,7 +1,8 @@
 //! A restart in the middle of an action, with what the store kept: the last record of each attempt.
 
-use super::{Live, PAYMENTS, Site, World, verifying};
+use super::{LIMIT, Live, PAYMENTS, Site, World, verifying};
 use farol_monitor::act::{ActionRecord, Actions, Outcome, Refusal, Settings};
+use farol_tests::wait::until;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -65,6 +66,7 @@ async fn one_that_was_broken_off_is_told_and_counts_for_the_pause() {
     let live = Live::start(paused.clone(), &world);
     live.actions.start(world.request("up"));
     world.told("the intent", |outcome| *outcome == Outcome::Started).await;
+    until("the write", LIMIT, async || site.cluster.count("PATCH") == 1).await.unwrap();
     // A crash: nothing is waited for.
     drop(live);
     let (after, live) = next(paused, &world);
