@@ -1,5 +1,6 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
+pub mod actions;
 mod alerting;
 mod receivers;
 mod store;
