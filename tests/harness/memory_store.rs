@@ -1,12 +1,14 @@
 //! A double: a store in memory, for tests of what stands above a store. Keeps every promise of the trait but one: it
 //! does not outlive the process. The same suite runs on it and on the real ones.
 
+mod documents;
 mod shelf;
 
+use documents::Documents;
 use farol_monitor::store::{
     AgentKey, AgentRecord, CHANGES_AT_MOST, ComponentFilter, ComponentKey, ComponentRecord, Covered, Cuts,
-    Group, KnownAgent, Layout, LayoutKey, Level, Piece, ReportRecord, Restored, Retention, Sizes,
-    StatusChange, Store, StoreError, StoredReport, Tidied, Visit, VisitBlocks,
+    Document, DocumentKind, DocumentPage, Group, KnownAgent, Layout, LayoutKey, Level, Piece, ReportRecord,
+    Restored, Retention, Sizes, StatusChange, Store, StoreError, StoredReport, Tidied, Visit, VisitBlocks,
 };
 use farol_wire::Boot;
 use futures::FutureExt;
@@ -47,6 +49,7 @@ struct Kept {
     components: BTreeMap<ComponentKey, ComponentRecord>,
     changes: BTreeMap<ComponentKey, BTreeMap<i64, StatusChange>>,
     blind: BTreeMap<i64, i64>,
+    documents: Documents,
     last_commit_ms: Option<i64>,
     /// Each report as often as it was handed over, in that order.
     handed: Vec<(AgentKey, Boot, u64)>,
@@ -229,6 +232,14 @@ impl Store for MemoryStore {
         .boxed()
     }
 
+    fn documents(
+        &self,
+        kind: DocumentKind,
+        page: DocumentPage,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        async move { Ok(self.kept.lock().documents.page(kind, &page)) }.boxed()
+    }
+
     fn undecodable(&self) -> u64 {
         0
     }
@@ -285,6 +296,7 @@ impl Kept {
                 *forgotten = true;
             }
         }
+        group.documents.iter().for_each(|change| self.documents.change(change));
         for (from_ms, to_ms) in &group.blind {
             let end = self.blind.entry(*from_ms).or_insert(*to_ms);
             *end = (*end).max(*to_ms);
@@ -342,6 +354,7 @@ impl Kept {
             last_commit_ms: self.last_commit_ms,
             last_agent_key: self.last_agent_key,
             last_layout_key: self.layouts.keys().next_back().map_or(0, |key| key.0),
+            documents: self.documents.until_deleted(),
         }
     }
 
@@ -418,6 +431,8 @@ impl Kept {
             *at_ms >= now_ms - 48 * 3_600_000 || speaking.contains(of) || current.contains(of)
         });
         self.shelf.tidy(now_ms, retention);
+        self.documents.tidy(now_ms, retention);
+        self.shelf.sizes.documents = self.documents.bytes();
         let oldest_ms = now_ms - retention.statuses_ms;
         for all in self.changes.values_mut() {
             let last = all.range(..=oldest_ms).next_back().map(|(at_ms, _)| *at_ms);

@@ -2,8 +2,8 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Piece, Restored, Retention,
-    Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentKind, DocumentPage, Group, KnownAgent,
+    Level, Piece, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -49,7 +49,7 @@ pub enum Point {
 }
 
 /// All of them by their names.
-pub const POINTS: [(&str, Point); 23] = [
+pub const POINTS: [(&str, Point); 25] = [
     ("after_open", Point::AfterOpen),
     ("before_restore", Point::BeforeRestore),
     ("after_restore", Point::AfterRestore),
@@ -69,6 +69,8 @@ pub const POINTS: [(&str, Point); 23] = [
     ("after_budget", Point::After(Piece::Budget)),
     ("during_statuses", Point::During(Piece::Statuses)),
     ("after_statuses", Point::After(Piece::Statuses)),
+    ("during_documents", Point::During(Piece::Documents)),
+    ("after_documents", Point::After(Piece::Documents)),
     ("during_pages", Point::During(Piece::Pages)),
     ("after_pages", Point::After(Piece::Pages)),
     ("before_close", Point::BeforeClose),
@@ -77,13 +79,14 @@ pub const POINTS: [(&str, Point); 23] = [
 
 /// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known
 /// before it is done. A stamp comes only where nothing is committed, a checkpoint at any time.
-const ORDER: [Piece; 7] = [
+const ORDER: [Piece; 8] = [
     Piece::Marks,
     Piece::Journal,
     Piece::RollUps,
     Piece::Retention,
     Piece::Budget,
     Piece::Statuses,
+    Piece::Documents,
     Piece::Pages,
 ];
 
@@ -288,6 +291,14 @@ impl Store for Saboteur {
 
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
         self.within.blind(from_ms, to_ms)
+    }
+
+    fn documents(
+        &self,
+        kind: DocumentKind,
+        page: DocumentPage,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        self.within.documents(kind, page)
     }
 
     fn undecodable(&self) -> u64 {

@@ -4,6 +4,7 @@
 mod agreement;
 mod backup;
 mod damage;
+mod documents;
 mod history;
 mod in_postgres;
 mod postgres;
@@ -62,7 +63,16 @@ impl Place for InMemory {
 type Case = (&'static str, for<'a> fn(&'a dyn Place) -> BoxFuture<'a, ()>);
 
 fn cases() -> Vec<Case> {
-    [restart::CASES, reports::CASES, statuses::CASES, upkeep::CASES, history::CASES, sealed::CASES].concat()
+    [
+        restart::CASES,
+        reports::CASES,
+        statuses::CASES,
+        upkeep::CASES,
+        history::CASES,
+        sealed::CASES,
+        documents::CASES,
+    ]
+    .concat()
 }
 
 async fn keeps_every_promise(place: impl Fn() -> Box<dyn Place>) {

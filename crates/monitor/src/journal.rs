@@ -2,12 +2,14 @@
 //! change. Decides what is committed together, what waits while the store refuses, and what is dropped; where it is
 //! kept is the store's business.
 
+mod documents;
 mod follower;
 mod queue;
 mod sealing;
 mod trust;
 mod writer;
 
+pub use documents::Documents;
 pub use follower::Follower;
 pub use writer::Writer;
 
@@ -67,8 +69,12 @@ pub struct StoreHealth {
     pub dropped_reports: u64,
     /// Status changes dropped because the store refused for too long.
     pub dropped_changes: u64,
+    /// Words on documents dropped because the store refused for too long, or because their keys are too long.
+    pub dropped_documents: u64,
     /// Reports that wait.
     pub queued_reports: usize,
+    /// Documents that wait.
+    pub queued_documents: usize,
     /// Time spent in commits, seconds.
     pub commit_seconds: f64,
     /// The last commit, unix milliseconds.
@@ -95,6 +101,8 @@ struct Shared {
     emptied: Notify,
     /// Rises when a store that refused takes again.
     recovered: watch::Sender<u64>,
+    /// Told to those who wait until documents are committed.
+    documents: watch::Sender<Documents>,
 }
 
 impl fmt::Debug for Shared {
@@ -229,6 +237,7 @@ pub fn open_with(
         waiting: Notify::new(),
         emptied: Notify::new(),
         recovered: watch::Sender::new(0),
+        documents: watch::Sender::default(),
     });
     (Journal(Arc::clone(&shared)), Writer::new(store, shared))
 }
@@ -388,6 +397,7 @@ impl Journal {
         StoreHealth {
             connections,
             queued_reports: state.queue.reports_len(),
+            queued_documents: state.queue.documents.len(),
             busy: state.busy_since.map(|since| since.elapsed()),
             dropping: state.broke,
             ..state.health.clone()

@@ -4,6 +4,7 @@
 mod catalog;
 pub mod copy;
 mod database;
+mod documents;
 mod layouts;
 mod load;
 mod marks;
@@ -23,6 +24,9 @@ mod sqlite;
 mod texts;
 mod upkeep;
 
+pub use documents::{
+    DOCUMENT_KEY_AT_MOST, DOCUMENTS_AT_MOST, Document, DocumentChange, DocumentKind, DocumentPage,
+};
 pub use open::open;
 pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
 pub(crate) use row::varint;
@@ -106,6 +110,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Times in which no monitor watched, in order.
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>>;
+
+    /// A page of documents of a kind.
+    fn documents(
+        &self,
+        kind: DocumentKind,
+        page: DocumentPage,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>>;
 
     /// Reports that were asked for since the start and could not be shown, because their definitions are gone.
     fn undecodable(&self) -> u64;
@@ -250,6 +261,8 @@ pub struct Group {
     pub covered: Vec<Covered>,
     /// Times in which no monitor watched.
     pub blind: Vec<(i64, i64)>,
+    /// What becomes of documents, in order: the last word on a key counts.
+    pub documents: Vec<DocumentChange>,
 }
 
 /// A component's time that is known after all: from `from_ms` up to, but not at, `to_ms`. In it the component is what
@@ -418,4 +431,6 @@ pub struct Restored {
     pub last_agent_key: u32,
     /// The highest layout key that anything kept names, also one whose layout is gone.
     pub last_layout_key: u32,
+    /// All documents of the kinds that are kept until they are deleted.
+    pub documents: Vec<Document>,
 }

@@ -30,7 +30,7 @@ const PARTS: [&[&str]; 5] = [
     &["before_commit", "after_commit", "after_ack", "mid_transaction", "before_sealed", "after_sealed"],
     &["before_upkeep", "after_upkeep", "after_marks", "before_close", "after_close"],
     &["after_journal", "after_roll_ups"],
-    &["after_retention", "after_budget", "after_statuses"],
+    &["after_retention", "after_budget", "after_statuses", "after_documents"],
 ];
 
 /// Those that only a file has.
@@ -38,7 +38,7 @@ const OF_A_FILE: &[&str] = &["mid_checkpoint", "after_checkpoint", "after_pages"
 
 /// Met only when the database makes a piece of upkeep wait more than once, which a quick one seldom does: they are tried
 /// in the long form, `scripts/torture`.
-const BY_CHANCE: &[&str] = &["during_journal", "during_statuses", "during_pages"];
+const BY_CHANCE: &[&str] = &["during_journal", "during_statuses", "during_documents", "during_pages"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_at_the_points_of_a_start_on_sqlite() {

@@ -1,12 +1,17 @@
 //! `farol backup` and `farol restore` on real stores under real monitors: what was acknowledged before a copy began is in
 //! it, and nothing is overwritten unasked.
 
+use super::documents::{all, commit, document};
 use super::in_postgres::{Databases, InPostgres};
+use farol_monitor::store::{DocumentChange, DocumentKind, Retention, Settings, SqliteStore, Store};
 use farol_tests::postgres::{PASSWORD, SUPERUSER};
 use farol_tests::process::{self, Process};
 use farol_tests::speaker::{Person, Speaker};
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use std::path::{Path, PathBuf};
 use std::process::Output;
+use std::sync::Arc;
 use tempfile::TempDir;
 use tokio::process::Command;
 
@@ -154,6 +159,56 @@ async fn a_copy_of_postgresql_under_load_holds_all_that_was_acknowledged_before(
         .await;
 }
 
+/// Fills the one, and looks into the other, which is a copy.
+async fn a_copy_holds_documents(from: &Place, to: &Place, stores: [&dyn super::Place; 2]) {
+    let kinds = DocumentKind::ALL.into_iter();
+    let documents: Vec<_> = kinds.map(|kind| document(kind, "a/\0/ü", 5, "{\"now\":\0}")).collect();
+    let store = stores[0].open().await;
+    commit(&*store, documents.iter().cloned().map(DocumentChange::Put).collect()).await;
+    store.close().await.unwrap();
+    let file = from.path("copy");
+    from.runs("backup", &file, &[]).await;
+    to.runs("restore", &file, &[]).await;
+    let store = stores[1].open().await;
+    for document in documents {
+        assert_eq!(all(&*store, document.kind).await, [document]);
+    }
+    assert_eq!(store.restore().await.unwrap().documents.len(), 7);
+    // It counts on from there.
+    commit(&*store, vec![DocumentChange::Delete { kind: DocumentKind::Element, key: "a/\0/ü".into() }]).await;
+    while store.tidy(5, &Retention::default()).await.unwrap().more {}
+    assert_eq!(store.sizes().documents, 10 * (64 + 6 + 9));
+    store.close().await.unwrap();
+}
+
+/// The file that a monitor makes in its directory.
+struct InDirectory(PathBuf);
+
+impl super::Place for InDirectory {
+    fn open(&self) -> BoxFuture<'_, Arc<dyn Store>> {
+        async {
+            let settings = Settings { path: self.0.clone(), durability: super::Durability::Normal };
+            Arc::new(SqliteStore::open(settings).await.unwrap()) as Arc<dyn Store>
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test]
+async fn a_copy_of_sqlite_holds_documents() {
+    let (from, to) = (Place::new(""), Place::new(""));
+    let stores = [&from, &to].map(|place| InDirectory(place.path("data/farol.db")));
+    a_copy_holds_documents(&from, &to, [&stores[0], &stores[1]]).await;
+}
+
+#[tokio::test]
+async fn a_copy_of_postgresql_holds_documents() {
+    let databases = Databases::start().await;
+    let (from, to) = (databases.place(), databases.place());
+    let places = [&from, &to].map(|place| Place::new(&in_postgres(place)));
+    a_copy_holds_documents(&places[0], &places[1], [&from, &to]).await;
+}
+
 #[tokio::test]
 async fn nothing_in_a_directory_is_overwritten_unasked_and_a_damaged_copy_changes_nothing() {
     let place = Place::new("");
@@ -262,7 +317,7 @@ async fn an_estimate_reads_a_store_in_use() {
 
 #[tokio::test]
 async fn an_estimate_says_what_a_sample_takes_in_this_store_and_keeps_what_its_file_keeps() {
-    use farol_monitor::store::{PostgresStore, Settings, SqliteStore, Store};
+    use farol_monitor::store::PostgresStore;
 
     let databases = Databases::start().await;
     let database = databases.place();

@@ -1,10 +1,11 @@
 //! What waits for the next commit, within bounds.
 
+use super::documents::Words;
 use super::follower::Progress;
 use crate::fleet::Effects;
 use crate::store::{
-    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, Group, Layout, LayoutKey, ReportRecord,
-    SealedRecord, StatusChange,
+    AgentKey, AgentRecord, ComponentKey, ComponentRecord, Covered, DocumentChange, Group, Layout, LayoutKey,
+    ReportRecord, SealedRecord, StatusChange,
 };
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -48,6 +49,8 @@ pub(super) struct Queue {
     agents: HashMap<AgentKey, AgentRecord>,
     forgotten: HashSet<AgentKey>,
     blind: Vec<(i64, i64)>,
+    /// Alerting's; its count of hand-ins goes on over groups.
+    pub(super) documents: Words,
     /// The group closes at once.
     pub(super) urgent: bool,
     /// When the first part came.
@@ -59,6 +62,7 @@ pub(super) struct Queue {
 pub(super) struct Lost {
     pub(super) reports: u64,
     pub(super) changes: u64,
+    pub(super) documents: u64,
 }
 
 /// A group on its way, with those who wait for it.
@@ -66,6 +70,8 @@ pub(super) struct Lost {
 pub(super) struct Batch {
     pub(super) group: Group,
     pub(super) waiters: Vec<(Arc<Progress>, u64)>,
+    /// It has the documents of all hand-ins up to this number that were not committed before.
+    pub(super) handed: u64,
 }
 
 impl Queue {
@@ -132,6 +138,15 @@ impl Queue {
         }
     }
 
+    /// Adds documents that are to be committed together; the number of this hand-in, and how many were dropped.
+    pub(super) fn hand_in(&mut self, changes: Vec<DocumentChange>) -> (u64, u64) {
+        self.since.get_or_insert_with(Instant::now);
+        self.urgent = true;
+        self.documents.handed += 1;
+        let dropped = changes.into_iter().map(|change| self.documents.add(change)).sum();
+        (self.documents.handed, dropped)
+    }
+
     /// Adds a layout that reports of this or of other streams use; false when there is no room.
     pub(super) fn push_layout(&mut self, layout: Arc<Layout>) -> bool {
         let has_room = self.report_bytes + layout.weight() <= REPORT_BYTES_AT_MOST;
@@ -180,11 +195,14 @@ impl Queue {
             && self.forgotten.is_empty()
             && self.blind.is_empty()
             && self.covered.is_empty()
+            && self.documents.is_empty()
     }
 
     /// Takes all that waits.
     pub(super) fn take(&mut self) -> Batch {
-        let mut taken = std::mem::take(self);
+        let documents = self.documents.take();
+        let emptied = Self { documents: std::mem::take(&mut self.documents), ..Self::default() };
+        let mut taken = std::mem::replace(self, emptied);
         give_way(&mut taken.changes, &taken.covered);
         let group = Group {
             agents: taken.agents.into_values().collect(),
@@ -198,22 +216,25 @@ impl Queue {
             changes: taken.changes.into(),
             covered: taken.covered.into(),
             blind: taken.blind,
+            documents,
         };
-        Batch { group, waiters: taken.waiters }
+        Batch { group, waiters: taken.waiters, handed: self.documents.handed }
     }
 
     /// Puts a refused group back without its reports, before what has come since, whose reports are dropped too.
     pub(super) fn put_back(&mut self, batch: Batch) -> Lost {
-        let Batch { group: newer, waiters } = self.take();
+        let Batch { group: newer, waiters, .. } = self.take();
         for (progress, _) in batch.waiters.iter().chain(&waiters) {
             progress.roll_back();
         }
-        let mut lost = Lost { reports: (batch.group.reports.len() + newer.reports.len()) as u64, changes: 0 };
+        let mut lost =
+            Lost { reports: (batch.group.reports.len() + newer.reports.len()) as u64, ..Lost::default() };
         for group in [batch.group, newer] {
             group.layouts.into_iter().for_each(|layout| self.add_layout(layout));
             self.unused.extend(group.unused);
             group.sealed.into_iter().for_each(|record| self.push_sealed(record));
             group.blind.into_iter().for_each(|(from_ms, to_ms)| self.add_blind(from_ms, to_ms));
+            lost.documents += group.documents.into_iter().map(|word| self.documents.add(word)).sum::<u64>();
             lost.changes += self.add(&Effects {
                 changes: group.changes,
                 covered: group.covered,

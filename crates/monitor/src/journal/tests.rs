@@ -2,6 +2,7 @@
 //! for is exact.
 
 mod bounds;
+mod documents;
 mod groups;
 mod refusals;
 mod sealing;
@@ -9,9 +10,9 @@ mod sealing;
 use super::{Follower, Journal, Submitted, open};
 use crate::fleet::Effects;
 use crate::store::{
-    AgentKey, BlockRecord, ComponentFilter, ComponentKey, ComponentRecord, Cuts, Group, KnownAgent, Layout,
-    LayoutKey, Level, ReportRecord, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied,
-    Visit, VisitBlocks,
+    AgentKey, BlockRecord, ComponentFilter, ComponentKey, ComponentRecord, Cuts, Document, DocumentKind,
+    DocumentPage, Group, KnownAgent, Layout, LayoutKey, Level, ReportRecord, Restored, Retention, Sizes,
+    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use farol_health::Status;
 use farol_wire::{Boot, Definition};
@@ -128,6 +129,14 @@ impl Store for Scripted {
         _: i64,
         _: Visit<'a>,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
+        unreachable!("a journal only writes")
+    }
+
+    fn documents(
+        &self,
+        _: DocumentKind,
+        _: DocumentPage,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
         unreachable!("a journal only writes")
     }
 

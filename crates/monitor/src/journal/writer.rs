@@ -3,7 +3,7 @@
 use super::queue::Batch;
 use super::sealing::Sealing;
 use super::trust::Trust;
-use super::{Shared, State};
+use super::{Documents, Shared, State};
 use crate::store::{Retention, Store, StoreError};
 use farol_health::clock::wall_ms as now_ms;
 use farol_logging::event;
@@ -145,10 +145,19 @@ impl Writer {
 
     /// Waits for the store, and lets others see since when.
     async fn busy<T>(&self, work: impl Future<Output = T>) -> T {
-        self.shared.state.lock().busy_since = Some(Instant::now());
+        self.set_busy(Some(Instant::now()));
         let done = work.await;
-        self.shared.state.lock().busy_since = None;
+        self.set_busy(None);
         done
+    }
+
+    fn set_busy(&self, since: Option<Instant>) {
+        self.shared.state.lock().busy_since = since;
+        // Who waits looks at it in its own time.
+        self.shared.documents.send_if_modified(|told| {
+            told.busy_since = since;
+            false
+        });
     }
 
     /// A step of the store's upkeep.
@@ -202,7 +211,9 @@ impl Writer {
         health.last_commit_took = Some(took);
         let refused_since = health.refusing.take();
         let broke = std::mem::take(&mut state.broke);
+        let lost = state.queue.documents.lost;
         drop(state);
+        self.tell_documents(Documents { committed: batch.handed, lost, ..Documents::default() });
         if reports > 0 {
             self.retry = RETRY.0;
         }
@@ -219,6 +230,21 @@ impl Writer {
         }
     }
 
+    /// Wakes those who wait for documents, if there is something new to them.
+    fn tell_documents(&self, now: Documents) {
+        self.shared.documents.send_if_modified(|told| {
+            let before = *told;
+            *told = Documents { busy_since: before.busy_since, ..now };
+            *told != before
+        });
+    }
+
+    fn tell_refusing(&self) {
+        let lost = self.shared.state.lock().queue.documents.lost;
+        let told = *self.shared.documents.borrow();
+        self.tell_documents(Documents { refusing: true, lost, ..told });
+    }
+
     fn refused(&mut self, batch: Batch, why: String) -> Duration {
         let mut guard = self.shared.state.lock();
         let state: &mut State = &mut guard;
@@ -226,6 +252,7 @@ impl Writer {
         state.broke = true;
         state.health.dropped_reports += lost.reports;
         state.health.dropped_changes += lost.changes;
+        state.health.dropped_documents += lost.documents;
         let told = state.health.refusing.as_ref().map(|(_, why)| why);
         if told.is_some_and(|told| *told != why) {
             tracing::warn!(error = %why, "the store refuses for another reason now");
@@ -236,6 +263,8 @@ impl Writer {
         state.health.refusing = Some((since, why));
         let wait = self.retry;
         self.retry = (self.retry * 2).min(RETRY.1);
+        drop(guard);
+        self.tell_refusing();
         wait
     }
 
@@ -246,6 +275,8 @@ impl Writer {
         state.health.dropped_reports += lost.reports;
         state.health.failed = true;
         state.health.refusing.get_or_insert_with(|| (now_ms(), why.to_string()));
+        drop(guard);
+        self.tell_refusing();
         tracing::error!(critical = true, error = %why, "the store failed; nothing is acknowledged any more");
         why
     }

@@ -248,6 +248,11 @@ fn journal(app: &App, families: &mut Families<'_>) {
             health.dropped_reports,
         ),
         ("farol_journal_dropped_changes_total", "Status changes dropped for good.", health.dropped_changes),
+        (
+            "farol_journal_dropped_documents_total",
+            "Words on documents of alerting dropped for good.",
+            health.dropped_documents,
+        ),
     ] {
         families.total(name, help, count);
     }
@@ -290,7 +295,7 @@ fn history(app: &App, families: &mut Families<'_>) {
     families.total("farol_sealed_bytes_total", "Their bytes.", held.sealed_bytes);
     let sizes = app.store.sizes();
     let parts = Level::ALL.iter().map(|level| (level.as_str(), sizes.levels[*level as usize]));
-    let parts = parts.chain([("journal", sizes.journal)]);
+    let parts = parts.chain([("journal", sizes.journal), ("documents", sizes.documents)]);
     let parts = parts.map(|(part, bytes)| (vec![("part", part)], bytes as f64));
     families.many("farol_store_bytes", Kind::Gauge, "What the store holds, as last measured.", parts);
     let help = "Times that `store.budget` took history away before its age.";

@@ -2,8 +2,8 @@
 
 use super::reading::{self, Rows, blocks, unsealed};
 use super::{
-    AgentKey, ComponentFilter, Connections, Cuts, Group, KnownAgent, Level, Restored, Retention, Sizes,
-    StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentKind, DocumentPage, Group, KnownAgent,
+    Level, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
 };
 use futures::future::BoxFuture;
 use std::sync::Arc;
@@ -43,8 +43,19 @@ pub(crate) trait Statuses {
     ) -> impl Future<Output = Result<Vec<(i64, i64)>, StoreError>> + Send;
 }
 
+/// What alerting keeps: see [`Store`].
+pub(crate) trait DocumentRows {
+    fn read_documents(
+        &self,
+        kind: DocumentKind,
+        page: DocumentPage,
+    ) -> impl Future<Output = Result<Vec<Document>, StoreError>> + Send;
+}
+
 /// A store in a database: each of its parts is its dialect's own.
-pub(crate) trait Database: Commits + Rows + Statuses + Tidies + Send + Sync + 'static {
+pub(crate) trait Database:
+    Commits + DocumentRows + Rows + Statuses + Tidies + Send + Sync + 'static
+{
     /// The id made when the store was created.
     fn store_id(&self) -> &Arc<str>;
 
@@ -154,6 +165,14 @@ impl<D: Database> Store for D {
 
     fn blind(&self, from_ms: i64, to_ms: i64) -> BoxFuture<'_, Result<Vec<(i64, i64)>, StoreError>> {
         Box::pin(self.read_blind(from_ms, to_ms))
+    }
+
+    fn documents(
+        &self,
+        kind: DocumentKind,
+        page: DocumentPage,
+    ) -> BoxFuture<'_, Result<Vec<Document>, StoreError>> {
+        Box::pin(self.read_documents(kind, page))
     }
 
     fn undecodable(&self) -> u64 {

@@ -3,6 +3,7 @@
 //! store's business.
 
 use super::catalog::Catalog;
+use super::documents::{self, DocumentRow};
 use super::layouts::{self, KnownLayout, Sets};
 use super::marks::Marks;
 use super::row::Directory;
@@ -41,6 +42,8 @@ pub(crate) struct Raw {
     pub(crate) boots: Vec<BootRow>,
     pub(crate) agents: Vec<AgentRow>,
     pub(crate) components: Vec<ComponentRow>,
+    /// Those of the kinds that are kept until they are deleted.
+    pub(crate) documents: Vec<DocumentRow>,
 }
 
 /// What it means.
@@ -102,6 +105,7 @@ impl Loaded {
             last_commit_ms,
             last_agent_key: small(last_agent_key)?,
             last_layout_key,
+            documents: documents::read(raw.documents)?,
         };
         let last_boot = small(last_boot)?;
         Ok(Self { id: id.into(), catalog, restored, wanted, gone, unused, last_row, last_boot, marked_row })

@@ -12,6 +12,7 @@ mod blocks;
 mod commit;
 mod connect;
 pub(super) mod copy;
+mod documents;
 mod fault;
 mod load;
 mod lock;

@@ -127,8 +127,8 @@ pub struct Retention {
     pub one_hour_ms: i64,
     /// Status changes and blind times.
     pub statuses_ms: i64,
-    /// Bytes of all this together; it wins over the ages. The journal, which is what is not sealed yet, is never cut;
-    /// however large it is, a quarter is left for blocks and roll-ups.
+    /// Bytes of all this together, and of documents; it wins over the ages. Documents and the journal, which is what is
+    /// not sealed yet, are never cut; however large they are, a quarter is left for blocks and roll-ups.
     pub budget: u64,
 }
 
@@ -219,6 +219,8 @@ pub struct Sizes {
     pub journal: u64,
     /// Blocks and roll-ups, by level.
     pub levels: [u64; 3],
+    /// Documents.
+    pub documents: u64,
     /// Times that the budget took something away since the start.
     pub over_budget: u64,
 }
@@ -227,7 +229,9 @@ impl Sizes {
     /// All of it.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.levels.iter().fold(self.journal, |all, level| all.saturating_add(*level))
+        self.levels
+            .iter()
+            .fold(self.journal.saturating_add(self.documents), |all, level| all.saturating_add(*level))
     }
 }
 
@@ -244,6 +248,8 @@ pub enum Piece {
     Journal,
     /// The oldest status changes of the next components are deleted.
     Statuses,
+    /// The oldest documents of kinds that are not kept for ever are deleted.
+    Documents,
     /// An agent's roll-ups of a day become one, and one by the hour.
     RollUps,
     /// What is too old of blocks and roll-ups is deleted.

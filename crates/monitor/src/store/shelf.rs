@@ -15,6 +15,9 @@ const SPARED_MS: i64 = 2 * HOUR_MS;
 /// Blocks that are deleted in a step.
 pub(crate) const BLOCKS_A_STEP: i64 = 512;
 
+/// Bytes of blocks, by level, and of documents.
+pub(crate) type Totals = (i64, i64, i64, i64);
+
 /// How a dialect asks and writes; each that writes is one transaction.
 pub(crate) trait Shelf: Send {
     /// The first agent and day before this one with a roll-up that is not merged.
@@ -44,8 +47,8 @@ pub(crate) trait Shelf: Send {
     /// merged stay until they are.
     fn cut(&mut self, level: Level, before_ms: i64) -> impl Future<Output = Result<u64, sqlx::Error>> + Send;
 
-    /// Bytes of blocks, by level, and of the journal.
-    fn measure(&mut self) -> impl Future<Output = Result<((i64, i64, i64), i64), sqlx::Error>> + Send;
+    /// What there is, and bytes of the journal.
+    fn measure(&mut self) -> impl Future<Output = Result<(Totals, i64), sqlx::Error>> + Send;
 }
 
 /// Merges what is due of one agent's day. False when nothing is.
@@ -115,14 +118,17 @@ pub(crate) async fn hold_budget(
     retention: &Retention,
     now_ms: i64,
 ) -> Result<bool, sqlx::Error> {
-    let ((raw, five_minutes, one_hour), journal) = shelf.measure().await?;
+    let ((raw, five_minutes, one_hour, documents), journal) = shelf.measure().await?;
     let levels = [raw, five_minutes, one_hour].map(|bytes| u64::try_from(bytes).unwrap_or(0));
     let before = *memory.sizes.lock();
-    let sizes = Sizes { journal: journal.unsigned_abs(), levels, ..before };
+    let documents = u64::try_from(documents).unwrap_or(0);
+    let sizes = Sizes { journal: journal.unsigned_abs(), levels, documents, ..before };
     *memory.sizes.lock() = sizes;
     let floor = retention.budget / 4;
     tell_journal(memory, &before, &sizes, retention.budget);
-    if levels.iter().sum::<u64>() <= retention.budget.saturating_sub(sizes.journal).max(floor) {
+    if levels.iter().sum::<u64>()
+        <= retention.budget.saturating_sub(sizes.journal).saturating_sub(documents).max(floor)
+    {
         return Ok(false);
     }
     for level in Level::ALL {

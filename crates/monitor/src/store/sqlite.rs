@@ -9,6 +9,7 @@ mod blocks;
 mod check;
 mod commit;
 pub(super) mod copy;
+mod documents;
 mod fault;
 mod layouts;
 mod load;

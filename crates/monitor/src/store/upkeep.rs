@@ -33,6 +33,7 @@ pub(crate) struct Upkeep {
     stamp_ms: i64,
     journal_ms: i64,
     statuses_ms: i64,
+    documents_ms: i64,
     roll_ups_ms: i64,
     retention_ms: i64,
     budget_ms: i64,
@@ -54,6 +55,7 @@ impl Upkeep {
             stamp_ms: never,
             journal_ms: never,
             statuses_ms: never,
+            documents_ms: never,
             roll_ups_ms: never,
             retention_ms: never,
             budget_ms: never,
@@ -85,6 +87,7 @@ impl Upkeep {
             (Piece::Retention, due(self.retention_ms, BLOCKS_MS)),
             (Piece::Budget, due(self.budget_ms, BUDGET_MS)),
             (Piece::Statuses, due(self.statuses_ms, RETENTION_MS)),
+            (Piece::Documents, due(self.documents_ms, RETENTION_MS)),
             (Piece::Pages, self.pages_ms.is_some_and(|ms| due(ms, PAGES_MS))),
         ];
         rest.into_iter().find(|(_, is_due)| *is_due).map(|(piece, _)| piece)
@@ -100,6 +103,7 @@ impl Upkeep {
             Piece::Pages => self.pages_ms = Some(now_ms),
             Piece::Stamp => self.stamp_ms = now_ms,
             Piece::Statuses => self.statuses_ms = now_ms,
+            Piece::Documents => self.documents_ms = now_ms,
             // These rest from when they are begun.
             Piece::Checkpoint | Piece::Marks => {}
         }
@@ -169,6 +173,8 @@ mod tests {
         assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Statuses), "one component is left");
         upkeep.looked_at(2 * COMPONENTS_A_STEP, Some(COMPONENTS_A_STEP + 1), now_ms);
         assert_eq!(upkeep.components().0, 0, "the next round begins at the first");
+        assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Documents));
+        upkeep.rests(Piece::Documents, now_ms);
         assert_eq!(upkeep.due(now_ms, 5), Some(Piece::Pages));
         upkeep.rests(Piece::Pages, now_ms + 50_000);
         assert_eq!(upkeep.due(now_ms + 59_999, 5), None);

@@ -1,9 +1,12 @@
 //! Who gets in and who does not: what each refusal at open says, and migrations.
 
+use super::super::documents::document;
 use super::super::seqs;
-use super::{Databases, Issued, PostgresStore, Store, fatal, prepared, refused, settings, takes};
+use super::{Databases, Group, Issued, PostgresStore, Store, fatal, prepared, refused, settings, takes};
 use farol_config::Secret;
-use farol_monitor::store::{PostgresServer, PostgresSettings, PostgresTls, TlsMode};
+use farol_monitor::store::{
+    DocumentChange, DocumentKind, PostgresServer, PostgresSettings, PostgresTls, TlsMode,
+};
 use farol_tests::postgres::{PASSWORD, Postgres, SUPERUSER};
 use std::path::PathBuf;
 
@@ -107,10 +110,15 @@ async fn a_migration_that_fails_in_the_middle_leaves_nothing_and_the_next_start_
     assert_eq!(place.sql("SELECT to_regnamespace('farol') IS NULL"), "t", "not even the schema is there");
     place.sql("DROP EVENT TRIGGER trip");
     prepared(&place).await.close().await.unwrap();
-    assert_eq!(place.sql("SELECT count(*), max(name) FROM farol.migrations"), "3|0003_totals");
+    assert_eq!(place.sql("SELECT count(*), max(name) FROM farol.migrations"), "4|0004_documents");
 }
 
 /// What the later migrations add, taken away again.
+const AS_BEFORE_DOCUMENTS: &str = "
+DROP TABLE farol.documents;
+DROP FUNCTION farol.count_documents;
+ALTER TABLE farol.store DROP COLUMN document_bytes;
+DELETE FROM farol.migrations WHERE number > 3";
 const AS_BEFORE_BLOCKS: &str = "
 DROP TABLE farol.blocks;
 DROP FUNCTION farol.count_blocks;
@@ -120,18 +128,26 @@ ALTER TABLE farol.store DROP COLUMN raw_cut_ms, DROP COLUMN five_minutes_cut_ms,
 DELETE FROM farol.migrations WHERE number > 1";
 
 #[tokio::test]
-async fn a_store_of_before_there_were_blocks_opens_with_all_that_it_has() {
+async fn a_store_of_an_older_program_opens_with_all_that_it_has_and_takes_what_is_new() {
     let databases = Databases::start().await;
-    let place = databases.place();
-    let store = prepared(&place).await;
-    let mut issued = Issued::new();
-    takes(&store, &issued.group()).await;
-    store.close().await.unwrap();
-    place.sql(AS_BEFORE_BLOCKS);
-    let store = place.store().await;
-    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
-    takes(&store, &issued.group()).await;
-    assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
+    for older in [vec![AS_BEFORE_DOCUMENTS], vec![AS_BEFORE_DOCUMENTS, AS_BEFORE_BLOCKS]] {
+        let place = databases.place();
+        let store = prepared(&place).await;
+        let mut issued = Issued::new();
+        takes(&store, &issued.group()).await;
+        store.close().await.unwrap();
+        older.into_iter().for_each(|sql| drop(place.sql(sql)));
+        let store = place.store().await;
+        assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
+        assert_eq!(store.restore().await.unwrap().documents, []);
+        let new = document(DocumentKind::Element, "a", 1, "{}");
+        let documents = vec![DocumentChange::Put(new.clone())];
+        takes(&store, &Group { documents, ..issued.group() }).await;
+        store.close().await.unwrap();
+        let store = place.store().await;
+        assert_eq!(seqs(&store, 1, 0, i64::MAX).await, issued.all());
+        assert_eq!(store.restore().await.unwrap().documents, [new]);
+    }
 }
 
 #[tokio::test]
@@ -148,7 +164,7 @@ async fn of_several_that_start_at_once_one_writes_and_the_others_name_it() {
             assert!(why.contains(word), "{word} is not in {why}");
         }
     }
-    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "3");
+    assert_eq!(place.sql("SELECT count(*) FROM farol.migrations"), "4");
     assert_eq!(place.sql("SELECT count(*) FROM farol.store"), "1");
     for store in stores {
         store.unwrap().close().await.unwrap();

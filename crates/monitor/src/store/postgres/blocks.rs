@@ -6,7 +6,7 @@ use super::{PostgresStore, Writer};
 use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
-use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
+use crate::store::shelf::{BLOCKS_A_STEP, Shelf, Totals};
 use crate::store::{AgentKey, Level, StoreError};
 
 const ADD_BLOCKS: &str = "
@@ -49,7 +49,8 @@ DELETE FROM farol.blocks WHERE id = ANY(ARRAY(
 
 const DELETE: &str = "DELETE FROM farol.blocks WHERE id = ANY($1)";
 
-const MEASURE: &str = "SELECT raw_bytes, five_minutes_bytes, one_hour_bytes FROM farol.store";
+const MEASURE: &str = "
+SELECT raw_bytes, five_minutes_bytes, one_hour_bytes, document_bytes FROM farol.store";
 
 const MEASURE_JOURNAL: &str = "
 SELECT sum(octet_length(body) + octet_length(boots) + octet_length(directory) + 64)::bigint FROM farol.journal";
@@ -120,7 +121,7 @@ impl Shelf for Writer {
         self.end(cut).await
     }
 
-    async fn measure(&mut self) -> Result<((i64, i64, i64), i64), sqlx::Error> {
+    async fn measure(&mut self) -> Result<(Totals, i64), sqlx::Error> {
         let levels = self.ask(sqlx::query_as(MEASURE)).await?.pop().unwrap_or_default();
         let journal: Vec<(Option<i64>,)> = self.ask(sqlx::query_as(MEASURE_JOURNAL)).await?;
         Ok((levels, journal.first().and_then(|(bytes,)| *bytes).unwrap_or(0)))

@@ -2,7 +2,7 @@
 //! server; statuses have a file of their own.
 
 use super::connect::{Link, no_link};
-use super::{Doubt, Landing, PostgresStore, Run, Writer, blocks, fault, lock, statuses};
+use super::{Doubt, Landing, PostgresStore, Run, Writer, blocks, documents, fault, lock, statuses};
 use crate::store::database::Commits;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
@@ -149,7 +149,10 @@ async fn send(
     (blocks, sealed): (&[NewBlock], &Landed),
     now_ms: i64,
 ) -> Result<(), sqlx::Error> {
-    let is_more = !group.forgotten.is_empty() || !sealed.marks.is_empty() || statuses::are_in(group);
+    let is_more = !group.forgotten.is_empty()
+        || !sealed.marks.is_empty()
+        || !group.documents.is_empty()
+        || statuses::are_in(group);
     if is_more {
         link.say("BEGIN").await?;
     }
@@ -159,6 +162,7 @@ async fn send(
     if is_more {
         blocks::write(link, blocks, sealed, now_ms).await?;
         statuses::write(link, group).await?;
+        documents::write(link, &group.documents).await?;
         if !group.forgotten.is_empty() {
             let keys: Vec<i64> = group.forgotten.iter().map(|key| i64::from(key.0)).collect();
             link.run(sqlx::query(FORGET).bind(keys).bind(now_ms)).await?;

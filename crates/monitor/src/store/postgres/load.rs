@@ -1,7 +1,7 @@
 //! Reads at open what the database holds. What it means is `store/load.rs`'s.
 
 use super::connect::Link;
-use super::fault;
+use super::{documents, fault};
 use crate::store::layouts::{Sets, decode};
 use crate::store::load::{Loaded, Raw};
 use crate::store::reading::DirectoryRow;
@@ -70,6 +70,7 @@ pub(super) async fn load(place: &str, link: &mut Link, prune: bool) -> Result<Lo
         boots: all(place, link, BOOTS).await?,
         agents: all(place, link, AGENTS).await?,
         components: all(place, link, COMPONENTS).await?,
+        documents: documents::until_deleted(link).await.map_err(judged)?,
     };
     let mut loaded = Loaded::of(raw, prune).map_err(damaged)?;
     if !loaded.gone.is_empty() {

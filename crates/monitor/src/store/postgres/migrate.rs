@@ -12,6 +12,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0001_init", include_str!("../../../migrations/postgres/0001_init.sql")),
     ("0002_sealed", include_str!("../../../migrations/postgres/0002_sealed.sql")),
     ("0003_totals", include_str!("../../../migrations/postgres/0003_totals.sql")),
+    ("0004_documents", include_str!("../../../migrations/postgres/0004_documents.sql")),
 ];
 
 /// Held while migrating: "Faro" and "migr".

@@ -83,6 +83,7 @@ impl Tidies for PostgresStore {
         let done = match piece {
             Piece::Marks => self.save_marks(writer).await.map(|()| true),
             Piece::Statuses => writer.shorten_statuses(now_ms, retention).await.map(|()| true),
+            Piece::Documents => writer.shorten_documents(now_ms, retention).await,
             Piece::Journal => self.shorten_journal(writer, now_ms, retention).await,
             Piece::RollUps => shelf::roll_up(writer, memory, now_ms).await,
             Piece::Retention => shelf::retain(writer, memory, retention, now_ms).await,

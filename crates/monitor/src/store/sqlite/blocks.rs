@@ -5,7 +5,7 @@ use super::{SqliteStore, Writer};
 use crate::store::reading::{BlockRow, Blocks, Take};
 use crate::store::rollups::DayRow;
 use crate::store::seals::{Landed, NewBlock};
-use crate::store::shelf::{BLOCKS_A_STEP, Shelf};
+use crate::store::shelf::{BLOCKS_A_STEP, Shelf, Totals};
 use crate::store::{AgentKey, Level, StoreError};
 use futures::TryStreamExt;
 use serde_json::{Value, json};
@@ -52,7 +52,8 @@ const DELETE: [&str; 2] = [
     "DELETE FROM blocks WHERE id IN (SELECT value FROM json_each(?1))",
 ];
 
-const MEASURE: &str = "SELECT raw_bytes, five_minutes_bytes, one_hour_bytes FROM store";
+const MEASURE: &str = "
+SELECT raw_bytes, five_minutes_bytes, one_hour_bytes, document_bytes FROM store";
 
 const MEASURE_JOURNAL: &str = "
 SELECT coalesce((SELECT sum(length(body)) FROM journal_bodies), 0)
@@ -132,7 +133,7 @@ impl Shelf for Writer {
         Ok(deleted)
     }
 
-    async fn measure(&mut self) -> Result<((i64, i64, i64), i64), sqlx::Error> {
+    async fn measure(&mut self) -> Result<(Totals, i64), sqlx::Error> {
         let levels = sqlx::query_as(MEASURE).fetch_one(&mut self.connection).await?;
         let journal = sqlx::query_scalar(MEASURE_JOURNAL).fetch_one(&mut self.connection).await?;
         Ok((levels, journal))

@@ -1,7 +1,8 @@
 //! A group becomes one transaction. Decides the order of its parts; statuses have a file of their own.
 
-use super::{SqliteStore, Writer, blocks, load, statuses};
+use super::{SqliteStore, Writer, blocks, documents, load, statuses};
 use crate::store::database::Commits;
+use crate::store::documents::LastWords;
 use crate::store::layouts::{self, KnownLayout};
 use crate::store::pack::{Packed, pack};
 use crate::store::row::Row;
@@ -59,6 +60,7 @@ impl Commits for SqliteStore {
         let (blocks, landed) = seals::seals(&self.memory.catalog.read(), &packed, &group.sealed);
         let bytes = packed.row.as_ref().map_or(0, |row| row.body.len() + row.directory.len());
         let bytes = bytes + blocks.iter().map(|block| block.body.len() + 512).sum::<usize>();
+        let bytes = bytes + LastWords::bytes(&group.documents);
         let wrote = match &mut packed.row {
             Some(row) if packed.new_boots.is_empty() && is_reports_only(group) => {
                 writer.write_reports(row, number, now_ms).await.map(|()| Vec::new())
@@ -113,6 +115,7 @@ fn is_reports_only(group: &Group) -> bool {
         changes,
         covered,
         blind,
+        documents,
     } = group;
     agents.is_empty()
         && layouts.is_empty()
@@ -123,6 +126,7 @@ fn is_reports_only(group: &Group) -> bool {
         && changes.is_empty()
         && covered.is_empty()
         && blind.is_empty()
+        && documents.is_empty()
 }
 
 /// Writes all parts; gives the layouts as they are known from then on.
@@ -161,6 +165,7 @@ async fn write_all(
     }
     blocks::write(connection, blocks, landed, now_ms).await?;
     statuses::write(connection, group).await?;
+    documents::write(connection, &group.documents).await?;
     if !group.forgotten.is_empty() {
         let keys = json!(group.forgotten.iter().map(|key| key.0).collect::<Vec<_>>()).to_string();
         sqlx::query(FORGET).bind(keys).bind(now_ms).execute(&mut *connection).await?;

@@ -1,6 +1,6 @@
 //! Reads at open what the file holds. What it means is `store/load.rs`'s.
 
-use super::{fault, layouts};
+use super::{documents, fault, layouts};
 use crate::store::StoreError;
 use crate::store::load::{Loaded, Raw};
 use crate::store::reading::DirectoryRow;
@@ -53,6 +53,8 @@ impl Loader<'_> {
         let tail = self.tail(marks.as_ref().map_or(0, |(row, _)| *row)).await?;
         let oldest: Vec<(Option<i64>,)> = self.all("SELECT min(id) FROM journal").await?;
         let cuts = self.all(CUTS).await?.pop().unwrap_or_default();
+        let documents = documents::until_deleted(self.connection).await;
+        let documents = documents.map_err(|e| fault::judge(self.path, &e))?;
         let raw = Raw {
             store,
             cuts,
@@ -63,6 +65,7 @@ impl Loader<'_> {
             boots: self.all(BOOTS).await?,
             agents: self.all(AGENTS).await?,
             components: self.all(COMPONENTS).await?,
+            documents,
         };
         let mut loaded = Loaded::of(raw, prune).map_err(|why| self.damaged(&why))?;
         let deleted = layouts::delete(self.connection, &loaded.gone).await;

@@ -1,6 +1,7 @@
 //! What only this store can show: its file, its modes, its refusals. What every store must do is in the system tests.
 
 mod sealing;
+mod versions;
 
 use super::fault::judge_code;
 use super::{Settings, SqliteStore};
@@ -172,46 +173,6 @@ async fn a_commit_that_was_given_up_half_way_leaves_nothing_and_stops_nothing() 
     assert!(seen == [1, 3] || seen == [1, 2, 3], "{seen:?}");
     store.close().await.unwrap();
     assert_eq!(seqs(&open(&path).await.unwrap()).await, seen);
-}
-
-#[tokio::test]
-async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
-    let (_dir, path) = place();
-    open(&path).await.unwrap().close().await.unwrap();
-    let mut raw = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    raw.execute("PRAGMA user_version = 99").await.unwrap();
-    raw.close().await.unwrap();
-    let before = std::fs::read(&path).unwrap();
-    let why = fatal(open(&path).await);
-    assert!(why.contains("version 99") && why.contains("newer Farol"), "{why}");
-    assert_eq!(std::fs::read(&path).unwrap(), before);
-}
-
-/// What the later migrations add, taken away again.
-const AS_BEFORE_BLOCKS: &str = "
-DROP TABLE blocks; DROP TABLE block_bodies;
-ALTER TABLE boots DROP COLUMN sealed_seq; ALTER TABLE boots DROP COLUMN sealed_ms;
-ALTER TABLE store DROP COLUMN raw_cut_ms; ALTER TABLE store DROP COLUMN five_minutes_cut_ms;
-ALTER TABLE store DROP COLUMN one_hour_cut_ms;
-ALTER TABLE store DROP COLUMN raw_bytes; ALTER TABLE store DROP COLUMN five_minutes_bytes;
-ALTER TABLE store DROP COLUMN one_hour_bytes;
-PRAGMA user_version = 1";
-
-#[tokio::test]
-async fn a_store_of_before_there_were_blocks_opens_with_all_that_it_has() {
-    let (_dir, path) = place();
-    let store = open(&path).await.unwrap();
-    store.commit(&group(vec![report(1, 10), report(2, 10)])).await.unwrap();
-    store.close().await.unwrap();
-    let mut connection = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
-    connection.execute(AS_BEFORE_BLOCKS).await.unwrap();
-    connection.close().await.unwrap();
-    let store = open(&path).await.unwrap();
-    assert_eq!(seqs(&store).await, [1, 2]);
-    let restored = store.restore().await.unwrap();
-    assert_eq!((restored.marks.len(), restored.sealed.len()), (1, 0));
-    store.commit(&group(vec![report(3, 10)])).await.unwrap();
-    assert_eq!(seqs(&store).await, [1, 2, 3]);
 }
 
 #[tokio::test]

@@ -75,6 +75,7 @@ impl Tidies for SqliteStore {
             Piece::Marks => self.save_marks(writer).await.map(|()| true),
             Piece::Stamp => writer.stamp(now_ms).await.map(|()| true),
             Piece::Statuses => writer.shorten_statuses(now_ms, retention).await.map(|()| true),
+            Piece::Documents => writer.shorten_documents(now_ms, retention).await,
             Piece::Journal => self.shorten_journal(writer, now_ms, retention).await,
             Piece::RollUps => shelf::roll_up(writer, memory, now_ms).await,
             Piece::Retention => shelf::retain(writer, memory, retention, now_ms).await,
