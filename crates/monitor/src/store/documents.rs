@@ -26,7 +26,7 @@ pub enum DocumentKind {
     Element = 1,
     /// What a receiver was told of a group of alerts, and is to be told next.
     Conversation = 2,
-    /// A message that is to be sent, or was.
+    /// A message that was sent, or given up.
     Notice = 3,
     /// Alerts that are not told to anybody for a while.
     Silence = 4,
@@ -42,8 +42,8 @@ pub enum DocumentKind {
     Action = 9,
     /// A circuit breaker's state.
     Breaker = 10,
-    /// What alerting knows of itself.
-    Alerting = 11,
+    /// A notice that is still to be sent.
+    Due = 11,
 }
 
 impl DocumentKind {
@@ -59,7 +59,7 @@ impl DocumentKind {
         Self::IncidentEntry,
         Self::Action,
         Self::Breaker,
-        Self::Alerting,
+        Self::Due,
     ];
 
     /// How long after its time one is kept; `None`: until it is deleted. A start is given all of the latter.
@@ -74,7 +74,7 @@ impl DocumentKind {
             | Self::Acknowledgement
             | Self::Window
             | Self::Breaker
-            | Self::Alerting => None,
+            | Self::Due => None,
         }
     }
 
