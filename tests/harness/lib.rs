@@ -1,11 +1,13 @@
 //! The harness: starts real processes and libraries for the system tests.
 
+pub mod alertmanager;
 pub mod certificates;
 pub mod chaos;
 pub mod crowd;
 pub mod dice;
 pub mod dns;
 pub mod faults;
+pub mod http_sink;
 pub mod memory_store;
 pub mod mute;
 pub mod mysql;
@@ -19,6 +21,7 @@ pub mod redis;
 pub mod saboteur;
 mod server;
 pub mod silent;
+pub mod smtp;
 pub mod speaker;
 pub mod sse;
 pub mod stack;

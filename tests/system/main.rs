@@ -12,6 +12,7 @@ mod local;
 mod logs;
 mod mutation;
 mod peers;
+mod receivers;
 mod simulation;
 mod store;
 mod tidy;

@@ -105,7 +105,7 @@ fn boot(agent: u32) -> Boot {
 struct Nowhere;
 
 impl Outlet for Nowhere {
-    fn publish(&self, _: &Effects) {}
+    fn publish(&self, _: &Effects, _: farol_monitor::clock::Moment) {}
 }
 
 fn compiled(fleet: &Fleet, tape: &Tape) -> Arc<Compiled> {

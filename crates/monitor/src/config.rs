@@ -1,7 +1,9 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
+mod receivers;
 mod store;
 
+pub use receivers::Receivers;
 pub use store::{Keeping, Store, database_variables, unused_variables};
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
@@ -35,6 +37,8 @@ pub struct Config {
     pub groups: BTreeMap<String, BTreeSet<String>>,
     /// Whom ingest believes, and how much it takes.
     pub ingest: IngestPolicy,
+    /// Who is told of alerts.
+    pub receivers: Receivers,
     /// Who may read.
     pub access: Access,
     /// Who sees details of the monitor's own health.
@@ -116,6 +120,7 @@ impl Config {
             services,
             groups,
             ingest,
+            receivers: receivers::read(m),
             access: m.section("access", |m| Access {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
                 hosts: m.texts("hosts").into_iter().collect(),

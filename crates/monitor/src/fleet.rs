@@ -27,9 +27,10 @@ use crate::nudges::{Nudges, Want};
 use crate::remembered::{AGENTS_AT_MOST, Remembered};
 use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
+use arc_swap::ArcSwap;
 use board::Board;
 use farol_health::aggregate::{Aggregate, Policy};
-use farol_rules::{AgentCondition, Is, Labels};
+use farol_rules::{AgentCondition, Is, Labels, Ruleset};
 use farol_wire::{ComponentDef, ComponentReport, Hello};
 use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -46,6 +47,8 @@ pub struct Fleet {
     board: Mutex<Board>,
     /// When to look at which agent again.
     agenda: Agenda,
+    /// The alert rules that read samples.
+    rules: ArcSwap<Ruleset>,
     /// Where the effects of each step go.
     outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
@@ -74,6 +77,7 @@ impl Fleet {
             keys: Mutex::new(Remembered::new(AGENTS_AT_MOST)),
             board: Mutex::default(),
             agenda: Agenda::default(),
+            rules: ArcSwap::from_pointee(Ruleset::default()),
             outlet,
             layouts: Layouts::default(),
             last_stream: AtomicU64::new(0),
@@ -318,14 +322,22 @@ impl Fleet {
         }
     }
 
-    /// Tells the alert rules everything that is known of now: they are new, or other ones.
-    pub fn tell_rules(&self, now: Moment) {
+    /// The alert rules that read samples.
+    #[must_use]
+    pub fn rules(&self) -> arc_swap::Guard<Arc<Ruleset>> {
+        self.rules.load()
+    }
+
+    /// Takes other alert rules, and tells them everything that is known of now.
+    pub fn take_rules(&self, rules: Ruleset, now: Moment) {
+        self.rules.store(Arc::new(rules));
         for agent in self.agents() {
             self.step(&agent, now, |live, step| {
                 if matches!(live.presence, Presence::Lost { .. }) && !live.is_forgotten {
                     live.observe(AgentCondition::Lost, Is::On, step);
                 }
                 live.untell();
+                live.watch.tell_all();
                 live.settle(&agent.id, step);
             });
         }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod ingest;
 pub mod journal;
 mod monitor;
+pub mod notify;
 pub mod nudges;
 pub mod outlet;
 mod own;

@@ -1,6 +1,7 @@
 //! Where everything goes that the fleet brings about: the ring of events, the journal, the log, and those who watch
 //! statuses. Decides only how loud a line of the log is.
 
+use crate::clock::Moment;
 use crate::events::Events;
 use crate::fleet::{Effects, Event, EventKind, Outlet};
 use crate::journal::Journal;
@@ -25,7 +26,7 @@ impl Publisher {
 }
 
 impl Outlet for Publisher {
-    fn publish(&self, effects: &Effects) {
+    fn publish(&self, effects: &Effects, now: Moment) {
         self.journal.effects(effects);
         self.events.push(effects);
         if effects.shown_changed || !effects.changes.is_empty() {

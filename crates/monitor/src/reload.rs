@@ -68,7 +68,10 @@ impl Reloader {
 
     fn note(&self, went_well: bool, event: Event) {
         self.app.reloads.note(went_well, event.at_ms);
-        self.app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        self.app
+            .ingest
+            .outlet
+            .publish(&Effects { events: vec![event], ..Effects::default() }, self.app.clock.now());
     }
 }
 

@@ -34,8 +34,9 @@ fn tell_cuts(app: &App, before: u64) -> u64 {
     let sizes = app.store.sizes();
     if before == 0 && sizes.over_budget > 0 {
         let text = "the store is over `store.budget`: the oldest history goes before its time";
-        let event = Event::new(EventKind::Store, app.clock.now().wall_ms).message(text.to_owned());
-        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        let now = app.clock.now();
+        let event = Event::new(EventKind::Store, now.wall_ms).message(text.to_owned());
+        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
     }
     sizes.over_budget
 }
@@ -47,7 +48,7 @@ fn tick(app: &App) {
         let text = format!("the monitor did not run for {} ms; ages stood still meanwhile", to_ms - from_ms);
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
-        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
         if to_ms - from_ms >= CONNECTIONS_LAST_MS {
             app.fleet.excuse(now);
         }

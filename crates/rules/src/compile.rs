@@ -52,6 +52,20 @@ struct Compiled {
     version: u64,
 }
 
+impl Default for Ruleset {
+    /// No rules.
+    fn default() -> Self {
+        Self(Arc::new(Compiled {
+            rules: Vec::new(),
+            fingerprints: Vec::new(),
+            thresholds: Vec::new(),
+            by_name: HashMap::new(),
+            by_metric: HashMap::new(),
+            version: SETS.fetch_add(1, Ordering::Relaxed),
+        }))
+    }
+}
+
 impl Ruleset {
     /// Checks and numbers rules, in their order. That no rule depends on itself round corners is checked where
     /// dependencies are followed.

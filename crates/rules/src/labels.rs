@@ -30,6 +30,12 @@ impl Labels {
         self.0.iter().map(|(name, value)| (name, value))
     }
 
+    /// Whether they are one and the same in memory: then they are equal, too.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Those of these names; one that is missing stays missing.
     #[must_use]
     pub fn only<N: AsRef<str>>(&self, names: &[N]) -> Self {

@@ -37,6 +37,14 @@ pub enum Observation {
         /// The element.
         labels: Labels,
     },
+    /// All elements of an agent's series that rules look at, the first time since the monitor started: what it was
+    /// known to have besides is gone.
+    Looked {
+        /// Its id.
+        agent: Arc<str>,
+        /// Rule and labels of each.
+        elements: Vec<(Arc<str>, Labels)>,
+    },
     /// Something is wrong with an agent, or not any more.
     Agent {
         /// Its labels, `agent` among them.

@@ -6,6 +6,7 @@ mod presence;
 mod samples;
 mod starts;
 mod steps;
+mod watch;
 
 pub use presence::{Farewell, Presence, forget_after_ms};
 pub use samples::{SampleError, Samples};
@@ -14,6 +15,7 @@ pub use steps::{Reported, Told};
 use self::losses::Losses;
 use self::presence::{RESTORE_AT_MOST_MS, restore_grace_ms};
 use self::starts::Starts;
+use self::watch::Watch;
 use super::board::Instance;
 use super::component::{Component, Known};
 use super::effects::{Event, EventKind};
@@ -23,7 +25,7 @@ use crate::nudges::Nudges;
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
-use farol_rules::{Ending, Evidence, Labels, Observation};
+use farol_rules::{Ending, Evidence, Labels, Observation, Ruleset};
 use farol_wire::{Boot, Hello, Role};
 use parking_lot::Mutex;
 use std::collections::{BTreeMap, HashMap};
@@ -125,6 +127,8 @@ pub struct Live {
     pub(crate) losses: Losses,
     /// Its last starts.
     pub(crate) starts: Starts,
+    /// What the alert rules read of its samples.
+    pub(crate) watch: Watch,
     /// When it is looked at again, on the running clock; never earlier than needed, and not later.
     pub(super) look_ms: u64,
     /// What was just done may make it due before that. A report that says nothing new only puts it off.
@@ -158,6 +162,7 @@ impl Live {
             samples: Samples::default(),
             losses: Losses::default(),
             starts: Starts::default(),
+            watch: Watch::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
         }
@@ -209,6 +214,7 @@ impl Live {
             samples: Samples::default(),
             losses: Losses::default(),
             starts: Starts::default(),
+            watch: Watch::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
             components,
@@ -235,6 +241,19 @@ impl Live {
     /// The alert rules are told of every component anew, when they are next settled.
     pub(crate) fn untell(&mut self) {
         self.told.iter_mut().for_each(|(_, seen)| *seen = None);
+    }
+
+    /// Applies one block of samples, and lets the alert rules read it.
+    pub(crate) fn apply(
+        &mut self,
+        rules: &Ruleset,
+        source: u32,
+        data: &[u8],
+        ticked: (u64, i64),
+    ) -> Result<(), SampleError> {
+        let position = self.samples.apply(source, data, ticked)?;
+        self.watch.read(rules, &self.rule_labels, &self.samples, position, ticked, self.interval_ms);
+        Ok(())
     }
 
     /// Whether its components are left out because it leaves.

@@ -2,12 +2,13 @@
 //! store once. Decides nothing about statuses.
 
 use crate::store::{Layout, LayoutKey};
+use farol_rules::SourceShape;
 use farol_series::Encoding;
 use farol_wire::Definition;
 use parking_lot::Mutex;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A layout with what decoding needs at hand.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Compiled {
     pub layout: Arc<Layout>,
     /// In order of their ids.
     pub sources: Vec<CompiledSource>,
+    /// The same as alert rules want it; made when first asked for.
+    shapes: OnceLock<Vec<SourceShape>>,
     /// Positions of series that have the name and labels of an earlier one: they are kept, and shown nowhere.
     pub repeats: HashSet<u32>,
 }
@@ -70,7 +73,22 @@ impl Compiled {
             sources[at].encodings.push(encoding);
         }
         let repeats = repeats(&layout.set);
-        Self { layout, sources, repeats }
+        Self { layout, sources, shapes: OnceLock::new(), repeats }
+    }
+
+    /// Names and labels of each source's series, in the order of its columns.
+    pub(crate) fn shapes(&self) -> &[SourceShape] {
+        self.shapes.get_or_init(|| self.sources.iter().map(|source| self.shape(source)).collect())
+    }
+
+    fn shape(&self, source: &CompiledSource) -> SourceShape {
+        let series = source.series.iter().filter_map(|at| self.layout.set.series.get(*at as usize));
+        let named = series.map(|series| {
+            let labels =
+                series.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+            (Arc::from(series.name.as_str()), labels.collect())
+        });
+        SourceShape { interval_ms: u64::from(source.interval_ms), series: named.collect() }
     }
 }
 

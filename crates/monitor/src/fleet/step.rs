@@ -10,7 +10,7 @@ use std::sync::Arc;
 /// Where the effects of steps go: events, rows, and those who watch statuses.
 pub trait Outlet: Send + Sync + 'static {
     /// Takes what came about. Called with the fleet locked: it never waits, and never looks at the fleet.
-    fn publish(&self, effects: &Effects);
+    fn publish(&self, effects: &Effects, now: Moment);
 }
 
 /// A step that is being made.
@@ -56,7 +56,7 @@ impl<'a> Step<'a> {
     /// Publishes what came about and ends the step. Whoever made it on an agent still holds that agent's lock.
     pub(crate) fn publish(self, outlet: &dyn Outlet) {
         if !self.effects.is_empty() {
-            outlet.publish(&self.effects);
+            outlet.publish(&self.effects, self.now);
         }
     }
 }

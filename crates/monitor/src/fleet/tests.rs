@@ -23,7 +23,7 @@ struct Scene {
 struct Heard(Mutex<Effects>);
 
 impl Outlet for Heard {
-    fn publish(&self, effects: &Effects) {
+    fn publish(&self, effects: &Effects, _: Moment) {
         let mut all = self.0.lock();
         all.events.extend_from_slice(&effects.events);
         all.changes.extend_from_slice(&effects.changes);

@@ -248,7 +248,7 @@ impl Open {
             .agent(&self.agent.id)
             .message(format!("the agent lost {lost} reports: {} to {}", dropped.first, dropped.last));
         tracing::warn!(agent.id = &*self.agent.id, lost, "an agent lost reports");
-        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
         Ok(())
     }
 

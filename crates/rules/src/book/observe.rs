@@ -66,6 +66,7 @@ impl Book {
                 let id = ElementId { rule: Arc::clone(rule), labels: labels.clone() };
                 self.end(&id, Ending::Removed, now);
             }
+            Observation::Looked { agent, elements } => self.looked(agent, elements, now),
             Observation::Agent { labels, condition, is } => {
                 let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
                 self.condition(&rules, labels, *is, None, now);
@@ -159,6 +160,21 @@ impl Book {
             let with = With { seen: Some(seen), fresh_for_ms: None, quiet_ms };
             let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
             self.step(*number, id, Input::Level(level), with, now);
+        }
+    }
+
+    fn looked(&mut self, agent: &str, elements: &[(Arc<str>, Labels)], now: Moment) {
+        let of_agent = self.by_agent.get(agent).into_iter().flatten();
+        let measured = of_agent.filter(|id| {
+            let rule = self.orders.rules.rule(&id.rule);
+            rule.is_some_and(|rule| matches!(rule.subject, Subject::Metric { .. }))
+        });
+        let gone: Vec<ElementId> = measured
+            .filter(|id| !elements.iter().any(|(rule, labels)| *rule == id.rule && *labels == id.labels))
+            .cloned()
+            .collect();
+        for id in gone {
+            self.end(&id, Ending::Removed, now);
         }
     }
 

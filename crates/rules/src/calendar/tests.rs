@@ -135,6 +135,15 @@ const CASES: &[Case] = &[
         "2026-04-04T00:00:00Z",
         &[("2026-04-04T14:45:00Z", "2026-04-04T15:45:00Z"), ("2026-04-05T15:15:00Z", "2026-04-05T16:15:00Z")],
     ),
+    // One minute after midnight the clocks there went back to the day before.
+    (
+        "America/St_Johns",
+        "daily",
+        "00:00",
+        1,
+        "2010-11-07T00:00:00Z",
+        &[("2010-11-07T02:30:00Z", "2010-11-07T03:30:00Z"), ("2010-11-08T03:30:00Z", "2010-11-08T04:30:00Z")],
+    ),
     // A whole day is left out.
     (
         "Pacific/Apia",

@@ -82,6 +82,11 @@ impl Samples {
         self.layout.as_ref()
     }
 
+    /// The latest values of the source at this position of the layout.
+    pub(crate) fn columns(&self, position: usize) -> Option<&Columns> {
+        self.sources.get(position).map(|source| &source.columns)
+    }
+
     /// Deltas mean nothing until the next key frame.
     pub(crate) fn lose(&mut self) {
         self.keyed = false;
@@ -92,8 +97,8 @@ impl Samples {
         *self = Self::default();
     }
 
-    /// Applies one block.
-    pub fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<(), SampleError> {
+    /// Applies one block. The position of its source in the layout.
+    pub fn apply(&mut self, source: u32, data: &[u8], ticked: (u64, i64)) -> Result<usize, SampleError> {
         let layout = self.layout.as_ref().filter(|_| self.keyed).ok_or(SampleError::NeedKeyFrame)?;
         let position = layout.source(source).ok_or(SampleError::UnknownSource(source))?;
         let state = &mut self.sources[position];
@@ -102,7 +107,7 @@ impl Samples {
         }
         state.columns.apply(data).map_err(|e| SampleError::Block(source, e))?;
         (state.ticked_run_ms, state.ticked_wall_ms) = ticked;
-        Ok(())
+        Ok(position)
     }
 
     /// Every series that has a value and whose source ticked within three of its own intervals, or three of the

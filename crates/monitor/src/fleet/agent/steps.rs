@@ -108,6 +108,7 @@ impl Agent {
     ) {
         let was_here = live.presence == Presence::Here;
         self.heard(live, step);
+        step.effects.observed.extend(live.watch.take());
         let changed = !reported.changed.is_empty();
         // Some say themselves when they were checked; of the others only the report's time is known.
         let timed = reported.changed.iter().filter(|status| status.checked_ms.is_some());

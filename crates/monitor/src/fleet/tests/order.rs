@@ -14,7 +14,7 @@ struct LastWord {
 }
 
 impl Outlet for LastWord {
-    fn publish(&self, effects: &Effects) {
+    fn publish(&self, effects: &Effects, _: Moment) {
         for event in &effects.events {
             if let (Some(from), Some(to)) = (event.from, event.to) {
                 let before = self.shown.lock().insert((event.agent.clone(), event.service.clone()), to);

@@ -58,7 +58,10 @@ fn kinds(heard: &[Heard]) -> Vec<&str> {
 
 fn push(scene: &Scene, times: std::ops::RangeInclusive<i64>, message: &str) {
     let event = |at_ms| Event::new(EventKind::Store, at_ms).message(message);
-    scene.app.ingest.outlet.publish(&Effects { events: times.map(event).collect(), ..Effects::default() });
+    scene.app.ingest.outlet.publish(
+        &Effects { events: times.map(event).collect(), ..Effects::default() },
+        scene.app.clock.now(),
+    );
 }
 
 const PATH: &str = "/api/v1/events";

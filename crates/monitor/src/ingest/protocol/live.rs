@@ -38,7 +38,7 @@ impl Open {
         if report.key {
             self.start_segment(ingest, now)?;
         }
-        let decodable = self.apply_blocks(&report, outbox, now)?;
+        let decodable = self.apply_blocks(ingest, &report, outbox, now)?;
         let reported = Reported {
             changed: self.statuses(std::mem::take(&mut report.changed))?,
             checked: self.checked(std::mem::take(&mut report.checked))?,
@@ -81,7 +81,7 @@ impl Open {
         let event = Event::new(EventKind::ClockMapped, now.wall_ms).agent(&self.agent.id).message(format!(
             "every report of a minute was more than {by} ms late: the clock is mapped anew"
         ));
-        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+        ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
     }
 
     /// A key frame: the blocks from here on are made with the set as it is now. While the journal has no room for the
@@ -106,6 +106,7 @@ impl Open {
     /// Applies the blocks; false when they must wait for a key frame, which is asked for once.
     fn apply_blocks(
         &mut self,
+        ingest: &Ingest,
         report: &proto::Report,
         outbox: &mut VecDeque<monitor_message::Kind>,
         now: Moment,
@@ -114,7 +115,7 @@ impl Open {
         if report.blocks.is_empty() && self.layout.is_some() {
             return Ok(!self.must_start);
         }
-        let told = self.told(now);
+        let (told, rules) = (self.told(now), ingest.fleet.rules());
         let mut live = speaking(&self.agent, &self.link)?;
         let mut need_key = self.must_start;
         for block in report.blocks.iter().filter(|block| !self.set.is_muted(block.source)) {
@@ -122,7 +123,7 @@ impl Open {
                 break;
             }
             let ticked = told.map(report.at_ms.saturating_sub(block.before_ms));
-            match live.samples.apply(block.source, &block.data, ticked) {
+            match live.apply(&rules, block.source, &block.data, ticked) {
                 Ok(()) => {}
                 Err(SampleError::NeedKeyFrame) => need_key = true,
                 Err(hostile) => return Err(Status::invalid_argument(with_source(&hostile))),

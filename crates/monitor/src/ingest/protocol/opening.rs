@@ -133,7 +133,7 @@ fn conflict(ingest: &Ingest, id: &str) -> Status {
     let why = "two processes speak for this agent; give each its own `name`";
     let event =
         Event::new(EventKind::IdentityConflict, ingest.clock.now().wall_ms).agent(&id.into()).message(why);
-    ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() });
+    ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, ingest.clock.now());
     Status::already_exists(format!("agent {id} has an open stream that answers: {why}"))
 }
 

@@ -1,0 +1,162 @@
+//! Mail, taken by a server that parses it: TLS, login, threads, and recipients of whom some are refused.
+
+use super::{alert, hostile, is_retry, message, over, receiver};
+use crate::peers::{python, run};
+use farol_monitor::notify::{Failure, Receiver, Sent};
+use farol_tests::certificates::{Authority, Days};
+use farol_tests::smtp::{MailServer, Protection};
+use serde_json::Value;
+use std::sync::Arc;
+use tokio::process::Command;
+
+/// Reads a mail as Python does, and gives its headers and parts as JSON.
+const PARSE: &str = r#"
+import email, email.policy, json, sys
+mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
+assert not mail.defects, mail.defects
+parts = {p.get_content_type(): p.get_content() for p in mail.iter_parts()}
+print(json.dumps({"headers": {k.lower(): str(v) for k, v in mail.items()}, "type": mail.get_content_type(), "parts": parts}))
+"#;
+
+async fn parsed(mail: &str) -> Value {
+    let mut command = Command::new(python());
+    command.args(["-c", PARSE]);
+    let done = run(command, mail).await;
+    assert_eq!(done.code, Some(0), "{}", done.err);
+    serde_json::from_str(&done.out).unwrap()
+}
+
+fn email(port: u16, more: &str) -> Arc<dyn Receiver> {
+    receiver(&format!(
+        "{{email: {{server: \"localhost:{port}\", from: Farol <farol@farol.test>, \
+         to: [ops@farol.test, Bob <bob@farol.test>], {more}}}}}"
+    ))
+}
+
+#[tokio::test]
+async fn a_mail_comes_with_text_and_html_and_its_thread() {
+    let server = MailServer::start(Protection::None).await.unwrap();
+    let email = email(server.port(), "tls: none");
+    let first = message("n1", vec![alert("a", "pay-1"), alert("b", "päy-2 ✓")]);
+    assert_eq!(email.send(&first).await, Ok(Sent::default()));
+    email.send(&first).await.unwrap();
+    email.send(&over(&first, "n2")).await.unwrap();
+    let mails = server.mails();
+    assert_eq!(
+        (&*mails[0].from, &mails[0].to[..]),
+        ("farol@farol.test", &["ops@farol.test".to_owned(), "bob@farol.test".to_owned()][..])
+    );
+    let header = |i: usize, name: &str| mails[i].header(name).unwrap_or_default();
+    assert_eq!(header(0, "message-id"), header(1, "message-id"), "a second copy is known as one");
+    assert_ne!(header(0, "message-id"), header(2, "message-id"));
+    for name in ["references", "in-reply-to", "subject"] {
+        assert!(!header(0, name).is_empty() && header(0, name) == header(2, name), "{name}");
+    }
+    assert_eq!(header(0, "auto-submitted"), "auto-generated");
+    assert_eq!(
+        (header(0, "x-farol-state"), header(2, "x-farol-state")),
+        ("firing".into(), "resolved".into())
+    );
+    let mail = parsed(&mails[0].data).await;
+    assert_eq!(mail["type"], "multipart/alternative");
+    assert_eq!(mail["headers"]["subject"], "[Farol] cpu_high");
+    for kind in ["text/plain", "text/html"] {
+        let part = mail["parts"][kind].as_str().unwrap();
+        assert!(part.contains("FIRING 2: cpu_high") && part.contains("päy-2 ✓"), "{kind}: {part}");
+        assert!(part.contains("https://farol.test/"), "{kind}: {part}");
+    }
+    assert!(parsed(&mails[2].data).await["parts"]["text/plain"].as_str().unwrap().contains("RESOLVED 2"));
+}
+
+#[tokio::test]
+async fn what_labels_hold_forges_no_header_and_no_markup_and_does_not_end_the_mail() {
+    let server = MailServer::start(Protection::None).await.unwrap();
+    email(server.port(), "tls: none").send(&hostile()).await.unwrap();
+    let mails = server.mails();
+    assert_eq!((mails.len(), mails[0].to.len()), (1, 2));
+    let mail = parsed(&mails[0].data).await;
+    let headers = mail["headers"].as_object().unwrap();
+    let known = [
+        "from",
+        "to",
+        "date",
+        "message-id",
+        "in-reply-to",
+        "references",
+        "subject",
+        "auto-submitted",
+        "x-auto-response-suppress",
+        "x-farol-state",
+        "x-farol-notice",
+        "mime-version",
+        "content-type",
+    ];
+    assert!(headers.keys().all(|name| known.contains(&&**name)), "{headers:?}");
+    assert!(headers["subject"].as_str().unwrap().contains("␍␊Bcc: evil@evil.test"), "{headers:?}");
+    let (text, html) = (mail["parts"]["text/plain"].as_str(), mail["parts"]["text/html"].as_str());
+    for literal in ["{{ 7*7 }}", "${HOME}", "<script>", "@channel", "␛[31mred", "[U+202E]gpj"] {
+        assert!(text.unwrap().contains(literal), "{literal}: {text:?}");
+    }
+    assert!(html.unwrap().contains("&lt;script&gt;") && !html.unwrap().contains("<script"), "{html:?}");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_as_set_and_only_with_whom_is_trusted() {
+    let authority = Authority::new().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let ca = dir.path().join("ca.pem");
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let config =
+        |names: &[&str]| Arc::new(authority.sign(names, Days::default()).unwrap().server(None, &[]).unwrap());
+    let told = message("n", vec![alert("a", "p")]);
+    for (protection, tls) in [
+        (Protection::StartTls(config(&["localhost"])), "starttls"),
+        (Protection::Tls(config(&["localhost"])), "tls"),
+    ] {
+        let server = MailServer::start(protection).await.unwrap();
+        let more = format!("tls: {tls}, ca: \"{}\", username: u, password: p", ca.display());
+        email(server.port(), &more).send(&told).await.unwrap();
+        let mails = server.mails();
+        assert!(mails[0].encrypted, "{tls}");
+        assert_eq!(mails[0].login.as_deref(), Some("PLAIN AHUAcA=="), "{tls}");
+        let stranger = email(server.port(), &format!("tls: {tls}")).send(&told).await.unwrap_err();
+        assert!(is_retry(&stranger) && stranger.why().contains("certificate"), "{tls}: {stranger:?}");
+    }
+    let server = MailServer::start(Protection::StartTls(config(&["other.test"]))).await.unwrap();
+    let wrong = email(server.port(), &format!("ca: \"{}\"", ca.display())).send(&told).await.unwrap_err();
+    assert!(wrong.why().contains("certificate"), "{wrong:?}");
+    assert!(server.mails().is_empty());
+}
+
+#[tokio::test]
+async fn without_starttls_nothing_is_said_in_plain_text() {
+    let server = MailServer::start(Protection::None).await.unwrap();
+    let failure = email(server.port(), "username: u, password: S3CRET")
+        .send(&message("n", vec![alert("a", "p")]))
+        .await
+        .unwrap_err();
+    assert!(failure.why().contains("offers no STARTTLS"), "{failure:?}");
+    assert!(server.mails().is_empty());
+}
+
+#[tokio::test]
+async fn one_bad_address_keeps_no_mail_from_the_others_and_nobody_gets_two() {
+    let server = MailServer::start(Protection::None).await.unwrap();
+    let email = email(server.port(), "tls: none");
+    let told = message("n1", vec![alert("a", "p")]);
+    server.answer("bob@farol.test", "450 4.2.0 greylisted");
+    let later = email.send(&told).await.unwrap_err();
+    assert!(is_retry(&later) && later.why().contains("450"), "{later:?}");
+    server.answer("bob@farol.test", "250 fine");
+    email.send(&told).await.unwrap();
+    let to: Vec<_> = server.mails().into_iter().map(|mail| mail.to).collect();
+    assert_eq!(to, [vec!["ops@farol.test".to_owned()], vec!["bob@farol.test".to_owned()]]);
+    server.answer("bob@farol.test", "550 5.1.1 S3CRET no such user");
+    let sent = email.send(&message("n2", vec![alert("a", "p")])).await.unwrap();
+    let note = sent.note.unwrap();
+    assert!(note.contains("bob@farol.test") && note.contains("550") && !note.contains("S3CRET"), "{note}");
+    server.answer("ops@farol.test", "550 5.1.1 no such user");
+    let dead = email.send(&message("n3", vec![alert("a", "p")])).await.unwrap_err();
+    assert!(matches!(dead, Failure::Dead { .. }), "{dead:?}");
+    assert_eq!(server.mails().len(), 3);
+}
