@@ -26,7 +26,7 @@ pub enum DocumentKind {
     Element = 1,
     /// What a receiver was told of a group of alerts, and is to be told next.
     Conversation = 2,
-    /// A message that was sent, or given up.
+    /// A message that was sent, or could not be.
     Notice = 3,
     /// Alerts that are not told to anybody for a while.
     Silence = 4,
@@ -42,13 +42,15 @@ pub enum DocumentKind {
     Action = 9,
     /// A circuit breaker's state.
     Breaker = 10,
-    /// A notice that is still to be sent.
+    /// A message that is to be sent.
     Due = 11,
+    /// An alert that fires, or did until a moment ago.
+    Alert = 12,
 }
 
 impl DocumentKind {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Element,
         Self::Conversation,
         Self::Notice,
@@ -60,6 +62,7 @@ impl DocumentKind {
         Self::Action,
         Self::Breaker,
         Self::Due,
+        Self::Alert,
     ];
 
     /// How long after its time one is kept; `None`: until it is deleted. A start is given all of the latter.
@@ -74,7 +77,8 @@ impl DocumentKind {
             | Self::Acknowledgement
             | Self::Window
             | Self::Breaker
-            | Self::Due => None,
+            | Self::Due
+            | Self::Alert => None,
         }
     }
 
@@ -252,7 +256,7 @@ mod tests {
             let read = read(vec![(number, b"k".to_vec(), -1, b"{}".to_vec())]).unwrap();
             assert_eq!(read, [Document { kind, key: "k".into(), at_ms: -1, body: "{}".into() }]);
         }
-        for number in [0, 12, i64::MIN, 257] {
+        for number in [0, 13, i64::MIN, 257] {
             assert_eq!(read(vec![(number, b"k".to_vec(), 0, Vec::new())]), Ok(Vec::new()));
         }
         assert!(read(vec![(1, vec![0xff], 0, Vec::new())]).is_err_and(|why| why.contains("key")));

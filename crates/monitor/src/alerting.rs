@@ -1,0 +1,327 @@
+//! The shell round the book of alerts: what the fleet sees goes in, and what follows goes out: into the ledger and to the
+//! dispatcher, into the store, onto the stream of events, to the actions. Decides nothing about alerts.
+
+mod conditions;
+mod keeping;
+mod telling;
+
+pub(crate) use conditions::Conditions;
+
+use crate::act::{ActionRecord, Actions};
+use crate::clock::{Clock, Moment};
+use crate::config::Alerting as Settings;
+use crate::events::Events;
+use crate::fleet::{Effects, Event, EventKind};
+use crate::journal::Journal;
+use crate::notify::Dispatcher;
+use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
+use arc_swap::ArcSwap;
+use farol_rules::{
+    Acknowledgement, AlertChange, AlertId, Book, Entry, EntryKind, Graph, GraphError, Keep, MuteError,
+    Observation, Orders, Output, Route, Ruleset, Silence, Tree, Window,
+};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use telling::Phrases;
+
+/// Without a route everything goes here.
+pub const LOG: &str = "log";
+
+/// The book of alerts and its outlets.
+pub struct Alerting {
+    book: Mutex<Book>,
+    /// The rules' templates.
+    phrases: ArcSwap<Phrases>,
+    clock: Arc<Clock>,
+    journal: Journal,
+    events: Arc<Events>,
+    dispatcher: Dispatcher,
+    actions: Arc<Actions>,
+    /// Tells the lines of time lines apart that are written in one millisecond.
+    lines: AtomicU64,
+    /// What alerts and notices there were, for `/metrics`.
+    pub(crate) counts: Counts,
+}
+
+/// What there was since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    pub(crate) fired: AtomicU64,
+    pub(crate) resolved: AtomicU64,
+    pub(crate) notices: AtomicU64,
+}
+
+/// What a configuration makes of alerting, checked as a whole.
+pub(crate) struct Plan {
+    orders: Orders,
+    phrases: Phrases,
+    windows: Vec<Window>,
+}
+
+/// A configuration that makes no sense together.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PlanError {
+    /// The rules.
+    #[error("{0}")]
+    Rules(String),
+    /// What depends on what.
+    #[error("{0}")]
+    Graph(#[from] GraphError),
+    /// Who is told.
+    #[error("{0}")]
+    Route(#[from] farol_rules::RouteError),
+}
+
+impl Plan {
+    /// Makes a plan of a configuration. `needs` is which services each service needs.
+    pub(crate) fn new(
+        settings: &Settings,
+        needs: &BTreeMap<Arc<str>, Vec<Arc<str>>>,
+        external_url: Option<&str>,
+    ) -> Result<Self, PlanError> {
+        let wrong = |errors: Vec<farol_rules::CompileError>| {
+            PlanError::Rules(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))
+        };
+        let rules = Ruleset::new(settings.rules.clone()).map_err(wrong)?;
+        let graph = Arc::new(Graph::new(rules.rules(), needs)?);
+        let to_log = || Route { receiver: Some(LOG.into()), ..Route::default() };
+        let tree = Arc::new(Tree::new(settings.route.clone().unwrap_or_else(to_log))?);
+        let phrases = Phrases::new(&rules, external_url).map_err(PlanError::Rules)?;
+        Ok(Self { orders: Orders { rules, graph, tree }, phrases, windows: settings.windows.clone() })
+    }
+
+    /// The rules.
+    pub(crate) fn rules(&self) -> &Ruleset {
+        &self.orders.rules
+    }
+}
+
+impl Alerting {
+    /// Alerting as it was when the monitor was last alive.
+    ///
+    /// # Errors
+    /// The store does not say what was kept.
+    pub(crate) async fn restore(
+        plan: Plan,
+        documents: &[Document],
+        store: &dyn Store,
+        alive_until_ms: Option<i64>,
+        parts: Parts,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut saved = keeping::restored(documents);
+        let incidents: Vec<Arc<str>> =
+            saved.alerts.iter().filter_map(|(_, alert)| alert.incident.clone()).collect();
+        for id in incidents {
+            let page = DocumentPage { prefix: Some(id), limit: 1, ..DocumentPage::default() };
+            let found = store.documents(DocumentKind::Incident, page).await?;
+            saved.incidents.extend(keeping::restored(&found).incidents);
+        }
+        let now = parts.clock.now();
+        let mut book = Book::new(plan.orders);
+        saved.windows.retain(|window| !is_configured(window));
+        book.restore(saved, alive_until_ms.unwrap_or(now.wall_ms), rules_moment(now));
+        let alerting = Arc::new(Self {
+            book: Mutex::new(book),
+            phrases: ArcSwap::from_pointee(plan.phrases),
+            clock: parts.clock,
+            journal: parts.journal,
+            events: parts.events,
+            dispatcher: parts.dispatcher,
+            actions: parts.actions,
+            lines: AtomicU64::new(0),
+            counts: Counts::default(),
+        });
+        alerting.change(now, |book| take_windows(book, &plan.windows, now));
+        Ok(alerting)
+    }
+
+    /// Takes over another configuration. What was told is ended where its rule is gone; what fires goes on.
+    pub(crate) fn order(&self, plan: Plan, now: Moment) {
+        self.phrases.store(Arc::new(plan.phrases));
+        self.change(now, |book| {
+            book.order(plan.orders, rules_moment(now));
+            take_windows(book, &plan.windows, now);
+        });
+    }
+
+    /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
+    pub(crate) fn observe(&self, effects: &Effects, now: Moment) {
+        if !effects.observed.is_empty() {
+            self.see(&effects.observed, now);
+        }
+    }
+
+    /// Something of the monitor itself was seen.
+    pub(crate) fn see(&self, observations: &[Observation], now: Moment) {
+        self.change(now, |book| book.observe(observations, rules_moment(now)));
+    }
+
+    /// Time passes.
+    pub(crate) fn tick(&self, now: Moment) {
+        self.change(now, |book| book.tick(rules_moment(now)));
+    }
+
+    /// The book, to read in. Nothing goes on meanwhile: not for long.
+    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock()
+    }
+
+    /// The sending side of the ledger.
+    pub(crate) fn dispatcher(&self) -> &Dispatcher {
+        &self.dispatcher
+    }
+
+    /// The actions and breakers.
+    pub(crate) fn actions(&self) -> &Arc<Actions> {
+        &self.actions
+    }
+
+    /// Changes the book and carries out what follows, in its order: under the lock, so that what is kept and sent
+    /// later was decided later.
+    fn change<T>(&self, now: Moment, change: impl FnOnce(&mut Book) -> T) -> T {
+        let mut book = self.book.lock();
+        let changed = change(&mut book);
+        let outputs = book.take();
+        if !outputs.is_empty() {
+            self.carry_out(outputs, now);
+        }
+        changed
+    }
+
+    fn carry_out(&self, outputs: Vec<Output>, now: Moment) {
+        let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for output in outputs {
+            match output {
+                Output::Notify(telling) => {
+                    let message = self.phrases.load().message(&telling, &self.lines);
+                    let notice = self.dispatcher.due(message);
+                    documents.push(notice.put());
+                    due.push(notice);
+                }
+                Output::Keep(keep) => documents.push(keeping::kept(&keep, now.wall_ms)),
+                Output::Alert(event) => {
+                    self.count(event.change);
+                    events.extend(telling::event(&event));
+                }
+                Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
+                Output::Act(act) => self.actions.take(act),
+            }
+        }
+        let number = self.journal.documents(documents);
+        for notice in due {
+            self.counts.notices.fetch_add(1, Ordering::Relaxed);
+            self.dispatcher.push(notice, number);
+        }
+        if !events.is_empty() {
+            self.events.push(&Effects { events, ..Effects::default() });
+        }
+    }
+
+    fn count(&self, change: AlertChange) {
+        let counter = match change {
+            AlertChange::Fired(_) => &self.counts.fired,
+            AlertChange::Resolved(_) => &self.counts.resolved,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn line(&self, incident: &str, entry: &Entry) -> DocumentChange {
+        keeping::entry(incident, self.lines.fetch_add(1, Ordering::Relaxed), entry)
+    }
+
+    /// Writes a line on an incident's time line: what was sent, what was done.
+    pub(crate) fn note(&self, incident: &str, kind: EntryKind, alert: Option<AlertId>, text: String) {
+        let entry = Entry { at_ms: self.clock.now().wall_ms, kind, alert, text };
+        self.journal.documents(vec![self.line(incident, &entry)]);
+    }
+
+    /// An action was started, refused, or ended.
+    pub(crate) fn acted(&self, record: &ActionRecord) {
+        self.note(&record.incident, EntryKind::Action, Some(record.alert.clone()), record.to_string());
+    }
+
+    /// Takes a silence. The number of the hand-in that keeps it.
+    pub(crate) fn silence(&self, silence: Silence) -> Result<u64, MuteError> {
+        let now = self.clock.now();
+        self.change(now, |book| book.silence(silence.clone(), rules_moment(now)))?;
+        Ok(self.journal.documents(vec![keeping::silence(&silence.id, Some(&silence), now.wall_ms)]))
+    }
+
+    /// Ends a silence now; `None` where there is none.
+    pub(crate) fn unsilence(&self, id: &str) -> Option<u64> {
+        let now = self.clock.now();
+        self.change(now, |book| book.unsilence(id, rules_moment(now)))?;
+        Some(self.journal.documents(vec![keeping::silence(id, None, now.wall_ms)]))
+    }
+
+    /// Takes a maintenance window.
+    pub(crate) fn maintain(&self, window: Window) -> Result<u64, MuteError> {
+        let now = self.clock.now();
+        self.change(now, |book| book.maintain(window.clone(), rules_moment(now)))?;
+        Ok(self.journal.documents(vec![keeping::window(&window.id, Some(&window), now.wall_ms)]))
+    }
+
+    /// Ends a maintenance window; `None` where there is none.
+    pub(crate) fn end_maintenance(&self, id: &str) -> Option<u64> {
+        let now = self.clock.now();
+        self.change(now, |book| book.end_maintenance(id, rules_moment(now)))?;
+        Some(self.journal.documents(vec![keeping::window(id, None, now.wall_ms)]))
+    }
+
+    /// Somebody takes care of an alert; `None` where it does not fire.
+    pub(crate) fn acknowledge(&self, ack: Acknowledgement) -> Result<Option<u64>, MuteError> {
+        let (now, id) = (self.clock.now(), ack.alert.clone());
+        let taken = self.change(now, |book| {
+            let taken = book.acknowledge(ack, rules_moment(now))?;
+            Ok(taken.then(|| book.acknowledgement(&id).cloned()).flatten())
+        })?;
+        let document = taken.map(|ack| keeping::acknowledgement(&id, Some(&ack), now.wall_ms));
+        Ok(document.map(|document| self.journal.documents(vec![document])))
+    }
+
+    /// Nobody takes care of an alert any more; `None` where nobody did.
+    pub(crate) fn unacknowledge(&self, id: &AlertId) -> Option<u64> {
+        let now = self.clock.now();
+        let was = self.change(now, |book| book.unacknowledge(id, rules_moment(now)));
+        was.then(|| self.journal.documents(vec![keeping::acknowledgement(id, None, now.wall_ms)]))
+    }
+}
+
+/// What alerting is made with.
+pub(crate) struct Parts {
+    pub(crate) clock: Arc<Clock>,
+    pub(crate) journal: Journal,
+    pub(crate) events: Arc<Events>,
+    pub(crate) dispatcher: Dispatcher,
+    pub(crate) actions: Arc<Actions>,
+}
+
+/// A moment in the rules' words.
+pub(crate) fn rules_moment(now: Moment) -> farol_rules::Moment {
+    farol_rules::Moment { run_ms: now.run_ms, wall_ms: now.wall_ms }
+}
+
+/// Windows of the configuration stand in it alone: their ids say so.
+fn is_configured(window: &Window) -> bool {
+    window.id.starts_with(CONFIGURED)
+}
+
+/// How the ids of the configuration's windows begin.
+pub(crate) const CONFIGURED: &str = "config:";
+
+fn take_windows(book: &mut Book, windows: &[Window], now: Moment) {
+    let gone: Vec<Arc<str>> = book.windows().iter().filter(|w| is_configured(w)).map(|w| Arc::clone(&w.id)).collect();
+    for id in gone {
+        book.end_maintenance(&id, rules_moment(now));
+    }
+    for window in windows {
+        let mut window = window.clone();
+        window.id = format!("{CONFIGURED}{}", window.name).into();
+        if let Err(error) = book.maintain(window, rules_moment(now)) {
+            tracing::error!(%error, "a maintenance window of the configuration is not kept");
+        }
+    }
+}

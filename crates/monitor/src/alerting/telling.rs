@@ -1,0 +1,108 @@
+//! Notices in words: the message that a receiver gets of a decision, and the event that those who watch get.
+
+use crate::fleet::{Event, EventKind};
+use crate::notify::message::{AlertWord, Listed, Message, Why};
+use crate::notify::template::{Facts, Templates};
+use farol_rules::{AlertChange, AlertEvent, AlertView, Notice, Over, Ruleset, Telling};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The rules' annotations, compiled, and what else stands in messages.
+#[derive(Debug, Default)]
+pub(super) struct Phrases {
+    templates: HashMap<Arc<str>, Templates>,
+    external_url: Option<String>,
+}
+
+impl Phrases {
+    /// Compiles the templates of these rules.
+    pub(super) fn new(rules: &Ruleset, external_url: Option<&str>) -> Result<Self, String> {
+        let mut templates = HashMap::new();
+        for rule in rules.rules() {
+            let compiled = Templates::compile(&rule.annotations).map_err(|errors| {
+                let errors = errors.iter().map(|e| format!("annotation `{}`: {e}", e.name));
+                format!("rule `{}`: {}", rule.name, errors.collect::<Vec<_>>().join("; "))
+            })?;
+            templates.insert(Arc::clone(&rule.name), compiled);
+        }
+        Ok(Self { templates, external_url: external_url.map(str::to_owned) })
+    }
+
+    /// The message of a notice.
+    pub(super) fn message(&self, telling: &Telling, numbers: &AtomicU64) -> Message {
+        let Telling { to, notice, alerts, at_ms } = telling;
+        let number = numbers.fetch_add(1, Ordering::Relaxed);
+        Message {
+            notice_id: format!("{at_ms}-{number}-{}", to.receiver),
+            conversation: format!("{}{}#{}", to.receiver, to.group, notice.opened_ms),
+            receiver: to.receiver.to_string(),
+            why: why(notice.why),
+            group: to.group.clone(),
+            alerts: alerts.iter().map(|alert| self.word(alert, notice)).collect(),
+            held_back: alerts.iter().map(|alert| alert.holds_count as u64).sum(),
+            unrecorded: false,
+            at_ms: *at_ms,
+            external_url: self.external_url.clone(),
+        }
+    }
+
+    fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {
+        let names: Vec<String> =
+            alert.elements.iter().map(|element| element.labels.to_string()).collect();
+        let value = alert.elements.first().and_then(|element| element.seen.value);
+        let facts = Facts {
+            rule: &alert.id.rule,
+            labels: &alert.labels,
+            severity: alert.severity,
+            value,
+            elements: &names,
+            count: alert.elements_count as u64,
+        };
+        let annotations = self.templates.get(&alert.id.rule).map(|t| t.render(&facts)).unwrap_or_default();
+        let over = notice.resolved.iter().find(|over| over.id == alert.id && !over.again);
+        let since_ms = over.map_or(alert.since_ms, |over| over.episode_ms);
+        AlertWord {
+            id: format!("{}#{since_ms}", alert.id),
+            rule: alert.id.rule.to_string(),
+            labels: alert.labels.clone(),
+            severity: over.map_or(alert.severity, |over| over.severity),
+            ended: over.map(|over: &Over| over.ending),
+            since_ms,
+            ended_ms: over.map(|_| alert.ended.map_or(notice.at_ms, |(_, at_ms)| at_ms)),
+            value,
+            annotations,
+            elements: Listed { names, total: alert.elements_count as u64 },
+            holds: Listed { names: alert.holds.clone(), total: alert.holds_count as u64 },
+        }
+    }
+}
+
+fn why(why: farol_rules::Why) -> Why {
+    match why {
+        farol_rules::Why::First => Why::First,
+        farol_rules::Why::More => Why::More,
+        farol_rules::Why::Raised => Why::Raised,
+        farol_rules::Why::Released => Why::Released,
+        farol_rules::Why::Resolved => Why::Resolved,
+        farol_rules::Why::Repeat => Why::Repeat,
+    }
+}
+
+/// The event of a change; a pending alert is none.
+pub(super) fn event(change: &AlertEvent) -> Option<Event> {
+    let (kind, to, reason) = match change.change {
+        AlertChange::Pending => return None,
+        AlertChange::Fired(severity) => (EventKind::AlertFired, severity.as_str(), None),
+        AlertChange::Severity(severity) => (EventKind::AlertSeverity, severity.as_str(), None),
+        AlertChange::Resolved(ending) => (EventKind::AlertResolved, "resolved", Some(ending.as_str())),
+        AlertChange::Held(true) => (EventKind::AlertHeld, "held", None),
+        AlertChange::Held(false) => (EventKind::AlertHeld, "released", None),
+    };
+    let mut event = Event::new(kind, change.at_ms).message(change.text.as_str());
+    let label = |name| change.id.labels.get(name).cloned();
+    (event.agent, event.service, event.component) = (label("agent"), label("service"), label("component"));
+    event.to = Some(to);
+    event.reason = reason.map(Into::into);
+    Some(event)
+}
