@@ -161,7 +161,7 @@ impl Lanes {
         };
         let gone = lane.queue.push(Entry {
             order: due.order,
-            conversation: due.message.conversation.as_str().into(),
+            conversation: Arc::clone(&due.group),
             repeat: due.message.why == Why::Repeat,
             weight: due.weight(),
             since_ms: i64::try_from(now_ms).unwrap_or(i64::MAX) - waited.clamp(0, WAITED_AT_MOST_MS),
