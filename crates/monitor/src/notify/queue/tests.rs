@@ -161,7 +161,11 @@ fn what_was_tried_for_a_day_is_given_up_and_never_untried() {
         queue.push(entry("a", 2));
         assert_eq!(queue.next(now_ms).unwrap().order, 1);
         let landed = queue.land("a", &failed(), now_ms, DRAW).unwrap();
-        assert_eq!(matches!(landed, Landed::GivenUp(entry) if entry.order == 1), given_up, "{since_ms} {now_ms}");
+        assert_eq!(
+            matches!(landed, Landed::GivenUp(entry) if entry.order == 1),
+            given_up,
+            "{since_ms} {now_ms}"
+        );
         let next = queue.next(now_ms + 1).unwrap().order;
         assert_eq!(next, if given_up { 2 } else { 1 });
     }
@@ -187,7 +191,9 @@ fn without_room_repeats_go_first_and_then_the_longest_conversations_oldest() {
     assert_eq!(push(&mut queue, "a", 8, false), [3]);
     assert_eq!(push(&mut queue, "d", 9, true), [9]);
     assert_eq!(queue.tells_full(true), None);
-    assert!(matches!(queue.land("a", &Landing::Taken, 0, DRAW), Some(Landed::Over(entry)) if entry.order == 1));
+    assert!(
+        matches!(queue.land("a", &Landing::Taken, 0, DRAW), Some(Landed::Over(entry)) if entry.order == 1)
+    );
     assert_eq!(queue.tells_full(true), Some(false));
     assert_eq!(queue.load(), (3, 3 * half, 0));
     let still: Vec<u64> = queue.take_still().iter().map(|entry| entry.order).collect();

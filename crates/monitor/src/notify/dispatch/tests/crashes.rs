@@ -1,6 +1,7 @@
 //! The process ends at each point round the ledger, and the next one goes on from what the store holds.
 
 use super::*;
+use farol_shutdown::{Budgets, Supervisor};
 use store::Stop;
 
 /// Where the process ends, while the first of two notices of a conversation is sent.
@@ -118,4 +119,51 @@ async fn an_end_with_nothing_to_send_takes_no_time() {
     process.sending.join_next().await.unwrap().unwrap();
     assert!(began.elapsed() < Duration::from_millis(5));
     assert_eq!(process.shelf.of(DocumentKind::Due).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_waited_for_days_before_the_start_is_tried_for_an_hour_all_the_same() {
+    let (shelf, _) = until(Point::AfterCommit).await;
+    let ops = Desk::new(Answer::Fail);
+    let process = Process::start(shelf, &[("ops", &ops)]);
+    pass(3_590_000).await;
+    assert_eq!(process.records(), [""; 0]);
+    pass(400_000).await;
+    assert_eq!(process.records()[0], "dead/n1/");
+    // One tries to send each, at least.
+    pass(400_000).await;
+    assert_eq!(process.records(), ["dead/n1/", "dead/n2/"]);
+    assert!(ops.tried.lock().iter().any(|got| got.id == "n2"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_sends_what_is_due_and_its_record_is_kept() {
+    let supervisor = Supervisor::new(Budgets::default());
+    let handle = supervisor.handle();
+    let shelf = Arc::new(Shelf::default());
+    let (journal, writer) = journal::open(Arc::clone(&shelf) as Arc<dyn Store>, &Restored::default());
+    let (flush, mut writing) = (CancellationToken::new(), JoinSet::new());
+    writing.spawn(writer.run(flush.clone()));
+    handle.cleanup("store", Duration::from_secs(4), move || async move {
+        flush.cancel();
+        writing.join_next().await.unwrap().unwrap()
+    });
+    let ops = Desk::new(Answer::Slowly(Duration::from_millis(500)));
+    let store = Arc::clone(&shelf) as Arc<dyn Store>;
+    let dispatcher = Dispatcher::new(journal.clone(), store, Arc::new(Told::default()));
+    dispatcher.set_receivers(receivers(&[("ops", &ops)]));
+    dispatcher.run(&handle);
+    // The last words come when others are cleaned up already.
+    let late = dispatcher.clone();
+    handle.cleanup("late", Duration::from_secs(1), move || async move {
+        let due = late.due(message("ops", "c", "n"));
+        let number = journal.documents(vec![due.put()]);
+        late.push(due, number);
+    });
+    handle.shutdown("a test");
+    let report = supervisor.run().await;
+    assert_eq!((report.code, &report.stragglers[..], &report.failures[..]), (0, &[][..], &[][..]));
+    assert_eq!(ops.ids(), ["n"]);
+    assert_eq!(shelf.of(DocumentKind::Due), []);
+    assert_eq!(shelf.of(DocumentKind::Notice).len(), 1);
 }

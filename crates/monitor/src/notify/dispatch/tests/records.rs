@@ -129,7 +129,8 @@ async fn what_was_tried_for_an_alert_is_remembered_and_what_became_of_it_is_kept
     process.send(Message { alerts: vec![word("x")], ..message("ops", "b", "n2") });
     pass(5_000).await;
     let tried = process.dispatcher.attempts(odd);
-    let outcomes: Vec<_> = tried.iter().map(|a| (a.number, matches!(a.outcome, Outcome::Sent { .. }))).collect();
+    let outcomes: Vec<_> =
+        tried.iter().map(|a| (a.number, matches!(a.outcome, Outcome::Sent { .. }))).collect();
     assert_eq!(outcomes, [(1, false), (2, true)]);
     assert_eq!(process.dispatcher.attempts("x").len(), 3);
     let kept = process.dispatcher.of_alert(odd, i64::MIN).await.unwrap();

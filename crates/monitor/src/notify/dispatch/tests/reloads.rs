@@ -18,7 +18,10 @@ async fn a_reload_drops_nothing_on_its_way_nor_anything_of_those_that_stay() {
     pass(100).await;
     assert_eq!(process.records(), ["dead/g4/"]);
     pass(10_000).await;
-    assert_eq!((stays.ids(), anew.ids(), goes.ids()), (vec!["s1".into()], vec!["s3".into()], vec!["g2".into()]));
+    assert_eq!(
+        (stays.ids(), anew.ids(), goes.ids()),
+        (vec!["s1".into()], vec!["s3".into()], vec!["g2".into()])
+    );
     assert_eq!(process.records(), ["dead/g4/", "sent/g2/", "sent/s1/", "sent/s3/"]);
     assert_eq!(process.dispatcher.stats().keys().map(|name| &**name).collect::<Vec<_>>(), ["stays"]);
     // Whoever still tells one that is gone learns so.
@@ -61,7 +64,9 @@ async fn a_receiver_that_is_set_up_anew_is_tried_at_once() {
     let mended = Desk::new(Answer::Take);
     process.dispatcher.set_receivers(receivers(&[("ops", &mended)]));
     pass(1).await;
-    assert_eq!(mended.ids(), ["a1", "b2"]);
+    let mut ids = mended.ids();
+    ids.sort_unstable();
+    assert_eq!(ids, ["a1", "b2"]);
     pass(1).await;
     assert_eq!(process.stats("ops").failing, None);
     assert_eq!(process.told.failing.lock().len(), 2);
