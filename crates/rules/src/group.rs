@@ -227,7 +227,7 @@ impl Conversation {
         let opened_ms = self.opened_ms.filter(|_| clock.last.is_some()).unwrap_or(clock.wall_ms);
         let (mut firing, mut resolved, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
         for (id, record) in &mut self.alerts {
-            resolved.extend(record.tell_over(id, clock, ordinary || repeat));
+            resolved.extend(record.tell_over(id, clock, ordinary));
             quiet.extend(record.quiet().map(|episode_ms| (id.clone(), episode_ms)));
             firing.extend(record.tell_firing(id, clock));
         }

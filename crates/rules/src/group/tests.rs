@@ -201,6 +201,14 @@ fn a_critical_wait_gathers_what_is_urgent() {
 }
 
 #[test]
+fn what_changes_while_it_waits_does_not_wait_anew() {
+    let waits = Waits { critical_wait_ms: 25_000, ..Waits::default() };
+    assert_eq!(heard(waits, "0 a critical; 20 a warning", 3600), ["30 first: a warning first"]);
+    let script = "0 a warning; 0 a muted; 100 a heard; 110 a critical";
+    assert_eq!(heard(waits, script, 3600), ["125 released: a critical released"]);
+}
+
+#[test]
 fn what_flaps_for_an_hour_is_told_twice_an_interval_at_most() {
     let alone = [(1, "a critical"), (6, "a recovered")];
     let in_turn = [(1, "a critical"), (3, "b critical"), (6, "a recovered"), (8, "b recovered")];
