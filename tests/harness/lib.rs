@@ -8,6 +8,7 @@ pub mod dice;
 pub mod dns;
 pub mod faults;
 pub mod http_sink;
+pub mod kubernetes;
 pub mod memory_store;
 pub mod mute;
 pub mod mysql;

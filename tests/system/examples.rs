@@ -16,7 +16,7 @@ const REFUSED: (&str, &str, &str) = ("farol.yaml", "agent", "data_dir");
 /// One of them may stand there.
 const STORES: [&str; 2] = ["sqlite", "postgres"];
 /// Maps whose keys are the user's: what holds for one of their entries holds for all.
-const NAMED: &str = "services";
+const NAMED: [&str; 2] = ["services", "receivers"];
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(file)
@@ -210,12 +210,12 @@ fn known(complaints: &str) -> BTreeMap<String, BTreeSet<String>> {
     .collect()
 }
 
-/// A map's path without the places in lists and the names of services.
+/// A map's path without the places in lists and the names of services and receivers.
 fn general(path: &str) -> String {
     let mut parts: Vec<&str> =
         path.split('.').map(|part| part.split('[').next().unwrap_or_default()).collect();
     for at in 1..parts.len() {
-        if parts[at - 1] == NAMED {
+        if NAMED.contains(&parts[at - 1]) {
             parts[at] = "*";
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the whole binary is tests")]
 
+mod actions;
 mod checks;
 mod configuration;
 mod examples;

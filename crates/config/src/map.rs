@@ -3,6 +3,7 @@
 
 mod collections;
 mod field;
+mod files;
 mod scalars;
 mod secrets;
 
@@ -130,6 +131,17 @@ impl<'t> Map<'t> {
     /// Records what is wrong with this map as a whole.
     pub fn problem_here(&mut self, message: impl Into<String>) {
         self.problems.push(Problem::new(&self.origin, &self.path, message));
+    }
+
+    /// Records problems of what was read from elsewhere on behalf of this map, such as a file that it names.
+    pub fn report(&mut self, problems: impl IntoIterator<Item = Problem>) {
+        self.problems.extend(problems);
+    }
+
+    /// Whether nothing wrong was found here so far, so that what was read is what was written.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.problems.is_empty()
     }
 
     fn know(&mut self, key: &str) {

@@ -140,6 +140,13 @@ impl Problems {
     }
 }
 
+impl FromIterator<Problem> for Problems {
+    /// Sorts them, and tells each once.
+    fn from_iter<I: IntoIterator<Item = Problem>>(problems: I) -> Self {
+        Self::sorted(problems.into_iter().collect())
+    }
+}
+
 impl<'a> IntoIterator for &'a Problems {
     type Item = &'a Problem;
     type IntoIter = std::slice::Iter<'a, Problem>;

@@ -4,7 +4,7 @@
 mod file;
 mod overlay;
 
-pub(crate) use file::read_bounded;
+pub(crate) use file::{matches, read_bounded};
 pub(crate) use overlay::{no_list, no_map};
 
 use crate::node::{Layer, Node};

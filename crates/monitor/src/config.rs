@@ -1,8 +1,11 @@
 //! The monitor's settings: reads them from the configuration and tells every problem. Defaults stand here only.
 
+pub mod actions;
+mod alerting;
 mod receivers;
 mod store;
 
+pub use alerting::{Alerting, rules_in, rules_of};
 pub use receivers::Receivers;
 pub use store::{Keeping, Store, database_variables, unused_variables};
 
@@ -35,6 +38,8 @@ pub struct Config {
     pub services: BTreeMap<String, Policy>,
     /// Groups of declared services.
     pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// What is alerted.
+    pub alerting: Alerting,
     /// Whom ingest believes, and how much it takes.
     pub ingest: IngestPolicy,
     /// Who is told of alerts.
@@ -111,6 +116,9 @@ impl Config {
         let (services, groups) = read_services(m);
         let (store, keeping) = m.section("store", store::read);
         let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
+        let receivers = receivers::read(m);
+        let names: Vec<&str> = receivers.by_name.keys().map(String::as_str).collect();
+        let alerting = alerting::read(m, &names);
         Self {
             listen,
             tls,
@@ -119,8 +127,9 @@ impl Config {
             history,
             services,
             groups,
+            alerting,
             ingest,
-            receivers: receivers::read(m),
+            receivers,
             access: m.section("access", |m| Access {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
                 hosts: m.texts("hosts").into_iter().collect(),

@@ -3,6 +3,7 @@
 //! [`Monitor::bind`] opens the sockets, [`Monitor::run`] answers probes, opens the store and starts the parts. A report
 //! goes through [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
+pub mod act;
 pub mod app;
 pub mod arguments;
 pub mod clock;

@@ -4,7 +4,6 @@
 mod check;
 mod definition;
 mod program;
-mod status;
 mod thresholds;
 mod written;
 
@@ -12,7 +11,6 @@ pub use program::{Program, Reading, SourceShape};
 pub use written::ConditionError;
 
 use crate::{Judge, Level, Rule, Subject};
-use farol_health::Status;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -133,13 +131,6 @@ impl Ruleset {
     /// The rules that look at such subjects, by number.
     pub fn about(&self, is: impl Fn(&Subject) -> bool) -> impl Iterator<Item = (u32, &Arc<Rule>)> {
         (0_u32..).zip(&self.0.rules).filter(move |(_, rule)| is(&rule.subject))
-    }
-
-    /// The level of a status by a rule about statuses; `None` says nothing: a status that is not known, or too old,
-    /// and not asked for. See [`Judge::of_status`].
-    #[must_use]
-    pub fn level_of(&self, rule: u32, status: Status, is_stale: bool) -> Option<Level> {
-        self.0.rules.get(rule as usize)?.judge.of_status(status, is_stale)
     }
 
     /// The level of a value by a rule's thresholds, without its window.

@@ -16,7 +16,7 @@ const SKEW_MS: u64 = 2_000;
 /// entry over a 62nd of the window or less: `avg max min last sum count` stay right, but that samples leave by entries; a `rate`
 /// is right since the last sample of the oldest entry; `p95` is one of the entries' averages then. A sample that is exactly as old as the window is long is out.
 #[derive(Clone, Debug)]
-pub struct Window {
+pub(crate) struct Window {
     /// The samples: a ring.
     entries: Box<[Entry]>,
     /// When the latest sample came: what is not later is left out.
@@ -54,7 +54,7 @@ struct Entry {
 impl Window {
     /// An empty window over at most 24 h, for samples that come so often (0: nobody knows).
     #[must_use]
-    pub fn new(how: Reduce, over_ms: u64, interval_ms: u64) -> Self {
+    pub(crate) fn new(how: Reduce, over_ms: u64, interval_ms: u64) -> Self {
         let over = over_ms.clamp(1, 24 * 3_600_000);
         let fit = over.checked_div(interval_ms).map_or(MOST, |samples| samples + 3).clamp(3, MOST);
         // An entry may begin before the window, and a rate's first sample is one by itself.
@@ -76,7 +76,7 @@ impl Window {
     /// Takes a sample and says what the window comes to; `None` where nothing can be said. A NaN is no sample, and
     /// neither is one that is not later than the latest.
     #[inline]
-    pub fn push(&mut self, at: Moment, value: f64) -> Option<f64> {
+    pub(crate) fn push(&mut self, at: Moment, value: f64) -> Option<f64> {
         if value.is_nan() || (self.len > 0 && at.run_ms <= self.latest_ms) {
             return self.reduced();
         }
@@ -151,7 +151,7 @@ impl Window {
     /// for a rate, or infinities of both signs.
     #[inline]
     #[must_use]
-    pub fn reduced(&self) -> Option<f64> {
+    pub(crate) fn reduced(&self) -> Option<f64> {
         if self.len == 0 {
             return None;
         }
@@ -193,7 +193,7 @@ impl Window {
 
     /// Goes on where another window of the same series was, if it kept the same: its series may come at another
     /// interval now.
-    pub fn go_on_from(&mut self, old: &Self) {
+    pub(crate) fn go_on_from(&mut self, old: &Self) {
         if (self.how, self.over_ms) != (old.how, old.over_ms) {
             return;
         }

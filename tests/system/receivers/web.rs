@@ -59,10 +59,12 @@ async fn a_second_try_sends_only_the_events_that_were_not_taken_and_a_refused_on
         "{failure:?}"
     );
     assert_eq!(sink.taken().len(), 3, "nothing overtakes what has to wait");
-    drop(pager.send(&told).await);
+    sink.next([Answer::status(400)]);
+    let dead = pager.send(&told).await.unwrap_err();
+    assert!(!is_retry(&dead) && dead.why().contains("1 of 4 events are refused"), "{dead:?}");
     let keys: Vec<String> =
         sink.taken().iter().map(|t| t.json()["dedup_key"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(keys, ["a", "b", "c", "c", "d"]);
+    assert_eq!(keys, ["a", "b", "c", "b", "c", "d"]);
 }
 
 #[tokio::test]
@@ -95,6 +97,28 @@ async fn a_webhook_is_signed_and_a_second_copy_has_the_same_key() {
     assert_eq!(body["alerts"][0]["id"], "a");
     assert_eq!(taken[2].json()["alerts"][0]["labels"]["pod"], HOSTILE, "a program gets it as it is");
     assert_eq!(taken[2].header("idempotency-key").unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn the_documented_python_believes_our_signature_and_no_other() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let docs = std::fs::read_to_string(root.join("docs/NOTIFICATIONS.md")).unwrap();
+    let code = docs.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
+    let sink = HttpSink::start().await.unwrap();
+    let hook = receiver(&format!("{{webhook: {{url: \"{}\", secret: whsec}}}}", sink.url("/")));
+    hook.send(&hostile()).await.unwrap();
+    let request = sink.taken().remove(0);
+    let signature = request.header("x-farol-signature").unwrap();
+    let script = format!(
+        "{code}\nimport sys\nbody = sys.stdin.buffer.read()\nheader = '{signature}'\n\
+         print(is_from_farol(b'whsec', header, body), is_from_farol(b'other', header, body), \
+         is_from_farol(b'whsec', header, body + b' '), is_from_farol(b'whsec', header, body, -1), \
+         is_from_farol(b'whsec', '', body))"
+    );
+    let mut python = tokio::process::Command::new(crate::peers::python());
+    python.args(["-c", &script]);
+    let done = crate::peers::run(python, std::str::from_utf8(&request.body).unwrap()).await;
+    assert_eq!(done.out.trim(), "True False False False False", "{}", done.err);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use super::{Case, Group, Place};
 use farol_monitor::store::DocumentKind::{
-    Action, Alerting, Breaker, Conversation, Element, Incident, IncidentEntry, Notice, Silence,
+    Action, Breaker, Conversation, Due, Element, Incident, IncidentEntry, Notice, Silence,
 };
 use farol_monitor::store::{
     DAY_MS, DOCUMENTS_AT_MOST, Document, DocumentChange, DocumentKind, DocumentPage, Retention, Store,
@@ -229,7 +229,7 @@ async fn ages(place: &dyn Place) {
     }
     let restored = place.open().await.restore().await.unwrap().documents;
     assert_eq!(restored.len(), 7 * 1_502);
-    assert!(restored.iter().any(|d| d.kind == Breaker) && restored.iter().any(|d| d.kind == Alerting));
+    assert!(restored.iter().any(|d| d.kind == Breaker) && restored.iter().any(|d| d.kind == Due));
 }
 
 async fn untrusted(place: &dyn Place) {

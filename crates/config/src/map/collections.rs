@@ -224,7 +224,7 @@ impl<'t> Map<'t> {
         (values, taken)
     }
 
-    fn one_text(&mut self, node: &Node, path: &str, example: &str) -> Option<String> {
+    pub(super) fn one_text(&mut self, node: &Node, path: &str, example: &str) -> Option<String> {
         match &node.value {
             Value::Scalar { text, .. } if !node.is_null() => Some(text.clone()),
             _ => {
@@ -241,7 +241,7 @@ impl<'t> Map<'t> {
     }
 }
 
-fn text_taken(text: String, node: &Node) -> Taken {
+pub(super) fn text_taken(text: String, node: &Node) -> Taken {
     Taken::Value { text, is_text: true, origin: node.origin.clone() }
 }
 

@@ -333,6 +333,56 @@ fn relative_paths_of_a_file_start_at_the_file() {
 }
 
 #[test]
+fn a_key_names_files_by_patterns_that_start_at_its_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    std::fs::create_dir(at("rules")).unwrap();
+    for name in ["rules/b.yaml", "rules/a.yaml", "rules/.hidden.yaml", "rules/c.txt", "x.yaml"] {
+        std::fs::write(at(name), "").unwrap();
+    }
+    for (text, expected) in [
+        ("k: rules/*.yaml", &["rules/a.yaml", "rules/b.yaml"][..]),
+        ("k: [x.yaml, rules/*, rules/a.yaml]", &["x.yaml", "rules/a.yaml", "rules/b.yaml", "rules/c.txt"]),
+        ("k: ['*.yaml', none/*, no.yaml]", &["x.yaml", "no.yaml"]),
+        ("k: []", &[]),
+        ("", &[]),
+    ] {
+        std::fs::write(at("main.yaml"), text).unwrap();
+        let tree = Sources::new().file(at("main.yaml")).load().unwrap();
+        let files = tree.read(|m| m.files("k")).unwrap();
+        assert_eq!(files, expected.iter().map(|name| at(name)).collect::<Vec<_>>(), "{text}");
+    }
+    for (text, problem) in [
+        ("k: ['', 'a/*/b']", "k[0]: ``: is no file name"),
+        ("k: ['', 'a/*/b']", "k[1]: `a/*/b`: `*` is understood in the last part"),
+        ("k: {a: b}", "k: is a map, a single value is wanted"),
+    ] {
+        let tree = Sources::new().text("f.yaml", text).load().unwrap();
+        let problems = tree.read(|m| m.files("k")).unwrap_err().to_string();
+        assert!(problems.contains(problem), "{problems}");
+    }
+}
+
+#[test]
+fn problems_of_another_file_are_told_with_the_own_ones() {
+    let tree = |name: &str| Sources::new().text(name, "k: x").load().unwrap();
+    let mut sound = Vec::new();
+    let problems = tree("main.yaml").read(|m| {
+        sound.push(m.is_sound());
+        let other = tree("other.yaml").read(|m| m.flag("k").required()).unwrap_err();
+        m.report(other.iter().cloned());
+        sound.push(m.is_sound());
+        m.flag("k").required()
+    });
+    let problems = problems.unwrap_err().to_string();
+    assert!(
+        problems.starts_with("main.yaml:1: k: ") && problems.contains("\nother.yaml:1: k: "),
+        "{problems}"
+    );
+    assert_eq!(sound, [true, false]);
+}
+
+#[test]
 fn a_tree_can_be_read_from_any_thread() {
     fn shared<T: Send + Sync>(_: &T) {}
     shared(&Sources::new().load().unwrap());

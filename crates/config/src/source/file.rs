@@ -121,7 +121,11 @@ impl Files {
     }
 }
 
-fn matches(whole: &Path, own: &Path) -> Result<Vec<PathBuf>, String> {
+/// The files that a pattern with `*` names, sorted; the one where it stands is left out.
+///
+/// # Errors
+/// What is wrong with it, or with its folder.
+pub(crate) fn matches(whole: &Path, own: &Path) -> Result<Vec<PathBuf>, String> {
     let last = whole.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let folder = whole.parent().unwrap_or(Path::new(""));
     if folder.to_string_lossy().contains('*') {

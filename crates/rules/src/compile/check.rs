@@ -18,9 +18,6 @@ pub(super) fn all(rules: &[Rule]) -> Vec<CompileError> {
     let mut seen = HashSet::new();
     for rule in rules {
         let mut found = Found(Vec::new());
-        if !name_is_valid(&rule.name) {
-            found.tell("name", "is not a rule's name; use [A-Za-z0-9._-]{1,128}");
-        }
         if !seen.insert(&*rule.name) {
             found.tell("name", "is another rule's too; give each its own");
         }
@@ -31,8 +28,7 @@ pub(super) fn all(rules: &[Rule]) -> Vec<CompileError> {
                 found.tell("depends_on", format!("names `{other}`, and there is no such rule"));
             }
         }
-        let errors_of = |(key, what)| CompileError { rule: Arc::clone(&rule.name), key, what };
-        errors.extend(found.0.into_iter().map(errors_of));
+        errors.extend(found.errors(rule));
     }
     if let Some(rule) = rules.get(MAX_RULES) {
         let what = format!("is the first of too many rules: {MAX_RULES} are the most");
@@ -44,7 +40,22 @@ pub(super) fn all(rules: &[Rule]) -> Vec<CompileError> {
 /// What is wrong with one rule.
 struct Found(Vec<(&'static str, String)>);
 
+impl Rule {
+    /// What is wrong with this rule, whatever other rules there are.
+    #[must_use]
+    pub fn flaws(&self) -> Vec<CompileError> {
+        let mut found = Found(Vec::new());
+        one(self, &mut found);
+        found.errors(self)
+    }
+}
+
 impl Found {
+    fn errors(self, rule: &Rule) -> Vec<CompileError> {
+        let all = self.0.into_iter();
+        all.map(|(key, what)| CompileError { rule: Arc::clone(&rule.name), key, what }).collect()
+    }
+
     fn tell(&mut self, key: &'static str, what: impl Into<String>) {
         self.0.push((key, what.into()));
     }
@@ -57,6 +68,9 @@ impl Found {
 }
 
 fn one(rule: &Rule, found: &mut Found) {
+    if !name_is_valid(&rule.name) {
+        found.tell("name", "is not a rule's name; use [A-Za-z0-9._-]{1,128}");
+    }
     subject(rule, found);
     if let Some(reduction) = rule.reduce {
         if !matches!(rule.subject, Subject::Metric { .. }) {

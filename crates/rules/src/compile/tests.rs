@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{AgentCondition, Dependency, Flap, MonitorCondition, Reduction, Severity};
+use farol_health::Status;
 use farol_series::Reduce;
 
 fn rule(name: &str, subject: Subject, judge: Judge) -> Rule {
@@ -180,6 +181,5 @@ fn rules_are_found_by_name_and_each_set_has_its_own_version() {
     assert_eq!(set.about(|subject| matches!(subject, Subject::Metric { .. })).count(), 2);
     assert_eq!(set.level_of_value(0, 80.0), Some(Level::Warning));
     assert_eq!(set.level_of_value(0, f64::NAN), None);
-    assert_eq!(set.level_of(0, Status::Unhealthy, false), None, "it judges values");
     assert_ne!(set.version(), Ruleset::new(vec![cpu()]).unwrap().version());
 }

@@ -128,6 +128,7 @@ proptest! {
     fn turns_follow_one_another_as_people_understand_them(timing in timing(), history in history()) {
         let mut run = Run::default();
         let mut told = Told::default();
+        let mut episode = None;
         for (pause, event) in history {
             let turns = run.happen(&timing, pause, event);
             let level = match event {
@@ -145,7 +146,14 @@ proptest! {
             }
             let phase = run.life.phase();
             prop_assert_eq!(told.severity, severity(phase));
-            prop_assert_eq!(told.firing, matches!(phase, Phase::Firing { .. }));
+            let since_ms = match phase {
+                Phase::Firing { since_ms, .. } => Some(since_ms),
+                Phase::Inactive | Phase::Pending { .. } => None,
+            };
+            prop_assert_eq!(told.firing, since_ms.is_some());
+            let new = turns.iter().any(|turn| matches!(turn, Turn::Fired(_)));
+            prop_assert!(new || since_ms.is_none() || since_ms == episode, "an episode begins with Fired");
+            episode = since_ms;
             prop_assert_eq!(told.flapping, run.life.is_flapping());
             prop_assert!(!told.stale || run.life.is_stale());
         }

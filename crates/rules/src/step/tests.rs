@@ -342,6 +342,8 @@ fn what_begins_and_ends_too_often_is_flapping_until_it_is_steady() {
         &["40 restart 10 ->", "1000 tick ->", "1001 fresh ->", "1061 tick -> steady, resolved recovered"],
         &["40 removed -> resolved removed", "50 warning -> fired warning, flapping"],
         &["40 removed -> resolved removed", "131 warning -> fired warning"],
+        // Gone is not stale: what it did is forgotten in its time.
+        &["40 stale -> stale", "50 removed -> resolved removed", "150 warning -> fired warning"],
     ] {
         let mut script = Script::new(0, 0, (4, 100));
         script.run(four);

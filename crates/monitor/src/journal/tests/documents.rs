@@ -203,6 +203,19 @@ async fn without_room_what_may_be_missed_goes_oldest_first_and_never_what_still_
 }
 
 #[tokio::test(start_paused = true)]
+async fn of_those_that_may_be_missed_the_oldest_goes_alone_when_that_is_enough() {
+    let bench = Bench::new([refused(), refused()]);
+    bench.journal.blind(1, 2);
+    bench.pass(300).await;
+    bench.journal.documents(vec![large(Action, "older"), large(IncidentEntry, "younger")]);
+    bench.journal.documents((2..=ROOM).map(|n| large(Element, &n.to_string())).collect());
+    bench.pass(5_000).await;
+    let last = groups(&bench).pop().unwrap();
+    assert_eq!((last.len() as u64, keys(&last)[0]), (ROOM, "younger"));
+    assert_eq!(bench.journal.health().dropped_documents, 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_put_back_finds_room_before_what_came_since() {
     let bench = Bench::new([refused(), refused()]);
     *bench.store.takes.lock() = Duration::from_secs(1);

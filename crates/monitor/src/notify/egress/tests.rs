@@ -1,3 +1,5 @@
+//! The way out, shown: addresses in every disguise, names that change what they stand for, connections never made.
+
 use super::*;
 
 /// Every name stands for these.

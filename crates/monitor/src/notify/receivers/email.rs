@@ -147,7 +147,7 @@ impl Sender {
             connection.message(mail).await.map_err(|error| failed(&error))?;
         }
         // It is the server's from here on, whatever becomes of the connection.
-        for to in recipients.taken.iter().chain(&recipients.refused) {
+        for to in &recipients.taken {
             self.progress.done(&message.notice_id, to);
         }
         drop(timeout(CONNECT, connection.quit()).await);

@@ -61,11 +61,10 @@ impl Sender {
             let event = event(self.settings.routing_key.expose(), message, alert);
             let answer = self.egress.send(url, self.client.post(url.clone()).json(&event)).await;
             match answer.and_then(|answer| answer.judge(url)) {
-                Ok(()) => {}
+                Ok(()) => self.progress.done(&message.notice_id, &alert.id),
                 Err(Failure::Dead { why }) => refused.push(why),
                 Err(retry) => return Err(retry),
             }
-            self.progress.done(&message.notice_id, &alert.id);
         }
         self.progress.finish(&message.notice_id);
         match refused.first() {

@@ -7,7 +7,7 @@ use std::collections::{HashSet, VecDeque};
 /// So many unfinished notices are remembered; the oldest is forgotten, and would be sent as a whole again.
 const NOTICES: usize = 1_024;
 
-/// Parts of notices that were taken, or that never will be.
+/// Parts of notices that were taken.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     /// The oldest first.
@@ -21,7 +21,7 @@ impl Progress {
         unfinished.iter().any(|(known, parts)| known == notice && parts.contains(part))
     }
 
-    /// A part is done.
+    /// A part was taken.
     pub(super) fn done(&self, notice: &str, part: &str) {
         let mut unfinished = self.unfinished.lock();
         if let Some((_, parts)) = unfinished.iter_mut().find(|(known, _)| known == notice) {

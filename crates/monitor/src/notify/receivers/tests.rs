@@ -1,3 +1,5 @@
+//! All kinds together: how they are read and built, what is told of mistakes, and the messages that their tests send.
+
 use super::*;
 use crate::notify::egress::{Egress, Policy};
 use crate::notify::message::{AlertWord, Listed, Why};

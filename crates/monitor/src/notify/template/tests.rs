@@ -1,3 +1,5 @@
+//! Templates, shown: what they fill in, what they refuse, what they may cost.
+
 use super::*;
 
 fn compiled(text: &str) -> Result<Templates, Vec<TemplateError>> {

@@ -1,0 +1,220 @@
+//! Actions that an alert starts: scaling and circuit breakers, guarded. Takes requests, asks the guard, lets one attempt
+//! an action run at a time and tells a record of each. Whether an action may run is decided in `guard.rs` and
+//! `blast.rs`, what it changes in `scale.rs` and `breaker.rs`, how it is carried out in `attempt.rs`.
+
+mod attempt;
+mod blast;
+mod breaker;
+mod breakers;
+mod failure;
+mod guard;
+mod kubernetes;
+mod mirror;
+mod record;
+mod runner;
+mod scale;
+mod settings;
+mod webhook;
+
+pub use blast::{Blast, BlastRadius, Population, Scope, Wide};
+pub use breaker::{Admission, Breaker, BreakerPolicy, Cause, State};
+pub use breakers::{BreakerView, Breakers, Kept, NoSuchBreaker};
+pub use failure::Failure;
+pub use guard::{Guard, Limit, MOST_PER_HOUR, Policy, Refusal, Verdict};
+pub use kubernetes::{Access, CA_FILE, TOKEN_FILE, Workload, WorkloadKind};
+pub use mirror::Mirror;
+pub use record::{ActionRecord, Outcome};
+pub use runner::Runner;
+pub use scale::{Amount, Bounds, target};
+pub use settings::{Action, Settings, Verify, What};
+pub use webhook::{SIGNATURE_HEADER, Webhook, sign};
+
+use arc_swap::ArcSwap;
+use farol_rules::{AlertId, Labels, Moment};
+use parking_lot::Mutex;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::{Notify, mpsc};
+use uuid::Uuid;
+
+/// So many requests wait; of more each is refused, recorded and counted.
+const QUEUE: usize = 64;
+
+/// Says whether an alert still fires in this episode; `None` when that is not known, because data is missing.
+pub type Firing = Arc<dyn Fn(&AlertId, i64) -> Option<bool> + Send + Sync>;
+
+/// What actions need of the process around them.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// For webhooks: follows no redirects, and goes only where it may.
+    pub client: reqwest::Client,
+    /// The clocks.
+    pub now: Arc<dyn Fn() -> Moment + Send + Sync>,
+    /// Whether an alert still fires.
+    pub firing: Firing,
+    /// Takes every record. Called without a lock, must not block.
+    pub tell: Arc<dyn Fn(ActionRecord) + Send + Sync>,
+}
+
+/// An alert asks for an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ActionRequest {
+    /// The action's name.
+    pub action: Arc<str>,
+    /// Which alert.
+    pub alert: AlertId,
+    /// In which of its episodes.
+    pub episode_ms: i64,
+    /// Of which incident.
+    pub incident: String,
+    /// The alert's labels: `service` says whose instances are counted.
+    pub labels: Labels,
+    /// How many there are of them.
+    pub population: Population,
+    /// When.
+    pub at: Moment,
+}
+
+/// The actions: a handle to ask them by. What it takes is carried out by its [`Runner`].
+#[derive(Clone)]
+pub struct Actions {
+    inner: Arc<Inner>,
+    queue: mpsc::Sender<ActionRequest>,
+}
+
+struct Inner {
+    settings: ArcSwap<Settings>,
+    surroundings: Surroundings,
+    breakers: Arc<Breakers>,
+    /// Locked for a look or a step, never over an await.
+    state: Mutex<Decisions>,
+    /// Requests that the queue had no room for.
+    dropped: AtomicU64,
+    /// Other settings are in force.
+    reloaded: Notify,
+}
+
+/// What decisions rest on.
+#[derive(Default)]
+struct Decisions {
+    /// By action: kept over a reload that takes it out, so that putting it back gives no new budget.
+    guards: BTreeMap<Arc<str>, Guard>,
+    blast: Blast,
+}
+
+impl Actions {
+    /// Actions by these settings, and what carries them out.
+    #[must_use]
+    pub fn new(settings: Settings, surroundings: Surroundings) -> (Self, Runner) {
+        let breakers = Arc::new(Breakers::new(settings.breakers()));
+        let (queue, requests) = mpsc::channel(QUEUE);
+        let inner = Arc::new(Inner {
+            settings: ArcSwap::from_pointee(settings),
+            surroundings,
+            breakers,
+            state: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            reloaded: Notify::new(),
+        });
+        (Self { inner: Arc::clone(&inner), queue }, Runner::new(inner, requests))
+    }
+
+    /// Asks for an action; returns at once. What becomes of it is told in records, a refusal too.
+    pub fn start(&self, request: ActionRequest) {
+        if let Err(error) = self.queue.try_send(request) {
+            let (mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request)) =
+                error;
+            self.inner.dropped.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(action = &*request.action, "an action was refused: too many wait");
+            self.inner.refuse(&request, Refusal::QueueFull);
+        }
+    }
+
+    /// An instance went bad. To be told of every one, actions or not: that is what the blast radius is judged by.
+    pub fn note_bad(&self, service: &Arc<str>, agent: &Arc<str>, now: Moment) {
+        let settings = self.inner.settings.load();
+        self.inner.state.lock().blast.note_bad(&settings.radius, service, agent, now);
+    }
+
+    /// Whether a failure that this service is part of is so wide that it is one incident without automatic action.
+    #[must_use]
+    pub fn wide(&self, service: Option<&str>, population: Population, now: Moment) -> Option<Wide> {
+        let settings = self.inner.settings.load();
+        self.inner.state.lock().blast.judge(&settings.radius, service, population, now)
+    }
+
+    /// An alert is over: breakers that wait for it know.
+    pub fn resolved(&self, alert: &AlertId, now: Moment) {
+        self.inner.breakers.resolved(alert, now);
+    }
+
+    /// The breakers.
+    #[must_use]
+    pub fn breakers(&self) -> &Arc<Breakers> {
+        &self.inner.breakers
+    }
+
+    /// Other settings, from the next request on. What is under way ends by those that it began with.
+    pub fn replace(&self, settings: Settings) {
+        self.inner.breakers.replace(settings.breakers());
+        self.inner.settings.store(Arc::new(settings));
+        self.inner.reloaded.notify_one();
+    }
+
+    /// Requests that were refused because too many waited.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        self.inner.dropped.load(Ordering::Relaxed)
+    }
+}
+
+impl Inner {
+    fn now(&self) -> Moment {
+        (self.surroundings.now)()
+    }
+
+    fn tell(&self, record: ActionRecord) {
+        (self.surroundings.tell)(record);
+    }
+
+    /// Whether what a request is part of is wide by now.
+    fn wide(&self, request: &ActionRequest, radius: &BlastRadius) -> Option<Wide> {
+        let service = request.labels.get("service").map(AsRef::as_ref);
+        self.state.lock().blast.judge(radius, service, request.population, self.now())
+    }
+
+    fn record(&self, request: &ActionRequest, action: Option<&Action>, outcome: Outcome) -> ActionRecord {
+        let now = self.now();
+        ActionRecord {
+            id: Uuid::new_v4().to_string(),
+            action: Arc::clone(&request.action),
+            target: action.map(|action| action.what.target()).unwrap_or_default(),
+            alert: request.alert.clone(),
+            episode_ms: request.episode_ms,
+            incident: request.incident.clone(),
+            asked_ms: request.at.wall_ms,
+            run_ms: now.run_ms,
+            at_ms: now.wall_ms,
+            known_ms: now.wall_ms,
+            dry_run: action.is_some_and(|action| action.policy.dry_run),
+            before: None,
+            after: None,
+            object: None,
+            outcome,
+        }
+    }
+
+    fn refuse(&self, request: &ActionRequest, refusal: Refusal) {
+        let settings = self.settings.load();
+        let action = settings.actions.get(&request.action);
+        self.tell(self.record(request, action, Outcome::Refused { refusal }));
+    }
+}
+
+impl fmt::Debug for Actions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Actions").field("dropped", &self.dropped()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,113 @@
+//! What is told of an action: one record when it begins and one, with the same id, whenever more is known. Decides
+//! nothing; the last record of an id is the true one.
+
+use super::guard::Refusal;
+use farol_rules::AlertId;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// An attempt, for the incident's time line and for the store.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ActionRecord {
+    /// The same over all records of one attempt.
+    pub id: String,
+    /// The action's name.
+    pub action: Arc<str>,
+    /// What it acts on, for people: `deployment shop/payments`, `breaker payments`.
+    pub target: String,
+    /// Which alert started it.
+    pub alert: AlertId,
+    /// In which of its episodes.
+    pub episode_ms: i64,
+    /// Of which incident.
+    pub incident: String,
+    /// When it was asked for, unix milliseconds.
+    pub asked_ms: i64,
+    /// When it was begun, on the running clock.
+    pub run_ms: u64,
+    /// When it was begun, unix milliseconds.
+    pub at_ms: i64,
+    /// When this was known, unix milliseconds.
+    pub known_ms: i64,
+    /// It only tells what it would do.
+    pub dry_run: bool,
+    /// Replicas before.
+    pub before: Option<u32>,
+    /// Replicas after.
+    pub after: Option<u32>,
+    /// Which object was changed: one that was made anew is not rolled back.
+    pub object: Option<String>,
+    /// How it went.
+    pub outcome: Outcome,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is about to act: what follows may have been done even if nothing more is told.
+    Started,
+    /// It did not act.
+    Refused {
+        /// Why.
+        refusal: Refusal,
+    },
+    /// It would have acted so.
+    WouldRun,
+    /// It acted; the effect is not verified.
+    Done,
+    /// It acted, and the effect is looked at then.
+    Verifying {
+        /// On the running clock.
+        due_run_ms: u64,
+    },
+    /// It acted, and the alert is over.
+    Effective,
+    /// It acted, and whether that helped is not known: nothing is known of the alert. It is left as it is.
+    Unverified,
+    /// It acted, and the alert fires all the same. It is left as it is.
+    NoEffect,
+    /// It acted in vain, and all is as before.
+    RolledBack,
+    /// It acted in vain, and could not be taken back.
+    NotRolledBack {
+        /// Why.
+        why: String,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        why: String,
+        /// Something may have been changed all the same.
+        touched: bool,
+    },
+    /// The monitor ended while it acted: something may have been changed.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Whether nothing more follows.
+    #[must_use]
+    pub const fn is_last(&self) -> bool {
+        !matches!(self, Self::Started | Self::Verifying { .. })
+    }
+
+    /// Whether someone should look at it: it failed, or was of no use.
+    #[must_use]
+    pub const fn is_bad(&self) -> bool {
+        matches!(
+            self,
+            Self::Failed { .. }
+                | Self::NoEffect
+                | Self::RolledBack
+                | Self::NotRolledBack { .. }
+                | Self::Interrupted
+        )
+    }
+
+    /// Whether it counts for the pause and the budget.
+    #[must_use]
+    pub const fn counts(&self) -> bool {
+        !matches!(self, Self::Refused { .. } | Self::Failed { touched: false, .. })
+    }
+}

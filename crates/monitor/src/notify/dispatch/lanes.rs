@@ -1,0 +1,329 @@
+//! The receivers' queues, each apart from the others. Decides what is kept of a notice that is over and what there is to
+//! tell about a receiver; what goes next is decided by its queue.
+
+use super::attempts::{Attempt, Outcome};
+use super::flight::Flown;
+use crate::notify::ledger::{Due, NoticeRecord, Verdict, no_more_due};
+use crate::notify::message::{Message, Why};
+use crate::notify::queue::{Entry, Landed, Landing, Queue};
+use crate::notify::receivers::{Failure, Receiver};
+use crate::store::DocumentChange;
+use farol_health::clock::wall_ms;
+use std::collections::{BTreeMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use tokio::time::Instant;
+
+/// A notice that waited longer before the process began is not given up before an hour of tries.
+const WAITED_AT_MOST_MS: i64 = 23 * 3_600_000;
+/// Words that wait to be told; more are left out.
+const TELLINGS_AT_MOST: usize = 20_000;
+
+/// Dead notices made due again that are remembered; the oldest go.
+const RESENT_AT_MOST: usize = 1_000;
+
+const QUEUE_FULL: &str = "queue_full: too many notices wait for this receiver";
+const REMOVED: &str = "receiver removed: the configuration has none of this name";
+
+/// What a queue carries of a notice.
+#[derive(Clone)]
+pub(super) struct Load {
+    pub(super) message: Arc<Message>,
+    /// Under which it is due in the store.
+    key: Arc<str>,
+    /// The hand-in that records it; 0 if an earlier process saw it committed.
+    pub(super) number: u64,
+    /// When it was pushed.
+    pub(super) handed: Instant,
+    /// The hand-in that says that the one before it was sent.
+    pub(super) after: u64,
+    tries: u32,
+    first_ms: Option<i64>,
+    last_ms: Option<i64>,
+}
+
+impl Load {
+    fn record(&self, outcome: Verdict, why: Option<&str>) -> NoticeRecord {
+        NoticeRecord {
+            message: Message::clone(&self.message),
+            outcome,
+            why: why.map(str::to_owned),
+            attempts: self.tries,
+            first_ms: self.first_ms,
+            last_ms: self.last_ms,
+            over_ms: wall_ms(),
+            resent_as: None,
+        }
+    }
+
+    /// It is over, in one hand-in.
+    fn over(&self, outcome: Verdict, why: Option<&str>) -> [DocumentChange; 2] {
+        [no_more_due(&self.key), self.record(outcome, why).put()]
+    }
+}
+
+/// Something to tell, in its order.
+pub(super) enum Telling {
+    Attempted(Attempt),
+    Failing(Arc<str>, Option<String>),
+    Full(Arc<str>, bool),
+}
+
+/// How a receiver does.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneStats {
+    /// Notices that wait, those on their way included.
+    pub waiting: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// Those on their way.
+    pub in_flight: usize,
+    /// The oldest waits for so long, milliseconds.
+    pub oldest_ms: Option<u64>,
+    /// Notices taken since the start.
+    pub sent: u64,
+    /// Tries that failed since the start.
+    pub failed: u64,
+    /// Notices that died since the start.
+    pub dead: u64,
+    /// Of those, the ones for which there was no room.
+    pub dropped: u64,
+    /// Since it failed for the third time, or for a minute: why.
+    pub failing: Option<String>,
+}
+
+#[derive(Default)]
+struct Lane {
+    queue: Queue<Load>,
+    /// Nothing once it is removed: what is on its way ends.
+    receiver: Option<Arc<dyn Receiver>>,
+    counts: LaneStats,
+    told_full: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Lanes {
+    lanes: BTreeMap<Arc<str>, Lane>,
+    /// Waits to be told by the sending task.
+    tellings: VecDeque<Telling>,
+    /// Dead notices that were made due again lately: the store may still say that they are dead.
+    resent: VecDeque<String>,
+}
+
+impl Lanes {
+    /// What is to be committed by it.
+    pub(super) fn set_receivers(
+        &mut self,
+        mut receivers: BTreeMap<Arc<str>, Arc<dyn Receiver>>,
+    ) -> Vec<DocumentChange> {
+        let mut changes = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            let Some(receiver) = receivers.remove(name) else {
+                lane.receiver = None;
+                for entry in lane.queue.take_still() {
+                    lane.counts.dead += 1;
+                    changes.extend(die(&mut self.tellings, name, &entry.load, REMOVED));
+                }
+                if lane.counts.failing.take().is_some() {
+                    tell(&mut self.tellings, Telling::Failing(Arc::clone(name), None));
+                }
+                continue;
+            };
+            if lane.receiver.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &receiver)) {
+                lane.queue.hurry();
+            }
+            lane.receiver = Some(receiver);
+        }
+        for (name, receiver) in receivers {
+            self.lanes.insert(name, Lane { receiver: Some(receiver), ..Lane::default() });
+        }
+        changes
+    }
+
+    /// What is to be committed by it.
+    pub(super) fn push(&mut self, due: Due, number: u64, now_ms: u64) -> Vec<DocumentChange> {
+        let waited = if number == 0 { wall_ms().saturating_sub(due.message.at_ms) } else { 0 };
+        let load = Load {
+            message: Arc::clone(&due.message),
+            key: Arc::clone(due.key()),
+            number,
+            handed: Instant::now(),
+            after: 0,
+            tries: 0,
+            first_ms: None,
+            last_ms: None,
+        };
+        let receiver: &str = &due.message.receiver;
+        let known = self.lanes.get_key_value(receiver).map(|(name, _)| Arc::clone(name));
+        let name = known.unwrap_or_else(|| receiver.into());
+        let Some(lane) = self.lanes.get_mut(&name).filter(|lane| lane.receiver.is_some()) else {
+            return die(&mut self.tellings, &name, &load, REMOVED).into();
+        };
+        let gone = lane.queue.push(Entry {
+            order: due.order,
+            conversation: due.message.conversation.as_str().into(),
+            repeat: due.message.why == Why::Repeat,
+            weight: due.weight(),
+            since_ms: i64::try_from(now_ms).unwrap_or(i64::MAX) - waited.clamp(0, WAITED_AT_MOST_MS),
+            load,
+        });
+        let mut changes = Vec::new();
+        for entry in gone {
+            lane.counts.dead += 1;
+            lane.counts.dropped += 1;
+            changes.extend(die(&mut self.tellings, &name, &entry.load, QUEUE_FULL));
+        }
+        changes
+    }
+
+    /// The next notice that goes, and who takes it.
+    pub(super) fn next(&mut self, now_ms: u64) -> Option<(Arc<str>, Arc<str>, Arc<dyn Receiver>, Load)> {
+        self.lanes.iter_mut().find_map(|(name, lane)| {
+            let receiver = lane.receiver.as_ref()?;
+            let entry = lane.queue.next(now_ms)?;
+            Some((Arc::clone(name), entry.conversation, Arc::clone(receiver), entry.load))
+        })
+    }
+
+    /// A try ended. What is to be committed by it.
+    pub(super) fn land(
+        &mut self,
+        name: &Arc<str>,
+        conversation: &str,
+        flown: Flown,
+        now_ms: u64,
+    ) -> Vec<DocumentChange> {
+        let Some(lane) = self.lanes.get_mut(name) else { return Vec::new() };
+        let Some(load) = lane.queue.first_mut(conversation) else { return Vec::new() };
+        load.tries += 1;
+        load.first_ms.get_or_insert(flown.began_ms);
+        load.last_ms = Some(flown.began_ms);
+        let load = load.clone();
+        let landing = landing(&flown.result, lane.receiver.is_some());
+        let landed = lane.queue.land(conversation, &landing, now_ms, RandomState::new().hash_one(now_ms));
+        let (outcome, changes) = match (flown.result, &landing, landed) {
+            (Ok(sent), ..) => {
+                lane.counts.sent += 1;
+                let changes = load.over(Verdict::Sent, sent.note.as_deref());
+                (Outcome::Sent { note: sent.note }, changes.into())
+            }
+            (Err(_), Landing::Failed { why, .. }, Some(Landed::Again(at_ms))) => {
+                lane.counts.failed += 1;
+                let in_ms = i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
+                (Outcome::Retry { why: why.clone(), next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
+            }
+            (Err(failure), landing, landed) => {
+                lane.counts.failed += 1;
+                lane.counts.dead += 1;
+                let why = why_dead(&failure, landing, landed.as_ref());
+                let changes = load.over(Verdict::Dead, Some(&why));
+                (Outcome::Dead { why }, changes.into())
+            }
+        };
+        tell(
+            &mut self.tellings,
+            Telling::Attempted(Attempt {
+                number: load.tries,
+                at_ms: flown.began_ms,
+                outcome,
+                took: flown.took,
+                unrecorded: flown.unrecorded,
+                ..Attempt::none(&load.message, name, 0, "")
+            }),
+        );
+        changes
+    }
+
+    /// The conversation's next notice goes when this hand-in is committed: a crash repeats one of them, not both.
+    pub(super) fn follow(&mut self, name: &str, conversation: &str, number: u64) {
+        if let Some(load) = self.lanes.get_mut(name).and_then(|lane| lane.queue.first_mut(conversation)) {
+            load.after = number;
+        }
+    }
+
+    /// Takes what is to be told by now, and lets go of receivers that are removed.
+    pub(super) fn take_tellings(&mut self, now_ms: u64) -> VecDeque<Telling> {
+        for (name, lane) in &mut self.lanes {
+            if lane.receiver.is_some()
+                && let Some(why) = lane.queue.strain.tells(now_ms)
+            {
+                lane.counts.failing.clone_from(&why);
+                tell(&mut self.tellings, Telling::Failing(Arc::clone(name), why));
+            }
+            if let Some(full) = lane.queue.tells_full(lane.told_full) {
+                lane.told_full = full;
+                tell(&mut self.tellings, Telling::Full(Arc::clone(name), full));
+            }
+        }
+        self.lanes.retain(|_, lane| lane.receiver.is_some() || !lane.queue.is_empty());
+        std::mem::take(&mut self.tellings)
+    }
+
+    /// Whether a dead notice may be made due again: once, also while the store has not taken that yet.
+    pub(super) fn resends(&mut self, notice_id: &str) -> bool {
+        let first = !self.resent.iter().any(|id| id == notice_id);
+        if first {
+            if self.resent.len() >= RESENT_AT_MOST {
+                self.resent.pop_front();
+            }
+            self.resent.push_back(notice_id.to_owned());
+        }
+        first
+    }
+
+    /// When to look again, though nothing else happens.
+    pub(super) fn wakes_ms(&self) -> Option<u64> {
+        let lanes = self.lanes.values().filter(|lane| lane.receiver.is_some());
+        lanes.filter_map(|lane| lane.queue.wakes_ms()).min()
+    }
+
+    pub(super) fn has_receiver(&self, name: &str) -> bool {
+        self.lanes.get(name).is_some_and(|lane| lane.receiver.is_some())
+    }
+
+    pub(super) fn stats(&self, now_ms: u64) -> BTreeMap<Arc<str>, LaneStats> {
+        let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+        let stats = |lane: &Lane| {
+            let (waiting, bytes, in_flight) = lane.queue.load();
+            let oldest_ms = lane.queue.oldest_since_ms();
+            let oldest_ms = oldest_ms.map(|since_ms| now_ms.saturating_sub(since_ms).unsigned_abs());
+            LaneStats { waiting, bytes, in_flight, oldest_ms, ..lane.counts.clone() }
+        };
+        self.lanes.iter().map(|(name, lane)| (Arc::clone(name), stats(lane))).collect()
+    }
+}
+
+fn tell(tellings: &mut VecDeque<Telling>, telling: Telling) {
+    if tellings.len() < TELLINGS_AT_MOST {
+        tellings.push_back(telling);
+    }
+}
+
+/// It is over without having been taken, and is not on its way.
+fn die(tellings: &mut VecDeque<Telling>, name: &Arc<str>, load: &Load, why: &str) -> [DocumentChange; 2] {
+    tell(tellings, Telling::Attempted(Attempt::none(&load.message, name, wall_ms(), why)));
+    load.over(Verdict::Dead, Some(why))
+}
+
+/// What a try's end means: of a receiver that is gone, nothing is tried again.
+fn landing(result: &Result<crate::notify::receivers::Sent, Failure>, stays: bool) -> Landing {
+    match result {
+        Ok(_) => Landing::Taken,
+        Err(Failure::Retry { why, .. }) if !stays => {
+            Landing::Refused { why: format!("{REMOVED}; its last answer: {why}") }
+        }
+        Err(Failure::Retry { why, after }) => Landing::Failed { why: why.clone(), pause: *after },
+        Err(Failure::Dead { why }) => Landing::Refused { why: why.clone() },
+    }
+}
+
+fn why_dead(failure: &Failure, landing: &Landing, landed: Option<&Landed<Load>>) -> String {
+    let why = match (landing, failure) {
+        (Landing::Refused { why } | Landing::Failed { why, .. }, _) => why,
+        (Landing::Taken, Failure::Retry { why, .. } | Failure::Dead { why }) => why,
+    };
+    match landed {
+        Some(Landed::GivenUp(_)) => format!("given up after a day: {why}"),
+        _ => why.clone(),
+    }
+}

@@ -1,0 +1,85 @@
+//! Notices that are over, as the store keeps them: what became of an alert's, and those that nobody took, which an operator
+//! may send again.
+
+use super::Dispatcher;
+use crate::notify::ledger::{self, Letter, Verdict};
+use crate::store::{DocumentKind, DocumentPage, StoreError};
+use farol_health::clock::wall_ms;
+
+/// Notices of the store that are looked through for one alert.
+const LOOKED_THROUGH: usize = 2_000;
+
+/// Why a notice is not sent again.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ResendError {
+    /// There is none with this id, or it is not dead.
+    #[error("there is no dead notice `{0}`; list those that there are")]
+    Unknown(String),
+    /// It was made due again a moment ago.
+    #[error("the notice `{0}` was just made due again; look at what became of it")]
+    Already(String),
+    /// Whom it was for is gone.
+    #[error("the configuration has no receiver `{0}` any more; add it, and send the notice again")]
+    NoReceiver(String),
+    /// It could not be read.
+    #[error("the store did not give the notice; try again when it answers")]
+    Store(#[from] StoreError),
+}
+
+impl Dispatcher {
+    /// A page of those that nobody took, newest first. A page goes on after the place of the last one before.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn dead(&self, page: DocumentPage) -> Result<Vec<Letter>, StoreError> {
+        let documents = self.0.store.documents(DocumentKind::Notice, ledger::dead(page)).await?;
+        Ok(ledger::letters(documents))
+    }
+
+    /// Makes a dead notice due again, at the end of its conversation and under a new id, which it gives.
+    ///
+    /// # Errors
+    /// There is no such dead notice, its receiver is gone, or the store does not answer.
+    pub async fn resend(&self, notice_id: &str) -> Result<String, ResendError> {
+        let documents = self.0.store.documents(DocumentKind::Notice, ledger::dead_one(notice_id)).await?;
+        let found =
+            ledger::letters(documents).into_iter().find(|l| l.record.message.notice_id == notice_id);
+        let Some(Letter { record: mut was, .. }) = found else {
+            return Err(ResendError::Unknown(notice_id.to_owned()));
+        };
+        {
+            let mut lanes = self.0.lanes.lock();
+            if !lanes.has_receiver(&was.message.receiver) {
+                return Err(ResendError::NoReceiver(was.message.receiver));
+            }
+            if !lanes.resends(notice_id) {
+                return Err(ResendError::Already(notice_id.to_owned()));
+            }
+        }
+        let id = ledger::next_id(notice_id);
+        let mut message = was.message.clone();
+        (message.notice_id, message.unrecorded, message.at_ms) = (id.clone(), false, wall_ms());
+        let due = self.due(message);
+        let forgotten = was.delete();
+        (was.outcome, was.resent_as) = (Verdict::Resent, Some(id.clone()));
+        let number = self.0.journal.documents(vec![forgotten, was.put(), due.put()]);
+        self.push(due, number);
+        Ok(id)
+    }
+
+    /// What became of the notices about an alert since then, newest first: those among the store's last 2 000.
+    ///
+    /// # Errors
+    /// The store does not answer.
+    pub async fn of_alert(&self, alert: &str, from_ms: i64) -> Result<Vec<Letter>, StoreError> {
+        let page = DocumentPage { from_ms, limit: LOOKED_THROUGH, ..DocumentPage::default() };
+        let mut documents = self.0.store.documents(DocumentKind::Notice, page).await?;
+        // Most are about others: cheaper than reading them all. An id stands there as JSON writes it.
+        let written = serde_json::to_string(alert).unwrap_or_default().into_bytes();
+        documents.retain(|d| !written.is_empty() && d.body.windows(written.len()).any(|part| part == written));
+        let mut letters = ledger::letters(documents);
+        letters.retain(|letter| letter.record.message.alerts.iter().any(|word| word.id == alert));
+        Ok(letters)
+    }
+}

@@ -1,0 +1,156 @@
+//! Receivers that fail, hang or ask for a pause.
+
+use super::*;
+use crate::notify::Outcome;
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_fails_for_five_minutes_gets_each_notice_once_and_in_order() {
+    let (ops, other) = (Desk::new(Answer::Fail), Desk::new(Answer::Take));
+    let process = Process::start(Shelf::default(), &[("ops", &ops), ("other", &other)]);
+    for _ in 0..20 {
+        for conversation in ["a", "b", "c", "d", "e", "f"] {
+            process.tell("ops", conversation);
+        }
+        process.tell("other", "o");
+        pass(15_000).await;
+    }
+    assert_eq!(other.ids().len(), 20);
+    assert!(other.tried_ms().iter().all(|at_ms| at_ms % 15_000 == 0), "{:?}", other.tried_ms());
+    assert!(ops.tried.lock().len() < 120, "it is not stormed: {}", ops.tried.lock().len());
+    assert_eq!(process.told.failing.lock()[..], [("ops".to_owned(), Some("500".to_owned()))]);
+    ops.tried.lock().clear();
+    *ops.then.lock() = Answer::Take;
+    pass(300_001).await;
+    let ids = ops.ids();
+    assert_eq!(ids.len(), 120);
+    for conversation in ["a", "b", "c", "d", "e", "f"] {
+        let came = of(&ids, conversation);
+        let numbers: Vec<u32> = came.iter().map(|id| id[1..].parse().unwrap()).collect();
+        assert_eq!(numbers.len(), 20);
+        assert!(numbers.is_sorted(), "{came:?}");
+    }
+    assert!(ops.taken.lock().iter().all(|got| !got.unrecorded));
+    assert_eq!(process.told.failing.lock()[1..], [("ops".to_owned(), None)]);
+    pass(1_000).await;
+    assert_eq!(process.shelf.of(DocumentKind::Due), []);
+    assert_eq!(process.records().len(), 140);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_hangs_holds_no_other_up_and_is_cut_after_ten_seconds() {
+    let (ops, other) = (Desk::new(Answer::Hang), Desk::new(Answer::Take));
+    let process = Process::start(Shelf::default(), &[("ops", &ops), ("other", &other)]);
+    for conversation in ["a", "b", "c", "d", "e", "f"] {
+        process.tell("ops", conversation);
+    }
+    for n in 0..5 {
+        process.tell("other", "o");
+        pass(1_000).await;
+        assert_eq!(other.tried.lock()[n].at_ms, n as u64 * 1_000);
+    }
+    assert_eq!((ops.tried.lock().len(), ops.at_once.lock().1), (4, 4));
+    pass(5_001).await;
+    let attempts = process.told.attempts.lock().clone();
+    let cut: Vec<_> = attempts.iter().filter(|attempt| &*attempt.receiver == "ops").collect();
+    assert_eq!(cut.len(), 4);
+    assert!(cut.iter().all(|attempt| attempt.took == Duration::from_secs(10)));
+    assert!(matches!(&cut[0].outcome, Outcome::Retry { why, .. } if why == "no answer within 10 s"));
+    *ops.at_once.lock() = (0, 0);
+    pass(120_000).await;
+    assert_eq!(ops.at_once.lock().1, 1, "one at a time asks whether it takes again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
+    let ops = Desk::new(Answer::Take);
+    ops.answers.lock().push_back(Answer::Pause(Duration::from_secs(120)));
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "a");
+    pass(1_000).await;
+    for conversation in ["b", "c", "a"] {
+        process.tell("ops", conversation);
+    }
+    pass(118_990).await;
+    assert_eq!(ops.tried_ms(), [0], "nothing before");
+    assert_eq!(process.told.failing.lock().len(), 1, "told after a minute, though nothing was tried");
+    pass(1_020).await;
+    assert_eq!(ops.ids().len(), 4);
+    assert!(ops.tried_ms()[1..].iter().all(|at_ms| (120_000..120_010).contains(at_ms)), "{:?}", ops.tried_ms());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_conversation_that_fails_alone_holds_no_other_up() {
+    let ops = Desk::new(Answer::Take);
+    *ops.of.lock() = Some(("bad".to_owned(), Answer::Fail));
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "bad");
+    process.tell("ops", "bad");
+    for _ in 0..600 {
+        pass(1_000).await;
+        process.tell("ops", "good");
+    }
+    pass(10).await;
+    let good: Vec<u64> = ops.taken.lock().iter().map(|got| got.at_ms).collect();
+    assert_eq!(good.len(), 600);
+    assert!(good.iter().zip(1..).all(|(at_ms, n)| *at_ms - n * 1_000 < 5), "{good:?}");
+    assert_eq!(process.stats("ops").waiting, 2);
+    assert_eq!(process.told.failing.lock()[..], []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_tried_for_a_day_or_is_refused_dies_and_the_next_goes() {
+    let ops = Desk::new(Answer::Fail);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "a");
+    pass(86_399_000).await;
+    assert_eq!(process.records(), [""; 0]);
+    pass(301_000).await;
+    assert_eq!(process.records(), ["dead/a1/"]);
+    let last = process.told.attempts.lock().last().unwrap().outcome.clone();
+    assert_eq!(last, Outcome::Dead { why: "given up after a day: 500".into() });
+    ops.answers.lock().push_back(Answer::Refuse);
+    *ops.then.lock() = Answer::Take;
+    process.tell("ops", "b");
+    process.tell("ops", "b");
+    pass(1_000).await;
+    assert_eq!(ops.ids(), ["b3"]);
+    assert_eq!(process.records(), ["dead/a1/", "dead/b2/", "sent/b3/"]);
+    let stats = process.stats("ops");
+    assert_eq!((stats.sent, stats.dead, stats.waiting), (1, 2, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_panics_fails() {
+    let ops = Desk::new(Answer::Take);
+    ops.answers.lock().push_back(Answer::Panic);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "a");
+    pass(2_000).await;
+    assert_eq!(ops.ids(), ["a1"]);
+    assert_eq!(process.told.attempts.lock().iter().map(|a| a.number).collect::<Vec<_>>(), [1, 2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn too_many_notices_are_told_and_what_tells_nothing_new_goes_first() {
+    let ops = Desk::new(Answer::Fail);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    for n in 0..10_000 {
+        let why = if n == 500 { Why::Repeat } else { Why::First };
+        process.send(Message { why, ..message("ops", &format!("c{}", n % 100), &n.to_string()) });
+    }
+    pass(1_000).await;
+    assert_eq!(process.told.full.lock()[..], []);
+    process.tell("ops", "x");
+    pass(1).await;
+    process.tell("ops", "x");
+    pass(100).await;
+    assert_eq!(process.told.full.lock()[..], [("ops".to_owned(), true)]);
+    let dead = process.told.attempts.lock().clone();
+    let dead: Vec<_> = dead.iter().filter(|attempt| attempt.number == 0).map(|a| &*a.notice_id).collect();
+    assert_eq!(dead[0], "500");
+    assert_eq!((dead.len(), process.stats("ops").dropped), (2, 2));
+    *ops.then.lock() = Answer::Take;
+    pass(600_000).await;
+    assert_eq!(process.told.full.lock()[1..], [("ops".to_owned(), false)]);
+    assert_eq!(ops.ids().len(), 10_000);
+}

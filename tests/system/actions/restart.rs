@@ -1,0 +1,81 @@
+//! A restart in the middle of an action, with what the store kept: the last record of each attempt.
+
+use super::{LIMIT, Live, PAYMENTS, Site, World, verifying};
+use farol_monitor::act::{ActionRecord, Actions, Outcome, Refusal, Settings};
+use farol_tests::wait::until;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// As a store keeps them, through JSON.
+fn stored(world: &World) -> Vec<ActionRecord> {
+    let by_id: BTreeMap<_, _> =
+        world.records().into_iter().map(|record| (record.id.clone(), record)).collect();
+    let read_back = |record| serde_json::from_value(serde_json::to_value(record).unwrap()).unwrap();
+    by_id.into_values().map(read_back).collect()
+}
+
+/// The next process, on the same running clock.
+fn next(settings: Settings, before: &World) -> (World, Live) {
+    let world = World { began: before.began, ahead: before.ahead.clone(), ..World::new() };
+    let (actions, mut runner) = Actions::new(settings, world.surroundings());
+    runner.restore(stored(before));
+    (world, Live::run(actions, runner))
+}
+
+#[tokio::test]
+async fn an_effect_that_is_awaited_is_looked_at_after_the_restart() {
+    let (site, world) = (Site::with(3).await, World::new());
+    let long = site.settings_but(|action| action.verify.as_mut().unwrap().after_ms = 120_000);
+    let live = Live::start(long.clone(), &world);
+    live.actions.start(world.request("up"));
+    world.told("the wait for its effect", verifying).await;
+    live.stop().await;
+    assert!(world.outcomes().last().is_some_and(verifying));
+    world.pass(Duration::from_secs(60));
+    let (after, live) = next(long.clone(), &world);
+    live.actions.start(after.request("up"));
+    let first = after.ended(1).await.outcome;
+    assert_eq!(first, Outcome::Refused { refusal: Refusal::AlreadyRunning });
+    live.stop().await;
+    world.pass(Duration::from_secs(61));
+    let (after, _live) = next(long.clone(), &world);
+    let record = after.ended(1).await;
+    assert_eq!((record.outcome, record.id), (Outcome::RolledBack, world.records()[0].id.clone()));
+    assert_eq!(site.replicas(), 3);
+}
+
+#[tokio::test]
+async fn an_action_that_is_configured_no_more_is_not_taken_back() {
+    let (site, world) = (Site::with(3).await, World::new());
+    let live =
+        Live::start(site.settings_but(|action| action.verify.as_mut().unwrap().after_ms = 60_000), &world);
+    live.actions.start(world.request("up"));
+    world.told("the wait for its effect", verifying).await;
+    live.stop().await;
+    world.pass(Duration::from_secs(60));
+    let (after, _live) = next(Settings::default(), &world);
+    assert_eq!(after.ended(1).await.outcome, Outcome::NoEffect);
+    assert_eq!(site.replicas(), 5);
+}
+
+#[tokio::test]
+async fn one_that_was_broken_off_is_told_and_counts_for_the_pause() {
+    let (site, world) = (Site::with(3).await, World::new());
+    let paused = site.settings_but(|action| action.policy.cool_down_ms = 60_000);
+    site.cluster.troubles([farol_tests::kubernetes::Trouble::NoAnswer]);
+    let live = Live::start(paused.clone(), &world);
+    live.actions.start(world.request("up"));
+    world.told("the intent", |outcome| *outcome == Outcome::Started).await;
+    until("the write", LIMIT, async || site.cluster.count("PATCH") == 1).await.unwrap();
+    // A crash: nothing is waited for.
+    drop(live);
+    let (after, live) = next(paused, &world);
+    assert_eq!(after.ended(1).await.outcome, Outcome::Interrupted);
+    live.actions.start(after.request("up"));
+    let second = after.ended(2).await.outcome;
+    assert!(matches!(second, Outcome::Refused { refusal: Refusal::CoolingDown { .. } }), "{second:?}");
+    site.cluster.scale(PAYMENTS, 3);
+    after.pass(Duration::from_secs(61));
+    live.actions.start(after.request("up"));
+    assert_eq!(after.ended(3).await.outcome, Outcome::RolledBack);
+}
