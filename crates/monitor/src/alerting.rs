@@ -17,7 +17,7 @@ use crate::notify::Dispatcher;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
 use farol_rules::{
-    Acknowledgement, AlertChange, AlertId, Book, Entry, EntryKind, Graph, GraphError, Keep, MuteError,
+    Acknowledgement, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Graph, GraphError, Keep, MuteError,
     Observation, Orders, Output, Route, Ruleset, Silence, Tree, Window,
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -25,6 +25,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
+pub(crate) use telling::word_id;
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -166,6 +167,11 @@ impl Alerting {
     /// The book, to read in. Nothing goes on meanwhile: not for long.
     pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
+    }
+
+    /// The annotations of an alert, as its messages have them.
+    pub(crate) fn annotations(&self, alert: &AlertView) -> BTreeMap<String, String> {
+        self.phrases.load().annotations(alert)
     }
 
     /// The sending side of the ledger.
