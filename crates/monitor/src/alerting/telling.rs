@@ -1,8 +1,7 @@
 //! Notices in words: the message that a receiver gets of a decision, and the event that those who watch get.
 
 use crate::fleet::{Event, EventKind};
-use crate::notify::message::{AlertWord, Listed, Message, Why};
-use crate::notify::template::{Facts, Templates};
+use crate::notify::{AlertWord, Facts, Listed, Message, Templates, Why};
 use farol_rules::{AlertChange, AlertEvent, AlertId, AlertView, Notice, Over, Ruleset, Telling};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -14,7 +14,6 @@ use axum::extract::State;
 use farol_rules::{Entry, EntryKind, Labels};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 

@@ -17,7 +17,6 @@ use axum::http::StatusCode;
 use farol_logging::event;
 use farol_rules::Labels;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 

@@ -9,7 +9,6 @@ use crate::app::App;
 use axum::extract::State;
 use farol_rules::Labels;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
