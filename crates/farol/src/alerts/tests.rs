@@ -1,0 +1,1 @@
+//! The commands about alerts, against a monitor's answers.
