@@ -440,3 +440,25 @@ async fn why_an_agent_a_service_or_a_receiver() {
     assert_eq!(cpu["rules"].as_array().unwrap().len(), 1);
     assert_eq!(cpu["rules"][0]["samples"].as_array().map(Vec::len), Some(0), "{cpu}");
 }
+
+#[tokio::test]
+async fn metrics_count_alerts_rules_and_notices() {
+    let scene = scene().await;
+    until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;
+    let log = std::collections::BTreeMap::from([("log".into(), crate::notify::receivers::to_log())]);
+    scene.app.alerting.dispatcher().set_receivers(log);
+    let page = scene.get("/metrics").await.body;
+    for line in [
+        "farol_alerts{state=\"firing\",severity=\"critical\"} 1",
+        "farol_alerts{state=\"pending\",severity=\"warning\"} 1",
+        "farol_alerts{state=\"firing\",severity=\"warning\"} 0",
+        "farol_alerts_fired_total 1",
+        "farol_rules 3",
+        "farol_rule_elements 3",
+        "farol_rule_elements_over_total 0",
+        "farol_notifications_total{receiver=\"log\",outcome=\"dead\"} ",
+        "farol_notifications_due{receiver=\"log\"} 0",
+    ] {
+        assert!(page.lines().any(|found| found.starts_with(line)), "{line}:\n{page}");
+    }
+}
