@@ -17,7 +17,12 @@ pub(crate) async fn run(
     let path = ["alerts", &id, "acknowledge"];
     if args.end {
         rest.delete(&path, &token).await?;
-        return print(&args.which, &json!({ "id": id }), || "Nobody takes care of it any more.".to_owned(), terminal);
+        return print(
+            &args.which,
+            &json!({ "id": id }),
+            || "Nobody takes care of it any more.".to_owned(),
+            terminal,
+        );
     }
     let body = json!({ "author": args.signed.author(env)?, "reason": args.reason });
     let answer = rest.post(&path, &token, &with(body, &[("lasts", args.lasts.as_deref())])).await?;

@@ -33,7 +33,8 @@ impl Signed {
             let user = env.iter().find(|(name, _)| name == "USER" || name == "LOGNAME")?;
             user.1.to_str().map(str::to_owned).filter(|name| !name.is_empty())
         };
-        let unknown = || Error::Usage("nobody knows who you are: USER is not set; say it with --author".to_owned());
+        let unknown =
+            || Error::Usage("nobody knows who you are: USER is not set; say it with --author".to_owned());
         self.author.clone().or_else(user).ok_or_else(unknown)
     }
 }
@@ -43,7 +44,9 @@ pub(crate) fn matchers(texts: &[String]) -> Result<Value, Error> {
     let mut matchers = BTreeMap::new();
     for text in texts {
         let Some((label, pattern)) = text.split_once(':').filter(|(label, _)| !label.is_empty()) else {
-            return Err(Error::Usage(format!("`{text}` matches nothing; write `LABEL:PATTERN`, for instance `service:payments`")));
+            return Err(Error::Usage(format!(
+                "`{text}` matches nothing; write `LABEL:PATTERN`, for instance `service:payments`"
+            )));
         };
         if matchers.insert(label, pattern).is_some() {
             return Err(Error::Usage(format!("the label `{label}` is there twice; give it once")));
@@ -65,18 +68,25 @@ pub(crate) fn with(mut body: Value, more: &[(&str, Option<&str>)]) -> Value {
 pub(crate) async fn alert(rest: &Rest, wanted: &str, state: &str) -> Result<String, Error> {
     let all = rest.all(&["alerts"], &[("state", state)]).await?;
     let is_id = wanted.len() >= SHORTEST;
-    let mut found: Vec<&Value> = all.iter().filter(|alert| is_id && text(alert, "id").starts_with(wanted)).collect();
+    let mut found: Vec<&Value> =
+        all.iter().filter(|alert| is_id && text(alert, "id").starts_with(wanted)).collect();
     if found.is_empty() {
         found = all.iter().filter(|alert| text(alert, "rule") == wanted).collect();
     }
     match found[..] {
         [one] => Ok(text(one, "id").to_owned()),
-        [] => Err(Error::Failed(format!("no alert is called `{wanted}`; `farol alerts --all` lists them with their ids"))),
+        [] => Err(Error::Failed(format!(
+            "no alert is called `{wanted}`; `farol alerts --all` lists them with their ids"
+        ))),
         _ => {
             let named: Vec<String> =
                 found.iter().take(5).map(|alert| format!("{} {}", text(alert, "id"), name(alert))).collect();
             let more = if found.len() > 5 { ", …" } else { "" };
-            Err(Error::Failed(format!("`{wanted}` is {} alerts: {}{more}; name one by its id", found.len(), named.join(", "))))
+            Err(Error::Failed(format!(
+                "`{wanted}` is {} alerts: {}{more}; name one by its id",
+                found.len(),
+                named.join(", ")
+            )))
         }
     }
 }
@@ -91,13 +101,17 @@ pub(crate) fn name(alert: &Value) -> String {
 /// `agent=a service=b`, without what every alert has.
 fn labels_without_own(labels: &Map<String, Value>) -> String {
     let own = labels.iter().filter(|(name, _)| !matches!(name.as_str(), "alertname" | "severity"));
-    own.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" ")
+    own.map(|(name, value)| format!("{name}={}", value.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Labels and their patterns, as they are written on the command line.
 pub(crate) fn written(matchers: &Value) -> String {
     let all = matchers.as_object().into_iter().flatten();
-    all.map(|(label, pattern)| format!("{label}:{}", pattern.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" ")
+    all.map(|(label, pattern)| format!("{label}:{}", pattern.as_str().unwrap_or_default()))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A text of an answer; nothing where it has none.
@@ -121,7 +135,12 @@ pub(crate) fn moment(value: &Value, key: &str) -> String {
 }
 
 /// Prints JSON, or what people read.
-pub(crate) fn print(which: &Which, json: &Value, text: impl FnOnce() -> String, terminal: &mut Terminal) -> Result<(), Error> {
+pub(crate) fn print(
+    which: &Which,
+    json: &Value,
+    text: impl FnOnce() -> String,
+    terminal: &mut Terminal,
+) -> Result<(), Error> {
     Ok(if which.json { terminal.print(&json.to_string())? } else { terminal.print(&text())? })
 }
 

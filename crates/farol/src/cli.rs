@@ -6,9 +6,9 @@ mod stores;
 mod words;
 
 pub use alerting::{
-    AckArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs, MaintenanceAddArgs,
-    MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs, Right, Signed, SilenceAddArgs,
-    SilenceCommand, Which, WhyArgs, WhyCommand,
+    AckArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs,
+    MaintenanceAddArgs, MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs,
+    Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
 };
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
 

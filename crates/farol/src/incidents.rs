@@ -56,6 +56,7 @@ fn whole(incident: &Value, terminal: &Terminal) -> String {
         "",
         terminal,
     );
-    let timeline = table(&["AT", "WHAT", "ALERT", "TEXT"], &rows, "Nothing is on its time line yet.", terminal);
+    let timeline =
+        table(&["AT", "WHAT", "ALERT", "TEXT"], &rows, "Nothing is on its time line yet.", terminal);
     format!("{head}\n\n{timeline}")
 }

@@ -52,7 +52,8 @@ async fn add(
 
 fn added(window: &Value) -> String {
     let (id, from, to) = (text(window, "id"), moment(window, "from"), moment(window, "to"));
-    let when = if window["active"] == true { format!("until {to}") } else { format!("from {from} until {to}") };
+    let when =
+        if window["active"] == true { format!("until {to}") } else { format!("from {from} until {to}") };
     let again = if window["recurs"].is_null() { "" } else { ", and again" };
     format!("Window {id} {when}{again}. {}", mutes(window))
 }

@@ -18,7 +18,12 @@ pub(crate) async fn run(
         SilenceCommand::List(which) => list(which, terminal).await,
         SilenceCommand::End(args) => {
             args.which.rest()?.delete(&["silences", &args.id], &args.right.token()?).await?;
-            print(&args.which, &json!({ "id": args.id }), || format!("Silence {} is over.", args.id), terminal)
+            print(
+                &args.which,
+                &json!({ "id": args.id }),
+                || format!("Silence {} is over.", args.id),
+                terminal,
+            )
         }
     }
 }
@@ -50,7 +55,9 @@ pub(crate) fn mutes(of: &Value) -> String {
     match (count("whole"), count("partly")) {
         (0, 0) => "Nothing that fires now matches it.".to_owned(),
         (whole, 0) => format!("Alerts that fire and match it: {whole}."),
-        (whole, partly) => format!("Alerts that fire and match it: {whole}, and {partly} with some of their elements."),
+        (whole, partly) => {
+            format!("Alerts that fire and match it: {whole}, and {partly} with some of their elements.")
+        }
     }
 }
 
@@ -58,7 +65,8 @@ async fn list(which: &Which, terminal: &mut Terminal) -> Result<(), Error> {
     let all = which.rest()?.all(&["silences"], &[]).await?;
     let now = Timestamp::now();
     let rows: Vec<Vec<String>> = all.iter().map(|silence| row(silence, now)).collect();
-    let page = table(&["STATE", "MATCH", "LEFT", "BY", "WHY", "ID"], &rows, "There are no silences.", terminal);
+    let page =
+        table(&["STATE", "MATCH", "LEFT", "BY", "WHY", "ID"], &rows, "There are no silences.", terminal);
     print(which, &json!({ "items": all }), || page, terminal)
 }
 

@@ -22,8 +22,8 @@ use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, 
 use arc_swap::ArcSwap;
 use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, Act, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError,
-    MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, Act, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph,
+    GraphError, MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;

@@ -24,17 +24,18 @@ fn answer(method: &str, target: &str) -> (u16, String) {
         ("GET", "/api/v1/alerts") if target.contains("match=team%3Ay") => (200, list(&warning)),
         ("GET", "/api/v1/alerts") => (200, list(&format!("{warning},{ALERT}"))),
         ("POST", "/api/v1/alerts/3f0c000000000001/acknowledge") => (200, ALERT.to_owned()),
-        ("POST", "/api/v1/silences") => (
-            200,
-            r#"{"id":"s1","ends":"2026-01-15T12:00:00Z","mutes":{"whole":2,"partly":1}}"#.to_owned(),
-        ),
+        ("POST", "/api/v1/silences") => {
+            (200, r#"{"id":"s1","ends":"2026-01-15T12:00:00Z","mutes":{"whole":2,"partly":1}}"#.to_owned())
+        }
         ("POST", "/api/v1/maintenance") => (
             503,
             r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it"}"#.to_owned(),
         ),
         ("POST", "/api/v1/breakers/pay/open") => (200, r#"{"state":"open"}"#.to_owned()),
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
-        ("GET", "/api/v1/why/component/a/pay/db") => (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned()),
+        ("GET", "/api/v1/why/component/a/pay/db") => {
+            (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned())
+        }
         ("DELETE", _) => (204, String::new()),
         _ => (404, r#"{"code":"unknown","detail":"there is none"}"#.to_owned()),
     }
@@ -67,7 +68,10 @@ fn run(line: &[&str]) -> (Result<Found, Error>, String, Vec<Asked>) {
             if tell.send(Asked(method, target, showed, body.to_owned())).is_err() {
                 return;
             }
-            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", answer.len());
+            let head = format!(
+                "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n",
+                answer.len()
+            );
             stream.write_all(format!("{head}{answer}").as_bytes()).unwrap();
         }
     });
@@ -103,7 +107,12 @@ fn alerts_are_listed_the_worst_first_and_cannot_colour_the_terminal() {
     let (_, text, asked) = run(&["alerts", "--all"]);
     let lines: Vec<&str> = text.lines().collect();
     assert!(lines[1].starts_with("critical") && lines[2].starts_with("warning"), "{text}");
-    for word in ["down service=pay", "taken by ann, muted by silence s, flapping", "3f0c000000000001", "pay is  [31mdown"] {
+    for word in [
+        "down service=pay",
+        "taken by ann, muted by silence s, flapping",
+        "3f0c000000000001",
+        "pay is  [31mdown",
+    ] {
         assert!(lines[1].contains(word), "{word}: {text}");
     }
     assert!(asked[0].1.contains("state=all"), "{asked:?}");
@@ -116,7 +125,10 @@ fn an_alert_is_taken_by_the_beginning_of_its_id_and_signed_by_who_runs_the_comma
     assert_eq!(found.unwrap(), Found::Fine);
     assert_eq!(text, "ann takes care of down service=pay.\n");
     let Asked(method, target, showed, body) = &asked[1];
-    assert_eq!((&**method, &**target, *showed), ("POST", "/api/v1/alerts/3f0c000000000001/acknowledge", true));
+    assert_eq!(
+        (&**method, &**target, *showed),
+        ("POST", "/api/v1/alerts/3f0c000000000001/acknowledge", true)
+    );
     let body: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(body, serde_json::json!({"author": "bob", "reason": "disks", "lasts": "2h"}));
     assert!(!asked[0].2, "who only asks shows no token");
@@ -126,7 +138,9 @@ fn an_alert_is_taken_by_the_beginning_of_its_id_and_signed_by_who_runs_the_comma
 
 #[test]
 fn an_alert_that_is_not_one_is_refused_with_the_ids_there_are() {
-    for (wanted, words) in [("down", "3f0d000000000001"), ("3f0", "no alert is called"), ("none", "farol alerts --all")] {
+    for (wanted, words) in
+        [("down", "3f0d000000000001"), ("3f0", "no alert is called"), ("none", "farol alerts --all")]
+    {
         let error = run(&["ack", wanted, "--reason", "x"]).0.unwrap_err().to_string();
         assert!(error.contains(words), "{wanted}: {error}");
     }
@@ -134,9 +148,22 @@ fn an_alert_that_is_not_one_is_refused_with_the_ids_there_are() {
 
 #[test]
 fn what_operators_want_is_sent_as_they_wrote_it() {
-    let (_, text, asked) =
-        run(&["silence", "add", "service:pay", "pod:~web-.*", "--for", "2h", "--reason", "x", "--author", "ann"]);
-    assert_eq!(text, "Silence s1 until 2026-01-15T12:00:00Z. Alerts that fire and match it: 2, and 1 with some of their elements.\n");
+    let (_, text, asked) = run(&[
+        "silence",
+        "add",
+        "service:pay",
+        "pod:~web-.*",
+        "--for",
+        "2h",
+        "--reason",
+        "x",
+        "--author",
+        "ann",
+    ]);
+    assert_eq!(
+        text,
+        "Silence s1 until 2026-01-15T12:00:00Z. Alerts that fire and match it: 2, and 1 with some of their elements.\n"
+    );
     let body: serde_json::Value = serde_json::from_str(&asked[0].3).unwrap();
     let expected = serde_json::json!({"match": {"service": "pay", "pod": "~web-.*"}, "author": "ann", "reason": "x", "lasts": "2h"});
     assert_eq!((body, asked[0].2), (expected, true));
@@ -159,7 +186,8 @@ fn what_was_not_kept_or_makes_no_sense_is_told() {
     assert!(wrong.is_configuration() && wrong.to_string().contains("LABEL:PATTERN"), "{wrong}");
     let twice = run(&["silence", "add", "a:b", "a:c", "--for", "1h", "--reason", "x"]).0.unwrap_err();
     assert!(twice.is_configuration(), "{twice}");
-    let none = run(&["silence", "add", "a:b", "--for", "1h", "--reason", "x", "--token-file", "/nonexistent"]).0;
+    let none =
+        run(&["silence", "add", "a:b", "--for", "1h", "--reason", "x", "--token-file", "/nonexistent"]).0;
     assert!(none.unwrap_err().to_string().contains("--token-file"));
     assert!(Cli::try_parse_from(["farol", "ack", "x"]).is_err(), "neither a reason nor the end");
     assert!(Cli::try_parse_from(["farol", "silence", "add", "a:b", "--reason", "x"]).is_err(), "no end");

@@ -96,8 +96,7 @@ fn look(
 ) -> (Vec<AlertShown>, Option<AlertId>) {
     let book = app.alerting.book();
     let ids: Vec<&AlertId> = book.all_after(after).take(AT_ONCE).collect();
-    let is_wanted =
-        |id: &AlertId| wanted.is_rule(id) && book.head(id).is_some_and(|head| wanted.is(&head));
+    let is_wanted = |id: &AlertId| wanted.is_rule(id) && book.head(id).is_some_and(|head| wanted.is(&head));
     let found = ids.iter().filter(|id| is_wanted(id)).filter_map(|id| book.alert(id, now)).collect();
     let last = ids.last().filter(|_| ids.len() == AT_ONCE).map(|id| (*id).clone());
     (found, last)

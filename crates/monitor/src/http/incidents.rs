@@ -182,7 +182,8 @@ pub(super) async fn one(State(app): State<Arc<App>>, Named(id): Named) -> Result
     let incident = match open {
         Some(incident) => incident,
         None => stored(&app, &id).await?.ok_or_else(|| {
-            let detail = format!("there is no incident `{id:.100}`, or it is too old; /api/v1/incidents lists them");
+            let detail =
+                format!("there is no incident `{id:.100}`, or it is too old; /api/v1/incidents lists them");
             Problem::not_found("unknown_incident", detail)
         })?,
     };

@@ -193,7 +193,8 @@ fn schedule(wanted: &NewWindow, now_ms: i64) -> Result<Schedule, Problem> {
         let why = "`from` and `to` stand beside `days`, `at` or `zone`; a window is once, or again and again";
         return Err(refused(why.to_owned()));
     }
-    let lasts_ms = lasts_ms.ok_or_else(|| refused("`lasts` is missing; write for instance `2h`".to_owned()))?;
+    let lasts_ms =
+        lasts_ms.ok_or_else(|| refused("`lasts` is missing; write for instance `2h`".to_owned()))?;
     Ok(Schedule::Recurring(Recurring {
         zone: parsed::<Zone>("zone", wanted.zone.as_deref().or(Some("UTC")))?,
         days: parsed::<Days>("days", wanted.days.as_deref())?,
@@ -225,10 +226,7 @@ pub(super) async fn add(
     Ok(Json(Window { mutes, ..Window::new(&window, now_ms) }))
 }
 
-pub(super) async fn end_now(
-    State(app): State<Arc<App>>,
-    Named(id): Named,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn end_now(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
     if id.starts_with(CONFIGURED) {
         let detail = "this window stands in the configuration; take it out there and reload";
         return Err(Problem::new(StatusCode::CONFLICT, "configured_window", detail));

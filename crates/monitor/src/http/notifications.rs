@@ -127,8 +127,12 @@ pub(super) async fn list(
     let (mut items, mut next) = (Vec::new(), None);
     loop {
         let wanted = limit - items.len();
-        let page =
-            DocumentPage { prefix: prefix.clone(), after: after.clone(), limit: wanted + 1, ..DocumentPage::default() };
+        let page = DocumentPage {
+            prefix: prefix.clone(),
+            after: after.clone(),
+            limit: wanted + 1,
+            ..DocumentPage::default()
+        };
         let mut found = app.store.documents(kind, page).await.map_err(|error| no_answer(&error))?;
         let more = found.len() > wanted;
         found.truncate(wanted);

@@ -74,7 +74,8 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
     }
     if let Some(takes) = route.takes {
         let content = ContentBuilder::new().schema(Some(takes(schemas))).build();
-        let body = RequestBodyBuilder::new().content(json::MEDIA_TYPE, content).required(Some(Required::True));
+        let body =
+            RequestBodyBuilder::new().content(json::MEDIA_TYPE, content).required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
     let good = good(route, schemas);

@@ -161,7 +161,16 @@ impl Scene {
             handle,
         });
         let router = router(Arc::clone(&app));
-        Self { app, generation, writer: Some(writer), writing: Default::default(), own, router, _supervisor: supervisor, _dir: dir }
+        Self {
+            app,
+            generation,
+            writer: Some(writer),
+            writing: Default::default(),
+            own,
+            router,
+            _supervisor: supervisor,
+            _dir: dir,
+        }
     }
 
     /// Takes these rules over, as a file writes them; everything goes to the log.

@@ -164,10 +164,7 @@ pub(super) async fn add(
     Ok(Json(Silence { mutes, ..Silence::new(&silence, now_ms) }))
 }
 
-pub(super) async fn end_now(
-    State(app): State<Arc<App>>,
-    Named(id): Named,
-) -> Result<StatusCode, Problem> {
+pub(super) async fn end_now(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
     let number = app.alerting.unsilence(&id).ok_or_else(|| unknown(&id))?;
     event::business("silence_ended").outcome("success").subject(&id).log();
     kept(&app, number).await?;

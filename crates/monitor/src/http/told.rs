@@ -61,9 +61,9 @@ pub(super) fn moment(key: &str, text: &str, now_ms: i64) -> Result<i64, Problem>
 
 /// A duration of a body, in milliseconds.
 pub(super) fn lasting(key: &str, text: &str) -> Result<i64, Problem> {
-    duration_ms(text)
-        .filter(|ms| *ms > 0)
-        .ok_or_else(|| refused(format!("`{key}` is `{text:.100}`; write a duration like `30m`, `2h` or `7d`")))
+    duration_ms(text).filter(|ms| *ms > 0).ok_or_else(|| {
+        refused(format!("`{key}` is `{text:.100}`; write a duration like `30m`, `2h` or `7d`"))
+    })
 }
 
 /// An end that is given as a moment or by how long it lasts.
@@ -83,9 +83,8 @@ pub(super) fn end(
 /// Waits until a hand-in is surely kept. What it changed is in force either way.
 pub(super) async fn kept(app: &App, number: u64) -> Result<(), Problem> {
     let mut documents = app.journal.committed_documents();
-    let is_decided = |documents: &crate::journal::Documents| {
-        documents.holds(number) || documents.lost >= number
-    };
+    let is_decided =
+        |documents: &crate::journal::Documents| documents.holds(number) || documents.lost >= number;
     let decided = tokio::time::timeout(KEPT_WITHIN, documents.wait_for(is_decided)).await;
     match decided {
         Ok(Ok(documents)) if documents.holds(number) => Ok(()),
@@ -105,7 +104,9 @@ pub(super) fn signed(author: &str, reason: &str) -> Result<(), Problem> {
             return Err(refused(format!("`{key}` is empty; say it in a few words")));
         }
         if text.chars().count() > most || text.chars().any(|c| c.is_control() && c != '\n') {
-            return Err(refused(format!("`{key}` is longer than {most} characters, or holds control characters")));
+            return Err(refused(format!(
+                "`{key}` is longer than {most} characters, or holds control characters"
+            )));
         }
     }
     Ok(())

@@ -30,7 +30,11 @@ pub(super) fn write(app: &App, families: &mut Families<'_>) {
     let counts = &app.alerting.counts;
     let total = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     families.total("farol_alerts_fired_total", "Alerts that began since the start.", total(&counts.fired));
-    families.total("farol_alerts_resolved_total", "Alerts that ended since the start.", total(&counts.resolved));
+    families.total(
+        "farol_alerts_resolved_total",
+        "Alerts that ended since the start.",
+        total(&counts.resolved),
+    );
     families.count("farol_rules", "Alert rules in force.", rules);
     families.count("farol_rule_elements", "Elements of rules that are pending or fire.", active);
     let help = "Elements of rules that were not looked at because too many are pending or fire.";

@@ -27,7 +27,9 @@ pub(in super::super) fn find(app: &App, name: &str) -> Option<AlertId> {
 
 /// There is no such alert.
 pub(in super::super) fn unknown(name: &str) -> Problem {
-    let detail = format!("no alert with the id `{name:.100}` is pending, fires or just ended; /api/v1/alerts?state=all lists them");
+    let detail = format!(
+        "no alert with the id `{name:.100}` is pending, fires or just ended; /api/v1/alerts?state=all lists them"
+    );
     Problem::not_found("unknown_alert", detail)
 }
 

@@ -95,7 +95,10 @@ async fn a_list_of_alerts_is_filtered_and_goes_on() {
     let names = async |query: &str| {
         let list = scene.get(&format!("/api/v1/alerts?{query}")).await.json();
         let items = list["items"].as_array().unwrap_or_else(|| panic!("{query}: {list}")).clone();
-        items.iter().map(|a| format!("{} {}", a["rule"].as_str().unwrap(), a["state"].as_str().unwrap())).collect()
+        items
+            .iter()
+            .map(|a| format!("{} {}", a["rule"].as_str().unwrap(), a["state"].as_str().unwrap()))
+            .collect()
     };
     let down = "database_down firing";
     let index = "index_down pending";
@@ -190,7 +193,10 @@ async fn a_silence_mutes_what_it_matches_and_says_how_much_that_is() {
     assert_eq!(silence["mutes"], json!({"whole": 0, "partly": 1}));
     let later = signed(json!({"match": {"agent": "a"}, "starts": "2999-01-01T00:00:00Z", "lasts": "1h"}));
     let silence = scene.tell(Method::POST, "/api/v1/silences", &later).await.json();
-    assert_eq!((&silence["state"], &silence["ends"]), (&json!("pending"), &json!("2999-01-01T01:00:00.000Z")));
+    assert_eq!(
+        (&silence["state"], &silence["ends"]),
+        (&json!("pending"), &json!("2999-01-01T01:00:00.000Z"))
+    );
 }
 
 #[tokio::test]
@@ -265,14 +271,21 @@ async fn rules_say_what_they_look_at_and_how_much_of_it_is_bad() {
     let scene = scene().await;
     let list = scene.get("/api/v1/rules").await.json();
     let rules = list["items"].as_array().unwrap();
-    let found: Vec<_> = rules.iter().map(|r| (r["name"].as_str().unwrap(), &r["firing"], &r["pending"])).collect();
+    let found: Vec<_> =
+        rules.iter().map(|r| (r["name"].as_str().unwrap(), &r["firing"], &r["pending"])).collect();
     let (none, one, two) = (&json!(0), &json!(1), &json!(2));
-    assert_eq!(found, [("database_down", two, none), ("database_slow", none, none), ("index_down", none, one)]);
+    assert_eq!(
+        found,
+        [("database_down", two, none), ("database_slow", none, none), ("index_down", none, one)]
+    );
     let looks_at = json!({"what": "component", "name": "database", "of": null, "kind": null});
     assert_eq!(rules[0]["looks_at"], looks_at);
     assert_eq!((&rules[1]["match"], &rules[2]["for_ms"]), (&json!({"cluster": "us"}), &json!(3_600_000)));
     let after = scene.get("/api/v1/rules?limit=1&after=database_down").await.json();
-    assert_eq!((&after["items"][0]["name"], &after["next"]), (&json!("database_slow"), &json!("database_slow")));
+    assert_eq!(
+        (&after["items"][0]["name"], &after["next"]),
+        (&json!("database_slow"), &json!("database_slow"))
+    );
 }
 
 /// Asks until the answer is so.
@@ -319,7 +332,10 @@ async fn notices_are_listed_by_what_became_of_them_and_a_dead_one_is_unknown_whe
     // Nobody has set up the log here: what is told dies at once.
     let dead = until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;
     let notice = &dead["items"][0];
-    assert_eq!((&notice["receiver"], &notice["state"], &notice["why"]), (&json!("log"), &json!("dead"), &json!("first")));
+    assert_eq!(
+        (&notice["receiver"], &notice["state"], &notice["why"]),
+        (&json!("log"), &json!("dead"), &json!("first"))
+    );
     assert_eq!((&notice["firing"], &notice["rules"]), (&json!(1), &json!(["database_down"])), "{notice}");
     assert!(notice["note"].is_string());
     for query in ["state=due", "state=sent", "state=dead&receiver=other"] {
@@ -362,7 +378,10 @@ async fn why_a_component_is_alerted_or_not_is_said_rule_by_rule() {
         assert!(words.contains(line), "{line}:\n{words}");
     }
     let why = scene.get("/api/v1/why/component/c/search/index?rule=index_down").await.json();
-    assert_eq!((&why["rules"][0]["verdict"], &why["rules"][0]["for_ms"]), (&json!("pending"), &json!(3_600_000)));
+    assert_eq!(
+        (&why["rules"][0]["verdict"], &why["rules"][0]["for_ms"]),
+        (&json!("pending"), &json!(3_600_000))
+    );
     assert!(text(&why).contains("of 1h"), "{}", text(&why));
     let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
     assert_eq!(why["rules"][0]["verdict"], "well");
@@ -421,7 +440,11 @@ async fn why_an_agent_a_service_or_a_receiver() {
     assert_eq!((&found("cpu")["value"], &found("cpu")["bad"]), (&json!(91.0), &json!(["critical > 85"])));
     assert_eq!((&found("lost")["verdict"], &found("lost")["status"]), (&json!("well"), &json!("here")));
     let why = scene.get("/api/v1/why/service/payments").await.json();
-    assert_eq!((&why["rules"][0]["rule"], &why["rules"][0]["verdict"]), (&json!("down"), &json!("firing")), "{why}");
+    assert_eq!(
+        (&why["rules"][0]["rule"], &why["rules"][0]["verdict"]),
+        (&json!("down"), &json!("firing")),
+        "{why}"
+    );
     for (path, code) in [
         ("agent/nobody", "unknown_agent"),
         ("service/nothing", "unknown_service"),

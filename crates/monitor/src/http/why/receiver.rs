@@ -62,7 +62,8 @@ pub(in super::super) async fn receiver(
 ) -> Result<Json<ReceiverWhy>, Problem> {
     let now = app.clock.now();
     let stats = app.alerting.dispatcher().stats().remove(&*name).ok_or_else(|| {
-        let detail = format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
+        let detail =
+            format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
         Problem::not_found("unknown_receiver", detail)
     })?;
     let mut talks: Vec<Talk> = {

@@ -46,12 +46,7 @@ fn rules(app: &App) -> Ruleset {
     app.alerting.book().rules().clone()
 }
 
-pub(super) fn component(
-    app: &App,
-    agent: &str,
-    service: &str,
-    component: &str,
-) -> Result<Question, Problem> {
+pub(super) fn component(app: &App, agent: &str, service: &str, component: &str) -> Result<Question, Problem> {
     let unknown = || {
         let detail =
             format!("agent `{agent:.100}` has no component `{component:.100}` of service `{service:.100}`");
@@ -108,7 +103,10 @@ fn no_evidence(live: &Live, stale: bool, maintenance: bool) -> Option<&'static s
 
 pub(super) fn agent(app: &App, agent: &str) -> Result<Question, Problem> {
     let found = app.fleet.agent(agent).ok_or_else(|| {
-        Problem::not_found("unknown_agent", format!("there is no agent `{agent:.100}`; /api/v1/agents lists them"))
+        Problem::not_found(
+            "unknown_agent",
+            format!("there is no agent `{agent:.100}`; /api/v1/agents lists them"),
+        )
     })?;
     let rules = rules(app);
     let now = app.clock.now();

@@ -1,9 +1,9 @@
 //! Explanations in plain words, line by line.
 
+use super::super::json::Time;
 use super::delivery::Delivery;
 use super::element::RuleWhy;
 use super::receiver::ReceiverWhy;
-use super::super::json::Time;
 use farol_rules::AlertShown;
 
 fn time(time: Time) -> String {
@@ -66,7 +66,10 @@ pub(super) fn of_rule(why: &RuleWhy) -> Vec<String> {
     if let Some(no_evidence) = why.no_evidence {
         line(format!("Nothing is known of it now: {no_evidence}. That begins nothing and ends nothing."));
     } else if why.stale {
-        line("Nothing was heard of it for too long: its timers stand still, and nothing ends by that.".to_owned());
+        line(
+            "Nothing was heard of it for too long: its timers stand still, and nothing ends by that."
+                .to_owned(),
+        );
     }
     if why.flapping {
         line("It is flapping: it fires until it is steady.".to_owned());
@@ -86,7 +89,10 @@ pub(super) fn of_rule(why: &RuleWhy) -> Vec<String> {
     }
     let would = if why.verdict == "firing" { "It goes to" } else { "It would go to" };
     for route in &why.routes {
-        line(format!("{would} `{}` by `{}`, told together with {}.", route.receiver, route.path, route.group));
+        line(format!(
+            "{would} `{}` by `{}`, told together with {}.",
+            route.receiver, route.path, route.group
+        ));
     }
     lines.extend(why.deliveries.iter().map(|delivery| format!("  {}", of_delivery(delivery))));
     lines
@@ -168,9 +174,14 @@ mod tests {
 
     #[test]
     fn durations_are_short() {
-        for (ms, text) in
-            [(0, "0s"), (250, "250ms"), (45_000, "45s"), (90_000, "1m 30s"), (120_000, "2m"), (7_200_000, "2h")]
-        {
+        for (ms, text) in [
+            (0, "0s"),
+            (250, "250ms"),
+            (45_000, "45s"),
+            (90_000, "1m 30s"),
+            (120_000, "2m"),
+            (7_200_000, "2h"),
+        ] {
             assert_eq!(lasting(ms), text);
         }
     }
