@@ -1,16 +1,18 @@
 //! The arguments of the command line and its help. Decides what may be written, what the defaults are, and who
 //! does it; what comes of it is each subcommand's own file.
 
+mod rules;
 mod stores;
 mod words;
 
+pub use rules::{RulesCheckArgs, RulesCommand, RulesTestArgs, When};
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
 
 use crate::completions::Shell;
 use crate::healthcheck::Target;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
-use crate::{check, completions, copies, healthcheck, status, store};
+use crate::{check, completions, copies, healthcheck, rules as alert_rules, status, store};
 use clap::{Args, Parser, Subcommand};
 use farol_config::{Map, Sources};
 use std::ffi::OsString;
@@ -63,6 +65,9 @@ pub enum Command {
     /// What the monitor's store is and will be
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Alert rules: what is wrong with them, and what they would have told
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Print the completions of a shell
     #[command(after_help = words::COMPLETIONS)]
     Completions {
@@ -94,6 +99,10 @@ impl Command {
             Self::Store(StoreCommand::Estimate(args)) => {
                 runtime.block_on(store::estimate(args, &env, terminal)).map(|()| Found::Fine)
             }
+            Self::Rules(RulesCommand::Check(args)) => {
+                alert_rules::check(args, terminal).map(|()| Found::Fine)
+            }
+            Self::Rules(RulesCommand::Test(args)) => runtime.block_on(alert_rules::test(args, &env, terminal)),
             Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
         }
     }
@@ -258,6 +267,8 @@ mod tests {
             ("farol backup --help", &["farol backup ", "VACUUM", "64"]),
             ("farol restore --help", &["farol restore ", "--force", "64"]),
             ("farol store estimate --help", &["--agents 5000", "\"disk_bytes\"", "64"]),
+            ("farol rules check --help", &["farol rules check ", "\"depends_on\"", "64"]),
+            ("farol rules test --help", &["--since 24h", "--cases", "\"told\"", "stale", "64"]),
             ("farol completions --help", &["bash", "zsh", "fish"]),
         ] {
             let help = parse(line).unwrap_err().to_string();

@@ -7,6 +7,7 @@ pub mod completions;
 pub mod copies;
 pub mod healthcheck;
 mod machine;
+pub mod rules;
 pub mod standalone;
 pub mod status;
 pub mod store;

@@ -144,10 +144,7 @@ pub fn replay(
     if let Some(replay) = &mut replay {
         let Moment { run_ms, wall_ms } = replay.now();
         let after = i64::try_from(after_ms).unwrap_or(i64::MAX);
-        let end = Moment {
-            run_ms: run_ms.saturating_add(after_ms),
-            wall_ms: wall_ms.saturating_add(after),
-        };
+        let end = Moment { run_ms: run_ms.saturating_add(after_ms), wall_ms: wall_ms.saturating_add(after) };
         told.extend(replay.pass(end));
     }
     told

@@ -35,7 +35,9 @@ pub async fn read(settings: &config::Store, data_dir: &Path) -> anyhow::Result<A
             anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
             Ok(Arc::new(Box::pin(SqliteStore::read(path)).await?))
         }
-        config::Store::Postgres(settings) => Ok(Arc::new(Box::pin(PostgresStore::read(settings.clone())).await?)),
+        config::Store::Postgres(settings) => {
+            Ok(Arc::new(Box::pin(PostgresStore::read((**settings).clone())).await?))
+        }
     }
 }
 

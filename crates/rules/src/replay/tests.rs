@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::{
-    Dependency, Evidence, Flap, Graph, Judge, Level, Matcher, Measured, PartialWaits, Pattern, Route, Rule, Ruleset,
-    Schedule, Subject, Tree, Why, WindowMode,
+    Dependency, Evidence, Flap, Graph, Judge, Level, Matcher, Measured, PartialWaits, Pattern, Route, Rule,
+    Ruleset, Schedule, Subject, Tree, Why, WindowMode,
 };
 use farol_health::Status;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
@@ -47,10 +47,7 @@ fn orders() -> Orders {
             depends_on: vec![on],
             ..rule("down", Subject::Component { name: None::<Pattern>, kind: None }, statuses)
         },
-        Rule {
-            for_ms: 30_000,
-            ..rule("cpu", Subject::Metric { name: "cpu".into(), of: None }, thresholds)
-        },
+        Rule { for_ms: 30_000, ..rule("cpu", Subject::Metric { name: "cpu".into(), of: None }, thresholds) },
     ];
     let rules = Ruleset::new(rules).unwrap();
     let graph = Arc::new(Graph::new(rules.rules(), &BTreeMap::new()).unwrap());
@@ -88,11 +85,7 @@ fn seen(kind: u8, agent: u8) -> Observation {
             fresh_for_ms: 30_000,
         })
     };
-    let lost = |is| Observation::Agent {
-        labels: labels.clone(),
-        condition: crate::AgentCondition::Lost,
-        is,
-    };
+    let lost = |is| Observation::Agent { labels: labels.clone(), condition: crate::AgentCondition::Lost, is };
     match kind % 8 {
         0 => component(agent, Status::Unhealthy),
         1 => component(agent, Status::Healthy),
@@ -111,10 +104,8 @@ fn live(past: &[(u64, Vec<Observation>)], until: u64) -> Vec<(ConversationId, No
     let mut past = past.iter().peekable();
     let mut told = Vec::new();
     for quarter in 0..=until * 4 {
-        let now = Moment {
-            run_ms: quarter * 250,
-            wall_ms: 1_800_000_000_000 + (quarter * 250).cast_signed(),
-        };
+        let now =
+            Moment { run_ms: quarter * 250, wall_ms: 1_800_000_000_000 + (quarter * 250).cast_signed() };
         book.tick(now);
         while let Some((_, seen)) = past.next_if(|(seconds, _)| seconds * 4 == quarter) {
             book.observe(seen, now);
@@ -151,7 +142,8 @@ proptest! {
 
 #[test]
 fn what_waits_is_told_in_its_time_although_nothing_more_is_seen() {
-    let bad = vec![(at(0), vec![component(1, Status::Unhealthy)]), (at(100), vec![component(1, Status::Healthy)])];
+    let bad =
+        vec![(at(0), vec![component(1, Status::Unhealthy)]), (at(100), vec![component(1, Status::Healthy)])];
     let told = replay(orders(), bad, 600_000);
     let what: Vec<_> = told.iter().map(|told| (told.run_ms / 1_000, told.notice.why)).collect();
     // `for` is 20 s; it is well for 5 s at 105 s, and what ends waits for the group's interval.
