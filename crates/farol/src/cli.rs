@@ -102,7 +102,9 @@ impl Command {
             Self::Rules(RulesCommand::Check(args)) => {
                 alert_rules::check(args, terminal).map(|()| Found::Fine)
             }
-            Self::Rules(RulesCommand::Test(args)) => runtime.block_on(alert_rules::test(args, &env, terminal)),
+            Self::Rules(RulesCommand::Test(args)) => {
+                runtime.block_on(alert_rules::test(args, &env, terminal))
+            }
             Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
         }
     }

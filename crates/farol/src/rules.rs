@@ -42,7 +42,9 @@ pub async fn test(
 ) -> Result<Found, Error> {
     if args.files.is_empty() && args.which.config.is_none() {
         let example = "farol rules test rules/shop.yaml";
-        return Err(Error::Usage(format!("name files of rules, or a --config that does; for instance `{example}`")));
+        return Err(Error::Usage(format!(
+            "name files of rules, or a --config that does; for instance `{example}`"
+        )));
     }
     let config = store::config_of(&args.which, env)?;
     let tried = if args.files.is_empty() {
@@ -59,7 +61,8 @@ pub async fn test(
 /// Rules beside a configuration's routes and maintenance.
 fn side(rules: Vec<Rule>, config: &Config) -> Result<Side, Error> {
     let alerting = &config.alerting;
-    Side::new(rules, alerting.route.clone(), alerting.windows.clone()).map_err(|e| Error::Usage(e.to_string()))
+    Side::new(rules, alerting.route.clone(), alerting.windows.clone())
+        .map_err(|e| Error::Usage(e.to_string()))
 }
 
 async fn past(
@@ -78,11 +81,8 @@ async fn past(
     if span.from_ms >= span.to_ms {
         return Err(Error::Usage("--since is not before --until; swap them".to_owned()));
     }
-    let against = if args.against.is_empty() {
-        config.alerting.rules.clone()
-    } else {
-        rules_of(&args.against, true)?
-    };
+    let against =
+        if args.against.is_empty() { config.alerting.rules.clone() } else { rules_of(&args.against, true)? };
     let is_compared = against != tried;
     let mut sides = vec![side(tried.clone(), config)?];
     if is_compared {

@@ -91,8 +91,7 @@ fn moment(text: &str) -> Result<When, String> {
     }
     let limits = Duration::from_secs(1)..=Duration::from_secs(400 * 86_400);
     let ago = value(text, |m| m.duration("value").within(limits).required());
-    ago.map(When::Ago)
-        .map_err(|why| format!("{why}; or `now`, or a time such as `2026-01-15T10:00:00Z`"))
+    ago.map(When::Ago).map_err(|why| format!("{why}; or `now`, or a time such as `2026-01-15T10:00:00Z`"))
 }
 
 #[cfg(test)]

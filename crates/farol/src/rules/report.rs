@@ -104,7 +104,11 @@ impl Report<'_> {
         let mut parts = Vec::new();
         if !lines.is_empty() {
             let rows: Vec<Vec<String>> = lines.iter().map(|(by, told)| row(*by, told)).collect();
-            parts.push(table::render(&["", "TIME", "RECEIVER", "WHY", "FIRING", "RESOLVED"], &rows, terminal));
+            parts.push(table::render(
+                &["", "TIME", "RECEIVER", "WHY", "FIRING", "RESOLVED"],
+                &rows,
+                terminal,
+            ));
         }
         let notes = self.notes();
         if !notes.is_empty() {
@@ -136,14 +140,16 @@ impl Report<'_> {
             notes.push("nothing is stored of this time that the rules look at".to_owned());
         }
         for (at, (from_ms, level)) in self.retold.resolution.iter().enumerate() {
-            let until_ms = self.retold.resolution.get(at + 1).map_or(self.span.to_ms, |(next_ms, _)| *next_ms);
+            let until_ms =
+                self.retold.resolution.get(at + 1).map_or(self.span.to_ms, |(next_ms, _)| *next_ms);
             let (step_ms, word) = match level {
                 Level::Raw => continue,
                 Level::FiveMinutes => (300_000, "means of 5 minutes"),
                 Level::OneHour => (3_600_000, "means of an hour"),
             };
             let unjudged = self.unjudged(step_ms);
-            let mut note = format!("{} to {}: of samples there are {word}", moment(*from_ms), moment(until_ms));
+            let mut note =
+                format!("{} to {}: of samples there are {word}", moment(*from_ms), moment(until_ms));
             if !unjudged.is_empty() {
                 note.push_str(&format!("; too coarse to judge {}", unjudged.join(", ")));
             }

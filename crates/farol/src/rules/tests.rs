@@ -1,0 +1,1 @@
+//! `farol rules` as it is called.
