@@ -190,16 +190,14 @@ impl<'a> Life<'a> {
         }
         let at = written::time(expected.at_ms);
         let others = words(&there);
+        // One that only stands otherwise than expected is told once.
+        there.retain(|(id, _)| !missing.iter().any(|wanted| wanted.names(id)));
         for wanted in missing {
-            let text = format!("at {at} expected {wanted}; there is {others}");
-            self.fail(&wanted.origin.to_string(), &text);
+            self.fail(&wanted.origin.to_string(), &format!("at {at} expected {wanted}; there is {others}"));
         }
-        if self.failures.is_empty() || !there.is_empty() {
-            let unexpected = expected.alerts.iter().all(|wanted| !wanted.is_near(&there));
-            if !there.is_empty() && unexpected {
-                let text = format!("at {at} there is {others}, which is not expected");
-                self.fail(&expected.origin.to_string(), &text);
-            }
+        if !there.is_empty() {
+            let text = format!("at {at} there is {}, which is not expected", words(&there));
+            self.fail(&expected.origin.to_string(), &text);
         }
     }
 
@@ -293,11 +291,6 @@ impl Wanted {
         self.names(id)
             && self.severity.is_none_or(|wanted| wanted == severity)
             && self.fires.is_none_or(|wanted| wanted == fires)
-    }
-
-    /// It is among them, and only stands otherwise: one complaint is enough.
-    fn is_near(&self, there: &[(AlertId, Alert)]) -> bool {
-        there.iter().any(|(id, alert)| self.names(id) && !self.is(id, *alert))
     }
 }
 
