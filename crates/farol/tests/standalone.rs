@@ -318,9 +318,7 @@ fn the_configuration_can_be_checked_and_shown_without_starting() {
 #[test]
 fn rules_are_tried_on_the_past_of_a_monitor_that_goes_on() {
     let (door, check) = door();
-    let mut farol = Farol::start(&format!(
-        "monitor: {{route: {{receiver: log}}}}\nagent: {{name: web-1, interval: 1s, checks: [{check}]}}"
-    ));
+    let mut farol = Farol::start(&format!("agent: {{name: web-1, interval: 1s, checks: [{check}]}}"));
     let rules = "rules:\n  - {name: door_down, component: door, by: [agent]}\n  - {name: memory, metric: \
                  system_memory_usage_percent, warning: '> 0'}\n  - {name: memory_late, metric: \
                  system_memory_usage_percent, critical: '> 0', for: 1h}\n";
