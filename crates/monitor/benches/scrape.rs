@@ -65,8 +65,14 @@ async fn app(dir: &Path) -> Arc<App> {
     let clock = Arc::new(Clock::start());
     let events = Arc::new(Events::default());
     let handle = Supervisor::new(Budgets::default()).handle();
-    let outlet: Arc<dyn Outlet> =
-        Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), tokio::sync::watch::Sender::new(0)));
+    let alerting = farol_monitor::alerting::without_rules(&journal, &events, &clock, &store)
+        .expect("alerting without rules");
+    let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(
+        Arc::clone(&events),
+        journal.clone(),
+        tokio::sync::watch::Sender::new(0),
+        Arc::clone(&alerting),
+    ));
     let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
     let interval = (Duration::from_secs(1), Duration::from_secs(60));
     let policy = Policy { trust: Trust::default(), limits: Default::default(), interval };
@@ -87,6 +93,7 @@ async fn app(dir: &Path) -> Arc<App> {
         store,
         clock,
         events,
+        alerting,
         ingest,
         own: Arc::new(Own),
         details: Details::Loopback,

@@ -2,29 +2,35 @@
 //! dispatcher, into the store, onto the stream of events, to the actions. Decides nothing about alerts.
 
 mod conditions;
+mod heartbeat;
 mod keeping;
+mod opening;
 mod telling;
 
-pub(crate) use conditions::Conditions;
+pub(crate) use conditions::{Conditions, happened, of as condition};
+pub(crate) use opening::open;
+pub use opening::without_rules;
 
-use crate::act::{ActionRecord, Actions};
+use crate::act::Actions;
 use crate::clock::{Clock, Moment};
 use crate::config::Alerting as Settings;
 use crate::events::Events;
-use crate::fleet::{Effects, Event, EventKind};
+use crate::fleet::Effects;
 use crate::journal::Journal;
 use crate::notify::Dispatcher;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
+use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, AlertChange, AlertId, Book, Entry, EntryKind, Graph, GraphError, Keep, MuteError,
-    Observation, Orders, Output, Route, Ruleset, Silence, Tree, Window,
+    Acknowledgement, Act, AlertChange, AlertId, Book, Entry, EntryKind, Evidence, Graph, GraphError,
+    MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
+use tokio::sync::mpsc;
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -38,7 +44,9 @@ pub struct Alerting {
     journal: Journal,
     events: Arc<Events>,
     dispatcher: Dispatcher,
-    actions: Arc<Actions>,
+    actions: Actions,
+    /// Where actions wait for what only the fleet knows; full, they are refused.
+    ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
     lines: AtomicU64,
     /// What alerts and notices there were, for `/metrics`.
@@ -118,6 +126,11 @@ impl Alerting {
             let found = store.documents(DocumentKind::Incident, page).await?;
             saved.incidents.extend(keeping::restored(&found).incidents);
         }
+        Ok(Self::new(plan, saved, alive_until_ms, parts))
+    }
+
+    /// Alerting from what was kept.
+    fn new(plan: Plan, mut saved: SavedBook, alive_until_ms: Option<i64>, parts: Parts) -> Arc<Self> {
         let now = parts.clock.now();
         let mut book = Book::new(plan.orders);
         saved.windows.retain(|window| !is_configured(window));
@@ -130,11 +143,12 @@ impl Alerting {
             events: parts.events,
             dispatcher: parts.dispatcher,
             actions: parts.actions,
+            ask: parts.ask,
             lines: AtomicU64::new(0),
             counts: Counts::default(),
         });
         alerting.change(now, |book| take_windows(book, &plan.windows, now));
-        Ok(alerting)
+        alerting
     }
 
     /// Takes over another configuration. What was told is ended where its rule is gone; what fires goes on.
@@ -148,8 +162,18 @@ impl Alerting {
 
     /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
     pub(crate) fn observe(&self, effects: &Effects, now: Moment) {
-        if !effects.observed.is_empty() {
-            self.see(&effects.observed, now);
+        if effects.observed.is_empty() {
+            return;
+        }
+        self.see(&effects.observed, now);
+        for observation in &effects.observed {
+            if let Observation::Component(seen) = observation
+                && (seen.evidence == Evidence::Absent
+                    || (seen.evidence == Evidence::Now && seen.status == Status::Unhealthy))
+                && let Some(agent) = seen.agent.get("agent")
+            {
+                self.actions.note_bad(&seen.service, agent, rules_moment(now));
+            }
         }
     }
 
@@ -174,7 +198,7 @@ impl Alerting {
     }
 
     /// The actions and breakers.
-    pub(crate) fn actions(&self) -> &Arc<Actions> {
+    pub(crate) fn actions(&self) -> &Actions {
         &self.actions
     }
 
@@ -206,7 +230,8 @@ impl Alerting {
                     events.extend(telling::event(&event));
                 }
                 Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
-                Output::Act(act) => self.actions.take(act),
+                Output::Act(act) if act.firing => self.ask_for(act),
+                Output::Act(act) => self.actions.resolved(&act.alert, rules_moment(now)),
             }
         }
         let number = self.journal.documents(documents);
@@ -214,8 +239,16 @@ impl Alerting {
             self.counts.notices.fetch_add(1, Ordering::Relaxed);
             self.dispatcher.push(notice, number);
         }
+        events.iter().for_each(crate::outlet::log);
         if !events.is_empty() {
             self.events.push(&Effects { events, ..Effects::default() });
+        }
+    }
+
+    fn ask_for(&self, act: Act) {
+        if let Err(error) = self.ask.try_send(act) {
+            let act = error.into_inner();
+            tracing::warn!(action = &*act.action, alert = %act.alert, "an action is refused: too many wait");
         }
     }
 
@@ -236,11 +269,6 @@ impl Alerting {
     pub(crate) fn note(&self, incident: &str, kind: EntryKind, alert: Option<AlertId>, text: String) {
         let entry = Entry { at_ms: self.clock.now().wall_ms, kind, alert, text };
         self.journal.documents(vec![self.line(incident, &entry)]);
-    }
-
-    /// An action was started, refused, or ended.
-    pub(crate) fn acted(&self, record: &ActionRecord) {
-        self.note(&record.incident, EntryKind::Action, Some(record.alert.clone()), record.to_string());
     }
 
     /// Takes a silence. The number of the hand-in that keeps it.
@@ -296,7 +324,8 @@ pub(crate) struct Parts {
     pub(crate) journal: Journal,
     pub(crate) events: Arc<Events>,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) actions: Arc<Actions>,
+    pub(crate) actions: Actions,
+    pub(crate) ask: mpsc::Sender<Act>,
 }
 
 /// A moment in the rules' words.
@@ -313,7 +342,8 @@ fn is_configured(window: &Window) -> bool {
 pub(crate) const CONFIGURED: &str = "config:";
 
 fn take_windows(book: &mut Book, windows: &[Window], now: Moment) {
-    let gone: Vec<Arc<str>> = book.windows().iter().filter(|w| is_configured(w)).map(|w| Arc::clone(&w.id)).collect();
+    let gone: Vec<Arc<str>> =
+        book.windows().iter().filter(|w| is_configured(w)).map(|w| Arc::clone(&w.id)).collect();
     for id in gone {
         book.end_maintenance(&id, rules_moment(now));
     }

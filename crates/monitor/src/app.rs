@@ -1,5 +1,6 @@
 //! What every reader's handler needs of the monitor, put together once at the start. Decides nothing.
 
+use crate::alerting::Alerting;
 use crate::clock::Clock;
 use crate::events::Events;
 use crate::fleet::Fleet;
@@ -28,6 +29,8 @@ pub struct App {
     pub clock: Arc<Clock>,
     /// What happened lately.
     pub events: Arc<Events>,
+    /// The alerts, and who is told of them.
+    pub alerting: Arc<Alerting>,
     /// The agents' streams: their counters, and the way out for what an operator brings about.
     pub ingest: Arc<Ingest>,
     /// The monitor's own health: `database` and `system`.

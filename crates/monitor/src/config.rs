@@ -11,7 +11,7 @@ pub use store::{Keeping, Store, database_variables, unused_variables};
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
 use crate::recent;
-use farol_config::Map;
+use farol_config::{Map, Url};
 use farol_health::Details;
 use farol_health::aggregate::Policy;
 use farol_shutdown::listener::verify_files;
@@ -19,6 +19,7 @@ use farol_wire::Limits;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Everything a monitor is told.
@@ -38,8 +39,16 @@ pub struct Config {
     pub services: BTreeMap<String, Policy>,
     /// Groups of declared services.
     pub groups: BTreeMap<String, BTreeSet<String>>,
+    /// Which services each service needs: while they are down its alerts are held back.
+    pub needs: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// What is alerted.
     pub alerting: Alerting,
+    /// What alerts start.
+    pub actions: crate::act::Settings,
+    /// Where people reach this monitor, for links in messages.
+    pub external_url: Option<String>,
+    /// Who is told, again and again, that this monitor lives.
+    pub heartbeat: Option<Heartbeat>,
     /// Whom ingest believes, and how much it takes.
     pub ingest: IngestPolicy,
     /// Who is told of alerts.
@@ -52,6 +61,15 @@ pub struct Config {
     pub scrape_max_series: usize,
     /// A store that refuses makes the monitor unready.
     pub ready_requires_store: bool,
+}
+
+/// Who is told, again and again, that this monitor lives: a dead man's switch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heartbeat {
+    /// Where to.
+    pub url: Url,
+    /// How often.
+    pub every: Duration,
 }
 
 /// The three listeners.
@@ -113,7 +131,7 @@ impl Config {
             }
             listen
         });
-        let (services, groups) = read_services(m);
+        let (services, needs, groups) = read_services(m);
         let (store, keeping) = m.section("store", store::read);
         let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
         let receivers = receivers::read(m);
@@ -127,7 +145,17 @@ impl Config {
             history,
             services,
             groups,
+            needs,
             alerting,
+            actions: actions::read(m),
+            external_url: m.url("external_url").optional().map(|url| url.expose().to_owned()),
+            heartbeat: m.map("heartbeat", |m| Heartbeat {
+                url: m.url("url").example("https://hc-ping.com/…").required(),
+                every: m
+                    .duration("every")
+                    .within(Duration::from_secs(1)..=Duration::from_secs(86_400))
+                    .or(Duration::from_secs(60)),
+            }),
             ingest,
             receivers,
             access: m.section("access", |m| Access {
@@ -240,7 +268,12 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
     }
 }
 
-fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String, BTreeSet<String>>) {
+/// Services and what each needs, and groups.
+type Services =
+    (BTreeMap<String, Policy>, BTreeMap<Arc<str>, Vec<Arc<str>>>, BTreeMap<String, BTreeSet<String>>);
+
+fn read_services(m: &mut Map<'_>) -> Services {
+    let mut needs = BTreeMap::new();
     let services: BTreeMap<String, Policy> = m
         .entries("services", |name, m| {
             if !farol_wire::name_is_valid(name) {
@@ -253,6 +286,10 @@ fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String,
             };
             if policy.all && (policy.at_least.is_some() || policy.percent.is_some()) {
                 m.problem("all", "stands alone; take out `at_least` and `percent`, or this");
+            }
+            let needed: Vec<Arc<str>> = m.texts("depends_on").into_iter().map(Into::into).collect();
+            if !needed.is_empty() {
+                needs.insert(Arc::from(name), needed);
             }
             policy
         })
@@ -272,7 +309,14 @@ fn read_services(m: &mut Map<'_>) -> (BTreeMap<String, Policy>, BTreeMap<String,
         }
         groups.insert(name, members.into_iter().collect());
     }
-    (services, groups)
+    for (service, needed) in &needs {
+        for other in needed.iter().filter(|other| !services.contains_key(&***other)) {
+            let text =
+                format!("`{service}` depends on `{other}`, which is not declared; declare it here, too");
+            m.problem("services", text);
+        }
+    }
+    (services, needs, groups)
 }
 
 /// Reads `logging:`; each of its keys may be set by a variable of its own too.

@@ -4,6 +4,7 @@
 //! goes through [`ingest`] into the [`fleet`] and the [`journal`]; readers come through [`http`] and [`grpc_health`].
 
 pub mod act;
+pub mod alerting;
 pub mod app;
 pub mod arguments;
 pub mod clock;

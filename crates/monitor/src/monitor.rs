@@ -17,7 +17,7 @@ use crate::reload::{self, ReloadRequest, Reloader};
 use crate::scrape::Scrapes;
 use crate::store::{self, Restored, Store, StoreError};
 use crate::traffic::{self, Traffic};
-use crate::{http, scrape, ticker};
+use crate::{alerting, http, scrape, ticker};
 use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -168,9 +168,15 @@ impl<A: Accept> Monitor<A> {
         let restored = store.restore().await.context("reading the store")?;
         let (journal, writer) = journal::open_with(Arc::clone(&store), &restored, config.history.clone());
         let events = Arc::new(Events::default());
-        let outlet: Arc<dyn Outlet> =
-            Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), waiting.generation.clone()));
         let clock = Arc::new(Clock::start());
+        let (alerting, working) =
+            alerting::open(&config, &restored, &store, (&journal, &events, &clock)).await?;
+        let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(
+            Arc::clone(&events),
+            journal.clone(),
+            waiting.generation.clone(),
+            Arc::clone(&alerting),
+        ));
         let fleet = restore_fleet(&config, &outlet, &restored, &clock, &journal);
         let ingest = Arc::new(Ingest {
             fleet: Arc::clone(&fleet),
@@ -195,6 +201,7 @@ impl<A: Accept> Monitor<A> {
             store,
             clock,
             events,
+            alerting,
             ingest,
             own: own.source(),
             details: config.details,
@@ -212,6 +219,7 @@ impl<A: Accept> Monitor<A> {
         keep_journal(&handle, writer.keeping(config.keeping.retention));
         scrape::export(&app);
         handle.spawn("agents' streams", Arc::clone(&app.ingest).watch_over_streams());
+        working.run(&app);
         handle.spawn("fleet clock", ticker::run(Arc::clone(&app), handle.cleaning()));
         waiting.open(&app);
         own.start(journal).await;

@@ -1,6 +1,7 @@
 //! Where everything goes that the fleet brings about: the ring of events, the journal, the log, and those who watch
 //! statuses. Decides only how loud a line of the log is.
 
+use crate::alerting::Alerting;
 use crate::clock::Moment;
 use crate::events::Events;
 use crate::fleet::{Effects, Event, EventKind, Outlet};
@@ -9,19 +10,25 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 /// The monitor's outlet.
-#[derive(Debug)]
 pub struct Publisher {
     events: Arc<Events>,
     journal: Journal,
     /// Rises when any status may read differently: gRPC watchers look then.
     generation: watch::Sender<u64>,
+    /// What the alert rules make of it.
+    alerting: Arc<Alerting>,
 }
 
 impl Publisher {
     /// Publishes to these; `generation` moves when any status may read differently.
     #[must_use]
-    pub fn new(events: Arc<Events>, journal: Journal, generation: watch::Sender<u64>) -> Self {
-        Self { events, journal, generation }
+    pub fn new(
+        events: Arc<Events>,
+        journal: Journal,
+        generation: watch::Sender<u64>,
+        alerting: Arc<Alerting>,
+    ) -> Self {
+        Self { events, journal, generation, alerting }
     }
 }
 
@@ -35,13 +42,17 @@ impl Outlet for Publisher {
         for event in &effects.events {
             log(event);
         }
+        self.alerting.observe(effects, now);
     }
 }
 
 /// Whether someone should look at it.
 fn is_bad(event: &Event) -> bool {
     match event.kind {
-        EventKind::AgentLost | EventKind::IdentityConflict | EventKind::ReportsDropped => true,
+        EventKind::AgentLost
+        | EventKind::IdentityConflict
+        | EventKind::ReportsDropped
+        | EventKind::AlertFired => true,
         EventKind::Reload => event.message.is_some(),
         EventKind::ComponentStatus | EventKind::ServiceStatus | EventKind::GroupStatus => {
             // A component that was just defined is unknown until its first word.
@@ -71,10 +82,15 @@ fn words(kind: EventKind) -> &'static str {
         EventKind::Blind => "the monitor did not run for a while",
         EventKind::Store => "the store",
         EventKind::Reload => "the configuration was read again",
+        EventKind::AlertFired => "an alert fires",
+        EventKind::AlertSeverity => "an alert is worse or less bad",
+        EventKind::AlertResolved => "an alert is over",
+        EventKind::AlertHeld => "an alert is held back, or not any more",
     }
 }
 
-fn log(event: &Event) {
+/// One line of the log for an event.
+pub(crate) fn log(event: &Event) {
     let (agent, service) = (event.agent.as_deref(), event.service.as_deref());
     let (component, group) = (event.component.as_deref(), event.group.as_deref());
     let Event { kind, from, to, .. } = event;

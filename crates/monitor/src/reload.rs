@@ -1,10 +1,12 @@
 //! Another configuration for a running monitor. Decides what can be taken over and what needs a restart; who asks
 //! for it (a signal, an operator) and how the files are read is the process's business.
 
+use crate::alerting::condition;
 use crate::app::{App, Reload, ReloadRefused, Reloaded};
 use crate::config::Config;
 use crate::fleet::{Effects, Event, EventKind};
 use crate::monitor::Certificates;
+use farol_rules::{Labels, MonitorCondition};
 use farol_shutdown::listener::{Access, Reread, Tls};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +34,9 @@ impl Reloader {
         match reread {
             Ok(certificates) => certificates.into_iter().for_each(Reread::take_over),
             Err(error) => return Err(self.refused(vec![error.to_string()])),
+        }
+        if let Err(problem) = self.app.alerting.configure(&new, &self.app) {
+            return Err(self.refused(vec![problem]));
         }
         let restart_needed: Vec<String> =
             self.started.needs_restart(&new).into_iter().map(str::to_owned).collect();
@@ -68,6 +73,9 @@ impl Reloader {
 
     fn note(&self, went_well: bool, event: Event) {
         self.app.reloads.note(went_well, event.at_ms);
+        let why = if went_well { None } else { event.message.as_deref() };
+        let seen = condition(MonitorCondition::ReloadFailed, Labels::default(), why);
+        self.app.alerting.see(&[seen], self.app.clock.now());
         self.app
             .ingest
             .outlet

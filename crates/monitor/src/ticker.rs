@@ -1,7 +1,9 @@
 //! The monitor's own tick: silence is seen, and time in which the monitor did not run is told.
 
+use crate::alerting::{Conditions, happened};
 use crate::app::App;
 use crate::fleet::{Effects, Event, EventKind};
+use farol_rules::MonitorCondition;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -16,12 +18,13 @@ const CONNECTIONS_LAST_MS: i64 = 10_000;
 /// Ticks until `end`.
 pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
     let mut cuts = app.store.sizes().over_budget;
+    let mut conditions = Conditions::default();
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                tick(&app);
+                tick(&app, &mut conditions);
                 cuts = tell_cuts(&app, cuts);
             }
             () = end.cancelled() => return,
@@ -41,12 +44,13 @@ fn tell_cuts(app: &App, before: u64) -> u64 {
     sizes.over_budget
 }
 
-fn tick(app: &App) {
+fn tick(app: &App, conditions: &mut Conditions) {
     let (now, blind) = app.clock.tick();
     if let Some((from_ms, to_ms)) = blind {
         app.journal.blind(from_ms, to_ms);
         let text = format!("the monitor did not run for {} ms; ages stood still meanwhile", to_ms - from_ms);
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
+        app.alerting.see(&[happened(MonitorCondition::Blind, text.clone())], now);
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
         app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
         if to_ms - from_ms >= CONNECTIONS_LAST_MS {
@@ -54,4 +58,6 @@ fn tick(app: &App) {
         }
     }
     app.fleet.tick(now);
+    conditions.look(&app.alerting, &app.journal.health(), now);
+    app.alerting.tick(now);
 }

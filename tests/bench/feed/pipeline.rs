@@ -225,8 +225,13 @@ fn app(folder: &Path, store: Arc<dyn Store>, journal: journal::Journal) -> anyho
     let clock = Arc::new(Clock::start());
     let events = Arc::new(Events::default());
     let handle = Supervisor::new(Budgets::default()).handle();
-    let outlet: Arc<dyn Outlet> =
-        Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), tokio::sync::watch::Sender::new(0)));
+    let alerting = farol_monitor::alerting::without_rules(&journal, &events, &clock, &store)?;
+    let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(
+        Arc::clone(&events),
+        journal.clone(),
+        tokio::sync::watch::Sender::new(0),
+        Arc::clone(&alerting),
+    ));
     let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
     let interval = (Duration::from_millis(100), Duration::from_secs(3_600));
     let policy = Policy { trust: Trust::default(), limits: Default::default(), interval };
@@ -247,6 +252,7 @@ fn app(folder: &Path, store: Arc<dyn Store>, journal: journal::Journal) -> anyho
         store,
         clock,
         events,
+        alerting,
         ingest,
         own: Arc::new(Own),
         details: Details::Loopback,

@@ -4,6 +4,7 @@
 use super::guard::Refusal;
 use farol_rules::AlertId;
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// An attempt, for the incident's time line and for the store.
@@ -83,6 +84,25 @@ pub enum Outcome {
     },
     /// The monitor ended while it acted: something may have been changed.
     Interrupted,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("started"),
+            Self::Refused { refusal } => write!(f, "refused: {refusal}"),
+            Self::WouldRun => f.write_str("would have run (dry run)"),
+            Self::Done => f.write_str("done"),
+            Self::Verifying { .. } => f.write_str("done, its effect is looked at later"),
+            Self::Effective => f.write_str("it helped: the alert is over"),
+            Self::Unverified => f.write_str("done, whether it helped is not known"),
+            Self::NoEffect => f.write_str("it did not help, and is left as it is"),
+            Self::RolledBack => f.write_str("it did not help, and was rolled back"),
+            Self::NotRolledBack { why } => write!(f, "it did not help, and could not be rolled back: {why}"),
+            Self::Failed { why, .. } => write!(f, "failed: {why}"),
+            Self::Interrupted => f.write_str("the monitor ended while it acted"),
+        }
+    }
 }
 
 impl Outcome {

@@ -34,7 +34,8 @@ impl Conditions {
         let full = health.dropping && health.refusing.is_none();
         if full != self.journal {
             self.journal = full;
-            let why = full.then_some("the store takes less than the agents send; reports wait with the agents");
+            let why =
+                full.then_some("the store takes less than the agents send; reports wait with the agents");
             told.push(of(MonitorCondition::QueueFull, Labels::from([("queue", "journal")]), why));
         }
         let ahead_ms = now.wall_ms.saturating_sub(i64::try_from(now.boot_ms).unwrap_or(i64::MAX));
@@ -57,7 +58,12 @@ pub(crate) fn of(condition: MonitorCondition, labels: Labels, why: Option<&str>)
 
 /// Something happened.
 pub(crate) fn happened(condition: MonitorCondition, why: String) -> Observation {
-    Observation::Monitor { condition, labels: Labels::default(), is: Is::Happened, why: Arc::from(why) }
+    happened_to(condition, Labels::default(), why)
+}
+
+/// Something happened to one of several.
+pub(crate) fn happened_to(condition: MonitorCondition, labels: Labels, why: String) -> Observation {
+    Observation::Monitor { condition, labels, is: Is::Happened, why: Arc::from(why) }
 }
 
 fn store_trouble(health: &StoreHealth) -> Option<String> {

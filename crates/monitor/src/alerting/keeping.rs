@@ -1,5 +1,6 @@
 //! Alerting's state as documents of the store, and back. Decides their keys and the form of their bodies.
 
+use crate::act::{ActionRecord, Kept};
 use crate::store::{Document, DocumentChange, DocumentKind};
 use bytes::Bytes;
 use farol_rules::{
@@ -39,7 +40,12 @@ fn document(kind: DocumentKind, key: Arc<str>, at_ms: i64, body: &impl Serialize
     Document { kind, key, at_ms, body: Bytes::from(serde_json::to_vec(body).unwrap_or_default()) }
 }
 
-fn named<I: Serialize, B: Serialize>(kind: DocumentKind, id: &I, is: Option<&B>, at_ms: i64) -> DocumentChange {
+fn named<I: Serialize, B: Serialize>(
+    kind: DocumentKind,
+    id: &I,
+    is: Option<&B>,
+    at_ms: i64,
+) -> DocumentChange {
     let key = key_of(id);
     match is {
         Some(is) => DocumentChange::Put(document(kind, key, at_ms, &Named { id, is })),
@@ -87,6 +93,22 @@ fn plain(kind: DocumentKind, key: &str, is: Option<&impl Serialize>, at_ms: i64)
         Some(is) => DocumentChange::Put(document(kind, key.into(), at_ms, is)),
         None => DocumentChange::Delete { kind, key: key.into() },
     }
+}
+
+/// The last word on an action.
+pub(super) fn action(record: &ActionRecord, at_ms: i64) -> DocumentChange {
+    DocumentChange::Put(document(DocumentKind::Action, record.id.as_str().into(), at_ms, record))
+}
+
+/// A breaker as it is now.
+pub(super) fn breaker(kept: &Kept, at_ms: i64) -> DocumentChange {
+    plain(DocumentKind::Breaker, &kept.name, Some(kept), at_ms)
+}
+
+/// The breakers as they were.
+pub(super) fn breakers(documents: &[Document]) -> Vec<Kept> {
+    let kept = documents.iter().filter(|document| document.kind == DocumentKind::Breaker);
+    kept.filter_map(|document| serde_json::from_slice(&document.body).ok()).collect()
 }
 
 /// What was kept, as the book takes it. A body that cannot be read is left out and told: it was written by a newer

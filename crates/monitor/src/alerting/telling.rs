@@ -1,8 +1,7 @@
 //! Notices in words: the message that a receiver gets of a decision, and the event that those who watch get.
 
 use crate::fleet::{Event, EventKind};
-use crate::notify::message::{AlertWord, Listed, Message, Why};
-use crate::notify::template::{Facts, Templates};
+use crate::notify::{AlertWord, Facts, Listed, Message, Templates, Why};
 use farol_rules::{AlertChange, AlertEvent, AlertView, Notice, Over, Ruleset, Telling};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -48,8 +47,7 @@ impl Phrases {
     }
 
     fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {
-        let names: Vec<String> =
-            alert.elements.iter().map(|element| element.labels.to_string()).collect();
+        let names: Vec<String> = alert.elements.iter().map(|element| element.labels.to_string()).collect();
         let value = alert.elements.first().and_then(|element| element.seen.value);
         let facts = Facts {
             rule: &alert.id.rule,

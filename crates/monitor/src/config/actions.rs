@@ -16,8 +16,12 @@ const MOST_REPLICAS: u32 = 100_000;
 /// The most actions.
 const MOST_ACTIONS: usize = 1_000;
 
-/// Reads all four keys. `variable` gives what a pod is told of its API server.
-pub fn read(m: &mut Map<'_>, variable: impl Fn(&str) -> Option<String>) -> Settings {
+/// Variables by which a pod is told of its API server, and the keys of `kubernetes` that they fill in.
+pub(super) const VARIABLES: [(&str, &str); 2] =
+    [("KUBERNETES_SERVICE_HOST", "host"), ("KUBERNETES_SERVICE_PORT", "port")];
+
+/// Reads all four keys.
+pub fn read(m: &mut Map<'_>) -> Settings {
     let mut actions = BTreeMap::new();
     let mut breakers = BTreeSet::new();
     for (name, action) in m.entries("actions", |_, m| read_action(m, &mut breakers)) {
@@ -34,7 +38,7 @@ pub fn read(m: &mut Map<'_>, variable: impl Fn(&str) -> Option<String>) -> Setti
         within_ms: millis(m.duration("within").within(SECOND..=DAY).or(60 * SECOND)),
     });
     let needs_cluster = actions.values().any(|action: &Action| matches!(action.what, What::Scale { .. }));
-    let mut kubernetes = m.section("kubernetes", |m| read_access(m, &variable));
+    let mut kubernetes = m.section("kubernetes", read_access);
     if !needs_cluster {
         kubernetes = None;
     } else if kubernetes.is_none() {
@@ -152,14 +156,15 @@ fn read_breaker(m: &mut Map<'_>, breakers: &mut BTreeSet<String>) -> What {
     }
 }
 
-fn read_access(m: &mut Map<'_>, variable: &impl Fn(&str) -> Option<String>) -> Option<Access> {
+fn read_access(m: &mut Map<'_>) -> Option<Access> {
+    let (host, port) = (m.text("host").optional(), m.text("port").optional());
     let written = m.url("url").check(api_server).optional();
     let token_file = m.path("token_file").optional();
     let ca_file = m.path("ca_file").optional();
     let deadline = m.duration("deadline").within(SECOND / 10..=60 * SECOND).or(10 * SECOND);
     let (url, in_cluster) = match written {
         Some(url) => (url.expose().to_owned(), false),
-        None => (in_cluster(variable)?, true),
+        None => (in_cluster(host, port)?, true),
     };
     // Elsewhere a token is sent only where it is meant to go.
     let token_file = token_file.or_else(|| in_cluster.then(|| TOKEN_FILE.into()));
@@ -183,9 +188,9 @@ fn api_server(url: &Url) -> Result<(), String> {
     Ok(())
 }
 
-fn in_cluster(variable: &impl Fn(&str) -> Option<String>) -> Option<String> {
-    let host = variable("KUBERNETES_SERVICE_HOST").filter(|host| !host.is_empty())?;
-    let port = variable("KUBERNETES_SERVICE_PORT").filter(|port| port.parse::<u16>().is_ok())?;
+fn in_cluster(host: Option<String>, port: Option<String>) -> Option<String> {
+    let host = host.filter(|host| !host.is_empty())?;
+    let port = port.filter(|port| port.parse::<u16>().is_ok())?;
     let host = if host.contains(':') { format!("[{host}]") } else { host };
     Some(format!("https://{host}:{port}"))
 }

@@ -37,10 +37,13 @@ const VARIABLES: [(&str, &str); 7] = [
 /// Those that people write as a number of seconds.
 const SECONDS: [(&str, &str); 2] = [("DB_TIMEOUT", "timeout"), ("DB_RETRY_DELAY", "retry_delay")];
 
-/// Adds the `DB_…` variables; `at` is where the monitor's own keys stand, `monitor.` or nothing.
+/// Adds the `DB_…` variables and those by which a pod is told of its API server; `at` is where the monitor's own keys stand, `monitor.` or nothing.
 pub fn database_variables(sources: Sources, at: &str) -> Sources {
     let path = |key: &str| format!("{at}store.postgres.{key}");
     let sources = VARIABLES.iter().fold(sources, |all, (name, key)| all.alias(name, &path(key)));
+    let sources = super::actions::VARIABLES
+        .iter()
+        .fold(sources, |all, (name, key)| all.alias(name, &format!("{at}kubernetes.{key}")));
     SECONDS.iter().fold(sources, |all, (name, key)| all.alias_in_seconds(name, &path(key)))
 }
 

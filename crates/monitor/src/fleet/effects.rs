@@ -105,6 +105,14 @@ pub enum EventKind {
     Store,
     /// The configuration was read again.
     Reload,
+    /// An alert fires.
+    AlertFired,
+    /// An alert is worse, or less bad.
+    AlertSeverity,
+    /// An alert is over.
+    AlertResolved,
+    /// An alert is held back, or not any more.
+    AlertHeld,
 }
 
 impl EventKind {
@@ -129,6 +137,10 @@ impl EventKind {
             Self::Blind => "blind",
             Self::Store => "store",
             Self::Reload => "reload",
+            Self::AlertFired => "alert_fired",
+            Self::AlertSeverity => "alert_severity",
+            Self::AlertResolved => "alert_resolved",
+            Self::AlertHeld => "alert_held",
         }
     }
 }

@@ -2,6 +2,7 @@
 //! directory of its own.
 
 use super::{OperatorToken, Questions, router};
+use crate::alerting;
 use crate::app::{App, Reload, Reloaded, Reloads};
 use crate::clock::Clock;
 use crate::events::Events;
@@ -111,8 +112,13 @@ impl Scene {
         let clock = Arc::new(Clock::start());
         let events = Arc::new(Events::default());
         let generation = watch::Sender::new(0);
-        let outlet: Arc<dyn Outlet> =
-            Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), generation.clone()));
+        let alerting = alerting::without_rules(&journal, &events, &clock, &store).unwrap();
+        let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(
+            Arc::clone(&events),
+            journal.clone(),
+            generation.clone(),
+            Arc::clone(&alerting),
+        ));
         let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
         let supervisor = Supervisor::new(Budgets::default());
         let handle: Handle = supervisor.handle();
@@ -139,6 +145,7 @@ impl Scene {
             store,
             clock,
             events,
+            alerting,
             ingest,
             own: Arc::clone(&own) as Arc<dyn Source>,
             details: Details::Loopback,

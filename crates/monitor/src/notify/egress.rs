@@ -133,6 +133,19 @@ impl Egress {
         client.build().map_err(|error| format!("no HTTP client can be made: {}", answer::root(&error)))
     }
 
+    /// A client for addresses that are known only when they are spoken to; a literal address must be checked before.
+    pub(crate) fn plain_client(&self) -> Result<Client, String> {
+        let anywhere = Url::parse("https://localhost/").map_err(|error| error.to_string())?;
+        self.client(&anywhere, None)
+    }
+
+    /// A client for one configured address, and that address.
+    pub(crate) fn client_for(&self, url: &farol_config::Url) -> Result<(Client, Url), String> {
+        let url = Url::parse(url.expose()).map_err(|error| error.to_string())?;
+        self.check_url(&url)?;
+        Ok((self.client(&url, None)?, url))
+    }
+
     /// Whether a URL may be spoken to, as far as it can be said without asking for its name.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {

@@ -18,24 +18,27 @@ pub struct Due {
     pub(super) message: Arc<Message>,
     /// Its place: later ones of the same conversation have higher ones, also after a restart.
     pub(super) order: u64,
+    /// What goes in order: all that is told of one group, also when it fires anew in a conversation of its own.
+    pub(super) group: Arc<str>,
     document: Document,
 }
 
 impl Due {
     pub(super) fn new(message: Message, order: u64) -> Self {
-        let (receiver, conversation) = (&message.receiver, hash(&message.conversation));
-        let key = format!("{receiver}/{conversation:016x}/{order:020}/{}", id_in_key(&message.notice_id));
+        let (receiver, group) = (&message.receiver, message.group.to_string());
+        let key = format!("{receiver}/{:016x}/{order:020}/{}", hash(&group), id_in_key(&message.notice_id));
         let document =
             Document { kind: DocumentKind::Due, key: key.into(), at_ms: message.at_ms, body: json(&message) };
-        Self { message: Arc::new(message), order, document }
+        Self { message: Arc::new(message), order, group: group.into(), document }
     }
 
     /// As it was kept; the error says what is wrong with it.
     pub(super) fn read(document: Document) -> Result<Self, String> {
         let order = document.key.split('/').nth(2).and_then(|order| order.parse().ok());
         let order = order.ok_or_else(|| format!("its key `{}` has no place in the order", document.key))?;
-        let message = serde_json::from_slice(&document.body).map_err(|e| e.to_string())?;
-        Ok(Self { message: Arc::new(message), order, document })
+        let message: Message = serde_json::from_slice(&document.body).map_err(|e| e.to_string())?;
+        let group = message.group.to_string().into();
+        Ok(Self { message: Arc::new(message), order, group, document })
     }
 
     /// The word that keeps it until it is sent.

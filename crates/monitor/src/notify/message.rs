@@ -121,8 +121,24 @@ impl Message {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A notice without alerts, of the second 1.
+    pub(in crate::notify) fn message(receiver: &str, conversation: &str, notice_id: &str) -> Message {
+        Message {
+            notice_id: notice_id.to_owned(),
+            conversation: conversation.to_owned(),
+            receiver: receiver.to_owned(),
+            why: Why::First,
+            group: Labels::from([("service", conversation)]),
+            alerts: Vec::new(),
+            held_back: 0,
+            unrecorded: false,
+            at_ms: 1_000,
+            external_url: None,
+        }
+    }
 
     #[test]
     fn long_lists_are_cut_and_counted() {

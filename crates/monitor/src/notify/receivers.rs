@@ -109,6 +109,12 @@ kinds! {
     "log" => Log(log),
 }
 
+/// The log of this process, which is always told when nobody else is named.
+#[must_use]
+pub fn to_log() -> Arc<dyn Receiver> {
+    Arc::new(log::Sender)
+}
+
 impl Settings {
     /// Reads one receiver: a map with exactly one kind. What is wrong is recorded as a problem.
     pub fn read(m: &mut Map<'_>, egress: &Egress) -> Option<Self> {

@@ -159,6 +159,17 @@ impl Book {
         self.elements.keys().filter(move |id| Matcher::all(matchers, &id.labels))
     }
 
+    /// The incidents of alerts, by the ids under which receivers know them: `<alert>#<episode>`.
+    #[must_use]
+    pub fn incidents_of(&self, words: &[String]) -> Vec<(Arc<str>, AlertId)> {
+        let known = self.alerts.iter().filter_map(|(id, alert)| Some((id, alert.incident.as_ref()?)));
+        let named = known.filter(|(id, _)| {
+            let name = id.to_string();
+            words.iter().any(|word| word.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('#')))
+        });
+        named.map(|(id, incident)| (Arc::clone(incident), id.clone())).collect()
+    }
+
     /// The elements of an alert.
     #[must_use]
     pub fn elements_of(&self, id: &AlertId) -> Vec<ElementId> {

@@ -4,10 +4,11 @@ use super::*;
 use farol_config::Sources;
 
 fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String> {
-    let tree = Sources::new().text("monitor.yaml", text).load().map_err(|p| p.to_string())?;
-    let variable =
-        |name: &str| variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-    tree.read(|m| read(m, variable)).map_err(|p| p.to_string())
+    let variables: Vec<(String, String)> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let sources = crate::config::database_variables(Sources::new().text("monitor.yaml", text), "");
+    let tree = sources.env("FAROL_MONITOR", None, variables).load().map_err(|p| p.to_string())?;
+    tree.read(read).map_err(|p| p.to_string())
 }
 
 const POD: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", "fd00::1"), ("KUBERNETES_SERVICE_PORT", "443")];

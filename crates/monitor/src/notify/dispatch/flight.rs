@@ -42,10 +42,8 @@ impl Flight {
         }
         let (began_ms, began) = (wall_ms(), Instant::now());
         let sent = timeout(SEND_WITHIN, self.receiver.send(&message)).await;
-        let late = || Failure::Retry {
-            why: format!("no answer within {} s", SEND_WITHIN.as_secs()),
-            after: None,
-        };
+        let late =
+            || Failure::Retry { why: format!("no answer within {} s", SEND_WITHIN.as_secs()), after: None };
         let result = sent.unwrap_or_else(|_| Err(late()));
         Flown { result, began_ms, took: began.elapsed(), unrecorded }
     }

@@ -62,6 +62,14 @@ impl Load {
     }
 }
 
+/// A notice that goes now, and to whom.
+pub(super) struct Departure {
+    pub(super) name: Arc<str>,
+    pub(super) conversation: Arc<str>,
+    pub(super) receiver: Arc<dyn Receiver>,
+    pub(super) load: Load,
+}
+
 /// Something to tell, in its order.
 pub(super) enum Telling {
     Attempted(Attempt),
@@ -161,7 +169,7 @@ impl Lanes {
         };
         let gone = lane.queue.push(Entry {
             order: due.order,
-            conversation: due.message.conversation.as_str().into(),
+            conversation: Arc::clone(&due.group),
             repeat: due.message.why == Why::Repeat,
             weight: due.weight(),
             since_ms: i64::try_from(now_ms).unwrap_or(i64::MAX) - waited.clamp(0, WAITED_AT_MOST_MS),
@@ -177,11 +185,12 @@ impl Lanes {
     }
 
     /// The next notice that goes, and who takes it.
-    pub(super) fn next(&mut self, now_ms: u64) -> Option<(Arc<str>, Arc<str>, Arc<dyn Receiver>, Load)> {
+    pub(super) fn next(&mut self, now_ms: u64) -> Option<Departure> {
         self.lanes.iter_mut().find_map(|(name, lane)| {
             let receiver = lane.receiver.as_ref()?;
             let entry = lane.queue.next(now_ms)?;
-            Some((Arc::clone(name), entry.conversation, Arc::clone(receiver), entry.load))
+            let (name, receiver) = (Arc::clone(name), Arc::clone(receiver));
+            Some(Departure { name, conversation: entry.conversation, receiver, load: entry.load })
         })
     }
 

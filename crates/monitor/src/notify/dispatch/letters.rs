@@ -43,8 +43,7 @@ impl Dispatcher {
     /// There is no such dead notice, its receiver is gone, or the store does not answer.
     pub async fn resend(&self, notice_id: &str) -> Result<String, ResendError> {
         let documents = self.0.store.documents(DocumentKind::Notice, ledger::dead_one(notice_id)).await?;
-        let found =
-            ledger::letters(documents).into_iter().find(|l| l.record.message.notice_id == notice_id);
+        let found = ledger::letters(documents).into_iter().find(|l| l.record.message.notice_id == notice_id);
         let Some(Letter { record: mut was, .. }) = found else {
             return Err(ResendError::Unknown(notice_id.to_owned()));
         };
@@ -77,7 +76,8 @@ impl Dispatcher {
         let mut documents = self.0.store.documents(DocumentKind::Notice, page).await?;
         // Most are about others: cheaper than reading them all. An id stands there as JSON writes it.
         let written = serde_json::to_string(alert).unwrap_or_default().into_bytes();
-        documents.retain(|d| !written.is_empty() && d.body.windows(written.len()).any(|part| part == written));
+        documents
+            .retain(|d| !written.is_empty() && d.body.windows(written.len()).any(|part| part == written));
         let mut letters = ledger::letters(documents);
         letters.retain(|letter| letter.record.message.alerts.iter().any(|word| word.id == alert));
         Ok(letters)

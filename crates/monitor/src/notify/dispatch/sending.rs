@@ -2,7 +2,7 @@
 //! for here, and nothing is looked at in vain: it sleeps until something was pushed, landed, or is due.
 
 use super::flight::{Flight, Flown};
-use super::lanes::Telling;
+use super::lanes::{Departure, Telling};
 use super::{Inner, LAST};
 use crate::notify::receivers::Failure;
 use farol_health::clock::wall_ms;
@@ -54,7 +54,7 @@ impl Inner {
     fn start_all(&self, air: &mut Air) {
         loop {
             let next = self.lanes.lock().next(self.now_ms());
-            let Some((name, conversation, receiver, load)) = next else { return };
+            let Some(Departure { name, conversation, receiver, load }) = next else { return };
             let flight = Flight { receiver, load, told: self.journal.committed_documents() };
             let id = air.flights.spawn(flight.fly()).id();
             air.whose.insert(id, (name, conversation));

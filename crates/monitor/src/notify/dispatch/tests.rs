@@ -40,8 +40,11 @@ impl Process {
         let shelf = Arc::new(shelf);
         let (journal, writer) = journal::open(Arc::clone(&shelf) as Arc<dyn Store>, &Restored::default());
         let told = Arc::new(Told::default());
-        let dispatcher =
-            Dispatcher::new(journal.clone(), Arc::clone(&shelf) as Arc<dyn Store>, Arc::clone(&told) as Arc<_>);
+        let dispatcher = Dispatcher::new(
+            journal.clone(),
+            Arc::clone(&shelf) as Arc<dyn Store>,
+            Arc::clone(&told) as Arc<_>,
+        );
         dispatcher.set_receivers(receivers(desks));
         dispatcher.restore(shelf.of(DocumentKind::Due));
         let (mut sending, mut writing) = (JoinSet::new(), JoinSet::new());

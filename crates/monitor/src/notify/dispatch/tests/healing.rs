@@ -75,7 +75,11 @@ async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
     assert_eq!(process.told.failing.lock().len(), 1, "told after a minute, though nothing was tried");
     pass(1_020).await;
     assert_eq!(ops.ids().len(), 4);
-    assert!(ops.tried_ms()[1..].iter().all(|at_ms| (120_000..120_010).contains(at_ms)), "{:?}", ops.tried_ms());
+    assert!(
+        ops.tried_ms()[1..].iter().all(|at_ms| (120_000..120_010).contains(at_ms)),
+        "{:?}",
+        ops.tried_ms()
+    );
 }
 
 #[tokio::test(start_paused = true)]
