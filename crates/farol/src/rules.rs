@@ -9,11 +9,12 @@ use crate::cli::{RulesCheckArgs, RulesTestArgs};
 use crate::store;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
-use farol_monitor::config::{Config, rules_of};
+use farol_monitor::config::{Alerting, Config, rules_of};
 use farol_monitor::history::replay::{Side, Span, retell};
 use farol_rules::Rule;
 use jiff::Timestamp;
 use rustix::termios::isatty;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -24,6 +25,9 @@ use std::path::PathBuf;
 /// Something is wrong with them.
 pub fn check(args: &RulesCheckArgs, terminal: &mut Terminal) -> Result<(), Error> {
     let all = rules_of(&args.files, !args.no_default_rules)?;
+    // Templates and what depends on what are looked at as a whole.
+    let alerting = Alerting { rules: all.clone(), ..Alerting::default() };
+    Side::new(&alerting, &BTreeMap::new()).map_err(|error| Error::Usage(error.to_string()))?;
     // Those that make sense only beside the shipped ones were read beside them.
     let shipped = if args.no_default_rules { Vec::new() } else { rules_of(&[], true)? };
     let theirs: Vec<&Rule> = all.iter().filter(|rule| !shipped.contains(rule)).collect();
@@ -60,9 +64,8 @@ pub async fn test(
 
 /// Rules beside a configuration's routes and maintenance.
 fn side(rules: Vec<Rule>, config: &Config) -> Result<Side, Error> {
-    let alerting = &config.alerting;
-    Side::new(rules, alerting.route.clone(), alerting.windows.clone())
-        .map_err(|e| Error::Usage(e.to_string()))
+    let alerting = Alerting { rules, ..config.alerting.clone() };
+    Side::new(&alerting, &config.needs).map_err(|error| Error::Usage(error.to_string()))
 }
 
 async fn past(

@@ -72,6 +72,9 @@ fn as_json(outcomes: &[Outcome], failed: usize) -> String {
     json!({"cases": cases.collect::<Vec<_>>(), "failed": failed}).to_string()
 }
 
+/// An agent's series by name and own labels, and the number of each one's input.
+type OfAgent = (Vec<(Arc<str>, Labels)>, Vec<usize>);
+
 /// A case while it is lived.
 struct Life<'a> {
     case: &'a Case,
@@ -93,7 +96,7 @@ impl<'a> Life<'a> {
         for (agent, labels) in &case.agents {
             known.agent(agent, labels.clone(), u32::try_from(interval_ms).unwrap_or(u32::MAX));
         }
-        let mut series: BTreeMap<Arc<str>, (Vec<(Arc<str>, Labels)>, Vec<usize>)> = BTreeMap::new();
+        let mut series: BTreeMap<Arc<str>, OfAgent> = BTreeMap::new();
         for (at, input) in case.inputs.iter().enumerate() {
             match input {
                 Input::Metric { agent, name, labels, .. } => {

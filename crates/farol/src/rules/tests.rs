@@ -116,6 +116,10 @@ fn check_tells_all_that_is_wrong_with_file_line_and_key() {
     for word in ["wrong.yaml:2: rules[0]", "wrong.yaml:3: rules[1].status"] {
         assert!(error.contains(word), "{word} is not in {error}");
     }
+    let bad = "rules: [{name: a, service: x, annotations: {summary: '{{ value'}}]";
+    let template = Place::new(&[("bad.yaml", bad)]);
+    let error = template.run("check @bad.yaml").0.unwrap_err().to_string();
+    assert!(error.contains("rule `a`: annotation `summary`"), "{error}");
     let (found, _) = place.run("check --no-default-rules @rules.yaml");
     assert!(found.unwrap_err().to_string().contains("`agent_lost` is a shipped rule"));
 }

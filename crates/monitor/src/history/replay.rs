@@ -8,21 +8,18 @@ mod picture;
 pub use picture::{Known, Picture};
 
 use super::{HistoryError, Past, by_id, resolution};
+use crate::alerting::Plan;
+use crate::config;
 use crate::store::{ComponentFilter, Level, StatusChange, Store, StoreError};
 use course::Course;
 use farol_health::aggregate::Policy;
-use farol_rules::{
-    Graph, Is, Labels, Meter, Moment, MonitorCondition, Observation, Orders, Replay, Route, Rule, Ruleset,
-    Told, Tree, Window,
-};
+use farol_rules::{Is, Labels, Meter, Moment, MonitorCondition, Observation, Orders, Replay, Told, Window};
 use gauges::Gauges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// Notices of one set of rules: over it the rules are wrong, or the time is too long.
 pub const TOLD_AT_MOST: usize = 100_000;
-/// Where a notice goes when no route is configured.
-const LOG: &str = "log";
 /// A piece that holds too much is cut down to this at least.
 const PIECE_AT_LEAST_MS: i64 = 60_000;
 
@@ -40,19 +37,17 @@ pub struct Side {
 pub struct SideError(String);
 
 impl Side {
-    /// Of rules and a configuration's routes; without one the log is told.
+    /// What a monitor makes of this: `needs` is which services each service needs.
     ///
     /// # Errors
-    /// What is wrong.
-    pub fn new(rules: Vec<Rule>, route: Option<Route>, windows: Vec<Window>) -> Result<Self, SideError> {
-        let wrong = |errors: Vec<farol_rules::CompileError>| {
-            SideError(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))
-        };
-        let rules = Ruleset::new(rules).map_err(wrong)?;
-        let graph = Graph::new(rules.rules(), &BTreeMap::new()).map_err(|e| SideError(e.to_string()))?;
-        let route = route.unwrap_or_else(|| Route { receiver: Some(LOG.into()), ..Route::default() });
-        let tree = Tree::new(route).map_err(|e| SideError(e.to_string()))?;
-        Ok(Self { orders: Orders { rules, graph: Arc::new(graph), tree: Arc::new(tree) }, windows })
+    /// What makes no sense.
+    pub fn new(
+        settings: &config::Alerting,
+        needs: &BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    ) -> Result<Self, SideError> {
+        let plan = Plan::new(settings, needs, None).map_err(|error| SideError(error.to_string()))?;
+        let (orders, windows) = plan.into_orders();
+        Ok(Self { orders, windows })
     }
 }
 

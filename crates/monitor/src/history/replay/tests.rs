@@ -1,7 +1,6 @@
 //! A past in a real store, read while the one that writes it has it open.
 
 use super::*;
-use crate::config;
 use crate::store::{
     AgentKey, AgentRecord, BlockRecord, ComponentKey, ComponentRecord, Durability, Group, Layout, LayoutKey,
     ReportRecord, SqliteStore, read,
@@ -109,7 +108,8 @@ rules:
 ";
 
 fn side(text: &str) -> Side {
-    Side::new(config::rules_in("rules.yaml", text).unwrap(), None, Vec::new()).unwrap()
+    let rules = config::rules_in("rules.yaml", text).unwrap();
+    Side::new(&config::Alerting { rules, ..config::Alerting::default() }, &BTreeMap::new()).unwrap()
 }
 
 fn span() -> Span {
@@ -178,4 +178,18 @@ async fn what_is_no_store_is_not_read_and_not_made() {
     std::fs::write(dir.path().join("farol.db"), "").unwrap();
     assert!(read(&settings(), dir.path()).await.is_err());
     assert_eq!(std::fs::read(dir.path().join("farol.db")).unwrap(), b"");
+}
+
+#[test]
+fn a_piece_is_of_one_fineness_and_ends_where_another_begins() {
+    let resolution = [(at(0), Level::OneHour), (at(90_000), Level::FiveMinutes), (at(100_000), Level::Raw)];
+    let mut pieces = Vec::new();
+    let mut from_ms = at(0);
+    while from_ms < at(102_000) {
+        let fineness = Fineness::at(&resolution, from_ms);
+        from_ms = fineness.end(from_ms, at(102_000), &resolution);
+        pieces.push(((from_ms - START_MS) / 1_000, fineness.step_ms / 1_000, fineness.at_end));
+    }
+    let expected = [(90_000, 3_600, true), (100_000, 300, true), (101_800, 1, false), (102_000, 1, false)];
+    assert_eq!(pieces, expected);
 }
