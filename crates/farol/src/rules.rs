@@ -87,7 +87,9 @@ async fn past(
     let against =
         if args.against.is_empty() { config.alerting.rules.clone() } else { rules_of(&args.against, true)? };
     let is_compared = against != tried;
-    let mut sides = vec![side(tried.clone(), config)?];
+    let new =
+        tried.iter().filter(|rule| !is_compared || !against.contains(rule)).cloned().collect::<Vec<_>>();
+    let mut sides = vec![side(tried, config)?];
     if is_compared {
         sides.push(side(against, config)?);
     }
@@ -101,7 +103,7 @@ async fn past(
     let retold = retold.map_err(|error| failed(&error))?;
     // It was only read.
     drop(store.close().await);
-    let report = report::Report { span: &span, rules: &tried, retold: &retold, is_compared };
+    let report = report::Report { span: &span, rules: &new, retold: &retold, is_compared };
     let text = if args.json { report.json().to_string() } else { report.text(terminal) };
     terminal.print(&text)?;
     Ok(Found::Fine)

@@ -354,6 +354,14 @@ fn rules_are_tried_on_the_past_of_a_monitor_that_goes_on() {
     assert!(told.contains(&"\"both\" \"log\" \"component_unhealthy\"".to_owned()), "{value}");
     assert!(!told.iter().any(|told| told.contains("memory_late")), "{value}");
     assert!(value["firing"].as_u64().unwrap() >= 3, "the memory fires too, and waits: {value}");
+    // It is told at the moment at which the monitor told it.
+    let is_told = |told: &&Value| told["firing"][0]["rule"] == "component_unhealthy";
+    let told = value["told"].as_array().unwrap().iter().find(is_told).unwrap();
+    let events = farol.ask("GET /api/v1/events");
+    let events: Value = serde_json::from_str(events.rsplit("\r\n\r\n").next().unwrap()).unwrap();
+    let is_live = |event: &&Value| event["kind"] == "alert_fired" && event["component"] == "door";
+    let event = events["items"].as_array().unwrap().iter().find(is_live).unwrap();
+    assert_eq!(told["at"], event["at"]);
     let text = test(&[&rules]);
     assert!(text.contains("\n+  ") && text.contains("critical door_down{agent=\"web-1\"}"), "{text}");
     assert!(text.contains("1 more (+) and 0 fewer (-) than by the rules in force"), "{text}");

@@ -17,7 +17,7 @@ const NAMED: usize = 3;
 /// What there is to print.
 pub(super) struct Report<'a> {
     pub(super) span: &'a Span,
-    /// The rules that were tried.
+    /// The rules that were tried, but for those that are in force, too.
     pub(super) rules: &'a [Rule],
     pub(super) retold: &'a Retold,
     /// The second set is that in force; without one both are the same.
@@ -185,12 +185,12 @@ impl Report<'_> {
                     Level::FiveMinutes => "5m",
                     Level::OneHour => "1h",
                 };
-                json!({"from": moment(*from_ms), "resolution": word})
+                json!({"from": exact(*from_ms), "resolution": word})
             })
             .collect();
         json!({
-            "from": moment(self.span.from_ms),
-            "to": moment(self.span.to_ms),
+            "from": exact(self.span.from_ms),
+            "to": exact(self.span.to_ms),
             "compared": self.is_compared,
             "told": told,
             "firing": self.retold.firing.first(),
@@ -238,7 +238,7 @@ fn line(by: By, told: &Told) -> Value {
     let firing = told.notice.firing.iter().map(|voiced| {
         let mut value = alert(&voiced.id);
         value["severity"] = json!(voiced.severity);
-        value["since"] = json!(moment(voiced.episode_ms));
+        value["since"] = json!(exact(voiced.episode_ms));
         value
     });
     let resolved = told.notice.resolved.iter().map(|over| {
@@ -247,7 +247,7 @@ fn line(by: By, told: &Told) -> Value {
         value
     });
     json!({
-        "at": moment(told.at_ms),
+        "at": exact(told.at_ms),
         "receiver": told.to.receiver,
         "group": told.to.group,
         "why": why(told.notice.why),
@@ -273,4 +273,10 @@ fn moment(ms: i64) -> String {
     let at = Timestamp::from_millisecond(ms).unwrap_or_default();
     // Tenths and less are of no use to people, and two lines of one second are told apart by their order.
     format!("{at:.0}")
+}
+
+/// For programs.
+fn exact(ms: i64) -> String {
+    let at = Timestamp::from_millisecond(ms).unwrap_or_default();
+    format!("{at:.3}")
 }
