@@ -105,6 +105,11 @@ impl Plan {
     pub(crate) fn rules(&self) -> &Ruleset {
         &self.orders.rules
     }
+
+    /// What the book goes by, and maintenance of the configuration.
+    pub(crate) fn into_orders(self) -> (Orders, Vec<Window>) {
+        (self.orders, self.windows)
+    }
 }
 
 impl Alerting {
