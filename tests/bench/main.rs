@@ -1,6 +1,7 @@
 //! `farol-bench`: records real samples of this machine, replays them as many agents against a monitor, and measures
 //! processes from outside. `scripts/bench` drives it and prints the table. Each result is a line of JSON.
 
+mod alerts;
 mod checks;
 mod clock;
 mod closed;
@@ -56,6 +57,8 @@ enum What {
     Probe(closed::Options),
     /// Farol beside Prometheus and VictoriaMetrics with the same samples.
     Peers(peers::Options),
+    /// How long after a check sees a failure a webhook begins.
+    Alerts(alerts::Options),
     /// Tells what many checks cost one agent, and how regularly it runs them.
     Checks(checks::Options),
     /// Tells what thousands of silent connections do to those who ask.
@@ -82,6 +85,7 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         What::Idle(options) => idle::run(options),
         What::Probe(options) => closed::run(options).map(|line| vec![line]),
         What::Peers(options) => peers::run(options),
+        What::Alerts(options) => alerts::run(options).map(|line| vec![line]),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),
         What::Soak(options) => soak::run(options).map(|line| vec![line]),
