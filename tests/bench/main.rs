@@ -15,6 +15,7 @@ mod probe;
 mod process;
 mod record;
 mod rows;
+mod rule_set;
 mod silent;
 mod soak;
 mod starts;
@@ -51,6 +52,10 @@ enum What {
     Load(load::Options),
     /// Runs the monitor's ingest in this process and feeds it below the transport.
     Feed(feed::Options),
+    /// Tells what rules cost the ingest that `feed` runs, in time and memory.
+    Rules(feed::ruled::Options),
+    /// Tells what the same rules cost Prometheus.
+    PeerRules(peers::rules::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
     /// Tells what a request costs a server, and how long its answers take at a fixed rate.
@@ -82,6 +87,8 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         }
         What::Load(options) => load::run(options).map(|line| vec![line]),
         What::Feed(options) => feed::run(options),
+        What::Rules(options) => feed::ruled::run(options).map(|line| vec![line]),
+        What::PeerRules(options) => peers::rules::run(options).map(|line| vec![line]),
         What::Idle(options) => idle::run(options),
         What::Probe(options) => closed::run(options).map(|line| vec![line]),
         What::Peers(options) => peers::run(options),
