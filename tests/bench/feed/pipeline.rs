@@ -77,6 +77,11 @@ impl Pipeline {
         self.app.alerting.take_rules(rules, &self.app.fleet)
     }
 
+    /// How many rules are in force.
+    pub(super) fn rules(&self) -> usize {
+        self.app.fleet.rules().rules().len()
+    }
+
     /// Alerts that fire, and elements that do or are about to.
     pub(super) fn alerts(&self) -> (usize, usize) {
         let book = self.app.alerting.book();
