@@ -189,12 +189,12 @@ impl Alerting {
     }
 
     /// Time passes.
-    pub(crate) fn tick(&self, now: Moment) {
+    pub fn tick(&self, now: Moment) {
         self.change(now, |book| book.tick(rules_moment(now)));
     }
 
     /// The book, to read in. Nothing goes on meanwhile: not for long.
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+    pub fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
     }
 
