@@ -181,7 +181,8 @@ async fn answer<B: http_body::Body>(
 ) -> Result<axum::http::Response<Full<Bytes>>, std::io::Error> {
     let (head, body) = request.into_parts();
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let header = |name| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    let header =
+        |name| head.headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     let told = Told {
         at: Instant::now(),
         path: head.uri.path().to_owned(),

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentChange, DocumentKind, DocumentPage, Group, KnownAgent,
-    Level, Piece, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentChange, DocumentKind, DocumentPage,
+    Group, KnownAgent, Level, Piece, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied,
+    Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -269,7 +270,9 @@ impl Store for Saboteur {
                 self.pass(Point::BeforeSealed);
             }
             let word = match self.crash.map(|crash| crash.point) {
-                Some(Point::Before(word) | Point::AfterWord(word)) => Some(word).filter(|word| word.is_in(group)),
+                Some(Point::Before(word) | Point::AfterWord(word)) => {
+                    Some(word).filter(|word| word.is_in(group))
+                }
                 _ => None,
             };
             if let Some(word) = word {

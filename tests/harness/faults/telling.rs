@@ -252,7 +252,8 @@ async fn sent(scene: &mut Scene, mood: Mood, answered: bool) -> Result<()> {
     let before = scene.hook.told(PATH).len();
     scene.hook.mood(PATH, mood);
     scene.turn(service);
-    let is_there = || scene.hook.told(PATH).get(before).is_some_and(|told| !answered || told.answer.is_some());
+    let is_there =
+        || scene.hook.told(PATH).get(before).is_some_and(|told| !answered || told.answer.is_some());
     until("it is told", MET_WITHIN, async || is_there()).await?;
     scene.kill().await?;
     scene.hook.mood(PATH, Mood::Takes);

@@ -19,7 +19,14 @@ async fn each(kind: Kind, part: &[&str]) {
 /// In parts that run beside each other.
 const PARTS: [&[&str]; 3] = [
     &["before_firing", "after_firing", "before_mark", "after_mark", "before_resolved", "after_resolved"],
-    &["before_element", "after_element", "before_incident", "after_incident", "before_conversation", "after_conversation"],
+    &[
+        "before_element",
+        "after_element",
+        "before_incident",
+        "after_incident",
+        "before_conversation",
+        "after_conversation",
+    ],
     &["held", "answered", "refused", "hung_up", "starts", "anytime"],
 ];
 

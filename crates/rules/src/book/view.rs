@@ -177,7 +177,7 @@ impl Book {
     }
 }
 
-fn muted_word(by: &MutedBy) -> String {
+pub(super) fn muted_word(by: &MutedBy) -> String {
     match by {
         MutedBy::Silence(id) => format!("silence {id}"),
         MutedBy::Window(id) => format!("maintenance {id}"),
