@@ -89,7 +89,7 @@ pub struct Book {
     /// How far the wall clock was ahead of the running one when everything was last kept that counts by it.
     skew_ms: Option<i64>,
     /// Conversations to be looked at.
-    talking: HashSet<ConversationId>,
+    talking: BTreeSet<ConversationId>,
     /// What follows, until it is taken.
     outputs: Vec<Output>,
     /// Tells incidents apart that begin in one millisecond.
@@ -129,7 +129,7 @@ impl Book {
             incidents_anew: HashSet::new(),
             incidents_kept: HashMap::new(),
             skew_ms: None,
-            talking: HashSet::new(),
+            talking: BTreeSet::new(),
             outputs: Vec::new(),
             last_incident: 0,
             over: 0,

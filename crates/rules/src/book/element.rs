@@ -149,7 +149,7 @@ impl Book {
         if was_active != is_active {
             self.may_hold(id, is_active);
         }
-        if is_active || was_active {
+        if !turns.is_empty() {
             self.join(&alert, id, is_active);
             self.dirty.insert(alert.clone());
         }
@@ -162,7 +162,7 @@ impl Book {
         if turns.contains(&Turn::Flapping) {
             self.note_flapping(&alert, now);
         }
-        if !turns.is_empty() {
+        if !turns.is_empty() || is_idle {
             self.keep_element(id, now);
         }
         if is_idle && !is_active {

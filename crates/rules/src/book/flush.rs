@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 impl Book {
     /// What its alerts' rule has to say of an element, now.
-    fn part(&self, id: &ElementId) -> Option<Part> {
+    pub(super) fn part(&self, id: &ElementId) -> Option<Part> {
         let element = self.elements.get(id).filter(|element| element.is_active())?;
         let rule = self.rule(element.rule);
         let Some((severity, since_ms)) = element.firing() else {
