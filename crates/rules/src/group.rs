@@ -203,6 +203,16 @@ impl Conversation {
         record.belief(id)
     }
 
+    /// Every alert that something is known of here, and what of it was told.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&AlertId, Option<Belief<'_>>)> {
+        self.alerts.iter().map(|(id, record)| (id, record.belief(id)))
+    }
+
+    /// Whether anything is known of an alert here: its end is to be said.
+    pub(crate) fn knows(&self, id: &AlertId) -> bool {
+        self.alerts.contains_key(id)
+    }
+
     /// The waits of the last step.
     pub(crate) fn waits(&self) -> Waits {
         self.waits

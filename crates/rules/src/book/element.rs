@@ -42,6 +42,13 @@ impl Element {
         }
     }
 
+    /// Takes an input. No news of what is well is nothing: what it did is forgotten in its time all the same.
+    fn take(&mut self, timing: &Timing, input: Input, now: Moment) -> Vec<Turn> {
+        let is_active = self.is_active();
+        let input = if input == Input::Stale && !is_active { Input::Fresh } else { input };
+        self.life.step(timing, input, now)
+    }
+
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
         [self.life.due_ms(timing), fresh, self.quiet_at_ms].into_iter().flatten().min()
@@ -98,7 +105,7 @@ impl Book {
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
         let timing = timing(&self.orders.rules, at);
         let (was_active, before) = (element.is_active(), worth_keeping(&element.life));
-        let turns = element.life.step(&timing, input, now);
+        let turns = element.take(&timing, input, now);
         let changed = before != worth_keeping(&element.life);
         self.after(&id, was_active, &turns, now);
         if changed && turns.is_empty() {
@@ -119,7 +126,7 @@ impl Book {
         }
         if element.fresh_until_ms.is_some_and(|at| at <= now.run_ms) {
             element.fresh_until_ms = None;
-            turns.extend(element.life.step(&timing, Input::Stale, now));
+            turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
         self.after(id, was_active, &turns, now);
@@ -169,6 +176,14 @@ impl Book {
             self.forget(id);
         } else {
             self.plan_element(id);
+        }
+    }
+
+    /// After a restart timers stand until there is news of what they measure. Of what is well nothing is measured.
+    pub(super) fn let_go_on(&mut self, id: &ElementId, now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        if !element.is_active() {
+            element.take(&timing(&self.orders.rules, element.rule), Input::Fresh, now);
         }
     }
 

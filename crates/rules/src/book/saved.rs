@@ -7,7 +7,8 @@ use crate::incident::Incident;
 use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
 use crate::step::Life;
 use crate::{
-    Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Silence, Standing, Window,
+    Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Severity, Silence, Standing,
+    Window,
 };
 use std::sync::Arc;
 
@@ -105,6 +106,7 @@ impl Book {
             self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
         }
         self.elements.insert(id.clone(), element);
+        self.let_go_on(&id, now);
         self.plan_element(&id);
     }
 
@@ -130,16 +132,17 @@ impl Book {
     fn know_who_was_told(&mut self) {
         for (talk_id, talk) in &mut self.talks {
             let mut lost: Vec<Standing> = Vec::new();
-            for belief in talk.conversation.told() {
-                match self.alerts.get_mut(belief.id) {
+            for (id, belief) in talk.conversation.known() {
+                match self.alerts.get_mut(id) {
                     Some(alert) => drop(alert.talks.insert(talk_id.clone())),
                     None => lost.push(Standing {
-                        id: belief.id.clone(),
-                        episode_ms: belief.episode_ms,
-                        severity: belief.severity,
+                        id: id.clone(),
+                        // Every episode is over.
+                        episode_ms: i64::MAX,
+                        severity: Severity::Warning,
                         routed: true,
                         audible: false,
-                        ended: Some(belief.over.unwrap_or(Ending::Removed)),
+                        ended: Some(belief.and_then(|belief| belief.over).unwrap_or(Ending::Removed)),
                     }),
                 }
             }

@@ -55,6 +55,11 @@ impl Talk {
         self.looked_ms.map_or(now.run_ms, |looked| (looked + LOOK_AGAIN_MS).max(now.run_ms))
     }
 
+    /// Whether the end of this alert must be said here.
+    fn knows(&self, id: &AlertId) -> bool {
+        self.changed.contains_key(id) || self.conversation.knows(id)
+    }
+
     /// Whether the receiver believes that this alert fires, or waits to hear of it.
     pub(super) fn owes(&self, id: &AlertId) -> bool {
         self.changed.contains_key(id) || self.conversation.told_of(id).is_some()
@@ -70,7 +75,7 @@ impl Book {
         let here: BTreeSet<ConversationId> =
             lanes.into_iter().map(|lane| self.say(lane, standing.clone(), now)).collect();
         talks.retain(|talk| {
-            here.contains(talk) || self.talks.get(talk).is_some_and(|known| known.owes(&standing.id))
+            here.contains(talk) || self.talks.get(talk).is_some_and(|known| known.knows(&standing.id))
         });
         for talk in talks.difference(&here) {
             if !rerouted {
