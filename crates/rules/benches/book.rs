@@ -118,7 +118,8 @@ fn floods(c: &mut Criterion) {
         group.bench_function(BenchmarkId::new("agents_lost_with_a_child_each", n), |b| {
             b.iter(|| {
                 let begins = (0..n).flat_map(|n| [is_lost(n, Is::On), seen(n, Status::Unhealthy)]);
-                let ends = (0..n).map(|n| is_lost(n, Is::Off)).chain((0..n).map(|n| seen(n, Status::Healthy)));
+                let ends =
+                    (0..n).map(|n| is_lost(n, Is::Off)).chain((0..n).map(|n| seen(n, Status::Healthy)));
                 black_box(play(&mut book(vec![lost(), held()]), begins.chain(ends)))
             });
         });

@@ -1,9 +1,9 @@
 //! What is held back, and by what: found anew for whatever depends on what changed, a crowd of changes at once, and at
 //! once for what somebody is about to hear of.
 
+use super::alert;
 use super::{Book, Due, LOOK_AGAIN_MS, NAMED_AT_MOST};
 use crate::output::ElementId;
-use super::alert;
 use crate::{AlertId, Moment};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;

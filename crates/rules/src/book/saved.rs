@@ -7,8 +7,8 @@ use crate::incident::Incident;
 use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
 use crate::step::Life;
 use crate::{
-    Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Severity, Silence, Standing,
-    Window,
+    Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Severity, Silence,
+    Standing, Window,
 };
 use std::sync::Arc;
 

@@ -151,7 +151,9 @@ impl Book {
         let (idle, mark) = (talk.conversation.is_idle(), talk.conversation.mark());
         let news = match idle {
             true => talk.kept.is_some() || notice.is_some(),
-            false => notice.is_some() || talk.kept.map_or(mark.0.is_some() || mark.1 > 0, |kept| kept != mark),
+            false => {
+                notice.is_some() || talk.kept.map_or(mark.0.is_some() || mark.1 > 0, |kept| kept != mark)
+            }
         };
         if news {
             talk.kept = (!idle).then_some(mark);

@@ -75,7 +75,9 @@ impl Book {
             held_by: self.held_by(id).iter().map(ToString::to_string).collect(),
             acknowledged_by: ack.map(|ack| ack.author.clone()),
             holds_count: holds.map_or(0, |holds| holds.count),
-            holds: holds.map(|holds| holds.named.iter().map(ToString::to_string).collect()).unwrap_or_default(),
+            holds: holds
+                .map(|holds| holds.named.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             annotations: rule.map(|rule| rule.annotations.clone()).unwrap_or_default(),
             incident: alert.incident.clone(),
             id: id.clone(),

@@ -60,7 +60,9 @@ impl InForce {
             Some(One { matchers, until_ms, window: true, id })
         });
         let mut all: Vec<One> = silences.chain(windows).collect();
-        all.sort_by(|a, b| b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then_with(|| a.id.cmp(&b.id)));
+        all.sort_by(|a, b| {
+            b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then_with(|| a.id.cmp(&b.id))
+        });
         Self { all }
     }
 

@@ -45,10 +45,7 @@ fn a_dead_database_of_fifty_pods_is_one_alert_that_lists_them_and_what_it_holds_
     scene.until(402);
     assert_eq!(
         scene.heard(),
-        [
-            "400 ops Resolved: -down/db/pay recovered",
-            "401 ops Released: >errors/p00/eu!, >errors/p01/eu!",
-        ]
+        ["400 ops Resolved: -down/db/pay recovered", "401 ops Released: >errors/p00/eu!, >errors/p01/eu!",]
     );
     let open = scene.ledger.incidents.values().filter(|incident| incident.ended_ms.is_none()).count();
     assert_eq!((scene.ledger.incidents.len(), open), (1, 1), "the incident goes on with its children");
@@ -127,7 +124,10 @@ fn a_pending_parent_holds_its_children_and_when_it_calms_they_are_told() {
     assert_eq!(scene.heard(), ["30 ops Released: >down/b/eu/db/tcp/pay!", "60 ops First: +lost/a/eu!"]);
     let (parent, child) = (
         scene.view("lost", agent("a")),
-        scene.view("down", agent("a").with(Labels::from([("component", "db"), ("kind", "tcp"), ("service", "pay")]).iter())),
+        scene.view(
+            "down",
+            agent("a").with(Labels::from([("component", "db"), ("kind", "tcp"), ("service", "pay")]).iter()),
+        ),
     );
     assert!(parent.incident.is_some());
     assert_eq!(parent.incident, child.incident);
@@ -139,8 +139,10 @@ fn a_pending_parent_holds_its_children_and_when_it_calms_they_are_told() {
 #[test]
 fn a_rolling_deployment_of_fifty_pods_tells_nobody() {
     let stale = Judge::Statuses { statuses: Vec::new(), stale: true, severity: Severity::Warning };
-    let stale = rule("stale", Subject::Component { name: None, kind: None }, stale).held_by("lost", &["agent"]);
-    let mut scene = Scene::new(&[lost().after_s(30), down().held_by("lost", &["agent"]), stale, service_down()]);
+    let stale =
+        rule("stale", Subject::Component { name: None, kind: None }, stale).held_by("lost", &["agent"]);
+    let mut scene =
+        Scene::new(&[lost().after_s(30), down().held_by("lost", &["agent"]), stale, service_down()]);
     let old = pods(50);
     scene.see(&all(&old, good));
     for (n, pod) in old.iter().enumerate() {

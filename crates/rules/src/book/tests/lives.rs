@@ -89,7 +89,8 @@ fn what_only_happens_is_over_when_it_has_not_happened_for_ten_minutes_over_a_res
     let mut scene = Scene::new(&[conflict, dropped]);
     let happens = |scene: &mut Scene| {
         let is = Is::Happened;
-        let agent = Observation::Agent { labels: agent("a"), condition: AgentCondition::IdentityConflict, is };
+        let agent =
+            Observation::Agent { labels: agent("a"), condition: AgentCondition::IdentityConflict, is };
         let (condition, labels) = (MonitorCondition::QueueFull, Labels::from([("queue", "journal")]));
         scene.see(&[agent, Observation::Monitor { condition, labels, is, why: "full".into() }]);
     };
@@ -101,10 +102,7 @@ fn what_only_happens_is_over_when_it_has_not_happened_for_ten_minutes_over_a_res
     scene.until(1_100);
     assert_eq!(
         scene.heard(),
-        [
-            "1100 ops Resolved: -conflict/a/eu recovered",
-            "1100 ops Resolved: -queue/journal recovered"
-        ]
+        ["1100 ops Resolved: -conflict/a/eu recovered", "1100 ops Resolved: -queue/journal recovered"]
     );
     happens(&mut scene);
     scene.until(1_200);
@@ -113,10 +111,7 @@ fn what_only_happens_is_over_when_it_has_not_happened_for_ten_minutes_over_a_res
     scene.until(1_900);
     assert_eq!(
         scene.heard(),
-        [
-            "1800 ops Resolved: -conflict/a/eu recovered",
-            "1800 ops Resolved: -queue/journal recovered"
-        ]
+        ["1800 ops Resolved: -conflict/a/eu recovered", "1800 ops Resolved: -queue/journal recovered"]
     );
 }
 

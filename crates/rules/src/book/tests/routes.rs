@@ -40,7 +40,10 @@ fn a_rule_that_is_taken_out_or_changed_takes_back_what_it_told() {
     // `down` is another one now, `lost` is gone, and the numbers of the rules are others.
     scene.order(&[cpu(), Rule { by: None, ..down() }], to("ops"));
     scene.until(900);
-    assert_eq!(scene.heard(), ["400 ops Resolved: -down/db/pay removed", "400 ops Resolved: -lost/b/eu removed"]);
+    assert_eq!(
+        scene.heard(),
+        ["400 ops Resolved: -down/db/pay removed", "400 ops Resolved: -lost/b/eu removed"]
+    );
     let labels = scene.tellings.last().unwrap().alerts[0].labels.clone();
     assert_eq!(&**labels.get("alertname").unwrap(), "lost", "its labels are told though the rule is gone");
     scene.see(&[bad("a"), measured("c", 80.0)]);
@@ -68,10 +71,7 @@ fn another_receiver_is_told_and_the_old_one_is_told_that_it_is_over() {
     let pager = Route { matchers: vec![is("alertname", "down")], ..to("pager") };
     scene.order(&[down(), lost()], Route { routes: vec![pager], ..to("ops") });
     scene.until(800);
-    assert_eq!(
-        scene.heard(),
-        ["400 ops Resolved: -down/db/pay removed", "400 pager First: +down/db/pay!"]
-    );
+    assert_eq!(scene.heard(), ["400 ops Resolved: -down/db/pay removed", "400 pager First: +down/db/pay!"]);
     scene.see(&[good("a"), is_lost("b", Is::Off)]);
     scene.until(1_200);
     assert_eq!(
