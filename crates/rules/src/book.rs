@@ -85,6 +85,8 @@ pub struct Book {
     holding: HashMap<AlertId, held::Holding>,
     /// Incidents that are to be kept, and when each was last, on the running clock.
     incidents_anew: HashSet<Arc<str>>,
+    /// Those of them that were kept just before: the agenda has them.
+    incidents_waiting: HashSet<Arc<str>>,
     incidents_kept: HashMap<Arc<str>, u64>,
     /// How far the wall clock was ahead of the running one when everything was last kept that counts by it.
     skew_ms: Option<i64>,
@@ -127,6 +129,7 @@ impl Book {
             held: held::HeldAnew::default(),
             holding: HashMap::new(),
             incidents_anew: HashSet::new(),
+            incidents_waiting: HashSet::new(),
             incidents_kept: HashMap::new(),
             skew_ms: None,
             talking: BTreeSet::new(),
@@ -158,7 +161,11 @@ impl Book {
                     self.talking.insert(id);
                 }
                 // Looked at with every flush.
-                Due::Held | Due::Incident(_) => {}
+                Due::Held => {}
+                Due::Incident(id) => {
+                    self.incidents_waiting.remove(&id);
+                    self.incidents_anew.insert(id);
+                }
             }
         }
         self.flush(now);

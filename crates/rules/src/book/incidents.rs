@@ -66,6 +66,7 @@ impl Book {
             self.keep(kept);
             self.incidents.remove(incident);
             self.incidents_anew.remove(incident);
+            self.incidents_waiting.remove(incident);
             self.incidents_kept.remove(incident);
         } else {
             self.incidents_anew.insert(Arc::clone(incident));
@@ -77,8 +78,9 @@ impl Book {
         for id in std::mem::take(&mut self.incidents_anew) {
             let again_ms = self.incidents_kept.get(&id).map_or(0, |kept_ms| kept_ms + LOOK_AGAIN_MS);
             if again_ms > now.run_ms {
-                self.plan(Some(again_ms), Due::Incident(Arc::clone(&id)));
-                self.incidents_anew.insert(id);
+                if self.incidents_waiting.insert(Arc::clone(&id)) {
+                    self.plan(Some(again_ms), Due::Incident(id));
+                }
             } else if let Some(incident) = self.incidents.get(&id) {
                 let kept = Keep::Incident(Arc::new(incident.clone()));
                 self.keep(kept);

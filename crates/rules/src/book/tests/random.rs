@@ -124,8 +124,8 @@ impl Play {
                 scene.take();
             }
             Event::Acknowledge(n) => {
-                let firing = scene.book.alerts().filter(|id| scene.book.alerts[*id].is_firing());
-                let nth = firing.cloned().nth(*n);
+                let firing = |id: &&AlertId| scene.book.alerts[*id].is_firing();
+                let nth = scene.book.alerts().filter(firing).nth(*n).cloned();
                 if let Some(id) = nth {
                     scene.acknowledge(&id.rule, id.labels, None);
                 }
