@@ -371,6 +371,11 @@ impl Fleet {
         })
     }
 
+    /// Tells the alert rules of something that happened to an agent.
+    pub fn happened(&self, agent: &Arc<Agent>, condition: AgentCondition, now: Moment) {
+        self.step(agent, now, |live, step| live.observe(condition, Is::Happened, step));
+    }
+
     /// All agents, in the order of their ids.
     #[must_use]
     pub fn agents(&self) -> Vec<Arc<Agent>> {

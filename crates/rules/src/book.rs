@@ -7,9 +7,11 @@ mod flush;
 mod mutes;
 mod observe;
 mod saved;
+mod shown;
 mod view;
 
 pub use saved::Saved as SavedBook;
+pub use shown::{AlertHead, AlertShown, AlertState, ElementCounts, TalkShown, ToldOf};
 pub use view::Why as Explanation;
 
 use crate::incident::Incident;

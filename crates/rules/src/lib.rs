@@ -25,7 +25,10 @@ mod step;
 mod suppress;
 mod window;
 
-pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
+pub use book::{
+    AlertHead, AlertShown, AlertState, Book, ELEMENTS_AT_MOST, ElementCounts, Explanation, NAMED_AT_MOST,
+    Orders, SavedBook, TalkShown, ToldOf,
+};
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
 pub use group::{

@@ -1,5 +1,12 @@
 //! What `--help` says after the flags: examples and exit codes. Text only.
 
+mod alerting;
+
+pub(super) use alerting::{
+    ACK, ALERTS, BREAKERS, INCIDENTS, MAINTENANCE, MAINTENANCE_ADD, MAINTENANCE_END, MAINTENANCE_LIST,
+    NOTIFICATIONS, SILENCE, SILENCE_ADD, SILENCE_END, SILENCE_LIST, WHY,
+};
+
 /// `farol -h`.
 pub(super) const ROOT_SHORT: &str = "`farol --help` shows examples and exit codes.";
 
@@ -13,6 +20,9 @@ Examples:
   farol check                                  check this machine once
   farol check --config agent.yaml database     one check of a file, once
   farol status --watch                         the fleet, as it changes
+  farol alerts                                 what fires
+  farol why component web-1 payments database  why it is alerted, or is not
+  farol silence add service:payments --for 2h --reason 'load test'
   farol healthcheck http://127.0.0.1:8501/health/ready
   farol backup /backup/farol.copy              the monitor's store, while it runs
   farol store estimate --agents 5000           what disk and memory a fleet takes
@@ -33,7 +43,7 @@ Exit codes:
   64       the configuration or the command line is wrong
   75       a task or a cleanup failed, or was cut because its time was over
   128 + n  a second signal n ended it at once
-  `check`, `status` and `healthcheck` have their own, see their --help.";
+  `check`, `status`, `alerts` and `healthcheck` have their own, see their --help.";
 
 /// `farol check --help`.
 pub(super) const CHECK: &str = "\

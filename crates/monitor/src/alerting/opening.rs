@@ -95,7 +95,9 @@ impl Working {
     /// Runs what is to run, and lets the rules look at the fleet.
     pub(crate) fn run(self, app: &Arc<App>) {
         let (handle, alerting) = (&app.handle, &app.alerting);
-        app.fleet.take_rules(alerting.book().rules().clone(), app.clock.now());
+        // Not in one statement: the fleet tells the book what it sees.
+        let rules = alerting.book().rules().clone();
+        app.fleet.take_rules(rules, app.clock.now());
         alerting.dispatcher().run(handle);
         handle.spawn("actions", self.runner.run(handle.cleaning()));
         handle.spawn("actions asked for", ask(Arc::clone(app), self.asked));

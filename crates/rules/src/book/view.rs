@@ -103,7 +103,7 @@ impl Book {
         let dependents = self.suppressor.graph().affected(&id.rule);
         let mut held = Vec::new();
         for rule in dependents {
-            for (child, alert) in self.alerts_of(&rule) {
+            for (child, alert) in self.alerts_of(rule) {
                 let quiet = alert.is_firing() && !alert.any_audible();
                 if quiet && child != id && self.held_by(child).contains(id) {
                     held.push(child.clone());
@@ -177,7 +177,7 @@ impl Book {
     }
 }
 
-fn muted_word(by: &MutedBy) -> String {
+pub(super) fn muted_word(by: &MutedBy) -> String {
     match by {
         MutedBy::Silence(id) => format!("silence {id}"),
         MutedBy::Window(id) => format!("maintenance {id}"),
