@@ -28,7 +28,6 @@ impl Outlet for Heard {
     fn publish(&self, effects: &Effects, _: Moment) {
         let mut all = self.0.lock();
         all.events.extend_from_slice(&effects.events);
-        all.observed.extend_from_slice(&effects.observed);
         all.changes.extend_from_slice(&effects.changes);
         all.components.extend_from_slice(&effects.components);
         all.removed.extend_from_slice(&effects.removed);
