@@ -152,7 +152,8 @@ impl Run<'_> {
 
     /// All rounds round the ledger of notices: they have agents and a receiver of their own.
     async fn ledger(&self, kind: Kind, seed: u64) -> Result<()> {
-        let (mut scene, began, names) = (telling::Scene::begin(kind, seed).await?, Instant::now(), telling::names());
+        let (mut scene, began, names) =
+            (telling::Scene::begin(kind, seed).await?, Instant::now(), telling::names());
         let mut done = 0;
         let rounds = async {
             while done < self.options.rounds && self.end.is_none_or(|end| Instant::now() < end) {
