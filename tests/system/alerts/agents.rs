@@ -18,9 +18,15 @@ fn about<'t>(told: &'t [Told], rules: &'t [&str]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_agent_is_one_alert_and_holds_its_components_back() {
     let scene = Scene::begin(NO_RULES, "").await;
-    // Nobody listens there.
-    let config = "interval: 1s\nchecks:\n- {name: door, service: shop, tcp: {address: \"127.0.0.1:1\"}, interval: 500ms, deadline: 400ms}\n";
-    let agent = scene.stack.agent("alpha", config).await.unwrap();
+    // Connections are taken by the kernel.
+    let target = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = target.local_addr().unwrap();
+    let config = format!(
+        "interval: 1s\nchecks: [{{name: door, service: shop, tcp: {{address: \"{address}\"}}, interval: 500ms, deadline: 400ms}}]\n"
+    );
+    let agent = scene.stack.agent("alpha", &config).await.unwrap();
+    scene.stack.shows("alpha", "door", "healthy", SOON).await.unwrap();
+    drop(target);
     scene.stack.shows("alpha", "door", "unhealthy", SOON).await.unwrap();
     let component = |told: &[Told]| about(told, &["component_unhealthy"]) == ["component_unhealthy fires"];
     scene.hook.until("the component's alert", HOOK, SOON, component).await.unwrap();
@@ -37,7 +43,7 @@ async fn a_killed_agent_is_one_alert_and_holds_its_components_back() {
     let after = about(&scene.hook.taken(HOOK), &rules);
     assert_eq!(after.len(), before + 1, "{after:?}");
 
-    let _agent = scene.stack.agent("alpha", config).await.unwrap();
+    let _agent = scene.stack.agent("alpha", &config).await.unwrap();
     let back = |told: &[Told]| about(told, &["agent_lost"]) == ["agent_lost fires", "agent_lost recovered"];
     scene.hook.until("it is back", HOOK, SOON, back).await.unwrap();
     let ended = about(&scene.hook.taken(HOOK), &["component_unhealthy recovered"]);
