@@ -18,11 +18,11 @@ fn about<'t>(told: &'t [Told], rules: &'t [&str]) -> Vec<String> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_agent_is_one_alert_and_holds_its_components_back() {
     let scene = Scene::begin(NO_RULES, "").await;
-    // Connections are taken by the kernel.
+    // It lasts longer than the agent: with it, it is stale, not before.
     let target = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = target.local_addr().unwrap();
     let config = format!(
-        "interval: 1s\nchecks: [{{name: door, service: shop, tcp: {{address: \"{address}\"}}, interval: 500ms, deadline: 400ms}}]\n"
+        "interval: 1s\nchecks: [{{name: door, service: shop, tcp: {{address: \"{address}\"}}, interval: 500ms, deadline: 400ms, ttl: 60s}}]\n"
     );
     let agent = scene.stack.agent("alpha", &config).await.unwrap();
     scene.stack.shows("alpha", "door", "healthy", SOON).await.unwrap();
