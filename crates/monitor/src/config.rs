@@ -152,13 +152,7 @@ impl Config {
             alerting,
             actions,
             external_url: m.url("external_url").optional().map(|url| url.expose().to_owned()),
-            heartbeat: m.map("heartbeat", |m| Heartbeat {
-                url: m.url("url").example("https://hc-ping.com/…").required(),
-                every: m
-                    .duration("every")
-                    .within(Duration::from_secs(1)..=Duration::from_secs(86_400))
-                    .or(Duration::from_secs(60)),
-            }),
+            heartbeat: m.map("heartbeat", read_heartbeat),
             ingest,
             receivers,
             access: m.section("access", |m| Access {
@@ -199,6 +193,14 @@ impl Config {
             }
         }
         names
+    }
+}
+
+fn read_heartbeat(m: &mut Map<'_>) -> Heartbeat {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    Heartbeat {
+        url: m.url("url").example("https://hc-ping.com/…").required(),
+        every: m.duration("every").within(second..=day).or(60 * second),
     }
 }
 

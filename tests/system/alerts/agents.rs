@@ -83,9 +83,7 @@ async fn a_rolling_deployment_is_not_told() {
             }
         }
     }
-    let left = async || {
-        scene.stack.items("/api/v1/agents").await.is_ok_and(|agents| agents.len() == 4)
-    };
+    let left = async || scene.stack.items("/api/v1/agents").await.is_ok_and(|agents| agents.len() == 4);
     farol_tests::wait::until("only the last four are there", SOON, left).await.unwrap();
     // Whoever was taken for lost would be by now.
     holds("nothing is told", Duration::from_secs(4), async || scene.hook.told(HOOK).is_empty())

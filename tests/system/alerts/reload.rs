@@ -7,8 +7,10 @@ use rustix::process::Signal;
 use std::time::Duration;
 use tokio::time::Instant;
 
-const RULES: &str = "rules:\n- {name: part_down, component: part}\n- {name: part_long, component: part, for: 5s}\n";
-const WRONG: &str = "rules:\n- {name: part_down, component: part}\n- {name: part_long, component: part, for: never}\n";
+const RULES: &str =
+    "rules:\n- {name: part_down, component: part}\n- {name: part_long, component: part, for: 5s}\n";
+const WRONG: &str =
+    "rules:\n- {name: part_down, component: part}\n- {name: part_long, component: part, for: never}\n";
 
 fn of(told: &[Told], rule: &str) -> Vec<String> {
     all(told).into_iter().filter(|word| word.starts_with(rule)).collect()
@@ -69,7 +71,8 @@ async fn a_reload_begins_no_timer_anew_and_loses_nothing_that_is_on_its_way() {
     farol_tests::wait::holds("nothing is taken", Duration::from_millis(2_500), before).await.unwrap();
 
     // One more rule, and another text of one: what is known of the others goes on.
-    let more = RULES.replace("for: 5s", "for: 5s, labels: {team: shop}") + "- {name: other, component: nobody}\n";
+    let more =
+        RULES.replace("for: 5s", "for: 5s, labels: {team: shop}") + "- {name: other, component: nobody}\n";
     std::fs::write(scene.rules(), more).unwrap();
     let (status, body) = scene.post_reload().await;
     assert_eq!(status, 200, "{body}");

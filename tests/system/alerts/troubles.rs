@@ -44,9 +44,11 @@ async fn a_receiver_in_trouble_delays_no_other_and_hears_everything_once_when_it
     scene.hook.until("and told the end", GOOD, AT_ONCE, |told| all(told) == both).await.unwrap();
     // Each was tried, some more than once, and nobody has taken anything.
     let tried = |path: &str| scene.hook.told(path).len();
-    until("each is tried", SOON, async || tried("/refuses") >= 2 && tried("/hangs-up") >= 2 && tried("/hangs") >= 1)
-        .await
-        .unwrap();
+    until("each is tried", SOON, async || {
+        tried("/refuses") >= 2 && tried("/hangs-up") >= 2 && tried("/hangs") >= 1
+    })
+    .await
+    .unwrap();
     let busy = scene.hook.told("/busy")[0].at;
     for (path, _) in &troubles {
         assert!(scene.hook.taken(path).is_empty(), "{path}");

@@ -36,7 +36,9 @@ async fn what_a_check_sees_is_told_signed_and_over_a_crash_its_end_too() {
     let told = scene.hears(&["door_shut fires"]).await.remove(0);
     let now = jiff::Timestamp::now();
     verify(&Secret::new("whsec"), &told.signature, &told.body, now, Duration::from_secs(60)).unwrap();
-    assert!(verify(&Secret::new("other"), &told.signature, &told.body, now, Duration::from_secs(60)).is_err());
+    assert!(
+        verify(&Secret::new("other"), &told.signature, &told.body, now, Duration::from_secs(60)).is_err()
+    );
     assert_eq!((told.why(), &*told.key), ("first", told.id()));
     let alert = &told.alerts()[0];
     assert_eq!((&alert["severity"], &alert["labels"]["service"]), (&"critical".into(), &"shop".into()));
@@ -76,7 +78,10 @@ async fn a_restart_in_the_middle_of_for_does_not_begin_it_anew() {
     let (in_all, since_start) = (told.at - began, told.at - up);
     // What was not seen does not count; that it is so may have been seen up to a second before.
     assert!(in_all >= FOR - Duration::from_secs(1), "told after {in_all:?}");
-    assert!(since_start < FOR - Duration::from_secs(1), "told {since_start:?} after the start ({away:?} away)");
+    assert!(
+        since_start < FOR - Duration::from_secs(1),
+        "told {since_start:?} after the start ({away:?} away)"
+    );
     fleet.say(0, WELL);
     scene.hears(&["part_down fires", "part_down recovered"]).await;
 }

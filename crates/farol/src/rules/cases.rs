@@ -242,7 +242,7 @@ fn change(key: &ComponentKey, word: Word, last: Status, at_ms: i64) -> StatusCha
         Word::Stale => (Some(Status::Unknown), false, true),
         Word::Gone => (None, false, false),
     };
-    StatusChange { key: key.clone(), at_ms, status, maintenance, stale, reason: "case".into() }
+    StatusChange { key: key.clone(), at_ms, status, maintenance, muted: false, stale, reason: "case".into() }
 }
 
 /// How an alert stands.

@@ -214,7 +214,7 @@ impl Agent {
         });
         let shown = aggregate::instance(parts);
         let shown = if self.is_lost { Aggregate::Status(Status::Unknown) } else { shown };
-        Some(Instance { shown, ready: None, components: Vec::new() })
+        Some(Instance { shown, ready: None, components: Vec::new(), drained_until_ms: None })
     }
 }
 
@@ -224,7 +224,7 @@ mod tests {
 
     fn change(component: &str, status: Option<Status>, stale: bool) -> StatusChange {
         let key = ComponentKey { agent: "a".into(), service: "pay".into(), component: component.into() };
-        StatusChange { key, at_ms: 0, status, maintenance: false, stale, reason: "ok".into() }
+        StatusChange { key, at_ms: 0, status, maintenance: false, muted: false, stale, reason: "ok".into() }
     }
 
     /// What is seen, in a few words each.

@@ -95,7 +95,15 @@ fn key() -> ComponentKey {
 
 fn change(seconds: i64, status: Status, stale: bool) -> StatusChange {
     let reason = "ok".into();
-    StatusChange { key: key(), at_ms: at(seconds), status: Some(status), maintenance: false, stale, reason }
+    StatusChange {
+        key: key(),
+        at_ms: at(seconds),
+        status: Some(status),
+        maintenance: false,
+        muted: false,
+        stale,
+        reason,
+    }
 }
 
 const RULES: &str = "
