@@ -8,6 +8,7 @@ pub mod kill;
 pub mod pause;
 pub mod slow;
 pub mod storm;
+pub mod telling;
 
 use crate::dice::Dice;
 use crate::oracle::{Habits, Judgement, Oracle, judge};

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail};
 use farol_monitor::store::{
-    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentKind, DocumentPage, Group, KnownAgent,
-    Level, Piece, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied, Visit, VisitBlocks,
+    AgentKey, ComponentFilter, Connections, Cuts, Document, DocumentChange, DocumentKind, DocumentPage,
+    Group, KnownAgent, Level, Piece, Restored, Retention, Sizes, StatusChange, Store, StoreError, Tidied,
+    Visit, VisitBlocks,
 };
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -46,6 +47,60 @@ pub enum Point {
     BeforeClose,
     /// It is closed.
     AfterClose,
+    /// A group with this word on a document is about to be written.
+    Before(Word),
+    /// It is written, and nobody was told.
+    AfterWord(Word),
+}
+
+/// A word on a document of alerting, by which commits are told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// A notice is due that tells that something fires.
+    Firing,
+    /// A notice is due that tells that something is over.
+    Resolved,
+    /// A notice is not due any more: it was taken.
+    Mark,
+    /// The life of an element.
+    Element,
+    /// What a receiver was told.
+    Conversation,
+    /// An incident.
+    Incident,
+    /// A silence.
+    Silence,
+    /// An acknowledgement.
+    Acknowledgement,
+}
+
+impl Word {
+    /// Whether a group holds such a word.
+    fn is_in(self, group: &Group) -> bool {
+        group.documents.iter().any(|change| self.is(change))
+    }
+
+    fn is(self, change: &DocumentChange) -> bool {
+        let put = match change {
+            DocumentChange::Put(document) => document,
+            DocumentChange::PutSpare(_) => return false,
+            DocumentChange::Delete { kind, .. } => return self == Self::Mark && *kind == DocumentKind::Due,
+        };
+        let kind = match self {
+            Self::Firing | Self::Resolved => {
+                const OVER: &[u8] = br#""why":"resolved""#;
+                let is_over = put.body.windows(OVER.len()).any(|bytes| bytes == OVER);
+                return put.kind == DocumentKind::Due && is_over == (self == Self::Resolved);
+            }
+            Self::Mark => return false,
+            Self::Element => DocumentKind::Element,
+            Self::Conversation => DocumentKind::Conversation,
+            Self::Incident => DocumentKind::Incident,
+            Self::Silence => DocumentKind::Silence,
+            Self::Acknowledgement => DocumentKind::Acknowledgement,
+        };
+        put.kind == kind
+    }
 }
 
 /// All of them by their names.
@@ -77,6 +132,30 @@ pub const POINTS: [(&str, Point); 25] = [
     ("after_close", Point::AfterClose),
 ];
 
+/// Those round the ledger of alerting, by their names.
+pub const LEDGER: [(&str, Point); 16] = [
+    ("before_firing", Point::Before(Word::Firing)),
+    ("after_firing", Point::AfterWord(Word::Firing)),
+    ("before_resolved", Point::Before(Word::Resolved)),
+    ("after_resolved", Point::AfterWord(Word::Resolved)),
+    ("before_mark", Point::Before(Word::Mark)),
+    ("after_mark", Point::AfterWord(Word::Mark)),
+    ("before_element", Point::Before(Word::Element)),
+    ("after_element", Point::AfterWord(Word::Element)),
+    ("before_conversation", Point::Before(Word::Conversation)),
+    ("after_conversation", Point::AfterWord(Word::Conversation)),
+    ("before_incident", Point::Before(Word::Incident)),
+    ("after_incident", Point::AfterWord(Word::Incident)),
+    ("before_silence", Point::Before(Word::Silence)),
+    ("after_silence", Point::AfterWord(Word::Silence)),
+    ("before_acknowledgement", Point::Before(Word::Acknowledgement)),
+    ("after_acknowledgement", Point::AfterWord(Word::Acknowledgement)),
+];
+
+fn all() -> impl Iterator<Item = (&'static str, Point)> {
+    POINTS.into_iter().chain(LEDGER)
+}
+
 /// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known
 /// before it is done. A stamp comes only where nothing is committed, a checkpoint at any time.
 const ORDER: [Piece; 8] = [
@@ -94,7 +173,7 @@ impl Point {
     /// Its name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        POINTS.iter().find(|(_, point)| *point == self).map_or("", |(name, _)| name)
+        all().find(|(_, point)| *point == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -112,12 +191,12 @@ impl FromStr for Crash {
 
     fn from_str(text: &str) -> Result<Self> {
         let (name, time) = text.split_once(':').unwrap_or((text, "1"));
-        let Some((_, point)) = POINTS.iter().find(|(known, _)| *known == name) else {
-            let known: Vec<&str> = POINTS.iter().map(|(name, _)| *name).collect();
+        let Some((_, point)) = all().find(|(known, _)| *known == name) else {
+            let known: Vec<&str> = all().map(|(name, _)| name).collect();
             bail!("there is no crash point `{name}`; there are {}", known.join(", "));
         };
         let time = time.parse().with_context(|| format!("`{time}` is not a number of times"))?;
-        Ok(Self { point: *point, time })
+        Ok(Self { point, time })
     }
 }
 
@@ -190,7 +269,19 @@ impl Store for Saboteur {
             if seals {
                 self.pass(Point::BeforeSealed);
             }
+            let word = match self.crash.map(|crash| crash.point) {
+                Some(Point::Before(word) | Point::AfterWord(word)) => {
+                    Some(word).filter(|word| word.is_in(group))
+                }
+                _ => None,
+            };
+            if let Some(word) = word {
+                self.pass(Point::Before(word));
+            }
             let committed = self.within.commit(group).await;
+            if let (Some(word), Ok(())) = (word, &committed) {
+                self.pass(Point::AfterWord(word));
+            }
             if counts && committed.is_ok() {
                 self.pass(Point::AfterCommit);
             }
@@ -322,11 +413,11 @@ impl Store for Saboteur {
 
 #[cfg(test)]
 mod tests {
-    use super::{Crash, POINTS, Point};
+    use super::{Crash, Point};
 
     #[test]
     fn points_are_read_by_their_names_and_a_wrong_one_is_told() {
-        for (name, point) in POINTS {
+        for (name, point) in super::all() {
             assert_eq!(name.parse::<Crash>().unwrap(), Crash { point, time: 1 });
             assert_eq!(point.name(), name);
         }

@@ -16,7 +16,7 @@ const REFUSED: (&str, &str, &str) = ("farol.yaml", "agent", "data_dir");
 /// One of them may stand there.
 const STORES: [&str; 2] = ["sqlite", "postgres"];
 /// Maps whose keys are the user's: what holds for one of their entries holds for all.
-const NAMED: [&str; 2] = ["services", "receivers"];
+const NAMED: [&str; 3] = ["services", "receivers", "actions"];
 
 fn example(file: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../config").join(file)

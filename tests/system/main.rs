@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "the whole binary is tests")]
 
 mod actions;
+mod alerts;
 mod checks;
 mod configuration;
 mod examples;

@@ -1,16 +1,25 @@
 //! The arguments of the command line and its help. Decides what may be written, what the defaults are, and who
 //! does it; what comes of it is each subcommand's own file.
 
+mod alerting;
+mod rules;
 mod stores;
 mod words;
 
+pub use alerting::{
+    AckArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs,
+    MaintenanceAddArgs, MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs,
+    Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
+};
+pub use rules::{RulesCheckArgs, RulesCommand, RulesTestArgs, When};
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
 
 use crate::completions::Shell;
 use crate::healthcheck::Target;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
-use crate::{check, completions, copies, healthcheck, status, store};
+use crate::{ack, alerts, breakers, incidents, maintenance, notifications, silence, why};
+use crate::{check, completions, copies, healthcheck, rules as alert_rules, status, store};
 use clap::{Args, Parser, Subcommand};
 use farol_config::{Map, Sources};
 use std::ffi::OsString;
@@ -51,6 +60,30 @@ pub enum Command {
     /// Show the fleet as a monitor sees it
     #[command(after_help = words::STATUS)]
     Status(StatusArgs),
+    /// Show what fires, as a monitor sees it
+    #[command(after_help = words::ALERTS)]
+    Alerts(AlertsArgs),
+    /// Take care of an alert
+    #[command(after_help = words::ACK)]
+    Ack(AckArgs),
+    /// Hold alerts back for a time
+    #[command(subcommand, after_help = words::SILENCE)]
+    Silence(SilenceCommand),
+    /// Plan work, during which alerts are held back
+    #[command(subcommand, after_help = words::MAINTENANCE)]
+    Maintenance(MaintenanceCommand),
+    /// Say why something is alerted, or is not
+    #[command(subcommand, after_help = words::WHY)]
+    Why(WhyCommand),
+    /// Show incidents, or the time line of one
+    #[command(after_help = words::INCIDENTS)]
+    Incidents(IncidentsArgs),
+    /// Show what is to be sent to receivers and what nobody took, or send it again
+    #[command(after_help = words::NOTIFICATIONS)]
+    Notifications(NotificationsArgs),
+    /// Show circuit breakers, open or close one
+    #[command(after_help = words::BREAKERS)]
+    Breakers(BreakersArgs),
     /// Ask one address whether it is healthy, for a container's HEALTHCHECK
     #[command(after_help = words::HEALTHCHECK)]
     Healthcheck(HealthcheckArgs),
@@ -63,6 +96,9 @@ pub enum Command {
     /// What the monitor's store is and will be
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Alert rules: what is wrong with them, and what they would have told
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Print the completions of a shell
     #[command(after_help = words::COMPLETIONS)]
     Completions {
@@ -81,6 +117,22 @@ impl Command {
         match self {
             Self::Check(args) => runtime.block_on(check::run(args, terminal)).map(Found::Status),
             Self::Status(args) => runtime.block_on(status::run(args, terminal)).map(Found::Status),
+            Self::Alerts(args) => runtime.block_on(alerts::run(args, terminal)).map(Found::Status),
+            Self::Ack(args) => runtime.block_on(ack::run(args, &env, terminal)).map(|()| Found::Fine),
+            Self::Silence(command) => {
+                runtime.block_on(silence::run(command, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Maintenance(command) => {
+                runtime.block_on(maintenance::run(command, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Why(command) => runtime.block_on(why::run(command, terminal)).map(|()| Found::Fine),
+            Self::Incidents(args) => runtime.block_on(incidents::run(args, terminal)).map(|()| Found::Fine),
+            Self::Notifications(args) => {
+                runtime.block_on(notifications::run(args, terminal)).map(|()| Found::Fine)
+            }
+            Self::Breakers(args) => {
+                runtime.block_on(breakers::run(args, &env, terminal)).map(|()| Found::Fine)
+            }
             Self::Healthcheck(args) => {
                 let healthy = runtime.block_on(healthcheck::run(args, terminal))?;
                 Ok(if healthy { Found::Fine } else { Found::NotHealthy })
@@ -93,6 +145,12 @@ impl Command {
             }
             Self::Store(StoreCommand::Estimate(args)) => {
                 runtime.block_on(store::estimate(args, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Rules(RulesCommand::Check(args)) => {
+                alert_rules::check(args, terminal).map(|()| Found::Fine)
+            }
+            Self::Rules(RulesCommand::Test(args)) => {
+                runtime.block_on(alert_rules::test(args, &env, terminal))
             }
             Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
         }
@@ -258,7 +316,23 @@ mod tests {
             ("farol backup --help", &["farol backup ", "VACUUM", "64"]),
             ("farol restore --help", &["farol restore ", "--force", "64"]),
             ("farol store estimate --help", &["--agents 5000", "\"disk_bytes\"", "64"]),
+            ("farol rules check --help", &["farol rules check ", "\"depends_on\"", "64"]),
+            ("farol rules test --help", &["--since 24h", "--cases", "\"told\"", "stale", "64"]),
             ("farol completions --help", &["bash", "zsh", "fish"]),
+            ("farol alerts --help", &["farol alerts --watch", "\"items\"", "64"]),
+            ("farol ack --help", &["farol ack ", "--reason", "64"]),
+            ("farol silence --help", &["farol silence add ", "farol silence end ", "64"]),
+            ("farol silence add --help", &["farol silence add ", "--for", "64"]),
+            ("farol silence list --help", &["farol silence list ", "64"]),
+            ("farol silence end --help", &["farol silence end ", "64"]),
+            ("farol maintenance --help", &["--days daily", "64"]),
+            ("farol maintenance add --help", &["--drain", "--zone", "64"]),
+            ("farol maintenance list --help", &["farol maintenance list ", "64"]),
+            ("farol maintenance end --help", &["farol maintenance end ", "64"]),
+            ("farol why --help", &["farol why component ", "64"]),
+            ("farol incidents --help", &["farol incidents --open", "64"]),
+            ("farol notifications --help", &["notifications resend ", "--dead", "64"]),
+            ("farol breakers --help", &["farol breakers open ", "64"]),
         ] {
             let help = parse(line).unwrap_err().to_string();
             for word in words {

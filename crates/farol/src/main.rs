@@ -17,8 +17,9 @@ fn main() -> ExitCode {
     };
     let mut terminal = Terminal::stdout(std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()));
     // Where the code tells a status, what could not be found out is "unknown".
-    let failed =
-        if matches!(cli.command, Some(Command::Check(_) | Command::Status(_))) { 3 } else { exit::FAILURE };
+    let tells_a_status =
+        matches!(cli.command, Some(Command::Check(_) | Command::Status(_) | Command::Alerts(_)));
+    let failed = if tells_a_status { 3 } else { exit::FAILURE };
     let result = match &cli.command {
         Some(command) => command.run(std::env::vars_os().collect(), &mut terminal).map(code),
         None => alone(cli.standalone, &mut terminal),
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn code(found: Found) -> u8 {
-    let Found::Status(aggregate) = found else { return u8::from(found == Found::NotHealthy) };
+    let Found::Status(aggregate) = found else { return u8::from(found != Found::Fine) };
     match aggregate.status() {
         Some(Status::Healthy) => 0,
         // Under maintenance all is as somebody wants it, and nothing is served.

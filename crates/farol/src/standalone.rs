@@ -105,7 +105,7 @@ async fn start(
     };
     let end = handle.cleaning();
     handle.spawn("reload", async move {
-        end.run_until_cancelled(reloads.run(hangups, wishes)).await;
+        Box::pin(end.run_until_cancelled(reloads.run(hangups, wishes))).await;
     });
     if let Some(file) = &inputs.args.ready_file {
         let ready = Ready {

@@ -4,6 +4,7 @@
 use crate::terminal::{Terminal, one_line};
 use comfy_table::presets::NOTHING;
 use comfy_table::{ContentArrangement, Table};
+use jiff::Timestamp;
 
 /// Narrower than this nothing can be read: lines then run on.
 const NARROWEST: u16 = 40;
@@ -39,11 +40,27 @@ pub(crate) fn paint(line: &str, colour: bool) -> String {
 fn code(word: &str) -> Option<u8> {
     match word {
         "healthy" => Some(32),
-        "degraded" => Some(33),
-        "unhealthy" => Some(31),
+        "degraded" | "warning" | "pending" => Some(33),
+        "unhealthy" | "critical" => Some(31),
         "unknown" => Some(35),
         "starting" | "maintenance" => Some(34),
         _ => None,
+    }
+}
+
+/// For how long it is so: see [`age`].
+pub(crate) fn since(then: Timestamp, now: Timestamp) -> String {
+    age(u64::try_from(now.as_millisecond() - then.as_millisecond()).unwrap_or(0))
+}
+
+/// The two largest units: `4s`, `12m 5s`, `3h 20m`, `9d 4h`.
+pub(crate) fn age(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3_600 => format!("{}m {}s", s / 60, s % 60),
+        3_600..86_400 => format!("{}h {}m", s / 3_600, s / 60 % 60),
+        _ => format!("{}d {}h", s / 86_400, s / 3_600 % 24),
     }
 }
 

@@ -22,14 +22,15 @@ use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, 
 use arc_swap::ArcSwap;
 use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, Act, AlertChange, AlertId, Book, Entry, EntryKind, Evidence, Graph, GraphError,
-    MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, Act, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph,
+    GraphError, MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
+pub(crate) use telling::word_id;
 use tokio::sync::mpsc;
 
 /// Without a route everything goes here.
@@ -103,6 +104,11 @@ impl Plan {
     /// The rules.
     pub(crate) fn rules(&self) -> &Ruleset {
         &self.orders.rules
+    }
+
+    /// What the book goes by, and maintenance of the configuration.
+    pub(crate) fn into_orders(self) -> (Orders, Vec<Window>) {
+        (self.orders, self.windows)
     }
 }
 
@@ -183,13 +189,18 @@ impl Alerting {
     }
 
     /// Time passes.
-    pub(crate) fn tick(&self, now: Moment) {
+    pub fn tick(&self, now: Moment) {
         self.change(now, |book| book.tick(rules_moment(now)));
     }
 
     /// The book, to read in. Nothing goes on meanwhile: not for long.
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+    pub fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
+    }
+
+    /// The annotations of an alert, as its messages have them.
+    pub(crate) fn annotations(&self, alert: &AlertView) -> BTreeMap<String, String> {
+        self.phrases.load().annotations(alert)
     }
 
     /// The sending side of the ledger.

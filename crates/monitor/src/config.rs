@@ -135,7 +135,8 @@ impl Config {
         let (store, keeping) = m.section("store", store::read);
         let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
         let receivers = receivers::read(m);
-        let names: Vec<&str> = receivers.by_name.keys().map(String::as_str).collect();
+        let named = receivers.by_name.keys().map(String::as_str);
+        let names: Vec<&str> = named.chain([crate::alerting::LOG]).collect();
         let alerting = alerting::read(m, &names);
         Self {
             listen,

@@ -28,7 +28,7 @@ use crate::remembered::{AGENTS_AT_MOST, Remembered};
 use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
 use arc_swap::ArcSwap;
-use board::Board;
+pub(crate) use board::{Board, Instance};
 use farol_health::aggregate::{Aggregate, Policy};
 use farol_rules::{AgentCondition, Is, Labels, Ruleset};
 use farol_wire::{ComponentDef, ComponentReport, Hello};
@@ -358,6 +358,11 @@ impl Fleet {
             }
             lost
         })
+    }
+
+    /// Tells the alert rules of something that happened to an agent.
+    pub fn happened(&self, agent: &Arc<Agent>, condition: AgentCondition, now: Moment) {
+        self.step(agent, now, |live, step| live.observe(condition, Is::Happened, step));
     }
 
     /// All agents, in the order of their ids.

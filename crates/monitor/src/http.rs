@@ -2,15 +2,20 @@
 //! business, and what is answered its handler's.
 
 mod agents;
+mod alerts;
 mod asked;
+mod breakers;
 mod components;
 mod events;
 mod feed;
 mod guard;
 mod history;
+mod incidents;
 mod json;
 mod log_level;
+mod maintenance;
 mod named;
+mod notifications;
 mod openapi;
 mod overview;
 mod probes;
@@ -18,11 +23,15 @@ mod problem;
 mod range;
 mod reload;
 mod route;
+mod rules;
 #[cfg(test)]
 pub(crate) mod scene;
 mod services;
+mod silences;
 mod token;
+mod told;
 mod uptime;
+mod why;
 
 pub use range::Questions;
 pub use token::OperatorToken;
@@ -77,6 +86,32 @@ fn table() -> Vec<Route> {
         Route::get("/api/v1/history", Read, history::read, "What was measured, in steps").asks(history::ASKS).gives::<history::History>(),
         Route::get("/api/v1/uptime", Read, uptime::read, "How long components and services were what").asks(uptime::ASKS).gives::<uptime::Uptimes>(),
         Route::get("/api/v1/events", Read, events::read, "The last events; a stream for those who accept text/event-stream").asks(events::ASKS).lists::<events::Told>(),
+        Route::get("/api/v1/alerts", Read, alerts::list, "The alerts").asks(alerts::ASKS).lists::<alerts::Alert>(),
+        Route::get("/api/v1/alerts/{id}", Read, alerts::one, "An alert").gives::<alerts::Alert>(),
+        Route::post("/api/v1/alerts/{id}/acknowledge", Operate, alerts::acknowledge, "Take care of an alert").takes::<alerts::Acknowledge>().gives::<alerts::Alert>(),
+        Route::delete("/api/v1/alerts/{id}/acknowledge", Operate, alerts::unacknowledge, "Take care of an alert no more"),
+        Route::get("/api/v1/silences", Read, silences::list, "The silences that are not over").asks(silences::ASKS).lists::<silences::Silence>(),
+        Route::post("/api/v1/silences", Operate, silences::add, "Silence alerts for a time").takes::<silences::NewSilence>().gives::<silences::Silence>(),
+        Route::get("/api/v1/silences/{id}", Read, silences::one, "A silence").gives::<silences::Silence>(),
+        Route::delete("/api/v1/silences/{id}", Operate, silences::end_now, "End a silence now"),
+        Route::get("/api/v1/maintenance", Read, maintenance::list, "The maintenance windows that are not over").asks(maintenance::ASKS).lists::<maintenance::Window>(),
+        Route::post("/api/v1/maintenance", Operate, maintenance::add, "Plan maintenance, once or again and again").takes::<maintenance::NewWindow>().gives::<maintenance::Window>(),
+        Route::get("/api/v1/maintenance/{id}", Read, maintenance::one, "A maintenance window").gives::<maintenance::Window>(),
+        Route::delete("/api/v1/maintenance/{id}", Operate, maintenance::end_now, "End a maintenance window now and for good"),
+        Route::get("/api/v1/rules", Read, rules::list, "The alert rules in force").asks(rules::ASKS).lists::<rules::Rule>(),
+        Route::get("/api/v1/incidents", Read, incidents::list, "The incidents, newest first").asks(incidents::ASKS).lists::<incidents::Incident>(),
+        Route::get("/api/v1/incidents/{id}", Read, incidents::one, "An incident with its time line").gives::<incidents::Whole>(),
+        Route::get("/api/v1/notifications", Read, notifications::list, "The notices to receivers, newest first").asks(notifications::ASKS).lists::<notifications::Notification>(),
+        Route::post("/api/v1/notifications/{id}/resend", Operate, notifications::resend, "Send a dead notice again").gives::<notifications::Resent>(),
+        Route::get("/api/v1/breakers", Read, breakers::list, "The circuit breakers").asks(breakers::ASKS).lists::<breakers::Breaker>(),
+        Route::post("/api/v1/breakers/{name}/open", Operate, breakers::open, "Open a circuit breaker").takes::<breakers::Word>().gives::<breakers::Breaker>(),
+        Route::post("/api/v1/breakers/{name}/close", Operate, breakers::close, "Close a circuit breaker").takes::<breakers::Word>().gives::<breakers::Breaker>(),
+        Route::get("/api/v1/actions", Read, breakers::actions, "What actions did, newest first").asks(breakers::ASKS).lists::<breakers::Action>(),
+        Route::get("/api/v1/why/alert/{id}", Read, why::alert, "Why an alert is what it is, and who was told").asks(why::ASKS).gives::<why::Why>(),
+        Route::get("/api/v1/why/service/{service}", Read, why::service, "Why a service is alerted, or is not").asks(why::ASKS).gives::<why::Why>(),
+        Route::get("/api/v1/why/component/{agent}/{service}/{component}", Read, why::component, "Why a component is alerted, or is not").asks(why::ASKS).gives::<why::Why>(),
+        Route::get("/api/v1/why/agent/{agent}", Read, why::agent, "Why an agent is alerted, or is not").asks(why::ASKS).gives::<why::Why>(),
+        Route::get("/api/v1/why/receiver/{receiver}", Read, why::receiver, "What a receiver is told, and how that goes").gives::<why::ReceiverWhy>(),
         Route::post("/api/v1/reload", Operate, reload::reload, "Read the configuration again").gives::<reload::Reloaded>(),
         Route::post("/api/v1/log-level", Operate, log_level::set, "Log more or less from now on").asks(log_level::ASKS).gives::<log_level::LogLevel>(),
         Route::get("/api/services", Read, services::plain, "The services as a bare array, for scripts").array::<services::Plain>(),

@@ -171,24 +171,11 @@ impl<A: Accept> Monitor<A> {
         let clock = Arc::new(Clock::start());
         let (alerting, working) =
             alerting::open(&config, &restored, &store, (&journal, &events, &clock)).await?;
-        let outlet: Arc<dyn Outlet> = Arc::new(Publisher::new(
-            Arc::clone(&events),
-            journal.clone(),
-            waiting.generation.clone(),
-            Arc::clone(&alerting),
-        ));
+        let (told, generation) = (Arc::clone(&alerting), waiting.generation.clone());
+        let outlet: Arc<dyn Outlet> =
+            Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), generation, told));
         let fleet = restore_fleet(&config, &outlet, &restored, &clock, &journal);
-        let ingest = Arc::new(Ingest {
-            fleet: Arc::clone(&fleet),
-            journal: journal.clone(),
-            clock: Arc::clone(&clock),
-            outlet,
-            policy: ArcSwap::from_pointee(config.ingest.clone()),
-            store_id: store.id(),
-            draining: handle.draining(),
-            streams: Default::default(),
-            counters: Counters::default(),
-        });
+        let ingest = ingest(&config, outlet, (&fleet, &journal, &clock, &*store), &handle);
         let (wish, wishes) = mpsc::channel(4);
         let access = Access {
             read_any: config.access.read_any,
@@ -264,6 +251,26 @@ fn serve_probes<A: Accept>(
     serve(handle, listeners.agents, agents.clone(), of_agents, agents_tls, "agents");
     serve(handle, listeners.health, health, limits, health_tls, "health");
     Waiting { http, agents, statuses, generation }
+}
+
+/// Takes the agents' streams.
+fn ingest(
+    config: &Config,
+    outlet: Arc<dyn Outlet>,
+    (fleet, journal, clock, store): (&Arc<Fleet>, &Journal, &Arc<Clock>, &dyn Store),
+    handle: &Handle,
+) -> Arc<Ingest> {
+    Arc::new(Ingest {
+        fleet: Arc::clone(fleet),
+        journal: journal.clone(),
+        clock: Arc::clone(clock),
+        outlet,
+        policy: ArcSwap::from_pointee(config.ingest.clone()),
+        store_id: store.id(),
+        draining: handle.draining(),
+        streams: Default::default(),
+        counters: Counters::default(),
+    })
 }
 
 /// The fleet as the store knows it. Nobody watched since its last commit.

@@ -1,6 +1,7 @@
 //! The scrape pages: `/metrics`, Farol's own, and `/metrics/fleet`, the agents' series. Decides how much one scrape
 //! may take and how many may run at once.
 
+mod alerts;
 mod exposition;
 mod families;
 mod fleet;

@@ -9,10 +9,12 @@ mod incidents;
 mod mutes;
 mod observe;
 mod saved;
+mod shown;
 mod talks;
 mod view;
 
 pub use saved::Saved as SavedBook;
+pub use shown::{AlertHead, AlertShown, AlertState, ElementCounts, TalkShown, ToldOf};
 pub use view::Why as Explanation;
 
 use crate::incident::Incident;

@@ -19,13 +19,17 @@ mod mute;
 mod observation;
 mod output;
 mod pattern;
+mod replay;
 mod route;
 mod rule;
 mod step;
 mod suppress;
 mod window;
 
-pub use book::{Book, ELEMENTS_AT_MOST, Explanation, NAMED_AT_MOST, Orders, SavedBook};
+pub use book::{
+    AlertHead, AlertShown, AlertState, Book, ELEMENTS_AT_MOST, ElementCounts, Explanation, NAMED_AT_MOST,
+    Orders, SavedBook, TalkShown, ToldOf,
+};
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
 pub use group::{
@@ -45,6 +49,7 @@ pub use output::{
     SavedAlert, SavedElement, Seen, Telling,
 };
 pub use pattern::{Matcher, Pattern, PatternError};
+pub use replay::{Meter, Replay, Told, replay};
 pub use route::{DEFAULT_GROUP_BY, GroupBy, Lane, PartialWaits, Route, RouteError, Tree, Waits};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,

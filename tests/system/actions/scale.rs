@@ -77,7 +77,8 @@ async fn what_was_of_no_use_is_taken_back() {
 
 #[tokio::test]
 async fn what_others_changed_meanwhile_is_theirs() {
-    let meddlers: [(&str, fn(&Site)); 3] = [
+    type Meddler = (&'static str, fn(&Site));
+    let meddlers: [Meddler; 3] = [
         ("someone else made it 7", |site| site.cluster.scale(PAYMENTS, 7)),
         // The same number on another object.
         ("someone else made it 5", |site| site.cluster.make(PAYMENTS, 5)),

@@ -1,12 +1,9 @@
-//! The questions that `farol status` asks a monitor over its REST interface, and what is said when no good
-//! answer comes. Uses no proxy.
+//! The questions that `farol status` asks a monitor.
 
 use super::picture::{Fleet, Many, Picture};
-use crate::healthcheck::root;
-use crate::terminal::one_line;
+use crate::rest::Rest;
 use crate::verdict::Error;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Url;
 use serde::Deserialize;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -36,11 +33,7 @@ pub(super) enum Much {
 }
 
 /// A monitor to ask.
-pub(super) struct Monitor {
-    client: Client,
-    base: Url,
-    timeout: Duration,
-}
+pub(super) struct Monitor(Rest);
 
 /// A page of a list.
 #[derive(Deserialize)]
@@ -49,35 +42,15 @@ struct Page {
     next: Option<String>,
 }
 
-/// A problem document.
-#[derive(Deserialize)]
-struct Problem {
-    #[serde(default)]
-    code: String,
-    detail: String,
-}
-
 impl Monitor {
     pub(super) fn at(url: &Url, timeout: Duration) -> Result<Self, Error> {
-        let mut base = url.clone();
-        base.set_query(None);
-        base.set_fragment(None);
-        let mut client = Client::builder()
-            .redirect(Policy::none())
-            .no_proxy()
-            .timeout(timeout)
-            .user_agent(concat!("farol/", env!("CARGO_PKG_VERSION")));
-        if url.scheme() == "http" {
-            client = client.tls_certs_only([]);
-        }
-        let client = client.build().map_err(|e| Error::Failed(format!("no HTTP client: {}", root(&e))))?;
-        Ok(Self { client, base, timeout })
+        Rest::at(url, timeout).map(Self)
     }
 
     /// The fleet now. Its parts are asked for one after the other, so they may be a moment apart; of what is not
     /// well only that is asked for which the first look has shown.
     pub(super) async fn picture(&self, much: Much) -> Result<Picture, Error> {
-        let raw: Value = self.get("fleet", &[]).await?;
+        let raw: Value = self.0.get(&["fleet"], &[]).await?;
         let fleet = self.read::<Fleet>(&raw)?;
         let count = |counts: &BTreeMap<String, u64>, word: &str| counts.get(word).copied().unwrap_or(0);
         let services = self.many("services", ALL, Much::All).await?;
@@ -110,7 +83,7 @@ impl Monitor {
                 let mut query = vec![("limit", limit.as_str())];
                 query.extend(filter);
                 query.extend(after.as_deref().map(|after| ("after", after)));
-                let page: Page = self.get(list, &query).await?;
+                let page: Page = self.0.get(&[list], &query).await?;
                 raw.extend(page.items);
                 after = page.next;
                 if after.is_none() || raw.len() >= most {
@@ -125,69 +98,6 @@ impl Monitor {
     }
 
     fn read<T: for<'de> Deserialize<'de>>(&self, value: &Value) -> Result<T, Error> {
-        T::deserialize(value).map_err(|error| self.stranger(&error.to_string()))
-    }
-
-    async fn get<T>(&self, what: &str, query: &[(&str, &str)]) -> Result<T, Error>
-    where
-        T: for<'de> Deserialize<'de>,
-    {
-        let mut url = self.base.clone();
-        url.path_segments_mut().expect("it has a host").pop_if_empty().extend(["api", "v1", what]);
-        let answer = self.client.get(url).query(query).send().await.map_err(|e| self.silence(&e))?;
-        let status = answer.status();
-        if farol_checks::http::is_grpc(&answer) {
-            return Err(self.stranger("it is a gRPC port"));
-        }
-        let body = answer.bytes().await.map_err(|e| self.silence(&e))?;
-        if status.is_success() {
-            return serde_json::from_slice(&body).map_err(|error| self.stranger(&error.to_string()));
-        }
-        Err(match serde_json::from_slice::<Problem>(&body) {
-            // An agent, or whoever else words its errors so.
-            Ok(problem) if problem.code == "no_such_path" => self.stranger(&problem.detail),
-            Ok(problem) => Error::Failed(format!(
-                "the monitor at {} refuses: {}",
-                self.shown(),
-                one_line(&problem.detail)
-            )),
-            Err(_) => self.stranger(&status.to_string()),
-        })
-    }
-
-    fn silence(&self, error: &reqwest::Error) -> Error {
-        let url = self.shown();
-        Error::Failed(if error.is_timeout() {
-            format!(
-                "{url} gives no answer within {:?}; look at its load and at the network, or raise --timeout",
-                self.timeout
-            )
-        } else if farol_checks::http::speaks_no_tls(error) {
-            format!("what answers at {url} speaks no TLS; if it speaks plain HTTP, write `http://`")
-        } else if error.is_connect() {
-            let why = root(error);
-            format!("nothing answers at {url} ({why}); start one with `farol`, or name it with --url")
-        } else {
-            let why = root(error);
-            format!(
-                "what answers at {url} does not answer as a monitor does ({why}); if it speaks TLS, write `https://`"
-            )
-        })
-    }
-
-    fn stranger(&self, why: &str) -> Error {
-        let url = self.shown();
-        Error::Failed(format!(
-            "what answers at {url} is no Farol monitor ({}); name the monitor's HTTP port (`listen.http`) with --url, \
-             for instance `http://127.0.0.1:8501`",
-            one_line(why)
-        ))
-    }
-
-    /// The address without user and password.
-    fn shown(&self) -> String {
-        let host = self.base.host_str().unwrap_or_default();
-        let port = self.base.port().map(|port| format!(":{port}")).unwrap_or_default();
-        format!("{}://{host}{port}", self.base.scheme())
+        T::deserialize(value).map_err(|error| self.0.stranger(&error.to_string()))
     }
 }

@@ -1,7 +1,7 @@
 //! What `farol status` prints: tables for people, JSON for programs. The JSON's keys are promised in --help.
 
 use super::picture::{Agent, Component, Group, Member, Picture, Policy, Service};
-use crate::table;
+use crate::table::{self, age, since};
 use crate::terminal::{Terminal, one_line};
 use farol_health::Status;
 use farol_health::aggregate::Aggregate;
@@ -141,21 +141,6 @@ pub(super) fn json(picture: &Picture, now: Timestamp) -> Value {
         "components": picture.components.raw,
         "agents": picture.agents.raw,
     })
-}
-
-fn since(then: Timestamp, now: Timestamp) -> String {
-    age(u64::try_from(now.as_millisecond() - then.as_millisecond()).unwrap_or(0))
-}
-
-/// The two largest units: `4s`, `12m 5s`, `3h 20m`, `9d 4h`.
-fn age(ms: u64) -> String {
-    let s = ms / 1_000;
-    match s {
-        0..60 => format!("{s}s"),
-        60..3_600 => format!("{}m {}s", s / 60, s % 60),
-        3_600..86_400 => format!("{}h {}m", s / 3_600, s / 60 % 60),
-        _ => format!("{}d {}h", s / 86_400, s / 3_600 % 24),
-    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,8 @@
 
 use crate::fleet::{Event, EventKind};
 use crate::notify::{AlertWord, Facts, Listed, Message, Templates, Why};
-use farol_rules::{AlertChange, AlertEvent, AlertView, Notice, Over, Ruleset, Telling};
-use std::collections::HashMap;
+use farol_rules::{AlertChange, AlertEvent, AlertId, AlertView, Notice, Over, Ruleset, Telling};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -46,22 +46,27 @@ impl Phrases {
         }
     }
 
-    fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {
-        let names: Vec<String> = alert.elements.iter().map(|element| element.labels.to_string()).collect();
-        let value = alert.elements.first().and_then(|element| element.seen.value);
-        let facts = Facts {
+    /// The annotations of an alert, as its messages have them.
+    pub(super) fn annotations(&self, alert: &AlertView) -> BTreeMap<String, String> {
+        let Some(templates) = self.templates.get(&alert.id.rule) else { return BTreeMap::new() };
+        templates.render(&Facts {
             rule: &alert.id.rule,
             labels: &alert.labels,
             severity: alert.severity,
-            value,
-            elements: &names,
+            value: alert.elements.first().and_then(|element| element.seen.value),
+            elements: &names(alert),
             count: alert.elements_count as u64,
-        };
-        let annotations = self.templates.get(&alert.id.rule).map(|t| t.render(&facts)).unwrap_or_default();
+        })
+    }
+
+    fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {
+        let names = names(alert);
+        let value = alert.elements.first().and_then(|element| element.seen.value);
+        let annotations = self.annotations(alert);
         let over = notice.resolved.iter().find(|over| over.id == alert.id && !over.again);
         let since_ms = over.map_or(alert.since_ms, |over| over.episode_ms);
         AlertWord {
-            id: format!("{}#{since_ms}", alert.id),
+            id: word_id(&alert.id, since_ms),
             rule: alert.id.rule.to_string(),
             labels: alert.labels.clone(),
             severity: over.map_or(alert.severity, |over| over.severity),
@@ -74,6 +79,15 @@ impl Phrases {
             holds: Listed { names: alert.holds.clone(), total: alert.holds_count as u64 },
         }
     }
+}
+
+fn names(alert: &AlertView) -> Vec<String> {
+    alert.elements.iter().map(|element| element.labels.to_string()).collect()
+}
+
+/// What an alert is called in messages: the same as long as it goes on.
+pub(crate) fn word_id(id: &AlertId, since_ms: i64) -> String {
+    format!("{id}#{since_ms}")
 }
 
 fn why(why: farol_rules::Why) -> Why {

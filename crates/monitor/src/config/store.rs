@@ -43,7 +43,7 @@ pub fn database_variables(sources: Sources, at: &str) -> Sources {
     let sources = VARIABLES.iter().fold(sources, |all, (name, key)| all.alias(name, &path(key)));
     let sources = super::actions::VARIABLES
         .iter()
-        .fold(sources, |all, (name, key)| all.alias(name, &format!("{at}kubernetes.{key}")));
+        .fold(sources, |all, (name, key)| all.fallback(name, &format!("{at}kubernetes.{key}")));
     SECONDS.iter().fold(sources, |all, (name, key)| all.alias_in_seconds(name, &path(key)))
 }
 

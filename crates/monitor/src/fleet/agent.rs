@@ -327,6 +327,8 @@ impl Live {
             let before = self.told.get(position).copied();
             if before.and_then(|(_, seen)| seen) != Some(seen) {
                 effects.observed.push(component.seen(&self.rule_labels, seen.evidence));
+                // Its service is told anew, too, where nothing of it was told since the monitor started.
+                dirty.push(Arc::clone(&component.service));
             }
             match self.told.get_mut(position) {
                 Some(told) => *told = (known, Some(seen)),

@@ -6,6 +6,7 @@ use farol_wire::{Bitmap, Boot, Role};
 
 mod heard;
 mod looks;
+mod observed;
 mod order;
 mod replaced;
 mod restart;
@@ -31,6 +32,7 @@ impl Outlet for Heard {
         all.removed.extend_from_slice(&effects.removed);
         all.agents.extend_from_slice(&effects.agents);
         all.forgotten.extend_from_slice(&effects.forgotten);
+        all.observed.extend_from_slice(&effects.observed);
         all.shown_changed |= effects.shown_changed;
     }
 }

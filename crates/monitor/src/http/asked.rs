@@ -134,7 +134,7 @@ fn check(param: &Param, value: &str) -> Result<(), Problem> {
     }
 }
 
-fn duration_ms(text: &str) -> Option<i64> {
+pub(super) fn duration_ms(text: &str) -> Option<i64> {
     let digits = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let factor: i64 = match unit {
@@ -148,7 +148,7 @@ fn duration_ms(text: &str) -> Option<i64> {
     number.parse::<i64>().ok()?.checked_mul(factor)
 }
 
-fn time_ms(text: &str, now_ms: i64) -> Option<i64> {
+pub(super) fn time_ms(text: &str, now_ms: i64) -> Option<i64> {
     if text == "now" {
         return Some(now_ms);
     }

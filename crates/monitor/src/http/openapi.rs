@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::path::{
     HttpMethod, Operation, OperationBuilder, Parameter, ParameterBuilder, ParameterIn,
 };
+use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, ComponentsBuilder, ObjectBuilder, Type};
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
@@ -71,6 +72,12 @@ fn operation(route: &Route, schemas: &mut Schemas) -> Operation {
     for param in route.asks {
         operation = operation.parameter(query_parameter(param));
     }
+    if let Some(takes) = route.takes {
+        let content = ContentBuilder::new().schema(Some(takes(schemas))).build();
+        let body =
+            RequestBodyBuilder::new().content(json::MEDIA_TYPE, content).required(Some(Required::True));
+        operation = operation.request_body(Some(body.build()));
+    }
     let good = good(route, schemas);
     if route.may_be_down {
         operation = operation.response("503", response("The same, when the news is bad", &good));
@@ -123,7 +130,11 @@ fn path_parameter(name: &str) -> Parameter {
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
-        .description(Some(format!("The name of the {name}.")))
+        .description(Some(match name {
+            "id" => "Its id, as the list gives it.".to_owned(),
+            "name" => "Its name, as the list gives it.".to_owned(),
+            name => format!("The name of the {name}."),
+        }))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)))
         .build()
 }

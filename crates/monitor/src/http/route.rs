@@ -99,6 +99,8 @@ pub(crate) struct Route {
     pub(crate) summary: &'static str,
     /// The parameters of its query; any other is refused.
     pub(crate) asks: &'static [Param],
+    /// The shape of its body, and the shapes that it names; `None` where it takes none.
+    pub(crate) takes: Option<fn(&mut Schemas) -> RefOr<Schema>>,
     /// What comes back.
     pub(crate) gives: Gives,
     /// Answers 503 with the same shape when the news is bad.
@@ -132,7 +134,7 @@ fn list_of<T: ToSchema>(schemas: &mut Schemas) -> RefOr<Schema> {
 impl Route {
     fn new(method: Method, path: &'static str, class: Class, summary: &'static str) -> Self {
         let gives = Gives { media_type: json::MEDIA_TYPE, schema: None };
-        Self { method, path, class, summary, asks: &[], gives, may_be_down: false, serve: None }
+        Self { method, path, class, summary, asks: &[], takes: None, gives, may_be_down: false, serve: None }
     }
 
     /// Answered by the probe router that every process has.
@@ -173,6 +175,12 @@ impl Route {
     /// With these parameters in its query.
     pub(crate) fn asks(mut self, params: &'static [Param]) -> Self {
         self.asks = params;
+        self
+    }
+
+    /// With a JSON document of this shape as its body.
+    pub(crate) fn takes<T: ToSchema>(mut self) -> Self {
+        self.takes = Some(schema_of::<T>);
         self
     }
 

@@ -71,6 +71,8 @@ pub(crate) struct Scene {
     pub(crate) generation: watch::Sender<u64>,
     /// Kept, so that the journal is not without one.
     writer: Option<Writer>,
+    /// Or here it works.
+    writing: tokio::task::JoinSet<()>,
     own: Arc<Well>,
     router: Router,
     _supervisor: Supervisor,
@@ -159,7 +161,34 @@ impl Scene {
             handle,
         });
         let router = router(Arc::clone(&app));
-        Self { app, generation, writer: Some(writer), own, router, _supervisor: supervisor, _dir: dir }
+        Self {
+            app,
+            generation,
+            writer: Some(writer),
+            writing: Default::default(),
+            own,
+            router,
+            _supervisor: supervisor,
+            _dir: dir,
+        }
+    }
+
+    /// Takes these rules over, as a file writes them; everything goes to the log.
+    pub(crate) fn rules(&self, text: &str) {
+        let rules = crate::config::rules_in("rules.yaml", text).unwrap();
+        let settings = crate::config::Alerting { rules, route: None, windows: Vec::new() };
+        let plan = alerting::Plan::new(&settings, &BTreeMap::new(), None).unwrap();
+        let (rules, now) = (plan.rules().clone(), self.app.clock.now());
+        self.app.alerting.order(plan, now);
+        self.app.fleet.take_rules(rules, now);
+    }
+
+    /// From now on what is handed in is committed.
+    pub(crate) fn write(&mut self) {
+        let writer = self.writer.take().expect("it was not taken yet");
+        self.writing.spawn(async move {
+            writer.run(tokio_util::sync::CancellationToken::new()).await.unwrap();
+        });
     }
 
     /// Commits what waits, and closes the store.
@@ -289,6 +318,13 @@ impl Scene {
     /// GET from this machine.
     pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send(local(Method::GET, path).body(Body::empty()).unwrap()).await
+    }
+
+    /// What an operator sends from this machine.
+    pub(crate) async fn tell(&self, method: Method, path: &str, body: &Value) -> Reply {
+        let bearer = format!("Bearer {}", self.app.token.expose());
+        let request = local(method, path).header("authorization", bearer);
+        self.send(request.body(Body::from(body.to_string())).unwrap()).await
     }
 
     /// An operator's request from this machine.

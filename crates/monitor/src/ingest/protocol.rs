@@ -12,6 +12,7 @@ use crate::clock::Moment;
 use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
 use crate::nudges::Nudges;
 use course::Course;
+use farol_rules::AgentCondition;
 use farol_shutdown::listener::Peer;
 use farol_wire::proto::{self, AgentMessage, agent_message, monitor_message};
 use farol_wire::{Boot, Hello, Refused};
@@ -249,6 +250,7 @@ impl Open {
             .message(format!("the agent lost {lost} reports: {} to {}", dropped.first, dropped.last));
         tracing::warn!(agent.id = &*self.agent.id, lost, "an agent lost reports");
         ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
+        ingest.fleet.happened(&self.agent, AgentCondition::ReportsDropped, now);
         Ok(())
     }
 

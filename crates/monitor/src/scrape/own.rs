@@ -1,6 +1,7 @@
 //! `/metrics`: the monitor's own counts, and every status of the fleet as a number. Decides names and meaning; how they
 //! are spelled is `exposition`'s.
 
+use super::alerts;
 use super::exposition::{Format, Kind};
 use super::families::{Families, sample};
 use super::process;
@@ -96,6 +97,7 @@ pub(super) fn counts(app: &App, families: &mut Families<'_>) {
     ingest(app, families);
     journal(app, families);
     listeners(app, families);
+    alerts::write(app, families);
     traffic::write(&app.traffic.all(), families);
     app.scrapes.tell(families);
 }

@@ -1,3 +1,5 @@
+//! When a window stands, in every zone where clocks jump.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! What mutes what, and until when.
+
 use super::*;
 use crate::{AlertId, Labels, Schedule, Severity};
 use proptest::prelude::*;

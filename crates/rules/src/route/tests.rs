@@ -1,3 +1,5 @@
+//! Where alerts go, tree by tree.
+
 use super::*;
 use crate::Pattern;
 

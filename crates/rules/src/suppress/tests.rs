@@ -1,3 +1,5 @@
+//! Who holds whom back, against a plain model.
+
 use super::*;
 use crate::{Condition, Dependency, Flap, Judge, Operator, Pattern, Rule, Severity, Subject};
 use farol_health::Status;

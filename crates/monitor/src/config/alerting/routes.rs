@@ -15,7 +15,7 @@ pub(super) fn read(m: &mut Map<'_>, receivers: &[&str]) -> Option<Route> {
     // A receiver in which something is wrong is not among them, and has its problem.
     let known = m.is_sound().then_some(receivers);
     m.map("route", |m| {
-        let root = route(m, known);
+        let root = route(m, known, true);
         if m.is_sound()
             && let Err(error) = Tree::new(root.clone())
         {
@@ -26,7 +26,7 @@ pub(super) fn read(m: &mut Map<'_>, receivers: &[&str]) -> Option<Route> {
     })
 }
 
-fn route(m: &mut Map<'_>, known: Option<&[&str]>) -> Route {
+fn route(m: &mut Map<'_>, known: Option<&[&str]>, is_root: bool) -> Route {
     let receiver = m.name("receiver").example("ops").optional();
     if let (Some(name), Some(known)) = (&receiver, known)
         && !known.contains(&&**name)
@@ -34,19 +34,21 @@ fn route(m: &mut Map<'_>, known: Option<&[&str]>) -> Route {
         let others = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
         m.problem("receiver", format!("there is no receiver `{name}`; there are {others}"));
     }
+    // The root takes everything, and has no brothers: these are not among its keys.
+    let has = |m: &Map<'_>, key: &str| !is_root || m.has(key);
     Route {
         receiver: receiver.map(Arc::from),
-        matchers: matchers(m),
+        matchers: if has(m, "match") { matchers(m) } else { Vec::new() },
         group_by: m.has("group_by").then(|| group_by(m)),
         waits: waits(m),
-        continues: m.flag("continue").or(false),
+        continues: has(m, "continue") && m.flag("continue").or(false),
         routes: m.list("routes", |m| {
             if !m.has("match") {
                 m.problem_here(
                     "has no `match` and takes everything; write for instance `match: {team: shop}`",
                 );
             }
-            route(m, known)
+            route(m, known, false)
         }),
     }
 }

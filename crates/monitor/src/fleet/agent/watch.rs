@@ -73,6 +73,11 @@ impl Watch {
         std::mem::take(&mut self.told)
     }
 
+    /// Which rule looks at which element, for those who ask why.
+    pub(crate) fn elements(&self) -> impl Iterator<Item = (Arc<str>, Labels)> {
+        self.program.iter().flat_map(|program| elements(program))
+    }
+
     /// The next value of everything is told, whatever it is.
     pub(crate) fn tell_all(&mut self) {
         if let Some(program) = &mut self.program {

@@ -8,6 +8,7 @@ use super::{Ingest, Open, Protocol, refusal};
 use crate::clock::Moment;
 use crate::fleet::{Agent, Connection, Effects, Event, EventKind, StreamLink};
 use crate::nudges::{Nudges, Want};
+use farol_rules::AgentCondition;
 use farol_wire::proto::{self, monitor_message};
 use farol_wire::{Boot, ComponentReport, Hello, PROTOCOL, component_report};
 use std::collections::{BTreeMap, VecDeque};
@@ -133,7 +134,11 @@ fn conflict(ingest: &Ingest, id: &str) -> Status {
     let why = "two processes speak for this agent; give each its own `name`";
     let event =
         Event::new(EventKind::IdentityConflict, ingest.clock.now().wall_ms).agent(&id.into()).message(why);
-    ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, ingest.clock.now());
+    let now = ingest.clock.now();
+    ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
+    if let Some(agent) = ingest.fleet.agent(id) {
+        ingest.fleet.happened(&agent, AgentCondition::IdentityConflict, now);
+    }
     Status::already_exists(format!("agent {id} has an open stream that answers: {why}"))
 }
 

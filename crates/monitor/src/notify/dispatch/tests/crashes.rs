@@ -79,6 +79,8 @@ async fn a_crash_that_follows_a_crash_repeats_the_same_one_again_and_none_is_ove
     for _ in 0..3 {
         let desk = Desk::new(Answer::TakeAndHang);
         let process = Process::start(shelf, &[("ops", &desk)]);
+        // Later than all that was restored, in the next process too.
+        process.tell("ops", "c");
         pass(100).await;
         assert_eq!(desk.ids(), ["n1"]);
         shelf = process.crash();

@@ -76,6 +76,19 @@ async fn while_the_store_refuses_or_hangs_notices_go_unrecorded_and_are_recorded
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_notice_for_which_the_journal_has_no_room_goes_unrecorded() {
+    let ops = Desk::new(Answer::Take);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    let external_url = Some("x".repeat(33 << 20));
+    process.send(Message { external_url, ..message("ops", "a", "n1") });
+    pass(100).await;
+    process.tell("ops", "a");
+    pass(100).await;
+    let got: Vec<_> = ops.taken.lock().iter().map(|got| (got.id.clone(), got.unrecorded)).collect();
+    assert_eq!(got, [("n1".to_owned(), true), ("a1".to_owned(), false)]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dead_notice_is_listed_and_sent_again_once_under_a_new_id() {
     let ops = Desk::new(Answer::Refuse);
     let process = Process::start(Shelf::default(), &[("ops", &ops)]);

@@ -66,16 +66,17 @@ impl Store for Shelf {
             if *self.refuses.lock() {
                 return Err(StoreError::Refused("the disk is full".into()));
             }
-            let mut kept = self.kept.lock().clone();
-            for change in &group.documents {
-                let (kind, key) = change.place();
-                let place = (kind, Arc::clone(key));
-                match change {
-                    DocumentChange::Put(d) | DocumentChange::PutSpare(d) => kept.insert(place, d.clone()),
-                    DocumentChange::Delete { .. } => kept.remove(&place),
-                };
+            {
+                let mut kept = self.kept.lock();
+                for change in &group.documents {
+                    let (kind, key) = change.place();
+                    let place = (kind, Arc::clone(key));
+                    match change {
+                        DocumentChange::Put(d) | DocumentChange::PutSpare(d) => kept.insert(place, d.clone()),
+                        DocumentChange::Delete { .. } => kept.remove(&place),
+                    };
+                }
             }
-            *self.kept.lock() = kept;
             self.pass(Stop::After, group).await;
             Ok(())
         }

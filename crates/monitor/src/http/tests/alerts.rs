@@ -1,0 +1,487 @@
+//! Alerts as operators see them: what fires, who takes care of it, what is silenced, and why.
+
+use super::super::scene::{Reply, Scene};
+use axum::http::{Method, StatusCode};
+use farol_health::Status::{Healthy, Unhealthy};
+use farol_wire::SeriesType;
+use serde_json::{Value, json};
+
+const RULES: &str = r#"
+rules:
+  - name: database_down
+    component: database
+    status: [unhealthy]
+    severity: critical
+    labels: {team: sre}
+    annotations: {summary: "{{ count }} instances of {{ labels.service }}"}
+  - name: database_slow
+    component: database
+    match: {cluster: us}
+    status: [unhealthy]
+    severity: warning
+  - name: index_down
+    component: index
+    status: [unhealthy]
+    severity: warning
+    for: 1h
+"#;
+
+/// Two agents whose database is down, and one whose index has been bad for less than an hour.
+async fn scene() -> Scene {
+    let mut scene = Scene::new().await;
+    scene.rules(RULES);
+    scene.agent("a", &[("payments", "database", Unhealthy)]);
+    scene.agent("b", &[("payments", "database", Unhealthy)]);
+    scene.agent("c", &[("search", "index", Unhealthy), ("search", "database", Healthy)]);
+    scene.write();
+    scene
+}
+
+fn signed(more: Value) -> Value {
+    let mut body = json!({"author": "ann", "reason": "new disks"});
+    body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    body
+}
+
+async fn firing(scene: &Scene) -> Value {
+    let list = scene.get("/api/v1/alerts").await.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
+    list["items"][0].clone()
+}
+
+#[track_caller]
+fn refused(reply: &Reply, status: StatusCode, code: &str) {
+    assert_eq!((reply.status, &*reply.code()), (status, code), "{}", reply.body);
+}
+
+#[tokio::test]
+async fn an_alert_is_shown_whole() {
+    let scene = scene().await;
+    let mut alert = firing(&scene).await;
+    let id = alert["id"].as_str().unwrap().to_owned();
+    assert!(id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+    assert_eq!(scene.get(&format!("/api/v1/alerts/{id}")).await.json(), alert);
+    for key in ["id", "since", "incident"] {
+        assert!(alert.as_object_mut().unwrap().remove(key).unwrap().is_string(), "{key}");
+    }
+    let element = &mut alert["elements"]["named"][0];
+    assert!(element.as_object_mut().unwrap().remove("seen").unwrap().is_string());
+    let expected = json!({
+        "labels": {"agent": "a", "cluster": "eu", "component": "database", "kind": "tcp", "service": "payments"},
+        "value": null, "status": "unhealthy", "reason": "connection_refused",
+        "message": "database is unhealthy", "stale": false,
+    });
+    assert_eq!(*element, expected);
+    let mut receivers = alert["receivers"].take();
+    assert!(receivers[0].as_object_mut().unwrap().remove("told").unwrap().is_string(), "{receivers}");
+    let group = json!({"alertname": "database_down", "service": "payments"});
+    assert_eq!(receivers[0]["receiver"], "log");
+    assert_eq!(receivers[0]["group"], group);
+    alert["elements"].as_object_mut().unwrap().remove("named");
+    let expected = json!({
+        "rule": "database_down", "severity": "critical", "state": "firing",
+        "labels": {"alertname": "database_down", "component": "database", "service": "payments",
+            "severity": "critical", "team": "sre"},
+        "ended": null, "ending": null, "elements": {"count": 2}, "held_by": [], "muted_by": null,
+        "acknowledged": null, "holds": {"count": 0, "named": []}, "flapping": false, "stale": false,
+        "annotations": {"summary": "2 instances of payments"}, "receivers": null,
+    });
+    assert_eq!(alert, expected);
+}
+
+#[tokio::test]
+async fn a_list_of_alerts_is_filtered_and_goes_on() {
+    let scene = scene().await;
+    let names = async |query: &str| {
+        let list = scene.get(&format!("/api/v1/alerts?{query}")).await.json();
+        let items = list["items"].as_array().unwrap_or_else(|| panic!("{query}: {list}")).clone();
+        items
+            .iter()
+            .map(|a| format!("{} {}", a["rule"].as_str().unwrap(), a["state"].as_str().unwrap()))
+            .collect()
+    };
+    let down = "database_down firing";
+    let index = "index_down pending";
+    let none: [&str; 0] = [];
+    for (query, expected) in [
+        ("", vec![down]),
+        ("state=firing", vec![down]),
+        ("state=pending", vec![index]),
+        ("state=ended", none.to_vec()),
+        ("state=all", vec![down, index]),
+        ("state=all&severity=warning", vec![index]),
+        ("state=all&rule=database_down", vec![down]),
+        ("state=all&match=service:~pay.*&match=team:sre", vec![down]),
+        ("state=all&match=service:!payments", vec![index]),
+        ("match=alertname:index_down", none.to_vec()),
+    ] {
+        let found: Vec<String> = names(query).await;
+        assert_eq!(found, expected, "{query}");
+    }
+    let first = scene.get("/api/v1/alerts?state=all&limit=1").await.json();
+    assert_eq!(first["items"][0]["rule"], "database_down");
+    let next = first["next"].as_str().unwrap();
+    let next = percent_encoding::utf8_percent_encode(next, percent_encoding::NON_ALPHANUMERIC);
+    let rest = scene.get(&format!("/api/v1/alerts?state=all&limit=1&after={next}")).await.json();
+    assert_eq!((&rest["items"][0]["rule"], &rest["next"]), (&json!("index_down"), &json!(null)));
+    for query in ["match=service", "match=service:~(", "state=bad", "after=x", "colour=red"] {
+        let reply = scene.get(&format!("/api/v1/alerts?{query}")).await;
+        assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_alert_that_ended_is_shown_a_while_with_how_it_ended() {
+    let scene = scene().await;
+    for agent in ["a", "b"] {
+        let agent = scene.app.fleet.agent(agent).unwrap();
+        scene.say(&agent, &[("payments", "database", Healthy)]);
+    }
+    assert_eq!(scene.get("/api/v1/alerts").await.json()["items"], json!([]));
+    let ended = scene.get("/api/v1/alerts?state=ended").await.json();
+    assert_eq!(ended["items"][0]["ending"], "recovered", "{ended}");
+    assert!(ended["items"][0]["ended"].is_string());
+}
+
+#[tokio::test]
+async fn somebody_takes_care_of_an_alert_until_it_ends_or_they_do_no_more() {
+    let scene = scene().await;
+    let id = firing(&scene).await["id"].as_str().unwrap().to_owned();
+    let path = format!("/api/v1/alerts/{id}/acknowledge");
+    let acknowledged = scene.tell(Method::POST, &path, &signed(json!({"lasts": "2h"}))).await.json();
+    let ack = &acknowledged["acknowledged"];
+    assert_eq!((&ack["by"], &ack["reason"]), (&json!("ann"), &json!("new disks")), "{acknowledged}");
+    assert!(ack["until"].is_string() && ack["at"].is_string());
+    assert_eq!(scene.operate(Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(firing(&scene).await["acknowledged"], json!(null));
+    refused(&scene.operate(Method::DELETE, &path).await, StatusCode::NOT_FOUND, "not_acknowledged");
+    let pending = scene.get("/api/v1/alerts?state=pending").await.json();
+    let pending = format!("/api/v1/alerts/{}/acknowledge", pending["items"][0]["id"].as_str().unwrap());
+    let reply = scene.tell(Method::POST, &pending, &signed(json!({}))).await;
+    refused(&reply, StatusCode::CONFLICT, "alert_not_firing");
+    for (body, status, code) in [
+        (json!({"author": "ann"}), StatusCode::BAD_REQUEST, "bad_body"),
+        (json!({"author": " ", "reason": "x"}), StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+        (signed(json!({"colour": "red"})), StatusCode::BAD_REQUEST, "bad_body"),
+        (signed(json!({"until": "2020-01-01T00:00:00Z"})), StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+        (signed(json!({"until": "soon"})), StatusCode::UNPROCESSABLE_ENTITY, "refused"),
+    ] {
+        let reply = scene.tell(Method::POST, &path, &body).await;
+        assert_eq!((reply.status, &*reply.code()), (status, code), "{body}");
+    }
+    let unknown = scene.tell(Method::POST, "/api/v1/alerts/0/acknowledge", &signed(json!({}))).await;
+    refused(&unknown, StatusCode::NOT_FOUND, "unknown_alert");
+}
+
+#[tokio::test]
+async fn a_silence_mutes_what_it_matches_and_says_how_much_that_is() {
+    let scene = scene().await;
+    let wanted = signed(json!({"match": {"service": "payments"}, "lasts": "2h"}));
+    let silence = scene.tell(Method::POST, "/api/v1/silences", &wanted).await.json();
+    assert_eq!((&silence["state"], &silence["mutes"]), (&json!("active"), &json!({"whole": 1, "partly": 0})));
+    let id = silence["id"].as_str().unwrap();
+    assert_eq!(firing(&scene).await["muted_by"], format!("silence {id}"));
+    let path = format!("/api/v1/silences/{id}");
+    assert_eq!(scene.get(&path).await.json()["match"], json!({"service": "payments"}));
+    let list = scene.get("/api/v1/silences").await.json();
+    assert_eq!(list["items"][0]["id"], id);
+    assert_eq!(scene.operate(Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    assert_eq!(firing(&scene).await["muted_by"], json!(null));
+    refused(&scene.get(&path).await, StatusCode::NOT_FOUND, "unknown_silence");
+    let partly = signed(json!({"match": {"agent": "a"}, "lasts": "2h"}));
+    let silence = scene.tell(Method::POST, "/api/v1/silences", &partly).await.json();
+    assert_eq!(silence["mutes"], json!({"whole": 0, "partly": 1}));
+    let later = signed(json!({"match": {"agent": "a"}, "starts": "2999-01-01T00:00:00Z", "lasts": "1h"}));
+    let silence = scene.tell(Method::POST, "/api/v1/silences", &later).await.json();
+    assert_eq!(
+        (&silence["state"], &silence["ends"]),
+        (&json!("pending"), &json!("2999-01-01T01:00:00.000Z"))
+    );
+}
+
+#[tokio::test]
+async fn a_silence_that_makes_no_sense_is_refused_with_what_to_do() {
+    let scene = scene().await;
+    for (body, words) in [
+        (json!({"match": {"service": "a"}}), "no end"),
+        (json!({"match": {"service": "a"}, "lasts": "0s"}), "`30m`"),
+        (json!({"match": {"service": "a"}, "lasts": "1h", "ends": "2999-01-01T00:00:00Z"}), "one of them"),
+        (json!({"match": {"service": "a"}, "ends": "2020-01-01T00:00:00Z"}), "ends before"),
+        (json!({"match": {}, "lasts": "1h"}), "every alert"),
+        (json!({"match": {"service": "!a"}, "lasts": "1h"}), "every alert"),
+        (json!({"match": {"service": "~("}, "lasts": "1h"}), "regular expression"),
+    ] {
+        let reply = scene.tell(Method::POST, "/api/v1/silences", &signed(body.clone())).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", reply.body);
+        assert!(reply.json()["detail"].as_str().unwrap().contains(words), "{body}: {}", reply.body);
+    }
+    assert_eq!(scene.get("/api/v1/silences").await.json()["items"], json!([]));
+}
+
+#[tokio::test]
+async fn what_the_store_does_not_take_is_in_force_and_said_to_be_unrecorded() {
+    let scene = Scene::new().await;
+    let wanted = signed(json!({"match": {"service": "payments"}, "lasts": "2h"}));
+    let reply = scene.tell(Method::POST, "/api/v1/silences", &wanted).await;
+    refused(&reply, StatusCode::SERVICE_UNAVAILABLE, "not_recorded");
+    assert_eq!(scene.get("/api/v1/silences").await.json()["items"].as_array().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn maintenance_is_planned_once_or_again_and_again() {
+    let scene = scene().await;
+    let planned = |more: Value| {
+        let mut body = signed(json!({"name": "disks", "match": {"agent": "a"}}));
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        body
+    };
+    let path = "/api/v1/maintenance";
+    let now = scene.tell(Method::POST, path, &planned(json!({"lasts": "2h", "mode": "drain"}))).await.json();
+    assert_eq!((&now["active"], &now["mode"], &now["recurs"]), (&json!(true), &json!("drain"), &json!(null)));
+    assert_eq!(now["mutes"], json!({"whole": 0, "partly": 1}));
+    let nightly = json!({"days": "mon, fri", "at": "22:00", "zone": "Europe/Berlin", "lasts": "2h"});
+    let nightly = scene.tell(Method::POST, path, &planned(nightly)).await.json();
+    let recurs = json!({"days": "mon, fri", "at": "22:00", "zone": "Europe/Berlin", "lasts_ms": 7_200_000});
+    assert_eq!(nightly["recurs"], recurs, "{nightly}");
+    assert!(nightly["from"].is_string());
+    assert_eq!(scene.get(path).await.json()["items"].as_array().unwrap().len(), 2);
+    for (body, words) in [
+        (json!({}), "`to` or `lasts`"),
+        (json!({"days": "mon", "lasts": "1h"}), "`at` is missing"),
+        (json!({"days": "mon", "at": "25:00", "lasts": "1h"}), "time of day"),
+        (json!({"days": "mon", "at": "22:00"}), "`lasts` is missing"),
+        (json!({"days": "mon", "at": "22:00", "zone": "Mars", "lasts": "1h"}), "time zone"),
+        (json!({"days": "mon", "at": "22:00", "lasts": "1h", "from": "now"}), "once, or again"),
+        (json!({"lasts": "1h", "mode": "off"}), "`mute` or `drain`"),
+        (json!({"lasts": "1h", "until": "now"}), "`until`"),
+    ] {
+        let reply = scene.tell(Method::POST, path, &planned(body.clone())).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{body}: {}", reply.body);
+        assert!(reply.json()["detail"].as_str().unwrap().contains(words), "{body}: {}", reply.body);
+    }
+    let one = format!("{path}/{}", now["id"].as_str().unwrap());
+    assert_eq!(scene.operate(Method::DELETE, &one).await.status, StatusCode::NO_CONTENT);
+    refused(&scene.get(&one).await, StatusCode::NOT_FOUND, "unknown_window");
+    let configured = scene.operate(Method::DELETE, "/api/v1/maintenance/config:x").await;
+    refused(&configured, StatusCode::CONFLICT, "configured_window");
+}
+
+#[tokio::test]
+async fn rules_say_what_they_look_at_and_how_much_of_it_is_bad() {
+    let scene = scene().await;
+    let list = scene.get("/api/v1/rules").await.json();
+    let rules = list["items"].as_array().unwrap();
+    let found: Vec<_> =
+        rules.iter().map(|r| (r["name"].as_str().unwrap(), &r["firing"], &r["pending"])).collect();
+    let (none, one, two) = (&json!(0), &json!(1), &json!(2));
+    assert_eq!(
+        found,
+        [("database_down", two, none), ("database_slow", none, none), ("index_down", none, one)]
+    );
+    let looks_at = json!({"what": "component", "name": "database", "of": null, "kind": null});
+    assert_eq!(rules[0]["looks_at"], looks_at);
+    assert_eq!((&rules[1]["match"], &rules[2]["for_ms"]), (&json!({"cluster": "us"}), &json!(3_600_000)));
+    let after = scene.get("/api/v1/rules?limit=1&after=database_down").await.json();
+    assert_eq!(
+        (&after["items"][0]["name"], &after["next"]),
+        (&json!("database_slow"), &json!("database_slow"))
+    );
+}
+
+/// Asks until the answer is so.
+async fn until(scene: &Scene, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let asking = async {
+        loop {
+            let answer = scene.get(path).await.json();
+            if is(&answer) {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(10), asking).await.expect("it becomes so")
+}
+
+#[tokio::test]
+async fn an_incident_has_a_time_line_while_it_goes_on_and_when_it_is_over() {
+    let scene = scene().await;
+    let id = firing(&scene).await["incident"].as_str().unwrap().to_owned();
+    let list = scene.get("/api/v1/incidents?open=true").await.json();
+    assert_eq!((&list["items"][0]["id"], &list["items"][0]["open"]), (&json!(id), &json!(true)), "{list}");
+    assert_eq!(scene.get("/api/v1/incidents?open=false").await.json()["items"], json!([]));
+    let path = format!("/api/v1/incidents/{id}");
+    let whole = until(&scene, &path, |whole| whole["timeline"] != json!([])).await;
+    assert_eq!(whole["timeline"][0]["kind"], "fired", "{whole}");
+    assert_eq!((&whole["alerts"], &whole["named"][0]["rule"]), (&json!(1), &json!("database_down")));
+    for agent in ["a", "b"] {
+        scene.say(&scene.app.fleet.agent(agent).unwrap(), &[("payments", "database", Healthy)]);
+    }
+    let over = until(&scene, "/api/v1/incidents?open=false", |list| list["items"] != json!([])).await;
+    assert_eq!((&over["items"][0]["id"], &over["items"][0]["firing"]), (&json!(id), &json!(0)), "{over}");
+    let whole = until(&scene, &path, |whole| whole["timeline"].as_array().unwrap().len() > 1).await;
+    assert_eq!(whole["open"], false);
+    let last = whole["timeline"].as_array().unwrap().last().unwrap();
+    assert_eq!(last["kind"], "resolved", "{whole}");
+    let early = scene.get("/api/v1/incidents?to=2020-01-01T00:00:00Z").await.json();
+    assert_eq!(early["items"], json!([]));
+}
+
+#[tokio::test]
+async fn notices_are_listed_by_what_became_of_them_and_a_dead_one_is_unknown_where_there_is_none() {
+    let scene = scene().await;
+    // Nobody has set up the log here: what is told dies at once.
+    let dead = until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;
+    let notice = &dead["items"][0];
+    assert_eq!(
+        (&notice["receiver"], &notice["state"], &notice["why"]),
+        (&json!("log"), &json!("dead"), &json!("first"))
+    );
+    assert_eq!((&notice["firing"], &notice["rules"]), (&json!(1), &json!(["database_down"])), "{notice}");
+    assert!(notice["note"].is_string());
+    for query in ["state=due", "state=sent", "state=dead&receiver=other"] {
+        let list = scene.get(&format!("/api/v1/notifications?{query}")).await.json();
+        assert_eq!((&list["items"], &list["next"]), (&json!([]), &json!(null)), "{query}");
+    }
+    let path = format!("/api/v1/notifications/{}/resend", notice["id"].as_str().unwrap());
+    refused(&scene.operate(Method::POST, &path).await, StatusCode::CONFLICT, "no_receiver");
+    let unknown = scene.operate(Method::POST, "/api/v1/notifications/x/resend").await;
+    refused(&unknown, StatusCode::NOT_FOUND, "unknown_notification");
+}
+
+fn text(why: &Value) -> String {
+    let lines = why["text"].as_array().unwrap();
+    lines.iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn why_a_component_is_alerted_or_not_is_said_rule_by_rule() {
+    let scene = scene().await;
+    let why = scene.get("/api/v1/why/component/a/payments/database").await.json();
+    let verdicts: Vec<_> = why["rules"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|rule| (rule["rule"].as_str().unwrap(), rule["verdict"].as_str().unwrap()))
+        .collect();
+    assert_eq!(verdicts, [("database_down", "firing"), ("database_slow", "not_matched")], "{why}");
+    let no = json!([{"label": "cluster", "pattern": "us", "is": "eu"}]);
+    assert_eq!(why["rules"][1]["unmatched"], no);
+    assert_eq!(why["rules"][0]["routes"][0]["path"], "route");
+    let words = text(&why);
+    for line in [
+        "Component database of service payments on agent a",
+        "fires, critical, since",
+        "It is unhealthy (database is unhealthy); bad is: critical unhealthy.",
+        "It looks only where `cluster` is `us`; here it is `eu`.",
+        "It goes to `log` by `route`",
+    ] {
+        assert!(words.contains(line), "{line}:\n{words}");
+    }
+    let why = scene.get("/api/v1/why/component/c/search/index?rule=index_down").await.json();
+    assert_eq!(
+        (&why["rules"][0]["verdict"], &why["rules"][0]["for_ms"]),
+        (&json!("pending"), &json!(3_600_000))
+    );
+    assert!(text(&why).contains("of 1h"), "{}", text(&why));
+    let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
+    assert_eq!(why["rules"][0]["verdict"], "well");
+    let agent = scene.app.fleet.agent("c").unwrap();
+    agent.live.lock().components[1].stale = true;
+    let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
+    assert_eq!(why["rules"][0]["verdict"], "no_evidence", "{why}");
+}
+
+#[tokio::test]
+async fn why_an_alert_is_quiet_names_who_holds_it_and_what_became_of_telling() {
+    let scene = scene().await;
+    let id = firing(&scene).await["id"].as_str().unwrap().to_owned();
+    let wanted = signed(json!({"match": {"service": "payments"}, "lasts": "2h"}));
+    let silence = scene.tell(Method::POST, "/api/v1/silences", &wanted).await.json();
+    let silence = silence["id"].as_str().unwrap();
+    scene.tell(Method::POST, &format!("/api/v1/alerts/{id}/acknowledge"), &signed(json!({}))).await;
+    let path = format!("/api/v1/why/alert/{id}");
+    let why = until(&scene, &path, |why| why["deliveries"] != json!([])).await;
+    assert_eq!(why["deliveries"][0]["outcome"], "dead");
+    assert_eq!((&why["alert"]["id"], why["rules"].as_array().unwrap().len()), (&json!(id), 2));
+    assert_eq!(why["rules"][0]["muted_by"], format!("silence {silence}"));
+    assert_eq!(why["rules"][0]["acknowledged_by"], "ann");
+    let words = text(&why);
+    for line in [
+        "2 elements.".to_owned(),
+        "ann takes care of it: new disks.".to_owned(),
+        format!("It is muted by silence {silence}."),
+        "to `log`, attempt 0: dead (".to_owned(),
+    ] {
+        assert!(words.contains(&line), "{line}:\n{words}");
+    }
+}
+
+#[tokio::test]
+async fn why_an_agent_a_service_or_a_receiver() {
+    let mut scene = Scene::new().await;
+    scene.rules(
+        "rules:\n  - {name: cpu, metric: cpu_percent, critical: \"> 85\"}\n  - {name: lost, agent: lost, severity: critical}\n  - {name: down, service: payments, status: [unhealthy], severity: critical}\n",
+    );
+    let agent = scene.agent("a", &[("payments", "database", Unhealthy)]);
+    let cpu = super::super::scene::series("cpu_percent", SeriesType::Gauge, &[("core", "0")]);
+    scene.samples(&agent, &[(cpu, 91.0)]);
+    scene.write();
+    {
+        let (now, rules) = (scene.app.clock.now(), scene.app.fleet.rules().clone());
+        let live = &mut *agent.live.lock();
+        let ticked = (now.run_ms, now.wall_ms);
+        live.watch.read(&rules, &live.rule_labels, &live.samples, 0, ticked, 10_000);
+    }
+    let why = scene.get("/api/v1/why/agent/a").await.json();
+    let found = |rule: &str| {
+        let rules = why["rules"].as_array().unwrap();
+        rules.iter().find(|r| r["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {why}"))
+    };
+    assert_eq!((&found("cpu")["value"], &found("cpu")["bad"]), (&json!(91.0), &json!(["critical > 85"])));
+    assert_eq!((&found("lost")["verdict"], &found("lost")["status"]), (&json!("well"), &json!("here")));
+    let why = scene.get("/api/v1/why/service/payments").await.json();
+    assert_eq!(
+        (&why["rules"][0]["rule"], &why["rules"][0]["verdict"]),
+        (&json!("down"), &json!("firing")),
+        "{why}"
+    );
+    for (path, code) in [
+        ("agent/nobody", "unknown_agent"),
+        ("service/nothing", "unknown_service"),
+        ("component/a/payments/cache", "unknown_component"),
+        ("receiver/nobody", "unknown_receiver"),
+        ("service/payments?rule=none", "unknown_rule"),
+    ] {
+        let reply = scene.get(&format!("/api/v1/why/{path}")).await;
+        assert_eq!((reply.status, &*reply.code()), (StatusCode::NOT_FOUND, code), "{path}");
+    }
+    let log = std::collections::BTreeMap::from([("log".into(), crate::notify::receivers::to_log())]);
+    scene.app.alerting.dispatcher().set_receivers(log);
+    let why = scene.get("/api/v1/why/receiver/log").await.json();
+    assert_eq!((&why["receiver"], &why["sent"]), (&json!("log"), &json!(0)), "{why}");
+    let cpu = scene.get("/api/v1/why/agent/a?rule=cpu").await.json();
+    assert_eq!(cpu["rules"].as_array().unwrap().len(), 1);
+    assert_eq!(cpu["rules"][0]["samples"].as_array().map(Vec::len), Some(0), "{cpu}");
+}
+
+#[tokio::test]
+async fn metrics_count_alerts_rules_and_notices() {
+    let scene = scene().await;
+    until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;
+    let log = std::collections::BTreeMap::from([("log".into(), crate::notify::receivers::to_log())]);
+    scene.app.alerting.dispatcher().set_receivers(log);
+    let page = scene.get("/metrics").await.body;
+    for line in [
+        "farol_alerts{state=\"firing\",severity=\"critical\"} 1",
+        "farol_alerts{state=\"pending\",severity=\"warning\"} 1",
+        "farol_alerts{state=\"firing\",severity=\"warning\"} 0",
+        "farol_alerts_fired_total 1",
+        "farol_rules 3",
+        "farol_rule_elements 3",
+        "farol_rule_elements_over_total 0",
+        "farol_notifications_total{receiver=\"log\",outcome=\"dead\"} ",
+        "farol_notifications_due{receiver=\"log\"} 0",
+    ] {
+        assert!(page.lines().any(|found| found.starts_with(line)), "{line}:\n{page}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Why a receiver is told something, or is not.
+
+use super::super::json::{Json, Time};
+use super::super::named::Named;
+use super::super::problem::Problem;
+use super::text;
+use crate::alerting::rules_moment;
+use crate::app::App;
+use axum::extract::State;
+use farol_rules::Labels;
+use serde::Serialize;
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// So many conversations are given.
+const TALKS: usize = 200;
+
+/// How a receiver does.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct ReceiverWhy {
+    /// Its name.
+    pub(super) receiver: String,
+    /// Notices that wait, those on their way included.
+    pub(super) waiting: usize,
+    /// Those on their way.
+    pub(super) in_flight: usize,
+    /// The oldest waits for so long.
+    pub(super) oldest_ms: Option<u64>,
+    /// Notices that it took since the start.
+    pub(super) sent: u64,
+    /// Attempts that failed since the start.
+    pub(super) failed: u64,
+    /// Notices that died since the start.
+    pub(super) dead: u64,
+    /// Why it fails, since it does for a while.
+    pub(super) failing: Option<String>,
+    /// What it is told of now; 200 at most.
+    pub(super) conversations: Vec<Talk>,
+    /// For people.
+    pub(super) text: Vec<String>,
+}
+
+/// What a receiver is told of one group of alerts.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ReceiverConversation)]
+pub(in super::super) struct Talk {
+    /// The labels that its alerts agree in.
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub(super) group: Labels,
+    /// So many of its alerts it believes to be firing.
+    pub(super) told: usize,
+    /// When it is told something next, if nothing changes.
+    pub(super) next: Option<Time>,
+    /// The place of the route in the configuration.
+    #[schema(value_type = String)]
+    pub(super) route: Arc<str>,
+}
+
+pub(in super::super) async fn receiver(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+) -> Result<Json<ReceiverWhy>, Problem> {
+    let now = app.clock.now();
+    let stats = app.alerting.dispatcher().stats().remove(&*name).ok_or_else(|| {
+        let detail =
+            format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
+        Problem::not_found("unknown_receiver", detail)
+    })?;
+    let mut talks: Vec<Talk> = {
+        let book = app.alerting.book();
+        let all = book.conversations_with(&name, rules_moment(now)).take(TALKS);
+        all.map(|talk| Talk {
+            group: talk.id.group,
+            told: talk.told,
+            next: talk.due_in_ms.map(|due_ms| Time(now.wall_ms.saturating_add_unsigned(due_ms))),
+            route: talk.route,
+        })
+        .collect()
+    };
+    talks.sort_by(|a, b| a.group.cmp(&b.group));
+    let mut why = ReceiverWhy {
+        receiver: name,
+        waiting: stats.waiting,
+        in_flight: stats.in_flight,
+        oldest_ms: stats.oldest_ms,
+        sent: stats.sent,
+        failed: stats.failed,
+        dead: stats.dead,
+        failing: stats.failing,
+        conversations: talks,
+        text: Vec::new(),
+    };
+    why.text = text::of_receiver(&why);
+    Ok(Json(why))
+}
