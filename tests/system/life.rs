@@ -6,6 +6,7 @@
 mod absence;
 mod crowd;
 mod cut;
+mod drained;
 mod first;
 mod matrix;
 mod outage;

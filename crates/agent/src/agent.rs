@@ -109,6 +109,7 @@ impl Agent {
                 wished: config.interval,
                 interval,
                 drained,
+                drains: Default::default(),
                 handle: handle.clone(),
             },
             reporter: Reporter {

@@ -3,6 +3,7 @@
 
 mod backoff;
 mod connect;
+mod drains;
 mod renewal;
 mod session;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 mod verdict;
 
 pub use connect::{Connect, Duplex, Io, Network};
+pub(crate) use drains::Drains;
 pub(crate) use verdict::Code;
 
 use crate::boot::random;
@@ -90,12 +92,22 @@ pub(crate) struct Streamer {
     pub(crate) interval: watch::Sender<Duration>,
     /// Cancelled when the agent is asked to say Goodbye and run on.
     pub(crate) drained: CancellationToken,
+    /// What drains because the monitor says so.
+    pub(crate) drains: Drains,
     pub(crate) handle: Handle,
 }
 
 impl Streamer {
     /// Until the cleanups begin and the last report is acknowledged, or its time is over.
     pub(crate) async fn run(self) {
+        let drains = self.drains.run(&self.checker, &self.recorder, &self.drained);
+        tokio::select! {
+            () = self.streams() => {}
+            () = drains => {}
+        }
+    }
+
+    async fn streams(&self) {
         let cleaning = self.handle.cleaning();
         cleaning.run_until_cancelled(self.spool_is_read()).await;
         let mut backoff = Backoff::default();

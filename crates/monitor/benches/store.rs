@@ -253,6 +253,7 @@ async fn statuses() {
                 at_ms,
                 status: Some(c.hard),
                 maintenance: false,
+                muted: false,
                 stale: false,
                 reason: Arc::clone(&c.reason),
             };

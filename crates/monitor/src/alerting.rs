@@ -5,17 +5,19 @@ mod conditions;
 mod heartbeat;
 mod keeping;
 mod opening;
+mod plans;
 mod telling;
 
 pub(crate) use conditions::{Conditions, happened, of as condition};
 pub(crate) use opening::open;
 pub use opening::without_rules;
+pub(crate) use plans::Plans;
 
 use crate::act::Actions;
 use crate::clock::{Clock, Moment};
 use crate::config::Alerting as Settings;
 use crate::events::Events;
-use crate::fleet::Effects;
+use crate::fleet::{Effects, Planned};
 use crate::journal::Journal;
 use crate::notify::Dispatcher;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
@@ -50,6 +52,10 @@ pub struct Alerting {
     ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
     lines: AtomicU64,
+    /// Rises whenever maintenance windows are taken or ended.
+    plans: AtomicU64,
+    /// The windows in force when the monitor was last alive: what is restored was under them.
+    was_planned: Planned,
     /// What alerts and notices there were, for `/metrics`.
     pub(crate) counts: Counts,
 }
@@ -136,10 +142,10 @@ impl Alerting {
     }
 
     /// Alerting from what was kept.
-    fn new(plan: Plan, mut saved: SavedBook, alive_until_ms: Option<i64>, parts: Parts) -> Arc<Self> {
+    fn new(plan: Plan, saved: SavedBook, alive_until_ms: Option<i64>, parts: Parts) -> Arc<Self> {
         let now = parts.clock.now();
         let mut book = Book::new(plan.orders);
-        saved.windows.retain(|window| !is_configured(window));
+        let was_planned = alive_until_ms.map(|at_ms| Planned::at(&saved.windows, at_ms)).unwrap_or_default();
         book.restore(saved, alive_until_ms.unwrap_or(now.wall_ms), rules_moment(now));
         let alerting = Arc::new(Self {
             book: Mutex::new(book),
@@ -151,19 +157,30 @@ impl Alerting {
             actions: parts.actions,
             ask: parts.ask,
             lines: AtomicU64::new(0),
+            plans: AtomicU64::new(0),
+            was_planned,
             counts: Counts::default(),
         });
-        alerting.change(now, |book| take_windows(book, &plan.windows, now));
+        let kept = alerting.change(now, |book| take_windows(book, &plan.windows, now));
+        alerting.journal.documents(kept);
         alerting
     }
 
     /// Takes over another configuration. What was told is ended where its rule is gone; what fires goes on.
     pub(crate) fn order(&self, plan: Plan, now: Moment) {
         self.phrases.store(Arc::new(plan.phrases));
-        self.change(now, |book| {
+        let kept = self.change(now, |book| {
             book.order(plan.orders, rules_moment(now));
-            take_windows(book, &plan.windows, now);
+            take_windows(book, &plan.windows, now)
         });
+        self.plans.fetch_add(1, Ordering::Release);
+        self.journal.documents(kept);
+    }
+
+    /// The windows that were in force when the monitor was last alive, and those that are now.
+    pub(crate) fn planned(&self) -> (Planned, Planned) {
+        let now = Planned::at(self.book().windows(), self.clock.now().wall_ms);
+        (self.was_planned.clone(), now)
     }
 
     /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
@@ -300,6 +317,7 @@ impl Alerting {
     pub(crate) fn maintain(&self, window: Window) -> Result<u64, MuteError> {
         let now = self.clock.now();
         self.change(now, |book| book.maintain(window.clone(), rules_moment(now)))?;
+        self.plans.fetch_add(1, Ordering::Release);
         Ok(self.journal.documents(vec![keeping::window(&window.id, Some(&window), now.wall_ms)]))
     }
 
@@ -307,6 +325,7 @@ impl Alerting {
     pub(crate) fn end_maintenance(&self, id: &str) -> Option<u64> {
         let now = self.clock.now();
         self.change(now, |book| book.end_maintenance(id, rules_moment(now)))?;
+        self.plans.fetch_add(1, Ordering::Release);
         Some(self.journal.documents(vec![keeping::window(id, None, now.wall_ms)]))
     }
 
@@ -352,17 +371,28 @@ fn is_configured(window: &Window) -> bool {
 /// How the ids of the configuration's windows begin.
 pub(crate) const CONFIGURED: &str = "config:";
 
-fn take_windows(book: &mut Book, windows: &[Window], now: Moment) {
-    let gone: Vec<Arc<str>> =
-        book.windows().iter().filter(|w| is_configured(w)).map(|w| Arc::clone(&w.id)).collect();
-    for id in gone {
-        book.end_maintenance(&id, rules_moment(now));
-    }
-    for window in windows {
-        let mut window = window.clone();
-        window.id = format!("{CONFIGURED}{}", window.name).into();
-        if let Err(error) = book.maintain(window, rules_moment(now)) {
-            tracing::error!(%error, "a maintenance window of the configuration is not kept");
+/// Takes the windows of a configuration in place of those of the one before. They are kept, too: what was under one
+/// when the monitor stopped must be known when it starts without it.
+fn take_windows(book: &mut Book, windows: &[Window], now: Moment) -> Vec<DocumentChange> {
+    let mut kept = Vec::new();
+    let configured: Vec<Window> = windows
+        .iter()
+        .map(|window| Window { id: format!("{CONFIGURED}{}", window.name).into(), ..window.clone() })
+        .collect();
+    // The new ones first: what they mute as well is not told in between.
+    for window in &configured {
+        match book.maintain(window.clone(), rules_moment(now)) {
+            Ok(()) => kept.push(keeping::window(&window.id, Some(window), now.wall_ms)),
+            Err(error) => {
+                tracing::error!(%error, "a maintenance window of the configuration is not kept");
+            }
         }
     }
+    let is_gone = |window: &&Window| is_configured(window) && !configured.iter().any(|c| c.id == window.id);
+    let gone: Vec<Arc<str>> = book.windows().iter().filter(is_gone).map(|w| Arc::clone(&w.id)).collect();
+    for id in gone {
+        book.end_maintenance(&id, rules_moment(now));
+        kept.push(keeping::window(&id, None, now.wall_ms));
+    }
+    kept
 }

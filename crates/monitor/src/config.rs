@@ -10,6 +10,7 @@ pub use receivers::Receivers;
 pub use store::{Keeping, Store, database_variables, unused_variables};
 
 use crate::ingest::{Policy as IngestPolicy, Trust};
+use crate::notify::egress::Egress;
 use crate::recent;
 use farol_config::{Map, Url};
 use farol_health::Details;
@@ -135,9 +136,10 @@ impl Config {
         let (store, keeping) = m.section("store", store::read);
         let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
         let receivers = receivers::read(m);
+        let (actions, action_names) = actions::read(m, &Egress::new(receivers.egress.clone()));
         let named = receivers.by_name.keys().map(String::as_str);
         let names: Vec<&str> = named.chain([crate::alerting::LOG]).collect();
-        let alerting = alerting::read(m, &names);
+        let alerting = alerting::read(m, &names, &action_names);
         Self {
             listen,
             tls,
@@ -148,7 +150,7 @@ impl Config {
             groups,
             needs,
             alerting,
-            actions: actions::read(m),
+            actions,
             external_url: m.url("external_url").optional().map(|url| url.expose().to_owned()),
             heartbeat: m.map("heartbeat", |m| Heartbeat {
                 url: m.url("url").example("https://hc-ping.com/…").required(),

@@ -11,6 +11,7 @@ mod effects;
 mod layout;
 mod names;
 mod page;
+mod planned;
 mod step;
 
 pub use agent::{
@@ -20,6 +21,8 @@ pub use board::{GroupView, ServiceView};
 pub use component::Component;
 pub use effects::{Effects, Event, EventKind};
 pub use layout::{Compiled, CompiledSource, Interned, Layouts};
+pub(crate) use planned::Drains;
+pub use planned::Planned;
 pub use step::Outlet;
 
 use crate::clock::Moment;
@@ -49,6 +52,8 @@ pub struct Fleet {
     agenda: Agenda,
     /// The alert rules that read samples.
     rules: ArcSwap<Ruleset>,
+    /// The maintenance windows in force.
+    planned: ArcSwap<Planned>,
     /// Where the effects of each step go.
     outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
@@ -78,6 +83,7 @@ impl Fleet {
             board: Mutex::default(),
             agenda: Agenda::default(),
             rules: ArcSwap::from_pointee(Ruleset::default()),
+            planned: ArcSwap::default(),
             outlet,
             layouts: Layouts::default(),
             last_stream: AtomicU64::new(0),
@@ -115,7 +121,7 @@ impl Fleet {
         let mut before = Step::new(now, &self.board);
         for record in &restored.agents {
             let of_agent = components.remove(&*record.id).unwrap_or_default();
-            let mut live = Live::restored(record, &of_agent, now);
+            let mut live = Live::restored(record, &of_agent, self.planned.load_full(), now);
             live.settle_restored(&record.id, &mut before);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
             let agent = Arc::new(agent);
@@ -230,6 +236,10 @@ impl Fleet {
         live.boot = hello.boot;
         live.skew_ms = i64::try_from(hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(step.now.wall_ms);
         live.samples.lose();
+        // One that drained while it was away, and need not any more, must hear of it.
+        if hello.accept_drain || !live.drains().is_empty() {
+            live.ask_to_drain();
+        }
         step.tell(EventKind::AgentConnected, &agent.id);
         step.effects.agents.push(live.record(agent.key, &agent.id));
         Ok(link)
@@ -243,7 +253,8 @@ impl Fleet {
         let new = || {
             let key = self.keys.lock().get(id).copied();
             let key = key.unwrap_or_else(|| AgentKey(self.last_key.fetch_add(1, Ordering::Relaxed) + 1));
-            Arc::new(Agent { key, id: id.into(), live: Mutex::new(Live::new(hello, now)) })
+            let live = Live::new(hello, self.planned.load_full(), now);
+            Arc::new(Agent { key, id: id.into(), live: Mutex::new(live) })
         };
         Arc::clone(agents.entry(id.into()).or_insert_with(new))
     }

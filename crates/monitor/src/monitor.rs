@@ -1,13 +1,14 @@
 //! The monitor as a whole: opens its sockets (`bind`), then answers probes, opens its store and runs its parts under the
 //! process's supervisor (`run`). Knows no signals, arguments or environment.
 
+use crate::alerting::Alerting;
 use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::door::{self, Door};
 use crate::events::Events;
 use crate::fleet::{Fleet, Outlet};
-use crate::grpc_health::FleetStatuses;
+use crate::grpc_health::{self, FleetStatuses};
 use crate::http::{OperatorToken, Questions};
 use crate::ingest::{Counters, Ingest};
 use crate::journal::{self, Journal, Writer};
@@ -174,7 +175,7 @@ impl<A: Accept> Monitor<A> {
         let (told, generation) = (Arc::clone(&alerting), waiting.generation.clone());
         let outlet: Arc<dyn Outlet> =
             Arc::new(Publisher::new(Arc::clone(&events), journal.clone(), generation, told));
-        let fleet = restore_fleet(&config, &outlet, &restored, &clock, &journal);
+        let fleet = restore_fleet(&config, &outlet, &restored, (&clock, &journal, &alerting));
         let ingest = ingest(&config, outlet, (&fleet, &journal, &clock, &*store), &handle);
         let (wish, wishes) = mpsc::channel(4);
         let access = Access {
@@ -220,7 +221,11 @@ impl Waiting {
     fn open(self, app: &Arc<App>) {
         let agents = tonic::service::Routes::new(app.ingest.service()).into_axum_router();
         let agents = grpc::only(agents, AGENTS_PORT).layer(traffic::layer(&app.traffic.agents));
-        self.statuses.open(Arc::clone(&app.fleet));
+        let breakers = Arc::clone(app.alerting.actions().breakers());
+        let changes = breakers.changes();
+        self.statuses.open(Arc::clone(&app.fleet), breakers);
+        let watchers = grpc_health::follow(changes, self.generation, app.handle.cleaning());
+        app.handle.spawn("breakers' watchers", watchers);
         self.agents.open(agents);
         self.http.open(http::router(Arc::clone(app)));
     }
@@ -278,14 +283,17 @@ fn restore_fleet(
     config: &Config,
     outlet: &Arc<dyn Outlet>,
     restored: &Restored,
-    clock: &Clock,
-    journal: &Journal,
+    (clock, journal, alerting): (&Clock, &Journal, &Alerting),
 ) -> Arc<Fleet> {
     let now = clock.now();
+    let (was_planned, planned) = alerting.planned();
     let fleet = Arc::new(Fleet::new(Arc::clone(outlet)));
     // Declared first: what was restored is counted by the policies in force.
     fleet.declare(&config.services, &config.groups, now);
+    // What was under a window that ended meanwhile was told so.
+    fleet.plan(was_planned, now);
     fleet.restore(restored, now);
+    fleet.plan(planned, now);
     if let Some(from_ms) = restored.last_commit_ms.filter(|from_ms| *from_ms < now.wall_ms) {
         journal.blind(from_ms, now.wall_ms);
     }

@@ -22,6 +22,8 @@ pub enum Want {
     Ping = 8,
     /// An acknowledgement may be due.
     Acknowledge = 16,
+    /// What of the agent is to drain has changed.
+    Drain = 32,
 }
 
 /// What is wanted of one stream.

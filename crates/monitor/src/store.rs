@@ -403,6 +403,8 @@ pub struct StatusChange {
     pub status: Option<Status>,
     /// Under maintenance from then on.
     pub maintenance: bool,
+    /// A window mutes it from then on: what it shows is true, and its uptime is not counted.
+    pub muted: bool,
     /// The monitor's own word because it heard nothing: what an agent tells later of that time takes its place.
     pub stale: bool,
     /// A stable code.

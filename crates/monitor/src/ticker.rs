@@ -1,6 +1,6 @@
 //! The monitor's own tick: silence is seen, and time in which the monitor did not run is told.
 
-use crate::alerting::{Conditions, happened};
+use crate::alerting::{Conditions, Plans, happened};
 use crate::app::App;
 use crate::fleet::{Effects, Event, EventKind};
 use farol_rules::MonitorCondition;
@@ -18,13 +18,13 @@ const CONNECTIONS_LAST_MS: i64 = 10_000;
 /// Ticks until `end`.
 pub(crate) async fn run(app: Arc<App>, end: CancellationToken) {
     let mut cuts = app.store.sizes().over_budget;
-    let mut conditions = Conditions::default();
+    let (mut conditions, mut plans) = (Conditions::default(), Plans::default());
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             _ = ticks.tick() => {
-                tick(&app, &mut conditions);
+                tick(&app, &mut conditions, &mut plans);
                 cuts = tell_cuts(&app, cuts);
             }
             () = end.cancelled() => return,
@@ -44,7 +44,7 @@ fn tell_cuts(app: &App, before: u64) -> u64 {
     sizes.over_budget
 }
 
-fn tick(app: &App, conditions: &mut Conditions) {
+fn tick(app: &App, conditions: &mut Conditions, plans: &mut Plans) {
     let (now, blind) = app.clock.tick();
     if let Some((from_ms, to_ms)) = blind {
         app.journal.blind(from_ms, to_ms);
@@ -56,6 +56,10 @@ fn tick(app: &App, conditions: &mut Conditions) {
         if to_ms - from_ms >= CONNECTIONS_LAST_MS {
             app.fleet.excuse(now);
         }
+    }
+    // Before anybody is found lost: what drains may be switched off.
+    if let Some(planned) = plans.look(&app.alerting, now) {
+        app.fleet.plan(planned, now);
     }
     app.fleet.tick(now);
     conditions.look(&app.alerting, &app.journal.health(), now);

@@ -3,7 +3,8 @@
 //!
 //! Up is healthy or degraded. What was not seen (unknown, starting) is never counted as up; maintenance and blind time
 //! count neither way; before its first change and after its removal a component is absent. A service is what the
-//! policy makes of its instances at each moment, with the policy and the `required` of today.
+//! policy makes of its instances at each moment, with the policy and the `required` of today. A window that mutes all
+//! of it is maintenance; one that mutes a part changes nothing, as it enters no aggregation.
 
 use crate::store::{ComponentKey, StatusChange};
 use farol_health::Status;
@@ -114,8 +115,10 @@ pub fn service(
                 counts.add(now);
             }
         }
-        let any = instances.values().any(|instance| instance.counted.is_some());
-        sum.shown = any.then(|| aggregate::service(policy, &counts));
+        let there = || instances.values().filter(|instance| instance.counted.is_some());
+        let muted = there().all(Instance::is_muted);
+        let shown = || if muted { Aggregate::Maintenance } else { aggregate::service(policy, &counts) };
+        sum.shown = there().next().map(|_| shown());
     }
     sum.finish()
 }
@@ -123,8 +126,8 @@ pub fn service(
 /// An agent's part of a service at a moment.
 #[derive(Default)]
 struct Instance<'a> {
-    /// Each component as it is counted, and whether it is stale.
-    parts: BTreeMap<&'a Arc<str>, (Part, bool)>,
+    /// Each component as it is counted, and its last change.
+    parts: BTreeMap<&'a Arc<str>, (Part, &'a StatusChange)>,
     /// As what it was counted in.
     counted: Shown,
 }
@@ -134,7 +137,7 @@ impl<'a> Instance<'a> {
         match change.status {
             Some(status) => {
                 let part = Part { status, required, drained: change.maintenance };
-                self.parts.insert(&change.key.component, (part, change.stale));
+                self.parts.insert(&change.key.component, (part, change));
             }
             None => {
                 self.parts.remove(&change.key.component);
@@ -142,10 +145,15 @@ impl<'a> Instance<'a> {
         }
     }
 
+    /// Windows mute all of it, or drain the rest.
+    fn is_muted(&self) -> bool {
+        self.parts.values().all(|(part, change)| change.muted || part.drained)
+    }
+
     /// Where all that counts is stale, nothing is known of the instance, even where all its components are optional.
     fn shown(&self) -> Shown {
         let mut counted = self.parts.values().filter(|(part, _)| !part.drained).peekable();
-        let silent = counted.peek().is_some() && counted.all(|(_, stale)| *stale);
+        let silent = counted.peek().is_some() && counted.all(|(_, change)| change.stale);
         (!self.parts.is_empty()).then(|| match silent {
             true => Aggregate::Status(Status::Unknown),
             false => aggregate::instance(self.parts.values().map(|(part, _)| *part)),
@@ -155,7 +163,7 @@ impl<'a> Instance<'a> {
 
 fn shown(change: &StatusChange) -> Shown {
     let status = change.status?;
-    Some(if change.maintenance { Aggregate::Maintenance } else { Aggregate::Status(status) })
+    Some(if change.maintenance || change.muted { Aggregate::Maintenance } else { Aggregate::Status(status) })
 }
 
 /// The sum so far.

@@ -387,8 +387,12 @@ impl<'a> Session<'a> {
 
     fn maintenance(&self, maintenance: &proto::Maintenance) {
         let identity = &self.agent.identity;
+        let is_any =
+            maintenance.drain || !maintenance.services.is_empty() || !maintenance.components.is_empty();
         if !identity.accept_drain {
-            tracing::info!("a drain window came, but `accept_drain` is not set; it is not applied");
+            if is_any {
+                tracing::info!("a drain window came, but `accept_drain` is not set; it is not applied");
+            }
             return;
         }
         let checker = &self.agent.checker;
@@ -396,7 +400,8 @@ impl<'a> Session<'a> {
         let snapshot = checker.snapshot();
         let drained = snapshot.components.iter().filter(|view| {
             let scoped = scoped(&view.service);
-            maintenance.services.iter().any(|s| **s == *view.service || Some(s) == scoped.as_ref())
+            maintenance.components.iter().any(|name| **name == *view.name)
+                || maintenance.services.iter().any(|s| **s == *view.service || Some(s) == scoped.as_ref())
         });
         let names: Vec<String> = drained.map(|view| view.name.to_string()).collect();
         tracing::info!(
@@ -405,9 +410,9 @@ impl<'a> Session<'a> {
             reason = maintenance.reason,
             "drain windows are applied"
         );
-        checker.set_maintenance(&names);
-        checker.set_draining(maintenance.drain || self.agent.drained.is_cancelled());
-        self.agent.recorder.look();
+        let all = maintenance.drain || self.agent.drained.is_cancelled();
+        let remaining = Duration::from_millis(if is_any { maintenance.remaining_ms } else { 0 });
+        self.agent.drains.take(checker, &self.agent.recorder, (&names, all), remaining);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whole agents against doubles of monitors: order, resume, refusals, ends.
 
 mod double;
+mod drains;
 mod earlier;
 mod renewal;
 mod tls;

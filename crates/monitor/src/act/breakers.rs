@@ -202,6 +202,13 @@ impl Breakers {
         self.with(name, |_, breaker| breaker.close(author, reason, now))
     }
 
+    /// Whether calls are to be made, a few at least, as one of them was when it was looked at last; `None` where there
+    /// is no such breaker. Unlike [`Breakers::status`] it is a look and no step.
+    #[must_use]
+    pub fn lets_through(&self, name: &str) -> Option<bool> {
+        self.all.lock().get(name).map(|(_, breaker)| !matches!(breaker.state(), State::Open { .. }))
+    }
+
     /// One of them, as it is now.
     #[must_use]
     pub fn status(&self, name: &str, now: Moment) -> Option<BreakerView> {

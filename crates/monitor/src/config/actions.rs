@@ -4,6 +4,7 @@ use crate::act::{
     Access, Action, Amount, BlastRadius, Bounds, BreakerPolicy, CA_FILE, MOST_PER_HOUR, Mirror, Policy,
     Settings, TOKEN_FILE, Verify, Webhook, What, Workload, WorkloadKind,
 };
+use crate::notify::egress::Egress;
 use farol_config::{Map, Secret, Url};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -20,13 +21,16 @@ const MOST_ACTIONS: usize = 1_000;
 pub(super) const VARIABLES: [(&str, &str); 2] =
     [("KUBERNETES_SERVICE_HOST", "host"), ("KUBERNETES_SERVICE_PORT", "port")];
 
-/// Reads all four keys.
-pub fn read(m: &mut Map<'_>) -> Settings {
+/// Reads all four keys. Also tells the name of every action that is written, those with a problem included.
+pub fn read(m: &mut Map<'_>, egress: &Egress) -> (Settings, BTreeSet<Arc<str>>) {
     let mut actions = BTreeMap::new();
     let mut breakers = BTreeSet::new();
-    for (name, action) in m.entries("actions", |_, m| read_action(m, &mut breakers)) {
+    let mut names = BTreeSet::new();
+    for (name, action) in m.entries("actions", |_, m| read_action(m, egress, &mut breakers)) {
+        let name: Arc<str> = name.into();
+        names.insert(Arc::clone(&name));
         if let Some(action) = action {
-            actions.insert(Arc::from(name), action);
+            actions.insert(name, action);
         }
     }
     if actions.len() > MOST_ACTIONS {
@@ -49,7 +53,7 @@ pub fn read(m: &mut Map<'_>) -> Settings {
         let ttl = m.duration("ttl").within(3 * SECOND..=DAY).or(60 * SECOND);
         redis.map(|redis| Mirror { redis, ttl })
     });
-    Settings { actions, radius, kubernetes, mirror }
+    (Settings { actions, radius, kubernetes, mirror }, names)
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -66,9 +70,9 @@ fn is_one_of(url: &Url, schemes: &[&str]) -> Result<(), String> {
     ))
 }
 
-fn read_action(m: &mut Map<'_>, breakers: &mut BTreeSet<String>) -> Option<Action> {
+fn read_action(m: &mut Map<'_>, egress: &Egress, breakers: &mut BTreeSet<String>) -> Option<Action> {
     let what = match (m.has("scale"), m.has("circuit_breaker")) {
-        (true, false) => m.map("scale", read_scale).flatten(),
+        (true, false) => m.map("scale", |m| read_scale(m, egress)).flatten(),
         (false, true) => m.map("circuit_breaker", |m| read_breaker(m, breakers)),
         _ => {
             m.ignore("scale");
@@ -94,7 +98,7 @@ fn read_action(m: &mut Map<'_>, breakers: &mut BTreeSet<String>) -> Option<Actio
     Some(Action { what: what?, policy, verify })
 }
 
-fn read_scale(m: &mut Map<'_>) -> Option<What> {
+fn read_scale(m: &mut Map<'_>, egress: &Egress) -> Option<What> {
     let kinds = [("deployment", WorkloadKind::Deployment), ("statefulset", WorkloadKind::StatefulSet)];
     let mut workloads = Vec::new();
     for (key, kind) in kinds {
@@ -107,7 +111,7 @@ fn read_scale(m: &mut Map<'_>) -> Option<What> {
         drop(field.optional());
         workloads.extend(parsed);
     }
-    let webhook = m.map("webhook", read_webhook);
+    let webhook = m.map("webhook", |m| read_webhook(m, egress));
     let named = ["deployment", "statefulset", "webhook"].into_iter().filter(|key| m.has(key)).count();
     if named != 1 {
         m.problem_here("scales one thing; write one of `deployment`, `statefulset` and `webhook`");
@@ -129,9 +133,10 @@ fn read_scale(m: &mut Map<'_>) -> Option<What> {
     }
 }
 
-fn read_webhook(m: &mut Map<'_>) -> Webhook {
+fn read_webhook(m: &mut Map<'_>, egress: &Egress) -> Webhook {
     Webhook {
-        url: m.url("url").check(|url| is_one_of(url, &["http", "https"])).required(),
+        // What a name stands for is asked at each connection.
+        url: m.url("url").check(|url| egress.check_written(url)).required(),
         secret: m.secret("secret").check(is_long_enough).required(),
         deadline: m.duration("deadline").within(SECOND / 10..=60 * SECOND).or(10 * SECOND),
     }

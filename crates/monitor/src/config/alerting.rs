@@ -1,15 +1,16 @@
-//! What of alerting is configured: rules, routes and maintenance. Which rules there are: the shipped ones, and those in the files that `rules:` names. Decides that a rule of a file
-//! takes the place of a shipped one of its name, and that all that is wrong in all files is told at once; how one rule
-//! is written is decided below.
+//! What of alerting is configured: rules, routes and maintenance. Which rules there are: the shipped ones, and those in
+//! the files that `rules:` names. Decides that a rule of a file takes the place of a shipped one of its name, and that all
+//! that is wrong in all files is told at once; how one rule is written is decided below.
 
 mod routes;
 mod rule;
 mod subject;
 mod windows;
 
+use crate::notify::Templates;
 use farol_config::{Map, Origin, Problem, Problems, Sources};
 use farol_rules::{Matcher, Pattern, Route, Rule, Ruleset, Window};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,25 @@ struct Written {
     is_shipped: bool,
 }
 
+impl Written {
+    /// Annotations that are no templates.
+    fn wrong_words(&self) -> impl Iterator<Item = Problem> {
+        let errors = Templates::compile(&self.rule.annotations).err().unwrap_or_default();
+        errors.into_iter().map(|error| {
+            let message = format!("line {}: {}", error.line, error.why);
+            self.place.problem(&format!("annotations.{}", error.name), message)
+        })
+    }
+
+    fn unknown_actions(&self, known: &BTreeSet<Arc<str>>) -> impl Iterator<Item = Problem> {
+        let unknown = self.rule.actions.iter().filter(|name| !known.contains(*name));
+        unknown.map(|name| {
+            let message = format!("there is no action `{name}`; write it under `actions:`, or take this out");
+            self.place.problem("actions", message)
+        })
+    }
+}
+
 /// Where something is written.
 struct Place {
     origin: Origin,
@@ -56,13 +76,13 @@ impl Place {
     }
 }
 
-/// Reads `rules:` and `default_rules:`, and the files that the first names; `route:`, which may name these receivers;
-/// and `maintenance:`.
-pub(super) fn read(m: &mut Map<'_>, receivers: &[&str]) -> Alerting {
+/// Reads `rules:` and `default_rules:`, and the files that the first names, whose rules may start these actions;
+/// `route:`, which may name these receivers; and `maintenance:`.
+pub(super) fn read(m: &mut Map<'_>, receivers: &[&str], actions: &BTreeSet<Arc<str>>) -> Alerting {
     let (route, windows) = (routes::read(m, receivers), windows::read(m));
     let files = m.files("rules");
     let with_shipped = m.flag("default_rules").or(true);
-    let rules = rules_of(&files, with_shipped).unwrap_or_else(|problems| {
+    let rules = together(shipped(with_shipped), of_files(&files), Some(actions)).unwrap_or_else(|problems| {
         m.report(problems.iter().cloned());
         Vec::new()
     });
@@ -74,9 +94,15 @@ pub(super) fn read(m: &mut Map<'_>, receivers: &[&str]) -> Alerting {
 /// # Errors
 /// Everything that is wrong in any of them.
 pub fn rules_of(files: &[PathBuf], with_shipped: bool) -> Result<Vec<Rule>, Problems> {
-    let sources = files.iter().map(|file| Sources::new().file(file));
-    let shipped = with_shipped.then(|| Sources::new().text(SHIPPED_NAME, SHIPPED));
-    together(shipped, sources)
+    together(shipped(with_shipped), of_files(files), None)
+}
+
+fn of_files(files: &[PathBuf]) -> impl Iterator<Item = Sources> {
+    files.iter().map(|file| Sources::new().file(file))
+}
+
+fn shipped(wanted: bool) -> Option<Sources> {
+    wanted.then(|| Sources::new().text(SHIPPED_NAME, SHIPPED))
 }
 
 /// The rules of a text; `name` is what messages call it.
@@ -84,12 +110,14 @@ pub fn rules_of(files: &[PathBuf], with_shipped: bool) -> Result<Vec<Rule>, Prob
 /// # Errors
 /// Everything that is wrong in it.
 pub fn rules_in(name: &str, text: &str) -> Result<Vec<Rule>, Problems> {
-    together(None, [Sources::new().text(name, text)])
+    together(None, [Sources::new().text(name, text)], None)
 }
 
+/// Where nobody says which actions there are, any may be named.
 fn together(
     shipped: Option<Sources>,
     files: impl IntoIterator<Item = Sources>,
+    actions: Option<&BTreeSet<Arc<str>>>,
 ) -> Result<Vec<Rule>, Problems> {
     let (mut written, mut problems) = (Vec::new(), Vec::new());
     let shipped = shipped.into_iter().map(|sources| (sources, true));
@@ -108,6 +136,10 @@ fn together(
             }
             problems.push(place.problem("rule", message));
         }
+    }
+    for written in &written {
+        problems.extend(written.wrong_words());
+        problems.extend(actions.iter().flat_map(|known| written.unknown_actions(known)));
     }
     if problems.is_empty() {
         // What is left is of the set as a whole.

@@ -19,9 +19,10 @@ use self::watch::Watch;
 use super::board::Instance;
 use super::component::{Component, Known};
 use super::effects::{Event, EventKind};
+use super::planned::{Drains, Planned};
 use super::step::Step;
 use crate::clock::Moment;
-use crate::nudges::Nudges;
+use crate::nudges::{Nudges, Want};
 use crate::store::{AgentKey, AgentRecord, ComponentRecord};
 use farol_health::Status;
 use farol_health::aggregate::{self, Aggregate};
@@ -55,7 +56,7 @@ fn evidence(presence: Presence, component: &Component) -> Evidence {
     match presence {
         Presence::Lost { .. } | Presence::Restored { .. } => Evidence::Absent,
         Presence::Leaving { .. } => Evidence::Excused,
-        Presence::Here | Presence::Held { .. } if component.maintenance => Evidence::Excused,
+        Presence::Here | Presence::Held { .. } if component.is_left_out(false) => Evidence::Excused,
         Presence::Here | Presence::Held { .. } if component.stale => Evidence::Stale,
         Presence::Here | Presence::Held { .. } => Evidence::Now,
     }
@@ -117,6 +118,10 @@ pub struct Live {
     pub(crate) rule_labels: Labels,
     /// Whether it was lost when its services were last counted.
     told_lost: bool,
+    /// The maintenance windows that are in force.
+    planned: Arc<Planned>,
+    /// What of it is to drain: an open stream is told when it changes.
+    drains: Drains,
     /// Where the component with this id of the stream stands.
     by_id: BTreeMap<u32, usize>,
     /// The same positions in the order of the ids, as the bitmap of a report needs them.
@@ -137,7 +142,7 @@ pub struct Live {
 
 impl Live {
     /// An agent that the monitor has just learned of. It is lost until it speaks.
-    pub(crate) fn new(hello: &Hello, now: Moment) -> Self {
+    pub(crate) fn new(hello: &Hello, planned: Arc<Planned>, now: Moment) -> Self {
         Self {
             role: hello.role,
             labels: Arc::new(hello.labels.clone()),
@@ -157,6 +162,8 @@ impl Live {
             told: Vec::new(),
             rule_labels: Labels::default(),
             told_lost: false,
+            planned,
+            drains: Drains::default(),
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -170,7 +177,12 @@ impl Live {
 
     /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
     /// young enough; if not, the next tick finds it lost. One that was lost then still is.
-    pub(crate) fn restored(record: &AgentRecord, components: &[ComponentRecord], now: Moment) -> Self {
+    pub(crate) fn restored(
+        record: &AgentRecord,
+        components: &[ComponentRecord],
+        planned: Arc<Planned>,
+        now: Moment,
+    ) -> Self {
         let AgentRecord { last_seen_ms, interval_ms, .. } = *record;
         let age = now.wall_ms.saturating_sub(last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
@@ -209,6 +221,8 @@ impl Live {
             told: Vec::new(),
             rule_labels: Labels::default(),
             told_lost: false,
+            planned,
+            drains: Drains::default(),
             by_id: BTreeMap::new(),
             order: Vec::new(),
             samples: Samples::default(),
@@ -223,9 +237,9 @@ impl Live {
 
     /// Counts what was restored into the services. All of it was told before the monitor stopped.
     pub(crate) fn settle_restored(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
+        self.label(id);
         let draining = self.draining();
         self.told = self.components.iter().map(|c| (c.known(draining), None)).collect();
-        self.label(id);
         self.told_lost = self.is_lost();
         self.recount(id, self.services(), step);
     }
@@ -236,6 +250,37 @@ impl Live {
         self.rule_labels = own.chain([("agent".into(), Arc::clone(id))]).collect();
         // The rules know its components by them.
         self.untell();
+        self.plan();
+    }
+
+    /// Other maintenance windows are in force.
+    pub(crate) fn take_planned(&mut self, planned: &Arc<Planned>) {
+        self.planned = Arc::clone(planned);
+        self.plan();
+    }
+
+    /// Decides anew which windows hold for its components.
+    pub(crate) fn plan(&mut self) {
+        for component in &mut self.components {
+            component.planned = self.planned.of(&self.rule_labels, component);
+        }
+        let drains = self.planned.drains(&self.rule_labels, &self.components);
+        if self.drains != drains {
+            self.drains = drains;
+            self.ask_to_drain();
+        }
+    }
+
+    /// What of it is to drain.
+    pub(crate) fn drains(&self) -> &Drains {
+        &self.drains
+    }
+
+    /// Has the open stream tell the agent what of it is to drain.
+    pub(crate) fn ask_to_drain(&self) {
+        if let Some(link) = &self.stream {
+            link.nudges.want(Want::Drain);
+        }
     }
 
     /// The alert rules are told of every component anew, when they are next settled.
@@ -301,9 +346,14 @@ impl Live {
 
     /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
-        let (draining, lost) = (self.draining(), self.is_lost());
+        let draining = self.draining();
         let of_service = || self.components.iter().filter(move |c| *c.service == *service);
         of_service().next()?;
+        // What drains may be switched off: nobody misses it.
+        let drained = of_service().all(Component::is_drained);
+        let lost = self.is_lost() && !drained;
+        let until_ms =
+            of_service().filter(|c| c.is_drained()).filter_map(|c| c.planned).map(|p| p.to_ms).min();
         let asked = || of_service().filter(|c| c.readiness);
         let whole = |shown: Aggregate| if lost { Aggregate::Status(Status::Unknown) } else { shown };
         let ready = asked().next().is_some().then(|| {
@@ -312,6 +362,7 @@ impl Live {
         Some(Instance {
             shown: whole(aggregate::instance(of_service().map(|c| c.part(draining)))),
             ready: ready.map(whole),
+            drained_until_ms: until_ms,
             components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
         })
     }
@@ -339,9 +390,12 @@ impl Live {
                 continue;
             }
             let shown_before = before.map(|known| known.shown);
+            let was_muted = before.is_some_and(Known::is_muted);
             if shown_before != Some(known.shown) {
                 component.changed_wall_ms = now.wall_ms;
                 effects.events.push(component.event(id, shown_before, known.shown, now.wall_ms));
+            }
+            if shown_before != Some(known.shown) || was_muted != known.is_muted() {
                 effects.changes.push(component.change(id, now.wall_ms, draining));
             }
             effects.components.push(component.record(id));
@@ -382,7 +436,7 @@ impl Live {
                 event.component = Some(Arc::clone(&component.name));
                 effects.events.push(event);
                 let mut change = component.change(id, now.wall_ms, false);
-                (change.status, change.maintenance, change.stale) = (None, false, false);
+                (change.status, change.maintenance, change.muted, change.stale) = (None, false, false, false);
                 effects.changes.push(change);
                 effects.removed.push(component.key(id));
                 effects.observed.push(Observation::ComponentGone {

@@ -17,6 +17,8 @@ pub(crate) struct Instance {
     pub(crate) ready: Option<Aggregate>,
     /// Each component by name.
     pub(crate) components: Vec<(Arc<str>, Aggregate)>,
+    /// Windows drain some of it until then at least, unix milliseconds.
+    pub(crate) drained_until_ms: Option<i64>,
 }
 
 /// A service as readers see it.
@@ -300,6 +302,11 @@ impl Board {
         all
     }
 
+    /// When the first of the service's drained instances comes back, unix milliseconds.
+    pub(crate) fn drained_until(&self, service: &str) -> Option<i64> {
+        self.services.get(service)?.instances.values().filter_map(|instance| instance.drained_until_ms).min()
+    }
+
     /// Whether the service would be up without this agent's instance.
     pub(crate) fn is_up_without(&self, service: &str, agent: &str) -> bool {
         let Some(service) = self.services.get(service) else { return true };
@@ -390,7 +397,12 @@ mod tests {
             ("b", "payments", Status::Healthy),
             ("b", "payments", Status::Unhealthy),
         ] {
-            let instance = Instance { shown: status.into(), ready: None, components: Vec::new() };
+            let instance = Instance {
+                shown: status.into(),
+                ready: None,
+                components: Vec::new(),
+                drained_until_ms: None,
+            };
             board.set(&agent.into(), &service.into(), Some(instance), 1, &mut effects);
         }
         let last = |kind| {

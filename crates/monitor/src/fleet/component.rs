@@ -2,11 +2,12 @@
 //! by its agent's presence and by its own time to live.
 
 use super::effects::{Event, EventKind};
+use super::planned::Until;
 use crate::clock::Moment;
 use crate::store::{ComponentKey, ComponentRecord, StatusChange};
 use farol_health::Status;
 use farol_health::aggregate::{Aggregate, Part};
-use farol_rules::{ComponentSeen, Evidence, Labels, Observation};
+use farol_rules::{ComponentSeen, Evidence, Labels, Observation, WindowMode};
 use farol_wire::{ComponentDef, ComponentReport};
 use std::sync::Arc;
 
@@ -43,6 +44,8 @@ pub struct Component {
     pub stale: bool,
     /// The agent holds it under maintenance.
     pub maintenance: bool,
+    /// The maintenance window that holds for it.
+    pub(crate) planned: Option<Until>,
     /// A new boot says `starting`: until here on the running clock the last status stands.
     pub held_until_ms: Option<u64>,
 }
@@ -55,6 +58,14 @@ pub(crate) struct Known {
     required: bool,
     readiness: bool,
     ttl_ms: u32,
+    planned: Option<Until>,
+}
+
+impl Known {
+    /// Whether a window mutes it.
+    pub(crate) fn is_muted(self) -> bool {
+        self.planned.is_some_and(|until| until.mode == WindowMode::Mute)
+    }
 }
 
 impl Component {
@@ -76,6 +87,7 @@ impl Component {
             changed_wall_ms: now.wall_ms,
             stale: false,
             maintenance: false,
+            planned: None,
             held_until_ms: None,
         }
     }
@@ -142,10 +154,31 @@ impl Component {
         if self.stale { Status::Unknown } else { self.hard }
     }
 
+    /// A window drains it.
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.planned.is_some_and(|until| until.mode == WindowMode::Drain)
+    }
+
+    /// A window mutes it: what it shows is true, and its uptime is not counted.
+    #[must_use]
+    pub fn is_muted(&self) -> bool {
+        self.planned.is_some_and(|until| until.mode == WindowMode::Mute)
+    }
+
+    /// Whether it is under maintenance: its agent says so, or leaves, or a window drains it.
+    #[must_use]
+    pub fn is_left_out(&self, draining: bool) -> bool {
+        self.maintenance || draining || self.is_drained()
+    }
+
     /// What it shows, maintenance included. `draining` is the agent's.
     #[must_use]
     pub fn shown(&self, draining: bool) -> Aggregate {
-        if self.maintenance || draining { Aggregate::Maintenance } else { Aggregate::Status(self.status()) }
+        match self.is_left_out(draining) {
+            true => Aggregate::Maintenance,
+            false => Aggregate::Status(self.status()),
+        }
     }
 
     /// What the alert rules are told of it. `evidence` is what its agent's presence makes of it.
@@ -164,8 +197,8 @@ impl Component {
 
     /// What there is to tell of it.
     pub(crate) fn known(&self, draining: bool) -> Known {
-        let Self { required, readiness, ttl_ms, .. } = *self;
-        Known { shown: self.shown(draining), required, readiness, ttl_ms }
+        let Self { required, readiness, ttl_ms, planned, .. } = *self;
+        Known { shown: self.shown(draining), required, readiness, ttl_ms, planned }
     }
 
     /// Whether its own time to live has passed. A result is told with the next report only, so that much later is not
@@ -189,7 +222,7 @@ impl Component {
     }
 
     pub(crate) fn part(&self, draining: bool) -> Part {
-        Part { status: self.status(), required: self.required, drained: self.maintenance || draining }
+        Part { status: self.status(), required: self.required, drained: self.is_left_out(draining) }
     }
 
     pub(crate) fn key(&self, agent: &Arc<str>) -> ComponentKey {
@@ -247,7 +280,8 @@ impl Component {
             key: self.key(agent),
             at_ms,
             status: Some(self.status()),
-            maintenance: self.maintenance || draining,
+            maintenance: self.is_left_out(draining),
+            muted: self.is_muted(),
             stale: self.stale,
             reason: self.shown_reason(),
         }
@@ -277,6 +311,7 @@ impl Component {
             changed_wall_ms: record.changed_ms,
             stale: record.stale,
             maintenance: false,
+            planned: None,
             held_until_ms: None,
         }
     }

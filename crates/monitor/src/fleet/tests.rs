@@ -8,6 +8,7 @@ mod heard;
 mod looks;
 mod observed;
 mod order;
+mod planned;
 mod replaced;
 mod restart;
 

@@ -95,7 +95,7 @@ impl Component {
             changed_at: Time(component.changed_wall_ms),
             stale: component.stale,
             restored: matches!(live.presence, Presence::Restored { .. }),
-            maintenance: component.maintenance || draining,
+            maintenance: component.is_left_out(draining),
             required: component.required,
             readiness: component.readiness,
             kind: Arc::clone(&component.kind),

@@ -16,8 +16,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use utoipa::ToSchema;
 
-/// After so many seconds a drained service may be asked again.
-const RETRY_AFTER: &str = "30";
+/// After so many seconds what is drained may be asked again, where nobody knows until when it is.
+const RETRY_AFTER: u64 = 30;
 
 /// A service in one look.
 #[derive(Debug, Serialize, ToSchema)]
@@ -115,11 +115,19 @@ pub(super) struct GroupHealth {
     services: BTreeMap<String, &'static str>,
 }
 
-fn tell<T: Serialize>(shown: Aggregate, body: &T) -> Response {
+/// `until_ms` tells until when windows drain it, in the wall clock's milliseconds.
+fn tell<T: Serialize>(
+    app: &App,
+    shown: Aggregate,
+    body: &T,
+    until_ms: impl FnOnce() -> Option<i64>,
+) -> Response {
     let status = if shown.is_up() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let mut response = json::answer(status, body);
     if shown == Aggregate::Maintenance {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER));
+        let left = |until_ms: i64| until_ms.saturating_sub(app.clock.now().wall_ms).max(1).unsigned_abs();
+        let seconds = until_ms().map_or(RETRY_AFTER, |until_ms| left(until_ms).div_ceil(1_000));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     response
 }
@@ -136,7 +144,7 @@ pub(super) async fn service(State(app): State<Arc<App>>, Named(name): Named) -> 
         needed: view.policy.needed(view.counts.counted()),
         instances: view.counts.into(),
     };
-    Ok(tell(view.shown, &body))
+    Ok(tell(&app, view.shown, &body, || app.fleet.drained_until(&name)))
 }
 
 pub(super) async fn ready(State(app): State<Arc<App>>, Named(name): Named) -> Result<Response, Problem> {
@@ -147,7 +155,7 @@ pub(super) async fn ready(State(app): State<Arc<App>>, Named(name): Named) -> Re
         status: view.ready.as_str(),
         timestamp: Time(app.clock.now().wall_ms),
     };
-    Ok(tell(view.ready, &body))
+    Ok(tell(&app, view.ready, &body, || app.fleet.drained_until(&name)))
 }
 
 pub(super) async fn detailed(
@@ -169,7 +177,7 @@ pub(super) async fn detailed(
         instances: all.map(|i| (i.agent.to_string(), instance(&app, &name, &i, details))).collect(),
         service: view.name,
     };
-    Ok(tell(view.shown, &body))
+    Ok(tell(&app, view.shown, &body, || app.fleet.drained_until(&name)))
 }
 
 fn instance(app: &App, service: &str, instance: &Instance, details: bool) -> DetailedInstance {
@@ -214,5 +222,6 @@ pub(super) async fn group(State(app): State<Arc<App>>, Named(name): Named) -> Re
         since: Time(view.since_ms),
         services: view.services.iter().map(|(name, shown)| (name.to_string(), shown.as_str())).collect(),
     };
-    Ok(tell(view.shown, &body))
+    let until_ms = || view.services.iter().filter_map(|(name, _)| app.fleet.drained_until(name)).min();
+    Ok(tell(&app, view.shown, &body, until_ms))
 }

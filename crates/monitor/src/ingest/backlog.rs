@@ -277,6 +277,7 @@ impl Past {
                 at_ms,
                 status: Some(report.hard),
                 maintenance: report.maintenance,
+                muted: false,
                 stale: false,
                 reason: report.reason.into(),
             })

@@ -9,7 +9,7 @@ use super::defined::DefinedSet;
 use super::pace::{Allowance, ClockMap, Keys, Wish};
 use super::{Counters, Ingest, backlog};
 use crate::clock::Moment;
-use crate::fleet::{Agent, Compiled, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
+use crate::fleet::{Agent, Compiled, Drains, Effects, Event, EventKind, Farewell, Live, StreamLink, Told};
 use crate::nudges::Nudges;
 use course::Course;
 use farol_rules::AgentCondition;
@@ -81,6 +81,8 @@ pub(super) struct Open {
     asked_for_key: bool,
     /// When one is due all the same.
     keys: Keys,
+    /// What it was told to drain on this stream.
+    told_to_drain: Option<Drains>,
 }
 
 impl Protocol {
@@ -161,6 +163,30 @@ impl Protocol {
             }
         }
         Ok(())
+    }
+
+    /// Tells the agent what of it is to drain, if that is something else than it was told last.
+    pub(super) fn drain(&mut self, outbox: &mut VecDeque<monitor_message::Kind>) {
+        let Some(open) = &mut self.open else { return };
+        let drains = open.agent.live.lock().drains().clone();
+        // One that takes it may have been told on an earlier stream.
+        let is_known = match &open.told_to_drain {
+            Some(told) => *told == drains,
+            None => drains.is_empty() && !open.hello.accept_drain,
+        };
+        if is_known {
+            return;
+        }
+        let left_ms = drains.to_ms.saturating_sub(self.ingest.clock.now().wall_ms).max(1).unsigned_abs();
+        let names = |names: &[Arc<str>]| names.iter().map(|name| name.to_string()).collect();
+        outbox.push_back(monitor_message::Kind::Maintenance(proto::Maintenance {
+            drain: drains.whole,
+            services: names(&drains.services),
+            components: names(&drains.components),
+            reason: drains.reason.to_string(),
+            remaining_ms: if drains.is_empty() { 0 } else { left_ms },
+        }));
+        open.told_to_drain = Some(drains);
     }
 
     /// What is to be acknowledged now.

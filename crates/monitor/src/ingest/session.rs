@@ -157,6 +157,9 @@ impl Session {
         if wants.has(Want::Acknowledge) {
             self.acknowledge();
         }
+        if wants.has(Want::Drain) {
+            self.protocol.drain(&mut self.outbox);
+        }
     }
 
     async fn read(&mut self, message: Option<Result<AgentMessage, Status>>) {

@@ -241,6 +241,7 @@ fn changed(name: &str, at_ms: i64) -> Effects {
         at_ms,
         status: Some(Status::Healthy),
         maintenance: false,
+        muted: false,
         stale: false,
         reason: "ok".into(),
     };

@@ -146,6 +146,11 @@ impl Egress {
         Ok((self.client(&url, None)?, url))
     }
 
+    /// The same of a configured one.
+    pub(crate) fn check_written(&self, url: &farol_config::Url) -> Result<(), String> {
+        self.check_url(&Url::parse(url.expose()).map_err(|error| error.to_string())?)
+    }
+
     /// Whether a URL may be spoken to, as far as it can be said without asking for its name.
     pub(super) fn check_url(&self, url: &Url) -> Result<(), String> {
         if !matches!(url.scheme(), "http" | "https") {

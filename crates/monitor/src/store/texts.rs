@@ -30,9 +30,9 @@ pub(crate) fn status(number: i64) -> Status {
     u8::try_from(number).ok().and_then(Status::from_u8).unwrap_or_default()
 }
 
-/// Agent, service, component, time, status, maintenance, stale, reason. Words that a stranger chose are bytes: not
+/// Agent, service, component, time, status, maintenance, stale, reason, muted. Words that a stranger chose are bytes: not
 /// every database's texts take all of them.
-pub(crate) type ChangeRow = (String, String, String, i64, Option<i64>, bool, bool, Vec<u8>);
+pub(crate) type ChangeRow = (String, String, String, i64, Option<i64>, bool, bool, Vec<u8>, bool);
 
 /// The changes of a question, which was asked for one more than it may give.
 pub(crate) fn changes(rows: Vec<ChangeRow>) -> Result<Vec<StatusChange>, StoreError> {
@@ -42,20 +42,20 @@ pub(crate) fn changes(rows: Vec<ChangeRow>) -> Result<Vec<StatusChange>, StoreEr
         )));
     }
     let mut texts = Texts::default();
-    let changes =
-        rows.into_iter().map(|(agent, service, component, at_ms, number, maintenance, stale, reason)| {
-            StatusChange {
-                key: ComponentKey {
-                    agent: texts.one(&agent),
-                    service: texts.one(&service),
-                    component: texts.one(&component),
-                },
-                at_ms,
-                status: number.map(status),
-                maintenance,
-                stale,
-                reason: texts.of(&reason),
-            }
-        });
+    let changes = rows.into_iter().map(
+        |(agent, service, component, at_ms, number, maintenance, stale, reason, muted)| StatusChange {
+            key: ComponentKey {
+                agent: texts.one(&agent),
+                service: texts.one(&service),
+                component: texts.one(&component),
+            },
+            at_ms,
+            status: number.map(status),
+            maintenance,
+            stale,
+            reason: texts.of(&reason),
+            muted,
+        },
+    );
     Ok(changes.collect())
 }

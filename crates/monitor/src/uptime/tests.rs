@@ -6,7 +6,7 @@ use farol_health::Status;
 use farol_health::aggregate::Policy;
 use std::collections::BTreeMap;
 
-fn change(agent: &str, name: &str, at_ms: i64, word: char) -> StatusChange {
+fn change(agent: &str, name: &str, at_ms: i64, word: char, muted: bool) -> StatusChange {
     let status = match word.to_ascii_lowercase() {
         'h' => Some(Status::Healthy),
         'd' => Some(Status::Degraded),
@@ -22,18 +22,20 @@ fn change(agent: &str, name: &str, at_ms: i64, word: char) -> StatusChange {
         status,
         // A capital letter: under maintenance.
         maintenance: word.is_ascii_uppercase(),
+        muted,
         stale: word == '?',
         reason: "ok".into(),
     }
 }
 
-/// `h10 u20` and so on; a word may begin with an agent and a component: `a/db:h10`.
+/// `h10 u20` and so on, `h10~` where a window mutes it; a word may begin with an agent and a component: `a/db:h10`.
 fn line(text: &str) -> Vec<StatusChange> {
     text.split_whitespace()
         .map(|word| {
             let (whose, what) = word.split_once(':').unwrap_or(("a/db", word));
             let (agent, name) = whose.split_once('/').unwrap();
-            change(agent, name, what[1..].parse().unwrap(), what.chars().next().unwrap())
+            let (what, muted) = what.strip_suffix('~').map_or((what, false), |what| (what, true));
+            change(agent, name, what[1..].parse().unwrap(), what.chars().next().unwrap(), muted)
         })
         .collect()
 }
@@ -68,6 +70,8 @@ fn every_millisecond_of_a_component_is_counted_once() {
         ("h-50 x60 h70", &[], "h90 x10"),
         ("h-50 u100", &[], "h100"),
         ("h-50 u99", &[], "h99 u1"),
+        // What a window mutes is not counted, whatever it shows meanwhile.
+        ("h-50 h20~ u40~ h60~ h70", &[], "h50 M50"),
         ("h-50 u-20", &[], "u100"),
         // Blind time counts neither way, whatever the status was; it may overlap, and lie outside.
         ("h-50", &[(20, 30)], "h90 b10"),
@@ -127,6 +131,13 @@ fn a_service_is_what_the_policy_makes_of_its_instances_at_each_moment() {
         ("a/db:h-9 b/db:u-9 b/db:x40", at_least(1), "h60 d40"),
         ("a/db:h-9 a/db:H40", at_least(1), "h40 M60"),
         ("a/db:h20 a/db:x80", at_least(1), "h60 x40"),
+        // A window mutes all of it, or a part: a part is counted as it is.
+        ("a/db:h-9 b/db:h-9 a/db:u20~ b/db:u20~ a/db:h50 b/db:h50", at_least(2), "h70 M30"),
+        ("a/db:h-9 b/db:h-9 a/db:u20~ a/db:h50", at_least(1), "h70 d30"),
+        ("a/db:h-9 b/db:h-9 a/db:h20~ a/db:h50", at_least(2), "h100"),
+        ("a/db:h-9 a/cache:h-9 a/db:u20~ a/db:h50", at_least(1), "h70 u30"),
+        ("a/db:h-9 b/db:h-9 a/db:u20~ b/db:H20 a/db:h50 b/db:h50", at_least(2), "h70 M30"),
+        ("a/db:h-9 b/db:u-9~ a/db:x40", at_least(1), "d40 M60"),
         // Two components make an instance; an optional one only degrades it.
         ("a/db:h-9 a/cache:h-9 a/cache:u10 a/db:u60 a/db:h90", at_least(1), "h10 d60 u30"),
         // Nothing is heard of an agent that has optional components only, or of all but a drained one.

@@ -49,6 +49,7 @@ fn start_streamer(double: &Double, found: Vec<Found>) -> Start {
         wished: config.interval,
         interval: watch::Sender::new(config.interval),
         drained: CancellationToken::new(),
+        drains: Default::default(),
         handle,
     };
     let mut tasks = JoinSet::new();

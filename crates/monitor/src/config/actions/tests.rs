@@ -8,7 +8,8 @@ fn read_with(text: &str, variables: &[(&str, &str)]) -> Result<Settings, String>
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let sources = crate::config::database_variables(Sources::new().text("monitor.yaml", text), "");
     let tree = sources.env("FAROL_MONITOR", None, variables).load().map_err(|p| p.to_string())?;
-    tree.read(read).map_err(|p| p.to_string())
+    let egress = Egress::new(Default::default());
+    tree.read(|m| read(m, &egress).0).map_err(|p| p.to_string())
 }
 
 const POD: [(&str, &str); 2] = [("KUBERNETES_SERVICE_HOST", "fd00::1"), ("KUBERNETES_SERVICE_PORT", "443")];
@@ -100,4 +101,27 @@ fn what_is_wrong_is_told_with_its_key() {
             "{said}"
         );
     }
+}
+
+#[test]
+fn a_webhook_at_an_address_that_nobody_may_speak_to_is_refused_where_it_is_written() {
+    let action = |host: &str| {
+        format!(
+            "actions: {{up: {{scale: {{webhook: {{url: 'http://{host}/x', secret: 0123456789abcdef}}, min: 1, max: 2}}}}}}"
+        )
+    };
+    let read = |host: &str, egress: crate::notify::egress::Policy| {
+        let tree = Sources::new().text("monitor.yaml", &action(host)).load().unwrap();
+        tree.read(|m| super::read(m, &Egress::new(egress)).0).map_err(|p| p.to_string())
+    };
+    let private = crate::notify::egress::Policy { private: true, ..Default::default() };
+    for (host, word) in
+        [("169.254.169.254", "169.254.169.254 is "), ("10.0.0.7", "10.0.0.7 is a private address")]
+    {
+        let found = read(host, Default::default()).unwrap_err();
+        assert!(found.starts_with("monitor.yaml:1: actions.up.scale.webhook.url: "), "{found}");
+        assert!(found.contains(word), "{found}");
+    }
+    assert!(read("10.0.0.7", private.clone()).is_ok() && read("a.test", Default::default()).is_ok());
+    assert!(read("169.254.169.254", private).is_err(), "metadata is never spoken to");
 }

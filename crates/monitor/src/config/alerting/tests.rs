@@ -219,12 +219,13 @@ fn the_monitors_file_names_rule_files_and_all_problems_come_together() {
     let main = folder.path().join("monitor.yaml");
     std::fs::write(&main, "rules: rules/*.yaml\ndefault_rules: perhaps\n").unwrap();
     let tree = Sources::new().file(&main).load().unwrap();
-    let found = tree.read(|m| read(m, &[])).unwrap_err().to_string();
+    let found = tree.read(|m| read(m, &[], &BTreeSet::new())).unwrap_err().to_string();
     assert!(found.contains("monitor.yaml:2: default_rules: "), "{found}");
     assert!(found.contains("rules/a.yaml:1: rules[0].for: "), "{found}");
     std::fs::write(&main, "rules: [rules/*.yaml]\ndefault_rules: false\n").unwrap();
     std::fs::write(folder.path().join("rules/a.yaml"), "rules: [{name: a, agent: lost}]").unwrap();
-    let alerting = Sources::new().file(&main).load().unwrap().read(|m| read(m, &[])).unwrap();
+    let alerting =
+        Sources::new().file(&main).load().unwrap().read(|m| read(m, &[], &BTreeSet::new())).unwrap();
     assert_eq!(alerting.rules.len(), 1);
 }
 
@@ -309,4 +310,20 @@ fn maintenance_stands_in_a_calendar_once_or_again_and_again() {
         let found = windows(&format!("maintenance: [{text}]")).unwrap_err();
         assert!(found.contains(expected), "{text}:\n{found}");
     }
+}
+
+#[test]
+fn actions_that_there_are_not_and_annotations_that_are_no_templates_are_told_where_they_stand() {
+    let text = "rules:\n  - {name: a, agent: lost, actions: [trip, tripp]}\n  \
+                - {name: b, agent: lost, annotations: {summary: 'fine', runbook: '{{ value'}}\n";
+    let known = BTreeSet::from([Arc::from("trip")]);
+    let read = |known| together(None, [Sources::new().text("r.yaml", text)], known);
+    let found = read(Some(&known)).unwrap_err().to_string();
+    let lines: Vec<&str> = found.lines().collect();
+    let action = "r.yaml:2: rules[0].actions: there is no action `tripp`; write it under `actions:`";
+    assert!(lines[0].starts_with(action), "{found}");
+    assert!(lines[1].starts_with("r.yaml:3: rules[1].annotations.runbook: line 1: "), "{found}");
+    assert_eq!(lines.len(), 2, "{found}");
+    // Where rules stand alone nobody knows the actions.
+    assert_eq!(read(None).unwrap_err().to_string().lines().count(), 1);
 }

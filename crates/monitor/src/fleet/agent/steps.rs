@@ -301,6 +301,7 @@ impl Live {
             self.by_id.insert(def.id, position);
         }
         self.order = self.by_id.values().copied().collect();
+        self.plan();
     }
 
     fn tell(&mut self, status: ComponentReport, told: Told) {

@@ -16,8 +16,19 @@ fn restart_at(scene: &Scene, agent: &Arc<Agent>, asleep_ms: i64, run_ms: u64) ->
 }
 
 fn begin(scene: &Scene, restored: &Restored, now: Moment) -> (Scene, Effects) {
+    begin_under(scene, restored, now, &[])
+}
+
+/// `windows` were in force before.
+pub(super) fn begin_under(
+    scene: &Scene,
+    restored: &Restored,
+    now: Moment,
+    windows: &[farol_rules::Window],
+) -> (Scene, Effects) {
     let mut new = Scene::new(scene.role);
     new.now = now;
+    new.fleet.plan(Planned::at(windows, now.wall_ms), now);
     new.fleet.restore(restored, now);
     let effects = new.heard();
     (new, effects)

@@ -2,6 +2,7 @@
 
 use super::super::scene::{Scene, local};
 use super::{FAR, from};
+use crate::act::{BreakerPolicy, Breakers};
 use crate::app::{ReloadRefused, Reloaded};
 use crate::fleet::Farewell;
 use crate::grpc_health::FleetStatuses;
@@ -312,7 +313,14 @@ async fn grpc_health_reads_the_fleet_in_its_three_words() {
         assert_eq!(statuses.check(name), Some(Unknown), "{name}: nothing is restored yet");
     }
     assert_eq!(statuses.list(), [(String::new(), Serving)]);
-    statuses.open(Arc::clone(&app.fleet));
+    let policy = BreakerPolicy { open_for_ms: 30_000, half_open_probes: 1 };
+    let names = ["closed", "open", "half"].map(Arc::<str>::from);
+    let breakers = Arc::new(Breakers::new(names.map(|name| (name, policy))));
+    let then = farol_rules::Moment { run_ms: 0, wall_ms: 0 };
+    breakers.open("open", ("ann", "a release"), None, then).unwrap();
+    breakers.open("half", ("ann", "a release"), Some(1), then).unwrap();
+    breakers.step(farol_rules::Moment { run_ms: 2, wall_ms: 2 });
+    statuses.open(Arc::clone(&app.fleet), breakers);
     let cases = [
         ("", Some(Serving)),
         ("payments", Some(NotServing)),
@@ -325,6 +333,10 @@ async fn grpc_health_reads_the_fleet_in_its_three_words() {
         ("search", Some(Unknown)),
         ("group:checkout", Some(NotServing)),
         ("group:nobody", None),
+        ("breaker:closed", Some(Serving)),
+        ("breaker:open", Some(NotServing)),
+        ("breaker:half", Some(Serving)),
+        ("breaker:none", None),
         ("nobody", None),
     ];
     for (name, expected) in cases {

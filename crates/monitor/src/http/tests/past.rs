@@ -67,7 +67,8 @@ async fn fill(scene: &Scene, group: &Group) {
 
 fn change(agent: &str, component: &str, at_ms: i64, status: Status) -> StatusChange {
     let key = ComponentKey { agent: agent.into(), service: "payments".into(), component: component.into() };
-    StatusChange { key, at_ms, status: Some(status), maintenance: false, stale: false, reason: "x".into() }
+    let (maintenance, muted, stale) = (false, false, false);
+    StatusChange { key, at_ms, status: Some(status), maintenance, muted, stale, reason: "x".into() }
 }
 
 fn values(answer: &Value) -> Vec<(String, Value)> {

@@ -81,6 +81,7 @@ impl Protocol {
             must_start: true,
             asked_for_key: false,
             keys: Keys::default(),
+            told_to_drain: None,
         });
         Ok(())
     }

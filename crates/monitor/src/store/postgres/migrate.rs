@@ -13,6 +13,7 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("0002_sealed", include_str!("../../../migrations/postgres/0002_sealed.sql")),
     ("0003_totals", include_str!("../../../migrations/postgres/0003_totals.sql")),
     ("0004_documents", include_str!("../../../migrations/postgres/0004_documents.sql")),
+    ("0005_muted", include_str!("../../../migrations/postgres/0005_muted.sql")),
 ];
 
 /// Held while migrating: "Faro" and "migr".

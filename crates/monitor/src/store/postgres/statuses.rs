@@ -20,8 +20,8 @@ WHERE NOT EXISTS (SELECT FROM farol.component_names n
 
 /// The staleness that lasts over the end of a covered time goes on from there.
 const RESUME_STALENESS: &str = "
-INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT s.name, c.at_ms, s.status, s.maintenance, s.stale, s.reason
+INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT s.name, c.at_ms, s.status, s.maintenance, s.stale, s.reason, s.muted
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS c (agent, service, component, at_ms)
 JOIN farol.component_names n USING (agent, service, component)
 JOIN farol.status_changes s ON s.name = n.key
@@ -38,8 +38,8 @@ WHERE s.name = n.key AND s.stale AND s.at_ms >= c.from_ms AND s.at_ms < c.end_ms
 
 /// A covered time that begins in staleness begins with what was told last before it.
 const RESTORE_TOLD: &str = "
-INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT t.name, c.at_ms, t.status, t.maintenance, t.stale, t.reason
+INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT t.name, c.at_ms, t.status, t.maintenance, t.stale, t.reason, t.muted
 FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[]) AS c (agent, service, component, at_ms)
 JOIN farol.component_names n USING (agent, service, component)
 JOIN farol.status_changes s ON s.name = n.key
@@ -50,13 +50,14 @@ WHERE s.stale AND t.status IS NOT NULL
 ON CONFLICT DO NOTHING";
 
 const ADD_CHANGES: &str = "
-INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT n.key, c.at_ms, c.status, c.maintenance, c.stale, c.reason
-FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::bool[], $8::bytea[])
-  AS c (agent, service, component, at_ms, status, maintenance, stale, reason)
+INSERT INTO farol.status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT n.key, c.at_ms, c.status, c.maintenance, c.stale, c.reason, c.muted
+FROM unnest($1::text[], $2::text[], $3::text[], $4::bigint[], $5::bigint[], $6::bool[], $7::bool[], $8::bytea[],
+  $9::bool[]) AS c (agent, service, component, at_ms, status, maintenance, stale, reason, muted)
 JOIN farol.component_names n USING (agent, service, component)
 ON CONFLICT (name, at_ms) DO UPDATE SET
-  status = excluded.status, maintenance = excluded.maintenance, stale = excluded.stale, reason = excluded.reason";
+  status = excluded.status, maintenance = excluded.maintenance, stale = excluded.stale, reason = excluded.reason,
+  muted = excluded.muted";
 
 const REMOVE: &str = "
 DELETE FROM farol.components p USING farol.component_names n
@@ -79,7 +80,7 @@ ON CONFLICT (name) DO UPDATE SET
   checked_ms = excluded.checked_ms, changed_ms = excluded.changed_ms, stale = excluded.stale";
 
 const CHANGES: &str = "
-SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason
+SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason, s.muted
 FROM farol.component_names n
 JOIN farol.status_changes s ON s.name = n.key
 WHERE ($1 IS NULL OR n.agent = $1) AND ($2 IS NULL OR n.service = $2) AND ($3 IS NULL OR n.component = $3)
@@ -176,7 +177,8 @@ fn changes(all: &[StatusChange]) -> Query<'static, Postgres, PgArguments> {
     let write = write.bind(last.values().map(status).collect::<Vec<Option<i64>>>());
     let write = write.bind(last.values().map(|c| c.maintenance).collect::<Vec<bool>>());
     let write = write.bind(last.values().map(|c| c.stale).collect::<Vec<bool>>());
-    write.bind(last.values().map(|c| c.reason.as_bytes().to_vec()).collect::<Vec<Vec<u8>>>())
+    let write = write.bind(last.values().map(|c| c.reason.as_bytes().to_vec()).collect::<Vec<Vec<u8>>>());
+    write.bind(last.values().map(|c| c.muted).collect::<Vec<bool>>())
 }
 
 /// The last word on each component.

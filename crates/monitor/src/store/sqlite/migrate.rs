@@ -11,6 +11,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0002_sealed.sql"),
     include_str!("../../../migrations/sqlite/0003_totals.sql"),
     include_str!("../../../migrations/sqlite/0004_documents.sql"),
+    include_str!("../../../migrations/sqlite/0005_muted.sql"),
 ];
 
 /// "Faro": tells a store of Farol from another program's file.

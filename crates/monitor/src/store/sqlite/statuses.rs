@@ -24,8 +24,8 @@ INSERT OR IGNORE INTO component_names (agent, service, component) SELECT agent, 
 
 /// The staleness that lasts over the end of a covered time goes on from there.
 const RESUME_STALENESS: &str = "
-INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT s.name, c.value ->> 4, s.status, s.maintenance, s.stale, s.reason
+INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT s.name, c.value ->> 4, s.status, s.maintenance, s.stale, s.reason, s.muted
 FROM json_each(?1) c
 CROSS JOIN component_names n
   ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
@@ -43,8 +43,8 @@ DELETE FROM status_changes WHERE stale AND (name, at_ms) IN (
 
 /// A covered time that begins in staleness begins with what was told last before it.
 const RESTORE_TOLD: &str = "
-INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT t.name, c.value ->> 3, t.status, t.maintenance, t.stale, t.reason
+INSERT OR IGNORE INTO status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT t.name, c.value ->> 3, t.status, t.maintenance, t.stale, t.reason, t.muted
 FROM json_each(?1) c
 CROSS JOIN component_names n
   ON n.agent = c.value ->> 0 AND n.service = c.value ->> 1 AND n.component = c.value ->> 2
@@ -55,11 +55,11 @@ CROSS JOIN status_changes t ON t.name = n.key AND t.at_ms = (
 WHERE s.stale AND t.status IS NOT NULL";
 
 static ADD_CHANGES: PerRow = PerRow::new(
-    8,
+    9,
     "
-WITH c (agent, service, component, at_ms, status, maintenance, stale, reason) AS (VALUES {rows})
-INSERT OR REPLACE INTO status_changes (name, at_ms, status, maintenance, stale, reason)
-SELECT n.key, c.at_ms, c.status, c.maintenance, c.stale, c.reason
+WITH c (agent, service, component, at_ms, status, maintenance, stale, reason, muted) AS (VALUES {rows})
+INSERT OR REPLACE INTO status_changes (name, at_ms, status, maintenance, stale, reason, muted)
+SELECT n.key, c.at_ms, c.status, c.maintenance, c.stale, c.reason, c.muted
 FROM c CROSS JOIN component_names n
   ON n.agent = c.agent AND n.service = c.service AND n.component = c.component",
 );
@@ -84,7 +84,7 @@ FROM c CROSS JOIN component_names n
 );
 
 const CHANGES: &str = "
-SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason
+SELECT n.agent, n.service, n.component, s.at_ms, s.status, s.maintenance, s.stale, s.reason, s.muted
 FROM component_names n
 JOIN status_changes s ON s.name = n.key
 WHERE (?1 IS NULL OR n.agent = ?1) AND (?2 IS NULL OR n.service = ?2) AND (?3 IS NULL OR n.component = ?3)
@@ -124,7 +124,8 @@ fn add_change(row: &mut SqliteArguments, change: &StatusChange) -> Result<(), Bo
     row.add(change.status.map(|status| status as u8))?;
     row.add(change.maintenance)?;
     row.add(change.stale)?;
-    row.add(Arc::clone(&change.reason))
+    row.add(Arc::clone(&change.reason))?;
+    row.add(change.muted)
 }
 
 fn add_component(row: &mut SqliteArguments, component: &ComponentRecord) -> Result<(), BoxDynError> {

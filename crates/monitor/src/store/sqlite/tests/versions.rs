@@ -19,10 +19,15 @@ async fn a_store_of_a_newer_program_is_refused_and_left_alone() {
 }
 
 /// What the later migrations add, taken away again.
+const AS_BEFORE_MUTED: &str = "
+ALTER TABLE status_changes DROP COLUMN muted;
+PRAGMA user_version = 4";
 const AS_BEFORE_DOCUMENTS: &str = "
+ALTER TABLE status_changes DROP COLUMN muted;
 DROP TABLE documents; ALTER TABLE store DROP COLUMN document_bytes;
 PRAGMA user_version = 3";
 const AS_BEFORE_BLOCKS: &str = "
+ALTER TABLE status_changes DROP COLUMN muted;
 DROP TABLE documents; ALTER TABLE store DROP COLUMN document_bytes;
 DROP TABLE blocks; DROP TABLE block_bodies;
 ALTER TABLE boots DROP COLUMN sealed_seq; ALTER TABLE boots DROP COLUMN sealed_ms;
@@ -34,7 +39,7 @@ PRAGMA user_version = 1";
 
 #[tokio::test]
 async fn a_store_of_an_older_program_opens_with_all_that_it_has_and_takes_what_is_new() {
-    for older in [AS_BEFORE_BLOCKS, AS_BEFORE_DOCUMENTS] {
+    for older in [AS_BEFORE_BLOCKS, AS_BEFORE_DOCUMENTS, AS_BEFORE_MUTED] {
         let (_dir, path) = place();
         let store = open(&path).await.unwrap();
         store.commit(&group(vec![report(1, 10), report(2, 10)])).await.unwrap();
