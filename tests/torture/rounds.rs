@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use farol_tests::dice::{Dice, seed};
 use farol_tests::faults::disk::{self, Disk};
-use farol_tests::faults::{Kind, Scene, clock, crash, kill, pause, slow, storm};
+use farol_tests::faults::{Kind, Scene, clock, crash, kill, pause, slow, storm, telling};
 use farol_tests::oracle::{Habits, Judgement};
 use serde_json::{Value, json};
 use std::io::Write;
@@ -21,6 +21,7 @@ enum Fault {
     Chaos,
     Clock,
     Pause,
+    Ledger,
 }
 
 /// On which store.
@@ -81,7 +82,11 @@ pub(crate) async fn run(options: &Options) -> Result<ExitCode> {
                 continue;
             }
             let seed = Dice::apart(seed, number << 1 | u64::from(*kind == Kind::Postgres)).throw() >> 16;
-            if let Err(broken) = Box::pin(run.fault(*fault, *kind, seed)).await {
+            let done = match fault {
+                Fault::Ledger => Box::pin(run.ledger(*kind, seed)).await,
+                _ => Box::pin(run.fault(*fault, *kind, seed)).await,
+            };
+            if let Err(broken) = done {
                 run.tell(json!({"broken": format!("{broken:#}"), "fault": word(*fault), "store": store(*kind), "seed": run.seed}))?;
                 return Ok(ExitCode::FAILURE);
             }
@@ -145,6 +150,41 @@ impl Run<'_> {
         }
     }
 
+    /// All rounds round the ledger of notices: they have agents and a receiver of their own.
+    async fn ledger(&self, kind: Kind, seed: u64) -> Result<()> {
+        let (mut scene, began, names) =
+            (telling::Scene::begin(kind, seed).await?, Instant::now(), telling::names());
+        let mut done = 0;
+        let rounds = async {
+            while done < self.options.rounds && self.end.is_none_or(|end| Instant::now() < end) {
+                let what = telling::at(&mut scene, names[done as usize % names.len()]).await?;
+                done += 1;
+                self.tell(json!({"fault": "ledger", "store": store(kind), "round": done, "done": what, "verdict": "holds"}))?;
+            }
+            scene.finish().await
+        };
+        match rounds.await {
+            Ok(judged) => self.tell(json!({
+                "fault": "ledger", "store": store(kind), "sum": true, "rounds": done,
+                "seconds": began.elapsed().as_secs(), "notices": judged.notices, "copies": judged.copies,
+                "unrecorded": judged.unrecorded, "seed": self.seed, "verdict": "holds",
+            })),
+            Err(broken) => {
+                let (told, kept) = (scene.told(), scene.victim.keep());
+                let again = format!(
+                    "in round {}; again: scripts/torture --seed {} --only ledger --store {} --rounds {}; the monitor's \
+                     folder is kept: {}; what was told:\n{told}",
+                    done + 1,
+                    self.seed,
+                    store(kind),
+                    self.options.rounds,
+                    kept.display()
+                );
+                Err(broken).context(again)
+            }
+        }
+    }
+
     async fn scene(&self, fault: Fault, kind: Kind, seed: u64, disk: Option<&Disk>) -> Result<Scene> {
         let habits = Habits {
             agents: self.options.agents,
@@ -190,6 +230,8 @@ impl Run<'_> {
                 let seconds = scene.dice.within(0..7_000) as i64 - 3_500;
                 clock::round(scene, seconds).await
             }
+            // It has rounds of its own.
+            Fault::Ledger => anyhow::bail!("the ledger has no agents of the oracle"),
             Fault::Pause => {
                 let long = scene.dice.millis(4_000..20_000);
                 pause::monitor(scene, long).await
@@ -245,6 +287,7 @@ fn word(fault: Fault) -> &'static str {
         Fault::Chaos => "chaos",
         Fault::Clock => "clock",
         Fault::Pause => "pause",
+        Fault::Ledger => "ledger",
     }
 }
 

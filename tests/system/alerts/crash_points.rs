@@ -17,7 +17,7 @@ async fn each(kind: Kind, part: &[&str]) {
 }
 
 /// In parts that run beside each other.
-const PARTS: [&[&str]; 3] = [
+const PARTS: [&[&str]; 4] = [
     &["before_firing", "after_firing", "before_mark", "after_mark", "before_resolved", "after_resolved"],
     &[
         "before_element",
@@ -28,6 +28,7 @@ const PARTS: [&[&str]; 3] = [
         "after_conversation",
     ],
     &["held", "answered", "refused", "hung_up", "starts", "anytime"],
+    &["before_silence", "after_silence", "before_acknowledgement", "after_acknowledgement"],
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -58,4 +59,21 @@ async fn what_fires_is_told_and_so_is_its_end_at_the_points_of_a_send_on_sqlite(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_fires_is_told_and_so_is_its_end_at_the_points_of_a_send_on_postgresql() {
     each(Kind::Postgres, PARTS[2]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_said_is_kept_or_was_not_confirmed_on_sqlite() {
+    each(Kind::Sqlite, PARTS[3]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_people_said_is_kept_or_was_not_confirmed_on_postgresql() {
+    each(Kind::Postgres, PARTS[3]).await;
+}
+
+#[test]
+fn every_point_is_in_a_part() {
+    let names = telling::names();
+    let missing: Vec<_> = names.iter().filter(|name| !PARTS.iter().any(|part| part.contains(name))).collect();
+    assert!(names.len() >= 12 && missing.is_empty(), "{missing:?} are never tried");
 }

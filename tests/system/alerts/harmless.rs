@@ -39,7 +39,7 @@ async fn a_hostile_label_comes_out_of_webhook_slack_and_mail_literally() {
     assert_eq!(alert["labels"]["pod"], HOSTILE, "a program gets it as it is");
     let summary = alert["annotations"]["summary"].as_str().unwrap();
     assert!(summary.contains("{{ 7*7 }} ${HOME} <script>"), "{summary}");
-    assert!(!summary.contains(['\r', '\n', '\x1b']) && !summary.contains("49"), "{summary}");
+    assert!(!summary.contains(['\r', '\x1b']) && !summary.contains("49"), "{summary}");
 
     until("slack and mail are told", SOON, async || !slack.taken().is_empty() && !mail.mails().is_empty())
         .await

@@ -109,3 +109,20 @@ async fn what_is_well_before_a_notice_could_go_is_told_as_what_it_was() {
     assert_eq!(of("service-0"), ["part_down fires", "part_down recovered"]);
     assert_eq!(of("service-1"), ["part_down fires"]);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_over_for_a_moment_is_told_to_be_over_under_the_id_that_was_told() {
+    let scene = Scene::begin(DOWN, "default_rules: false\n").await;
+    let fleet = scene.fleet(1);
+    scene.stack.shows("teller-0", "part", "healthy", SOON).await.unwrap();
+    fleet.say(0, BAD);
+    scene.hears(&["part_down fires"]).await;
+    fleet.say(0, WELL);
+    scene.stack.shows("teller-0", "part", "healthy", SOON).await.unwrap();
+    fleet.say(0, BAD);
+    let told = scene.hears(&["part_down fires", "part_down recovered", "part_down fires"]).await;
+    let alerts: Vec<_> = told.iter().flat_map(|told| told.alerts()).collect();
+    assert_eq!(alerts[0]["id"], alerts[1]["id"]);
+    assert_ne!(alerts[1]["id"], alerts[2]["id"]);
+    assert!(alerts[1]["ended_ms"].as_i64() <= alerts[2]["since_ms"].as_i64(), "{alerts:?}");
+}

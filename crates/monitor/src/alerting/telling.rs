@@ -38,7 +38,7 @@ impl Phrases {
             receiver: to.receiver.to_string(),
             why: why(notice.why),
             group: to.group.clone(),
-            alerts: alerts.iter().map(|alert| self.word(alert, notice)).collect(),
+            alerts: self.words(alerts, notice),
             held_back: alerts.iter().map(|alert| alert.holds_count as u64).sum(),
             unrecorded: false,
             at_ms: *at_ms,
@@ -57,6 +57,23 @@ impl Phrases {
             elements: &names(alert),
             count: alert.elements_count as u64,
         })
+    }
+
+    /// What is over comes before what fires. That an alert was over in between, and fires again, is a word of its own:
+    /// each has its id, and what was told as firing under one must be told to be over under the same.
+    fn words(&self, alerts: &[AlertView], notice: &Notice) -> Vec<AlertWord> {
+        let again = notice.resolved.iter().filter(|over| over.again).filter_map(|over| {
+            let now = self.word(alerts.iter().find(|alert| alert.id == over.id)?, notice);
+            Some(AlertWord {
+                id: word_id(&over.id, over.episode_ms),
+                severity: over.severity,
+                ended: Some(over.ending),
+                since_ms: over.episode_ms,
+                ended_ms: Some(now.since_ms.max(over.episode_ms)),
+                ..now
+            })
+        });
+        again.chain(alerts.iter().map(|alert| self.word(alert, notice))).collect()
     }
 
     fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {

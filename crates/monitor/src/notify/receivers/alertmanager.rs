@@ -131,6 +131,13 @@ impl Receiver for Sender {
 fn entries(message: &Message, valid_for: Duration) -> Vec<Value> {
     let mut entries = Vec::new();
     for alert in &message.alerts {
+        let fires = |other: &AlertWord| {
+            other.ended.is_none() && other.rule == alert.rule && other.labels == alert.labels
+        };
+        // There it is one alert that goes on.
+        if alert.ended.is_some() && message.alerts.iter().any(fires) {
+            continue;
+        }
         entries.push(entry(message, alert, alert.severity, alert.ended_ms, valid_for));
         // There the severity is part of what an alert is: the one with the other severity must end too.
         if message.why == Why::Raised || alert.ended.is_some() {
