@@ -159,16 +159,7 @@ impl Config {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
                 hosts: m.texts("hosts").into_iter().collect(),
             }),
-            details: m
-                .one_of(
-                    "details",
-                    &[
-                        ("always", Details::Always),
-                        ("loopback", Details::Loopback),
-                        ("never", Details::Never),
-                    ],
-                )
-                .or(Details::Loopback),
+            details: read_details(m),
             scrape_max_series: m.section("scrape", |m| {
                 m.integer::<usize>("max_series").within(1..=100_000_000).or(1_000_000usize)
             }),
@@ -271,6 +262,11 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
             (least, most.max(least))
         }),
     }
+}
+
+fn read_details(m: &mut Map<'_>) -> Details {
+    let words = [("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)];
+    m.one_of("details", &words).or(Details::Loopback)
 }
 
 /// Services and what each needs, and groups.

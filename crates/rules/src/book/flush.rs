@@ -39,6 +39,9 @@ impl Book {
 
     /// Decides what becomes of every alert that may have changed, and steps the conversations that are about them.
     pub(super) fn flush(&mut self, now: Moment) {
+        for over in std::mem::take(&mut self.mutes.over) {
+            self.keep(over);
+        }
         self.look_at_held(now);
         for id in std::mem::take(&mut self.dirty) {
             self.settle(&id, now);
