@@ -5,6 +5,7 @@
 mod feeder;
 mod inbox;
 mod pipeline;
+pub(crate) mod ruled;
 
 use crate::http::metric;
 use crate::process;

@@ -1,6 +1,7 @@
 //! `farol-bench`: records real samples of this machine, replays them as many agents against a monitor, and measures
 //! processes from outside. `scripts/bench` drives it and prints the table. Each result is a line of JSON.
 
+mod alerts;
 mod checks;
 mod clock;
 mod closed;
@@ -14,6 +15,7 @@ mod probe;
 mod process;
 mod record;
 mod rows;
+mod rule_set;
 mod silent;
 mod soak;
 mod starts;
@@ -50,12 +52,18 @@ enum What {
     Load(load::Options),
     /// Runs the monitor's ingest in this process and feeds it below the transport.
     Feed(feed::Options),
+    /// Tells what rules cost the ingest that `feed` runs, in time and memory.
+    Rules(feed::ruled::Options),
+    /// Tells what the same rules cost Prometheus.
+    PeerRules(peers::rules::Options),
     /// Tells what running processes cost.
     Idle(idle::Options),
     /// Tells what a request costs a server, and how long its answers take at a fixed rate.
     Probe(closed::Options),
     /// Farol beside Prometheus and VictoriaMetrics with the same samples.
     Peers(peers::Options),
+    /// How long after a check sees a failure a webhook begins.
+    Alerts(alerts::Options),
     /// Tells what many checks cost one agent, and how regularly it runs them.
     Checks(checks::Options),
     /// Tells what thousands of silent connections do to those who ask.
@@ -79,9 +87,12 @@ fn run(what: &What) -> anyhow::Result<Vec<Value>> {
         }
         What::Load(options) => load::run(options).map(|line| vec![line]),
         What::Feed(options) => feed::run(options),
+        What::Rules(options) => feed::ruled::run(options).map(|line| vec![line]),
+        What::PeerRules(options) => peers::rules::run(options).map(|line| vec![line]),
         What::Idle(options) => idle::run(options),
         What::Probe(options) => closed::run(options).map(|line| vec![line]),
         What::Peers(options) => peers::run(options),
+        What::Alerts(options) => alerts::run(options).map(|line| vec![line]),
         What::Checks(options) => checks::run(options).map(|line| vec![line]),
         What::Silent(options) => silent::run(options),
         What::Soak(options) => soak::run(options).map(|line| vec![line]),

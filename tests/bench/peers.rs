@@ -1,6 +1,7 @@
 //! Farol beside Prometheus and VictoriaMetrics, one after the other, with the same samples: an hour of every agent
 //! written as fast as it is taken, then the page of all series, ranges, memory, disk, and starts with and without it.
 
+pub(crate) mod rules;
 mod server;
 mod write;
 

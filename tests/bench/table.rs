@@ -84,6 +84,37 @@ mod tests {
     }
 
     #[test]
+    fn alerts_count_from_200_failures_on_and_rules_by_their_set_and_agents() {
+        let alerts = |trials: u64, durability: &str, ms: f64| json!({"bench": "alerts", "trials": trials, "durability": durability, "p50_ms": ms, "p99_ms": ms});
+        let rules = |what: &str, set: &str, agents: u64, us: f64| {
+            let (pair, cores, kib) = (us / 100.0, us / 10.0, us * 10.0);
+            json!({"bench": "rules", "what": what, "set": set, "agents": agents, "cpu_us_per_evaluation": us,
+                "cpu_us_per_rule_and_series": pair, "cores_more": cores, "kib_per_agent_without_history": kib})
+        };
+        let lines = vec![
+            alerts(200, "normal", 12.0),
+            alerts(200, "full", 20.0),
+            alerts(12, "normal", 1.0),
+            rules("farol-monitor", "fifty", 15_000, 0.05),
+            rules("farol-monitor", "fifty", 100, 7.0),
+            rules("farol-monitor", "none", 15_000, 8.0),
+            rules("farol-monitor", "shipped", 15_000, 8.1),
+            rules("prometheus", "fifty", 1_000, 9.0),
+        ];
+        let text = markdown(&Found(lines));
+        for row in [
+            "p50 | 12 ms; 20 ms with durability full | – | ≤ 10 ms | **missed**, 1.2 times",
+            "p99 | 12 ms; 20 ms with durability full | – | ≤ 50 ms | met",
+            "| 0.0005 µs; 0.05 µs each time one looks | Prometheus with 1 000 agents 0.09 µs | ≤ 0.01 µs | met",
+            "share of a core for these | 0.5 % | – | ≤ 1 % | met",
+            "each of 100 series | – | – | ≤ 0.01 µs | not measured",
+            "with the shipped rules, 15 000 below the transport | 1 KiB | – | none | – |",
+        ] {
+            assert!(text.contains(row), "{row} is not in\n{text}");
+        }
+    }
+
+    #[test]
     fn every_goal_is_a_row_and_what_is_not_installed_is_told() {
         let text = markdown(&Found(vec![json!({"bench": "missing", "what": "x", "package": "y"})]));
         assert!(text.lines().filter(|line| line.starts_with("| ")).count() > 15, "{text}");

@@ -26,6 +26,9 @@ pub(crate) const SERIES: usize = 100;
 pub(crate) const ASKED: &str = "system_load1";
 pub(crate) const RACK: usize = 100;
 
+/// The name of all series where they have only one.
+pub(crate) const ONE_NAME: &str = "bench_value";
+
 /// What all agents replay, encoded once: what an agent costs here must not hide what it costs there.
 pub(crate) struct Tape {
     series: Vec<Series>,
@@ -69,6 +72,15 @@ impl Tape {
     /// The same, where the asked metric has a label for each group of agents.
     pub(crate) fn with_racks(mut self) -> Self {
         self.racks = true;
+        self
+    }
+
+    /// The same, where all series have one name, and a label for what they were.
+    pub(crate) fn with_one_name(mut self) -> Self {
+        for (at, series) in self.series.iter_mut().enumerate() {
+            series.labels = [("was".to_owned(), format!("{}-{at}", series.name))].into();
+            ONE_NAME.clone_into(&mut series.name);
+        }
         self
     }
 

@@ -141,7 +141,8 @@ pub(crate) fn print(
     text: impl FnOnce() -> String,
     terminal: &mut Terminal,
 ) -> Result<(), Error> {
-    Ok(if which.json { terminal.print(&json.to_string())? } else { terminal.print(&text())? })
+    let page = if which.json { json.to_string() } else { text() };
+    Ok(terminal.print(&page)?)
 }
 
 /// A table, or this where there is nothing.

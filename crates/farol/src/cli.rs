@@ -2,6 +2,7 @@
 //! does it; what comes of it is each subcommand's own file.
 
 mod alerting;
+mod rules;
 mod stores;
 mod words;
 
@@ -10,6 +11,7 @@ pub use alerting::{
     MaintenanceAddArgs, MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs,
     Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
 };
+pub use rules::{RulesCheckArgs, RulesCommand, RulesTestArgs, When};
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
 
 use crate::completions::Shell;
@@ -17,7 +19,7 @@ use crate::healthcheck::Target;
 use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
 use crate::{ack, alerts, breakers, incidents, maintenance, notifications, silence, why};
-use crate::{check, completions, copies, healthcheck, status, store};
+use crate::{check, completions, copies, healthcheck, rules as alert_rules, status, store};
 use clap::{Args, Parser, Subcommand};
 use farol_config::{Map, Sources};
 use std::ffi::OsString;
@@ -94,6 +96,9 @@ pub enum Command {
     /// What the monitor's store is and will be
     #[command(subcommand)]
     Store(StoreCommand),
+    /// Alert rules: what is wrong with them, and what they would have told
+    #[command(subcommand)]
+    Rules(RulesCommand),
     /// Print the completions of a shell
     #[command(after_help = words::COMPLETIONS)]
     Completions {
@@ -140,6 +145,12 @@ impl Command {
             }
             Self::Store(StoreCommand::Estimate(args)) => {
                 runtime.block_on(store::estimate(args, &env, terminal)).map(|()| Found::Fine)
+            }
+            Self::Rules(RulesCommand::Check(args)) => {
+                alert_rules::check(args, terminal).map(|()| Found::Fine)
+            }
+            Self::Rules(RulesCommand::Test(args)) => {
+                runtime.block_on(alert_rules::test(args, &env, terminal))
             }
             Self::Completions { shell } => completions::run(*shell, terminal).map(|()| Found::Fine),
         }
@@ -305,6 +316,8 @@ mod tests {
             ("farol backup --help", &["farol backup ", "VACUUM", "64"]),
             ("farol restore --help", &["farol restore ", "--force", "64"]),
             ("farol store estimate --help", &["--agents 5000", "\"disk_bytes\"", "64"]),
+            ("farol rules check --help", &["farol rules check ", "\"depends_on\"", "64"]),
+            ("farol rules test --help", &["--since 24h", "--cases", "\"told\"", "stale", "64"]),
             ("farol completions --help", &["bash", "zsh", "fish"]),
             ("farol alerts --help", &["farol alerts --watch", "\"items\"", "64"]),
             ("farol ack --help", &["farol ack ", "--reason", "64"]),

@@ -15,6 +15,7 @@ mod machine;
 mod maintenance;
 mod notifications;
 mod rest;
+pub mod rules;
 mod silence;
 pub mod standalone;
 pub mod status;

@@ -31,7 +31,7 @@ fn main() -> ExitCode {
 }
 
 fn code(found: Found) -> u8 {
-    let Found::Status(aggregate) = found else { return u8::from(found == Found::NotHealthy) };
+    let Found::Status(aggregate) = found else { return u8::from(found != Found::Fine) };
     match aggregate.status() {
         Some(Status::Healthy) => 0,
         // Under maintenance all is as somebody wants it, and nothing is served.

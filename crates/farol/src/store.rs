@@ -15,7 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Where a monitor keeps its files when nothing is said.
-const DATA_DIR: &str = "farol-data";
+pub(crate) const DATA_DIR: &str = "farol-data";
 
 /// Says how much disk and memory a fleet takes.
 ///
@@ -57,7 +57,7 @@ fn data_dir(which: &WhichStore) -> PathBuf {
 }
 
 /// What a file and the environment tell a monitor.
-fn config_of(which: &WhichStore, env: &[(OsString, OsString)]) -> Result<config::Config, Error> {
+pub(crate) fn config_of(which: &WhichStore, env: &[(OsString, OsString)]) -> Result<config::Config, Error> {
     let both = match &which.config {
         Some(file) => {
             let keys = Sources::new().file(file).load()?.read(|m| {

@@ -46,4 +46,6 @@ pub enum Found {
     Fine,
     /// It looked at one address, and that is not healthy.
     NotHealthy,
+    /// It tried something, and that is not as it should be.
+    NotAsExpected,
 }

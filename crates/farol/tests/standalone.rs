@@ -314,3 +314,58 @@ fn the_configuration_can_be_checked_and_shown_without_starting() {
     }
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing was made");
 }
+
+#[test]
+fn rules_are_tried_on_the_past_of_a_monitor_that_goes_on() {
+    let (door, check) = door();
+    let mut farol = Farol::start(&format!("agent: {{name: web-1, interval: 1s, checks: [{check}]}}"));
+    let rules = "rules:\n  - {name: door_down, component: door, by: [agent]}\n  - {name: memory, metric: \
+                 system_memory_usage_percent, warning: '> 0'}\n  - {name: memory_late, metric: \
+                 system_memory_usage_percent, critical: '> 0', for: 1h}\n";
+    fs::write(farol.path("rules.yaml"), rules).unwrap();
+    wait_for("an open door", || Some(()).filter(|()| !farol.not_healthy().contains(&"door".to_owned())));
+    drop(door);
+    wait_for("a closed door", || Some(()).filter(|()| farol.not_healthy().contains(&"door".to_owned())));
+    let path = |name: &str| farol.path(name).to_str().unwrap().to_owned();
+    let test = |more: &[&str]| {
+        let mut command = command(&["rules", "test", "--since", "10m", "--data-dir", &path("data")]);
+        let output = command.args(["--config", &path("farol.yaml")]).args(more).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let rules = path("rules.yaml");
+    // A warning waits for others, and for half a minute nobody is told: pending and firing stand at the end.
+    let value = wait_for("what is told", || {
+        let value: Value = serde_json::from_str(&test(&["--json", &rules])).unwrap();
+        let told = value["told"].as_array().unwrap();
+        let of_door = told.iter().any(|told| told["firing"][0]["rule"] == "door_down");
+        Some(value.clone()).filter(|_| of_door && value["samples"].as_u64().unwrap() > 0)
+    });
+    let told: Vec<String> = value["told"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|told| {
+            let alert = &told["firing"][0];
+            format!("{} {} {}", told["change"], told["receiver"], alert["rule"])
+        })
+        .collect();
+    assert!(told.contains(&"\"added\" \"log\" \"door_down\"".to_owned()), "{value}");
+    assert!(told.contains(&"\"both\" \"log\" \"component_unhealthy\"".to_owned()), "{value}");
+    assert!(!told.iter().any(|told| told.contains("memory_late")), "{value}");
+    assert!(value["firing"].as_u64().unwrap() >= 3, "the memory fires too, and waits: {value}");
+    // It is told at the moment at which the monitor told it.
+    let is_told = |told: &&Value| told["firing"][0]["rule"] == "component_unhealthy";
+    let told = value["told"].as_array().unwrap().iter().find(is_told).unwrap();
+    let events = farol.ask("GET /api/v1/events");
+    let events: Value = serde_json::from_str(events.rsplit("\r\n\r\n").next().unwrap()).unwrap();
+    let is_live = |event: &&Value| event["kind"] == "alert_fired" && event["component"] == "door";
+    let event = events["items"].as_array().unwrap().iter().find(is_live).unwrap();
+    assert_eq!(told["at"], event["at"]);
+    let text = test(&[&rules]);
+    assert!(text.contains("\n+  ") && text.contains("critical door_down{agent=\"web-1\"}"), "{text}");
+    assert!(text.contains("1 more (+) and 0 fewer (-) than by the rules in force"), "{text}");
+    assert!(test(&[]).contains("the rules are those in force"));
+    assert_eq!(farol.status().0, 2, "it goes on");
+    assert_eq!(farol.end(), 0, "{}", farol.log());
+}

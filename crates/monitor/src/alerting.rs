@@ -111,6 +111,11 @@ impl Plan {
     pub(crate) fn rules(&self) -> &Ruleset {
         &self.orders.rules
     }
+
+    /// What the book goes by, and maintenance of the configuration.
+    pub(crate) fn into_orders(self) -> (Orders, Vec<Window>) {
+        (self.orders, self.windows)
+    }
 }
 
 impl Alerting {
@@ -201,12 +206,12 @@ impl Alerting {
     }
 
     /// Time passes.
-    pub(crate) fn tick(&self, now: Moment) {
+    pub fn tick(&self, now: Moment) {
         self.change(now, |book| book.tick(rules_moment(now)));
     }
 
     /// The book, to read in. Nothing goes on meanwhile: not for long.
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
+    pub fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock()
     }
 

@@ -31,7 +31,7 @@ use crate::remembered::{AGENTS_AT_MOST, Remembered};
 use crate::store::{AgentKey, Restored};
 use agenda::Agenda;
 use arc_swap::ArcSwap;
-use board::Board;
+pub(crate) use board::{Board, Instance};
 use farol_health::aggregate::{Aggregate, Policy};
 use farol_rules::{AgentCondition, Is, Labels, Ruleset};
 use farol_wire::{ComponentDef, ComponentReport, Hello};

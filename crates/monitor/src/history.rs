@@ -8,10 +8,11 @@
 pub(crate) mod decode;
 mod found;
 mod reading;
+pub mod replay;
 
 use crate::recent::Recent;
 use crate::store::{
-    AgentKey, Blocks, DAY_MS, KnownAgent, Layout, Level, Store, StoreError, StoredBlock, StoredReport,
+    AgentKey, Blocks, Cuts, DAY_MS, KnownAgent, Layout, Level, Store, StoreError, StoredBlock, StoredReport,
 };
 use farol_series::{MAX_POINTS, Point, RangeError, Reduce};
 use farol_wire::SeriesType;
@@ -145,7 +146,7 @@ async fn answer(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
     let steps = farol_series::steps(query.from_ms, query.to_ms, query.step_ms)?;
     debug_assert!(steps <= MAX_POINTS, "steps() holds its own bound");
     let cuts = past.store.cuts();
-    let (raw_from_ms, five_from_ms) = (cuts.of(Level::Raw), cuts.of(Level::FiveMinutes));
+    let raw_from_ms = cuts.of(Level::Raw);
     if query.reduce.needs_samples() && query.from_ms < raw_from_ms {
         return Err(HistoryError::NeedsSamples { reduce: query.reduce, raw_from_ms });
     }
@@ -153,19 +154,20 @@ async fn answer(past: Past<'_>, query: &Query) -> Result<Answer, HistoryError> {
     let mut reading = Reading::new(query, steps, raw_from_ms);
     let mut series = Vec::new();
     for some in by_id(agents).chunks(agents_at_once(query)) {
-        reading.begin(some);
-        let keys: Vec<AgentKey> = some.iter().flat_map(|(_, keys)| keys).copied().collect();
-        past.samples(query, &keys, &mut reading).await?;
-        for (level, from_ms, to_ms) in [
-            (Level::FiveMinutes, five_from_ms, raw_from_ms),
-            (Level::OneHour, cuts.of(Level::OneHour), five_from_ms),
-        ] {
-            past.roll_ups(query, &keys, level, (from_ms, to_ms), &mut reading).await?;
-        }
-        series.append(&mut reading.finish().await?);
+        series.append(&mut past.series(query, some, &mut reading).await?);
     }
-    let parts = [(i64::MIN, Level::OneHour), (five_from_ms, Level::FiveMinutes), (raw_from_ms, Level::Raw)];
-    Ok(Answer { series, resolution: resolution(&parts, query) })
+    Ok(Answer { series, resolution: resolution(cuts, query.from_ms, query.to_ms) })
+}
+
+/// The same of a few agents, however long it takes. They must be so few that all they have fits into one answer.
+pub(crate) async fn of_agents(
+    past: Past<'_>,
+    query: &Query,
+    agents: &[(Arc<str>, Vec<AgentKey>)],
+) -> Result<Vec<SeriesPoints>, HistoryError> {
+    let steps = farol_series::steps(query.from_ms, query.to_ms, query.step_ms)?;
+    let mut reading = Reading::new(query, steps, past.store.cuts().of(Level::Raw));
+    past.series(query, agents, &mut reading).await
 }
 
 impl Past<'_> {
@@ -182,6 +184,27 @@ impl Past<'_> {
             recent.learn_names(&all, round);
         }
         Ok(all.into_iter().filter(|agent| id.is_none_or(|id| *id == *agent.id)).collect())
+    }
+
+    /// The series of some agents.
+    async fn series(
+        &self,
+        query: &Query,
+        agents: &[(Arc<str>, Vec<AgentKey>)],
+        reading: &mut Reading<'_>,
+    ) -> Result<Vec<SeriesPoints>, HistoryError> {
+        reading.begin(agents);
+        let keys: Vec<AgentKey> = agents.iter().flat_map(|(_, keys)| keys).copied().collect();
+        self.samples(query, &keys, reading).await?;
+        let cuts = self.store.cuts();
+        let (raw_from_ms, five_from_ms) = (cuts.of(Level::Raw), cuts.of(Level::FiveMinutes));
+        for (level, from_ms, to_ms) in [
+            (Level::FiveMinutes, five_from_ms, raw_from_ms),
+            (Level::OneHour, cuts.of(Level::OneHour), five_from_ms),
+        ] {
+            self.roll_ups(query, &keys, level, (from_ms, to_ms), reading).await?;
+        }
+        reading.finish().await
     }
 
     /// Reads samples: memory, then the journal where memory does not have it, then blocks.
@@ -292,13 +315,18 @@ fn by_id(agents: Vec<KnownAgent>) -> Vec<(Arc<str>, Vec<AgentKey>)> {
     all.into_iter().collect()
 }
 
-/// Which of the parts, each up to the next, lie in the range.
-fn resolution(parts: &[(i64, Level)], query: &Query) -> Vec<(i64, Level)> {
+/// How fine it is from when on in this time.
+fn resolution(cuts: Cuts, from_ms: i64, to_ms: i64) -> Vec<(i64, Level)> {
+    let parts = [
+        (i64::MIN, Level::OneHour),
+        (cuts.of(Level::FiveMinutes), Level::FiveMinutes),
+        (cuts.of(Level::Raw), Level::Raw),
+    ];
     let ends = parts.iter().skip(1).map(|(from_ms, _)| *from_ms).chain([i64::MAX]);
     let in_range = parts
         .iter()
         .zip(ends)
-        .map(|((from_ms, level), end_ms)| (query.from_ms.max(*from_ms), query.to_ms.min(end_ms), *level));
+        .map(|((begin_ms, level), end_ms)| (from_ms.max(*begin_ms), to_ms.min(end_ms), *level));
     in_range
         .filter(|(from_ms, to_ms, _)| from_ms < to_ms)
         .map(|(from_ms, _, level)| (from_ms, level))

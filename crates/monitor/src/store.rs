@@ -27,7 +27,7 @@ mod upkeep;
 pub use documents::{
     DOCUMENT_KEY_AT_MOST, DOCUMENTS_AT_MOST, Document, DocumentChange, DocumentKind, DocumentPage,
 };
-pub use open::open;
+pub use open::{open, read};
 pub use postgres::{PostgresServer, PostgresSettings, PostgresStore, PostgresTls, TlsMode};
 pub(crate) use row::varint;
 pub use sealed::{

@@ -4,10 +4,13 @@
 mod alert;
 mod element;
 mod flush;
+mod held;
+mod incidents;
 mod mutes;
 mod observe;
 mod saved;
 mod shown;
+mod talks;
 mod view;
 
 pub use saved::Saved as SavedBook;
@@ -17,13 +20,13 @@ pub use view::Why as Explanation;
 use crate::incident::Incident;
 use crate::output::{AlertChange, AlertEvent, ElementId, Keep, Output};
 use crate::{
-    Acknowledgement, AlertId, Conversation, ConversationId, Graph, Moment, Rule, Ruleset, Silence, Standing,
-    Suppressor, Tree, Waits, Window,
+    Acknowledgement, AlertId, ConversationId, Graph, Moment, Rule, Ruleset, Silence, Suppressor, Tree, Window,
 };
 use alert::Alert;
 use element::Element;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use talks::Talk;
 
 /// Elements that are named where many are meant: of an alert, and alerts that one holds back.
 pub const NAMED_AT_MOST: usize = 50;
@@ -33,6 +36,13 @@ pub const ELEMENTS_AT_MOST: usize = 500_000;
 
 /// A condition that only happens is over when it has not happened for so long.
 const QUIET_MS: u64 = 10 * 60_000;
+
+/// Between two looks at one conversation, at what is held back, and at an incident that is to be kept, lie so many
+/// milliseconds: what comes in a crowd is taken in a crowd.
+const LOOK_AGAIN_MS: u64 = 1_000;
+
+/// By so much more than before the clocks may differ: above it the monitor did not run, or the wall clock was set.
+const SKEW_MS: i64 = 2_000;
 
 /// An alert that ended is shown for so long.
 const SHOWN_AFTER_END_MS: u64 = 15 * 60_000;
@@ -71,11 +81,19 @@ pub struct Book {
     agenda: BTreeSet<(u64, Due)>,
     /// Alerts to be looked at before anybody is told anything.
     dirty: BTreeSet<AlertId>,
-    /// Rules whose alerts may be held back by something else than before; looked at with the next tick, however many
-    /// of what they depend on change until then.
-    held_anew: HashSet<Arc<str>>,
+    /// What is held back by what.
+    held: held::HeldAnew,
+    /// By alert: the alerts that it holds back, as of the last look at what is held back.
+    holding: HashMap<AlertId, held::Holding>,
+    /// Incidents that are to be kept, and when each was last, on the running clock.
+    incidents_anew: HashSet<Arc<str>>,
+    /// Those of them that were kept just before: the agenda has them.
+    incidents_waiting: HashSet<Arc<str>>,
+    incidents_kept: HashMap<Arc<str>, u64>,
+    /// How far the wall clock was ahead of the running one when everything was last kept that counts by it.
+    skew_ms: Option<i64>,
     /// Conversations to be looked at.
-    talking: HashSet<ConversationId>,
+    talking: BTreeSet<ConversationId>,
     /// What follows, until it is taken.
     outputs: Vec<Output>,
     /// Tells incidents apart that begin in one millisecond.
@@ -90,19 +108,8 @@ enum Due {
     Element(ElementId),
     Alert(AlertId),
     Talk(ConversationId),
-}
-
-/// A conversation and the alerts that it is about.
-struct Talk {
-    conversation: Conversation,
-    /// Of the route that last led to it.
-    waits: Waits,
-    /// That route's place in the tree.
-    route: Arc<str>,
-    /// What is to be said in it at the next look.
-    changed: BTreeMap<AlertId, Standing>,
-    /// When it was last looked at, on the running clock.
-    looked_ms: Option<u64>,
+    Held,
+    Incident(Arc<str>),
 }
 
 impl Book {
@@ -121,8 +128,13 @@ impl Book {
             mutes: mutes::Mutes::default(),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
-            held_anew: HashSet::new(),
-            talking: HashSet::new(),
+            held: held::HeldAnew::default(),
+            holding: HashMap::new(),
+            incidents_anew: HashSet::new(),
+            incidents_waiting: HashSet::new(),
+            incidents_kept: HashMap::new(),
+            skew_ms: None,
+            talking: BTreeSet::new(),
             outputs: Vec::new(),
             last_incident: 0,
             over: 0,
@@ -136,6 +148,7 @@ impl Book {
 
     /// Time passes.
     pub fn tick(&mut self, now: Moment) {
+        self.pass(now);
         while let Some((at_ms, _)) = self.agenda.first() {
             if *at_ms > now.run_ms {
                 break;
@@ -149,19 +162,31 @@ impl Book {
                 Due::Talk(id) => {
                     self.talking.insert(id);
                 }
-            }
-        }
-        if self.mutes.changed_by(now.wall_ms) {
-            self.recheck_all();
-        }
-        let held_anew = std::mem::take(&mut self.held_anew);
-        for (id, alert) in &mut self.alerts {
-            if held_anew.contains(&id.rule) {
-                alert.recheck = true;
-                self.dirty.insert(id.clone());
+                // Looked at with every flush.
+                Due::Held => {}
+                Due::Incident(id) => {
+                    self.incidents_waiting.remove(&id);
+                    self.incidents_anew.insert(id);
+                }
             }
         }
         self.flush(now);
+    }
+
+    /// What comes with the wall clock: silences and windows begin and end, and where it was set everything is kept anew
+    /// that counts by it.
+    fn pass(&mut self, now: Moment) {
+        if self.mutes.changed_by(now.wall_ms) {
+            self.recheck_all();
+        }
+        let skew_ms = now.wall_ms.saturating_sub_unsigned(now.run_ms);
+        let moved = self.skew_ms.is_some_and(|before| before.abs_diff(skew_ms) > SKEW_MS.unsigned_abs());
+        if moved {
+            self.keep_all(now);
+        }
+        if moved || self.skew_ms.is_none() {
+            self.skew_ms = Some(skew_ms);
+        }
     }
 
     /// When time alone may bring something, on the running clock. Windows that stand in a calendar are seen at a tick.
@@ -184,6 +209,8 @@ impl Book {
             .collect();
         for id in &gone {
             self.end(id, crate::Ending::Removed, now);
+            self.forget(id);
+            self.keep(Keep::Element(id.clone(), None));
         }
         self.flush(now);
         self.index = observe::Index::new(&orders.rules);
@@ -195,8 +222,17 @@ impl Book {
                 self.suppressor.active(&id.rule, &id.labels);
             }
         }
+        for alert in self.alerts.values_mut() {
+            alert.rerouted = true;
+        }
         self.recheck_all();
+        self.held.all();
         self.flush(now);
+        // Under other rules an element's next moment may come sooner.
+        let ids: Vec<ElementId> = self.elements.keys().cloned().collect();
+        for id in ids {
+            self.plan_element(&id);
+        }
     }
 
     /// The rules in force.

@@ -196,6 +196,48 @@ impl Conversation {
         self.alerts.iter().filter_map(|(id, record)| record.belief(id))
     }
 
+    /// What the receiver believes of one alert, if it was told of it.
+    #[must_use]
+    pub fn told_of(&self, id: &AlertId) -> Option<Belief<'_>> {
+        let (id, record) = self.alerts.get_key_value(id)?;
+        record.belief(id)
+    }
+
+    /// Every alert that something is known of here, and what of it was told.
+    pub(crate) fn known(&self) -> impl Iterator<Item = (&AlertId, Option<Belief<'_>>)> {
+        self.alerts.iter().map(|(id, record)| (id, record.belief(id)))
+    }
+
+    /// Whether anything is known of an alert here: its end is to be said.
+    pub(crate) fn knows(&self, id: &AlertId) -> bool {
+        self.alerts.contains_key(id)
+    }
+
+    /// The waits of the last step.
+    pub(crate) fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// What is worth keeping besides notices: when the next one is due, how many alerts were muted, and how many ends
+    /// are still to be told. What is new of an alert besides is said again after a restart.
+    pub(crate) fn mark(&self) -> (Option<u64>, usize, usize) {
+        let count = |is: fn(&Record) -> bool| self.alerts.values().filter(|record| is(record)).count();
+        (self.due_ms(), count(Record::is_muted), count(Record::is_over))
+    }
+
+    /// Takes over what another conversation with the same receiver told of an alert: the receiver knows it, and knows
+    /// nothing of groups. False where either does not fit: nothing was told there, or something is known here.
+    pub(crate) fn adopt(&mut self, other: &mut Self, id: &AlertId) -> bool {
+        let known = self.alerts.get(id).is_some_and(Record::is_told);
+        if known || !other.alerts.get(id).is_some_and(Record::is_told) {
+            return false;
+        }
+        self.alerts.extend(other.alerts.remove_entry(id));
+        self.last = self.last.max(other.last);
+        self.opened_ms = self.opened_ms.or(other.opened_ms);
+        true
+    }
+
     /// What the receiver is still to be told.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
         self.alerts.iter().filter_map(|(id, record)| {

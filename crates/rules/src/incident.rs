@@ -69,13 +69,19 @@ impl Incident {
         }
     }
 
+    /// Whether any of its alerts fires.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.more.0 > 0 || self.alerts.values().any(|fires| *fires)
+    }
+
     /// One of its alerts ended. True when it was the last.
     pub fn leave(&mut self, alert: &AlertId, at_ms: i64) -> bool {
         match self.alerts.get_mut(alert) {
             Some(fires) => *fires = false,
             None => self.more.0 = self.more.0.saturating_sub(1),
         }
-        let over = self.more.0 == 0 && self.alerts.values().all(|fires| !fires);
+        let over = !self.is_open();
         if over {
             self.ended_ms = Some(at_ms);
         }

@@ -19,6 +19,7 @@ mod mute;
 mod observation;
 mod output;
 mod pattern;
+mod replay;
 mod route;
 mod rule;
 mod step;
@@ -48,6 +49,7 @@ pub use output::{
     SavedAlert, SavedElement, Seen, Telling,
 };
 pub use pattern::{Matcher, Pattern, PatternError};
+pub use replay::{Meter, Replay, Told, replay};
 pub use route::{DEFAULT_GROUP_BY, GroupBy, Lane, PartialWaits, Route, RouteError, Tree, Waits};
 pub use rule::{
     AgentCondition, AlertId, Condition, Dependency, Flap, Judge, MonitorCondition, Operator, Reduction, Rule,

@@ -32,6 +32,8 @@ pub enum Keep {
     Conversation(ConversationId, Option<Box<SavedConversation>>),
     /// An incident.
     Incident(Arc<Incident>),
+    /// An acknowledgement is over: its alert ended or became worse, or its time is up.
+    Acknowledged(AlertId),
 }
 
 /// Which element of which rule.
@@ -61,6 +63,9 @@ pub struct SavedElement {
     pub fingerprint: u64,
     /// What was seen last.
     pub seen: Seen,
+    /// It is over by itself when it has not happened again for a while.
+    #[serde(default)]
+    pub happens: bool,
 }
 
 /// An alert as it is kept.
@@ -76,6 +81,9 @@ pub struct SavedAlert {
     pub incident: Option<Arc<str>>,
     /// What its rule adds to its labels.
     pub rule_labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Nobody could hear of it: held back, muted or acknowledged.
+    #[serde(default)]
+    pub quiet: bool,
 }
 
 /// What was last seen of an element.

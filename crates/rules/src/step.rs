@@ -219,6 +219,17 @@ impl Life {
         self.flaps.within(timing.flap, self.lived_at(now))
     }
 
+    /// Which timers run: where that changes the life is worth writing down, though nothing is told.
+    pub(crate) fn timers(&self) -> [bool; 4] {
+        let [critical, clear, milder] = self.course.timers();
+        [critical, clear, milder, self.held.is_some_and(|held| held.clear_ms.is_some())]
+    }
+
+    /// Whether its clock goes: it stands still while it is stale, and after a restart.
+    pub(crate) fn goes(&self) -> bool {
+        self.run_ms.is_some()
+    }
+
     /// Whether there is nothing worth keeping: a new life would go on as this one.
     #[must_use]
     pub fn is_idle(&self) -> bool {

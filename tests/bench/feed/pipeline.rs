@@ -19,6 +19,7 @@ use farol_monitor::journal;
 use farol_monitor::outlet::Publisher;
 use farol_monitor::scrape::Scrapes;
 use farol_monitor::store::{Durability, Settings, SqliteStore, Store};
+use farol_rules::Rule;
 use farol_shutdown::listener::{Access, Peer};
 use farol_shutdown::{Budgets, Supervisor};
 use farol_wire::proto::{AgentMessage, agent_message};
@@ -69,6 +70,22 @@ impl Pipeline {
             Ok(())
         });
         Ok(Self { app, parts, streams: JoinSet::new(), broken: Arc::default(), cleaning })
+    }
+
+    /// From now on these rules look at the agents.
+    pub(super) fn take_rules(&self, rules: Vec<Rule>) -> anyhow::Result<()> {
+        self.app.alerting.take_rules(rules, &self.app.fleet)
+    }
+
+    /// How many rules are in force.
+    pub(super) fn rules(&self) -> usize {
+        self.app.fleet.rules().rules().len()
+    }
+
+    /// Alerts that fire, and elements that do or are about to.
+    pub(super) fn alerts(&self) -> (usize, usize) {
+        let book = self.app.alerting.book();
+        (book.firing(), book.active())
     }
 
     /// Opens a stream for each agent, with Hello, its definitions and its State.
@@ -217,6 +234,7 @@ async fn tick(app: Arc<App>, end: CancellationToken) -> anyhow::Result<()> {
     while end.run_until_cancelled(ticks.tick()).await.is_some() {
         let (now, _) = app.clock.tick();
         app.fleet.tick(now);
+        app.alerting.tick(now);
     }
     Ok(())
 }

@@ -76,7 +76,10 @@ impl Kind {
             }
             Self::Prometheus => {
                 let config = folder.join("prometheus.yml");
-                std::fs::write(&config, "global: {}\n")?;
+                // Whoever wants another one has put it there.
+                if !config.exists() {
+                    std::fs::write(&config, "global: {}\n")?;
+                }
                 command.arg(format!("--config.file={}", config.display()));
                 command.arg(format!("--storage.tsdb.path={}", data.display()));
                 command.arg(format!("--web.listen-address={http}"));

@@ -27,6 +27,18 @@ impl Found {
             .as_f64()
     }
 
+    /// A figure of failures that were told of; fewer than 200 have no 99th percentile worth the name.
+    pub(super) fn alerts(&self, durability: &str, field: &str) -> Option<f64> {
+        let enough = |line: &Value| line["trials"].as_u64().is_some_and(|trials| trials >= 200);
+        self.last("alerts", |line| line["durability"] == durability && enough(line))?[field].as_f64()
+    }
+
+    /// A figure of a set of rules over so many agents, from a line that has it.
+    pub(super) fn rules(&self, what: &str, set: &str, agents: u64, field: &str) -> Option<f64> {
+        let is_it = |line: &Value| line["what"] == what && line["set"] == set && line["agents"] == agents;
+        self.last("rules", |line| is_it(line) && line[field].is_number())?[field].as_f64()
+    }
+
     /// A figure of what was fed below the transport.
     pub(super) fn feed(&self, mode: &str, field: &str) -> Option<f64> {
         self.last("feed", |line| line["mode"] == mode)?[field].as_f64()

@@ -15,6 +15,8 @@ pub(super) fn rows(found: &Found) -> Vec<Row> {
     rows.extend(beside(found));
     rows.extend(questions(found));
     rows.extend(starts(found));
+    rows.extend(alerts(found));
+    rows.extend(rules(found));
     rows
 }
 
@@ -293,5 +295,65 @@ fn starts(found: &Found) -> Vec<Row> {
             "≤ 200 ms",
             200.0,
         ),
+    ]
+}
+
+/// From a failing check to whoever is told.
+fn alerts(found: &Found) -> Vec<Row> {
+    let of = |durability: &str, field: &str| found.alerts(durability, field);
+    let told = |what: &'static str, field: &str, goal: &'static str, most: f64| {
+        let full = of("full", field).map(|ms| format!("; {} ms with durability full", number(ms)));
+        row(what, of("normal", field), &format!(" ms{}", full.unwrap_or_default()), String::new(), goal, most)
+    };
+    vec![
+        told("failing check to the webhook's first byte, p50", "p50_ms", "≤ 10 ms", 10.0),
+        told("failing check to the webhook's first byte, p99", "p99_ms", "≤ 50 ms", 50.0),
+    ]
+}
+
+fn rules(found: &Found) -> Vec<Row> {
+    let farol = |set: &str, agents: u64, field: &str| found.rules(FAROL, set, agents, field);
+    let pair = "cpu_us_per_rule_and_series";
+    let beside = found.rules(PROMETHEUS, "fifty", 1_000, pair);
+    let evaluation = farol("fifty", 15_000, "cpu_us_per_evaluation");
+    let evaluation = evaluation.map(|us| format!("; {} µs each time one looks", number(us)));
+    let kib = "kib_per_agent_without_history";
+    let shipped = farol("shipped", 15_000, kib).zip(farol("none", 15_000, kib));
+    vec![
+        row(
+            "rules, CPU a rule and series: 50 rules, 15 000 agents of 100 series at 10 s",
+            farol("fifty", 15_000, pair),
+            &format!(" µs{}", evaluation.unwrap_or_default()),
+            peers(&[("Prometheus with 1 000 agents", beside)], " µs"),
+            "≤ 0.01 µs",
+            0.01,
+        ),
+        row(
+            "rules, share of a core for these",
+            farol("fifty", 15_000, "cores_more").map(|cores| crate::round(cores * 100.0)),
+            " %",
+            String::new(),
+            "≤ 1 %",
+            1.0,
+        ),
+        row(
+            "rules, CPU a rule and series where each of 50 looks at each of 100 series",
+            farol("all", 1_500, pair),
+            " µs",
+            String::new(),
+            "≤ 0.01 µs",
+            0.01,
+        ),
+        Row {
+            verdict: None,
+            ..row(
+                "monitor memory an agent more with the shipped rules, 15 000 below the transport",
+                shipped.map(|(with, without)| crate::round(with - without)),
+                " KiB",
+                String::new(),
+                "none",
+                f64::INFINITY,
+            )
+        },
     ]
 }

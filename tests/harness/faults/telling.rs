@@ -67,7 +67,7 @@ impl Scene {
             hook.url(PATH)
         );
         let mut victim = Victim::new(kind.ground().await?, &further)?;
-        let rules = "rules: [{name: part_down, component: part, status: [unhealthy]}]\n";
+        let rules = "rules: [{name: part_down, component: part, flap: {changes: 0}}]\n";
         std::fs::write(victim.folder().join("rules.yaml"), rules)?;
         victim.start(&Means::default()).await?;
         let fleet = Tellers::begin(SERVICES, victim.at().agents);

@@ -26,6 +26,7 @@ Examples:
   farol healthcheck http://127.0.0.1:8501/health/ready
   farol backup /backup/farol.copy              the monitor's store, while it runs
   farol store estimate --agents 5000           what disk and memory a fleet takes
+  farol rules test --since 24h rules/shop.yaml  what these alert rules would have told of the last day
   farol completions bash > /etc/bash_completion.d/farol
 
 farol.yaml:
@@ -157,6 +158,55 @@ Exit codes:
   0   told
   1   the store could not be read
   64  the configuration or the command line is wrong";
+
+/// `farol rules check --help`.
+pub(super) const RULES_CHECK: &str = "\
+Examples:
+  farol rules check rules/*.yaml
+  farol rules check --json rules/shop.yaml | jq '.[] | select(.for_ms == 0).name'
+
+All that is wrong is told at once, with file, line and key. The files are read beside the shipped rules, which they may
+depend on and replace.
+
+JSON (keys may be added, none is renamed or removed):
+  [{\"name\", \"looks_at\", \"bad\", \"for_ms\", \"keep_firing_for_ms\", \"by\": [labels] or null, \"labels\", \"annotations\",
+    \"depends_on\": [{\"rule\", \"on\", \"redundancy_group\"}], \"actions\": []}]
+
+Exit codes:
+  0   nothing is wrong
+  64  a file or the command line is wrong";
+
+/// `farol rules test --help`.
+pub(super) const RULES_TEST: &str = "\
+Examples:
+  farol rules test --since 24h rules/shop.yaml                   beside the shipped rules, of the store in farol-data
+  farol rules test --config monitor.yaml rules/shop.yaml         with its routes and store, beside its rules
+  farol rules test --config monitor.yaml --against old.yaml      what changed since old.yaml
+  farol rules test --cases cases.yaml rules/shop.yaml            unit tests: see docs/RULES.md, Trying rules out
+  farol rules test --json rules/shop.yaml | jq '.told[] | select(.change == \"added\")'
+
+The stored past goes through the code that alerts live; nothing is sent. + is sent by the FILEs only, - by the rules in
+force only. The store is opened to be read: a monitor may go on with it.
+
+What history says is less than what a monitor sees:
+  what was bad when the time begins is told there; what still waits when it ends is not told
+  samples are read by the second; where they are gone, means of 5 minutes or an hour stand for them
+  an agent all of whose components are stale at once counts as lost; one whose components all go after that as
+  forgotten, or as left where they were drained before
+  kinds of checks, labels of agents and what is required are those of now; so are silences and acknowledgements: none
+
+JSON (keys may be added, none is renamed or removed):
+  {\"from\", \"to\", \"compared\": bool, \"firing\": alerts at the end, \"notes\": [what cannot be judged],
+   \"resolution\": [{\"from\", \"resolution\": \"samples|5m|1h\"}], \"status_changes\", \"samples\",
+   \"told\": [{\"at\", \"receiver\", \"group\", \"why\": \"first|more|raised|released|resolved|repeat\",
+     \"change\": \"both|added|gone\", \"firing\": [{\"rule\", \"labels\", \"severity\", \"since\"}],
+     \"resolved\": [{\"rule\", \"labels\", \"ending\"}]}]}
+  with --cases: {\"cases\": [{\"name\", \"at\": file and line, \"failures\": [text]}], \"failed\": number}
+
+Exit codes:
+  0   told, whether anything differs or not; or every case came out
+  1   a case did not come out, or the store could not be read
+  64  a file or the command line is wrong";
 
 /// `farol completions --help`.
 pub(super) const COMPLETIONS: &str = "\

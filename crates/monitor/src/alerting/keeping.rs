@@ -59,6 +59,7 @@ pub(super) fn kept(keep: &Keep, at_ms: i64) -> DocumentChange {
         Keep::Element(id, is) => named(DocumentKind::Element, id, is.as_ref(), at_ms),
         Keep::Alert(id, is) => named(DocumentKind::Alert, id, is.as_ref(), at_ms),
         Keep::Conversation(id, is) => named(DocumentKind::Conversation, id, is.as_ref(), at_ms),
+        Keep::Acknowledged(id) => acknowledgement(id, None, at_ms),
         Keep::Incident(incident) => {
             let document =
                 document(DocumentKind::Incident, Arc::clone(&incident.id), incident.began_ms, &**incident);
@@ -163,6 +164,7 @@ mod tests {
             ended: Some((Ending::Left, 9)),
             incident: Some("i".into()),
             rule_labels: Default::default(),
+            quiet: false,
         };
         let documents: Vec<Document> = ids
             .iter()

@@ -6,13 +6,14 @@ use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Alerting as Settings, Config, Heartbeat, Receivers};
 use crate::events::Events;
+use crate::fleet::Fleet;
 use crate::journal::Journal;
 use crate::notify::egress::{Egress, Policy};
 use crate::notify::receivers::Receiver;
 use crate::notify::{Attempt, Dispatcher, Watch};
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Restored, Store};
 use anyhow::Context;
-use farol_rules::{AlertId, EntryKind, Labels, MonitorCondition, SavedBook};
+use farol_rules::{AlertId, EntryKind, Labels, MonitorCondition, Rule, SavedBook};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
 use tokio::sync::mpsc;
@@ -109,6 +110,21 @@ impl Working {
 }
 
 impl Alerting {
+    /// Takes over these rules and no others, for those who have a monitor without its parts: benches. Everything goes
+    /// to the log.
+    ///
+    /// # Errors
+    /// The rules make no sense together.
+    pub fn take_rules(&self, rules: Vec<Rule>, fleet: &Fleet) -> anyhow::Result<()> {
+        let settings = Settings { rules, route: None, windows: Vec::new() };
+        let plan =
+            Plan::new(&settings, &BTreeMap::new(), None).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let (rules, now) = (plan.rules().clone(), self.clock.now());
+        self.order(plan, now);
+        fleet.take_rules(rules, now);
+        Ok(())
+    }
+
     /// Takes over another configuration, or says what is wrong with it and stays as it was.
     pub(crate) fn configure(&self, config: &Config, app: &App) -> Result<(), String> {
         let plan = Plan::new(&config.alerting, &config.needs, config.external_url.as_deref())

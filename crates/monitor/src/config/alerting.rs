@@ -21,7 +21,7 @@ const SHIPPED: &str = include_str!("../../../../config/rules/default.yaml");
 const SHIPPED_NAME: &str = "default rules";
 
 /// What of alerting is configured.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Alerting {
     /// The rules, shipped ones first; they make sense together.
     pub rules: Vec<Rule>,

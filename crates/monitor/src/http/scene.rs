@@ -8,7 +8,7 @@ use crate::clock::Clock;
 use crate::events::Events;
 use crate::fleet::{Agent, Connection, Fleet, Outlet, Told};
 use crate::ingest::{Counters, Ingest, Policy, Trust};
-use crate::journal::{self, Writer};
+use crate::journal::{self, Journal, Writer};
 use crate::outlet::Publisher;
 use crate::scrape::Scrapes;
 use crate::store::{Durability, Settings, SqliteStore, Store};
@@ -124,21 +124,7 @@ impl Scene {
         let fleet = Arc::new(Fleet::new(Arc::clone(&outlet)));
         let supervisor = Supervisor::new(Budgets::default());
         let handle: Handle = supervisor.handle();
-        let ingest = Arc::new(Ingest {
-            fleet: Arc::clone(&fleet),
-            journal: journal.clone(),
-            clock: Arc::clone(&clock),
-            outlet,
-            policy: ArcSwap::from_pointee(Policy {
-                trust: Trust::default(),
-                limits: Default::default(),
-                interval: (Duration::from_secs(1), Duration::from_secs(60)),
-            }),
-            store_id: store.id(),
-            draining: handle.draining(),
-            streams: Default::default(),
-            counters: Counters::default(),
-        });
+        let ingest = ingest(&fleet, &journal, &clock, outlet, (store.id(), handle.draining()));
         let own = Arc::new(Well { born_ms: clock::boot_ms().saturating_sub(5_000), stopping: false.into() });
         let access = Access { bound: vec![BOUND.parse().unwrap()], ..Access::default() };
         let app = Arc::new(App {
@@ -332,6 +318,31 @@ impl Scene {
         let bearer = format!("Bearer {}", self.app.token.expose());
         self.send(local(method, path).header("authorization", bearer).body(Body::empty()).unwrap()).await
     }
+}
+
+/// Ingest that believes everybody.
+fn ingest(
+    fleet: &Arc<Fleet>,
+    journal: &Journal,
+    clock: &Arc<Clock>,
+    outlet: Arc<dyn Outlet>,
+    (store_id, draining): (Arc<str>, tokio_util::sync::CancellationToken),
+) -> Arc<Ingest> {
+    Arc::new(Ingest {
+        fleet: Arc::clone(fleet),
+        journal: journal.clone(),
+        clock: Arc::clone(clock),
+        outlet,
+        policy: ArcSwap::from_pointee(Policy {
+            trust: Trust::default(),
+            limits: Default::default(),
+            interval: (Duration::from_secs(1), Duration::from_secs(60)),
+        }),
+        store_id,
+        draining,
+        streams: Default::default(),
+        counters: Counters::default(),
+    })
 }
 
 /// A request from this machine.

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod documents;
+mod explained;
 mod past;
 mod restored;
 mod stream;

@@ -24,6 +24,23 @@ pub async fn open(settings: &config::Store, data_dir: &Path) -> anyhow::Result<A
     }
 }
 
+/// Opens a store that is there, to read in it: changes nothing, makes none, tries once. A monitor may go on meanwhile.
+///
+/// # Errors
+/// There is none, or it cannot be read.
+pub async fn read(settings: &config::Store, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+    match settings {
+        config::Store::Sqlite { path, .. } => {
+            let path = data_dir.join(path);
+            anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
+            Ok(Arc::new(Box::pin(SqliteStore::read(path)).await?))
+        }
+        config::Store::Postgres(settings) => {
+            Ok(Arc::new(Box::pin(PostgresStore::read((**settings).clone())).await?))
+        }
+    }
+}
+
 async fn open_file(settings: Settings) -> anyhow::Result<SqliteStore> {
     let path = settings.path.clone();
     let store = match SqliteStore::open(settings).await {

@@ -110,6 +110,14 @@ impl PostgresStore {
         open::open(settings).await
     }
 
+    /// Opens a store that is there, to read in it: nothing is changed, and a monitor may go on writing to it.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open); and there is no store, or it has another version than this program writes.
+    pub async fn read(settings: PostgresSettings) -> Result<Self, StoreError> {
+        open::read(settings).await
+    }
+
     fn judge(&self, error: &sqlx::Error) -> StoreError {
         fault::judge(&self.memory.place, error)
     }

@@ -80,6 +80,14 @@ impl SqliteStore {
         open::open(settings).await
     }
 
+    /// Opens a store that is there, to read in it: nothing is changed, and a monitor may go on writing to it.
+    ///
+    /// # Errors
+    /// The file is no store, has another version than this program writes, is damaged or cannot be read.
+    pub async fn read(path: PathBuf) -> Result<Self, StoreError> {
+        open::read(path).await
+    }
+
     /// The file.
     #[must_use]
     pub fn path(&self) -> &Path {

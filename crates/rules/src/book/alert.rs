@@ -14,6 +14,8 @@ pub(super) struct Alert {
     firing: [usize; 2],
     /// How many of those that fire somebody may hear of.
     audible: usize,
+    /// How many of those that fire are held back.
+    held: usize,
     /// Since when it fires, unix milliseconds; the last time that it did, once it ended.
     pub(super) episode_ms: Option<i64>,
     /// How bad it was when it was last looked at.
@@ -32,6 +34,10 @@ pub(super) struct Alert {
     pub(super) talks: BTreeSet<ConversationId>,
     /// The incident that it belongs to.
     pub(super) incident: Option<Arc<str>>,
+    /// What its rule adds to its labels: kept, for its end may be told when the rule is gone.
+    pub(super) rule_labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Other routes are in force than when it was last looked at.
+    pub(super) rerouted: bool,
 }
 
 /// What an element is to its alert.
@@ -41,6 +47,8 @@ pub(super) struct Part {
     pub(super) firing: Option<(Severity, i64)>,
     /// Neither held back nor muted.
     pub(super) audible: bool,
+    /// It fires, and is held back.
+    pub(super) held: bool,
 }
 
 impl Alert {
@@ -51,8 +59,8 @@ impl Alert {
             severity: Some(saved.severity),
             ended: saved.ended,
             incident: saved.incident.clone(),
-            // Found out anew, without a word: nothing of it has changed by a restart.
-            was_audible: None,
+            was_audible: Some(!saved.quiet),
+            rule_labels: saved.rule_labels.clone(),
             ..Self::default()
         }
     }
@@ -78,6 +86,9 @@ impl Alert {
         if part.audible {
             add(&mut self.audible);
         }
+        if part.held {
+            add(&mut self.held);
+        }
     }
 
     /// How bad its elements make it; `None` where none fires.
@@ -99,19 +110,25 @@ impl Alert {
         self.audible > 0
     }
 
+    /// Whether everything of it that fires is held back.
+    pub(super) fn is_held(&self) -> bool {
+        self.held > 0 && self.held == self.firing_count()
+    }
+
     /// It fires, as was last found.
     pub(super) fn is_firing(&self) -> bool {
         self.episode_ms.is_some() && self.ended.is_none()
     }
 
     /// As it is kept; `None` where there is nothing to keep.
-    pub(super) fn saved(&self, rule: Option<&Rule>) -> Option<Box<SavedAlert>> {
+    pub(super) fn saved(&self) -> Option<Box<SavedAlert>> {
         Some(Box::new(SavedAlert {
             episode_ms: self.episode_ms?,
             severity: self.severity?,
             ended: self.ended,
             incident: self.incident.clone(),
-            rule_labels: rule.map(|rule| rule.labels.clone()).unwrap_or_default(),
+            rule_labels: self.rule_labels.clone(),
+            quiet: self.was_audible == Some(false),
         }))
     }
 }

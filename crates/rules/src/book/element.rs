@@ -23,6 +23,9 @@ pub(super) struct Element {
     pub(super) quiet_at_ms: Option<u64>,
     /// How it last ended.
     pub(super) ended: Option<Ending>,
+    /// When it is looked at next, on the running clock: the agenda has no later look at it than that, and need have no
+    /// second one.
+    pub(super) planned_ms: Option<u64>,
 }
 
 impl Element {
@@ -39,6 +42,13 @@ impl Element {
         }
     }
 
+    /// Takes an input. No news of what is well is nothing: what it did is forgotten in its time all the same.
+    fn take(&mut self, timing: &Timing, input: Input, now: Moment) -> Vec<Turn> {
+        let is_active = self.is_active();
+        let input = if input == Input::Stale && !is_active { Input::Fresh } else { input };
+        self.life.step(timing, input, now)
+    }
+
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
         [self.life.due_ms(timing), fresh, self.quiet_at_ms].into_iter().flatten().min()
@@ -47,6 +57,11 @@ impl Element {
 
 fn timing(rules: &Ruleset, number: u32) -> Timing {
     Timing::from(&*rules.rules()[number as usize])
+}
+
+/// What of a life is worth writing down, besides its turns: which timers run, and whether they do after a restart.
+fn worth_keeping(life: &Life) -> ([bool; 4], bool) {
+    (life.timers(), life.goes() && !life.is_idle())
 }
 
 /// What comes along with an input.
@@ -81,6 +96,7 @@ impl Book {
             fresh_until_ms: None,
             quiet_at_ms: None,
             ended: None,
+            planned_ms: None,
         });
         if let Some(seen) = with.seen {
             element.seen = seen;
@@ -88,14 +104,19 @@ impl Book {
         element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
         let timing = timing(&self.orders.rules, at);
-        let was_active = element.is_active();
-        let turns = element.life.step(&timing, input, now);
+        let (was_active, before) = (element.is_active(), worth_keeping(&element.life));
+        let turns = element.take(&timing, input, now);
+        let changed = before != worth_keeping(&element.life);
         self.after(&id, was_active, &turns, now);
+        if changed && turns.is_empty() {
+            self.keep_element(&id, now);
+        }
     }
 
     /// Time passed for an element.
     pub(super) fn wake(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
+        element.planned_ms = None;
         let timing = timing(&self.orders.rules, element.rule);
         let was_active = element.is_active();
         let mut turns = Vec::new();
@@ -105,7 +126,7 @@ impl Book {
         }
         if element.fresh_until_ms.is_some_and(|at| at <= now.run_ms) {
             element.fresh_until_ms = None;
-            turns.extend(element.life.step(&timing, Input::Stale, now));
+            turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
         self.after(id, was_active, &turns, now);
@@ -131,18 +152,12 @@ impl Book {
             }
         }
         let (is_active, is_idle) = (element.is_active(), element.life.is_idle());
-        let due_ms = element.due_ms(&Timing::from(&*rule));
         let alert = super::alert::id_of(&rule, &id.labels);
         if was_active != is_active {
-            if is_active {
-                self.suppressor.active(&id.rule, &id.labels);
-            } else {
-                self.suppressor.inactive(&id.rule, &id.labels);
-            }
-            self.held_anew.extend(self.suppressor.graph().affected(&id.rule).iter().cloned());
+            self.may_hold(id, is_active);
         }
-        if is_active || was_active {
-            self.join(&alert, id, is_active, now);
+        if !turns.is_empty() {
+            self.join(&alert, id, is_active);
             self.dirty.insert(alert.clone());
         }
         if let Some(Turn::Pending(severity)) = turns.first()
@@ -151,29 +166,51 @@ impl Book {
             let text = format!("{severity}, if it goes on");
             self.tell(&alert, super::AlertChange::Pending, now, text);
         }
-        if !turns.is_empty() {
+        if turns.contains(&Turn::Flapping) {
+            self.note_flapping(&alert, now);
+        }
+        if !turns.is_empty() || is_idle {
             self.keep_element(id, now);
         }
         if is_idle && !is_active {
             self.forget(id);
         } else {
+            self.plan_element(id);
+        }
+    }
+
+    /// After a restart timers stand until there is news of what they measure. Of what is well nothing is measured.
+    pub(super) fn let_go_on(&mut self, id: &ElementId, now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        if !element.is_active() {
+            element.take(&timing(&self.orders.rules, element.rule), Input::Fresh, now);
+        }
+    }
+
+    /// Plans the next look at an element, unless there is one as soon.
+    pub(super) fn plan_element(&mut self, id: &ElementId) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        let due_ms = element.due_ms(&timing(&self.orders.rules, element.rule));
+        if due_ms.is_some_and(|due_ms| element.planned_ms.is_none_or(|planned| due_ms < planned)) {
+            element.planned_ms = due_ms;
             self.plan(due_ms, Due::Element(id.clone()));
         }
     }
 
-    fn keep_element(&mut self, id: &ElementId, now: Moment) {
+    pub(super) fn keep_element(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get(id) else { return };
         let saved = (!element.life.is_idle()).then(|| {
             Box::new(SavedElement {
                 life: element.life.saved(now),
                 fingerprint: element.fingerprint,
                 seen: element.seen.clone(),
+                happens: element.quiet_at_ms.is_some(),
             })
         });
         self.keep(Keep::Element(id.clone(), saved));
     }
 
-    fn forget(&mut self, id: &ElementId) {
+    pub(super) fn forget(&mut self, id: &ElementId) {
         self.elements.remove(id);
         if let Some(agent) = id.labels.get("agent")
             && let Some(of_agent) = self.by_agent.get_mut(agent)

@@ -2,6 +2,7 @@
 
 use super::Book;
 use crate::incident::EntryKind;
+use crate::output::Keep;
 use crate::{
     Acknowledgement, AlertId, InForce, Labels, Moment, MuteError, Muted, Severity, Silence, SilenceState,
     Window, next_mute_change, room_for_mute,
@@ -19,25 +20,15 @@ pub(super) struct Mutes {
     pub(super) acknowledgements: HashMap<AlertId, Acknowledgement>,
     /// When any of it begins or ends next, unix milliseconds.
     next_ms: Option<i64>,
+    /// What of it is in force until then. A clock that is set back does not change it: what began goes on until its
+    /// end comes by the wall clock.
+    in_force: InForce,
 }
 
 impl Mutes {
     /// What mutes something with these labels.
-    pub(super) fn muted(&self, labels: &Labels, now_ms: i64) -> Option<Muted> {
-        if self.silences.is_empty() && self.windows.is_empty() {
-            return None;
-        }
-        InForce::at(now_ms, &self.silences, &self.windows).muted(labels)
-    }
-
-    pub(super) fn acknowledged(
-        &self,
-        id: &AlertId,
-        episode_ms: i64,
-        severity: Severity,
-        now_ms: i64,
-    ) -> bool {
-        self.acknowledgements.get(id).is_some_and(|ack| ack.holds(episode_ms, severity, now_ms))
+    pub(super) fn muted(&self, labels: &Labels) -> Option<Muted> {
+        self.in_force.muted(labels)
     }
 
     /// Whether something began or ended since the last call.
@@ -49,8 +40,11 @@ impl Mutes {
         changed
     }
 
-    fn plan(&mut self, now_ms: i64) {
+    /// Finds what is in force now, and until when that is so. What is over is dropped.
+    pub(super) fn plan(&mut self, now_ms: i64) {
         self.silences.retain(|silence| silence.state(now_ms) != SilenceState::Expired);
+        self.windows.retain(|window| !window.is_over(now_ms));
+        self.in_force = InForce::at(now_ms, &self.silences, &self.windows);
         let acknowledgements = self.acknowledgements.values().filter_map(|ack| ack.next_change(now_ms));
         let mutes = next_mute_change(now_ms, &self.silences, &self.windows);
         self.next_ms = acknowledgements.chain(mutes).min();
@@ -121,6 +115,28 @@ impl Book {
         self.dirty.insert(id);
         self.flush(now);
         Ok(true)
+    }
+
+    /// Whether an alert is acknowledged. An acknowledgement that does not hold any more is over for good.
+    pub(super) fn is_acknowledged(
+        &mut self,
+        id: &AlertId,
+        episode_ms: i64,
+        severity: Severity,
+        now: Moment,
+    ) -> bool {
+        let Some(ack) = self.mutes.acknowledgements.get(id) else { return false };
+        let holds = ack.holds(episode_ms, severity, now.wall_ms);
+        if !holds {
+            self.drop_acknowledgement(id);
+        }
+        holds
+    }
+
+    pub(super) fn drop_acknowledgement(&mut self, id: &AlertId) {
+        if self.mutes.acknowledgements.remove(id).is_some() {
+            self.keep(Keep::Acknowledged(id.clone()));
+        }
     }
 
     /// The acknowledgement of an alert.

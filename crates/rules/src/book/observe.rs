@@ -42,6 +42,7 @@ impl Index {
 impl Book {
     /// Takes what was seen, in order, and decides what follows.
     pub fn observe(&mut self, observations: &[Observation], now: Moment) {
+        self.pass(now);
         for observation in observations {
             self.see(observation, now);
         }

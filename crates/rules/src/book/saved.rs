@@ -6,7 +6,10 @@ use super::{Book, Due, Talk};
 use crate::incident::Incident;
 use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
 use crate::step::Life;
-use crate::{Acknowledgement, AlertId, Conversation, Ending, Moment, SavedConversation, Silence, Window};
+use crate::{
+    Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Severity, Silence,
+    Standing, Window,
+};
 use std::sync::Arc;
 
 /// What was kept of a book.
@@ -37,35 +40,54 @@ impl Book {
         (mutes.silences, mutes.windows) = (saved.silences, saved.windows);
         mutes.acknowledgements =
             saved.acknowledgements.into_iter().map(|ack| (ack.alert.clone(), ack)).collect();
+        self.mutes.plan(now.wall_ms);
         for incident in saved.incidents.into_iter().filter(|incident| incident.ended_ms.is_none()) {
+            self.last_incident = self.last_incident.max(incident.began_ms);
             self.incidents.insert(Arc::clone(&incident.id), incident);
         }
         for (id, saved) in saved.conversations {
             let conversation = Conversation::restored(saved, alive_until_wall_ms, now);
             self.plan(conversation.due_ms().map(|due| due.max(now.run_ms)), Due::Talk(id.clone()));
-            self.talks.insert(id, Talk::new(conversation));
+            self.talks.insert(id, Talk::restored(conversation));
         }
         for (id, saved) in &saved.alerts {
             let mut alert = Alert::restored(saved);
             alert.shown_until_ms = saved.ended.is_some().then(|| alert::shown_until_ms(now));
-            alert.talks = self.talks_about(id);
             self.alerts.insert(id.clone(), alert);
+        }
+        self.know_who_was_told();
+        self.know_incidents();
+        let firing = |id: &AlertId| self.alerts.get(id).is_some_and(Alert::is_firing);
+        let acks = self.mutes.acknowledgements.keys();
+        let over: Vec<AlertId> = acks.filter(|id| !firing(id)).cloned().collect();
+        for id in over {
+            self.drop_acknowledgement(&id);
         }
         let (known, gone): (Vec<_>, Vec<_>) = saved.elements.into_iter().partition(|(id, saved)| {
             let number = self.orders.rules.number(&id.rule);
             number.is_some_and(|number| self.orders.rules.fingerprint(number) == saved.fingerprint)
         });
         for (id, saved) in known {
-            self.bring_back(id, saved, alive_until_wall_ms);
+            self.bring_back(id, saved, alive_until_wall_ms, now);
         }
         for (id, _) in gone {
-            self.outputs.push(crate::Output::Keep(crate::Keep::Element(id, None)));
+            self.keep(Keep::Element(id, None));
         }
-        self.mutes.changed_by(i64::MAX);
+        self.skew_ms = None;
         self.recount(now);
+        self.keep_all(now);
     }
 
-    fn bring_back(&mut self, id: ElementId, saved: SavedElement, alive_until_wall_ms: i64) {
+    /// Keeps everything anew that counts by the wall clock: it was set, or the monitor did not run for a while.
+    pub(super) fn keep_all(&mut self, now: Moment) {
+        let elements: Vec<ElementId> = self.elements.keys().cloned().collect();
+        for id in elements {
+            self.keep_element(&id, now);
+        }
+        self.keep_talks(now);
+    }
+
+    fn bring_back(&mut self, id: ElementId, saved: SavedElement, alive_until_wall_ms: i64, now: Moment) {
         let Some(number) = self.orders.rules.number(&id.rule) else { return };
         let element = Element {
             rule: number,
@@ -73,8 +95,9 @@ impl Book {
             life: Life::restored(saved.life, alive_until_wall_ms),
             seen: saved.seen,
             fresh_until_ms: None,
-            quiet_at_ms: None,
+            quiet_at_ms: saved.happens.then(|| now.run_ms + super::QUIET_MS),
             ended: None,
+            planned_ms: None,
         };
         if element.is_active() {
             self.suppressor.active(&id.rule, &id.labels);
@@ -82,7 +105,9 @@ impl Book {
         if let Some(agent) = id.labels.get("agent") {
             self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
         }
-        self.elements.insert(id, element);
+        self.elements.insert(id.clone(), element);
+        self.let_go_on(&id, now);
+        self.plan_element(&id);
     }
 
     /// The parts of every alert from the elements that were brought back. An alert whose elements are all gone ends.
@@ -92,7 +117,7 @@ impl Book {
         for id in active {
             let Some(element) = self.elements.get(&id) else { continue };
             let alert = alert::id_of(self.rule(element.rule), &id.labels);
-            self.join(&alert, &id, true, now);
+            self.join(&alert, &id, true);
         }
         for (id, alert) in &mut self.alerts {
             if alert.parts.is_empty() {
@@ -103,8 +128,28 @@ impl Book {
         self.flush(now);
     }
 
-    fn talks_about(&self, id: &AlertId) -> std::collections::BTreeSet<ConversationId> {
-        let about = self.talks.iter().filter(|(_, t)| t.conversation.told().any(|belief| belief.id == id));
-        about.map(|(talk, _)| talk.clone()).collect()
+    /// Which alerts each conversation is about. What a receiver was told of that is not known any more is over.
+    fn know_who_was_told(&mut self) {
+        for (talk_id, talk) in &mut self.talks {
+            let mut lost: Vec<Standing> = Vec::new();
+            for (id, belief) in talk.conversation.known() {
+                match self.alerts.get_mut(id) {
+                    Some(alert) => drop(alert.talks.insert(talk_id.clone())),
+                    None => lost.push(Standing {
+                        id: id.clone(),
+                        // Every episode is over.
+                        episode_ms: i64::MAX,
+                        severity: Severity::Warning,
+                        routed: true,
+                        audible: false,
+                        ended: Some(belief.and_then(|belief| belief.over).unwrap_or(Ending::Removed)),
+                    }),
+                }
+            }
+            if !lost.is_empty() {
+                self.talking.insert(talk_id.clone());
+            }
+            lost.into_iter().for_each(|standing| talk.put(standing));
+        }
     }
 }

@@ -58,13 +58,12 @@ impl Book {
         let alert = self.alerts.get(id)?;
         let (severity, since_ms) = (alert.severity?, alert.episode_ms?);
         let rule = self.orders.rules.rule(&id.rule);
-        let labels =
-            alert::labels_of(id, &rule.map(|rule| rule.labels.clone()).unwrap_or_default(), severity);
+        let labels = alert::labels_of(id, &alert.rule_labels, severity);
         let elements = self.element_views(alert);
-        let holds = self.holds(id);
+        let holds = self.holding.get(id);
         let ack = self.acknowledgement(id).filter(|ack| ack.holds(since_ms, severity, now.wall_ms));
         Some(AlertView {
-            muted_by: self.mutes.muted(&labels, now.wall_ms).map(|muted| muted_word(&muted.by)),
+            muted_by: self.muted_by(alert, &labels),
             labels,
             severity,
             since_ms,
@@ -75,8 +74,10 @@ impl Book {
             elements,
             held_by: self.held_by(id).iter().map(ToString::to_string).collect(),
             acknowledged_by: ack.map(|ack| ack.author.clone()),
-            holds_count: holds.len(),
-            holds: holds.into_iter().take(NAMED_AT_MOST).map(|id| id.to_string()).collect(),
+            holds_count: holds.map_or(0, |holds| holds.count),
+            holds: holds
+                .map(|holds| holds.named.iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             annotations: rule.map(|rule| rule.annotations.clone()).unwrap_or_default(),
             incident: alert.incident.clone(),
             id: id.clone(),
@@ -98,19 +99,18 @@ impl Book {
         elements.any(|element| element.life.is_flapping())
     }
 
-    /// The alerts that one holds back.
-    fn holds(&self, id: &AlertId) -> Vec<AlertId> {
-        let dependents = self.suppressor.graph().affected(&id.rule);
-        let mut held = Vec::new();
-        for rule in dependents {
-            for (child, alert) in self.alerts_of(rule) {
-                let quiet = alert.is_firing() && !alert.any_audible();
-                if quiet && child != id && self.held_by(child).contains(id) {
-                    held.push(child.clone());
-                }
-            }
-        }
-        held
+    /// What mutes an alert: as a whole, or else the first of its elements, if nobody hears of any.
+    fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
+        let whole = self.mutes.muted(labels);
+        let quiet = alert.is_firing() && !alert.any_audible();
+        let mut elements = alert.parts.iter().filter(|_| quiet).take(NAMED_AT_MOST);
+        let muted = whole.or_else(|| {
+            elements.find_map(|(id, part)| {
+                let of = AlertId { rule: Arc::clone(&id.rule), labels: id.labels.clone() };
+                self.mutes.muted(&alert::labels_of(&of, &alert.rule_labels, part.firing?.0))
+            })
+        });
+        muted.map(|muted| muted_word(&muted.by))
     }
 
     /// Why somebody does not hear of an alert, or that they do.
@@ -144,7 +144,7 @@ impl Book {
             flapping: element.is_some_and(|element| element.life.is_flapping()),
             changes: element.map_or(0, |element| element.life.changes_within(&timing, now)),
             held_by: held_by.map(|by| format!("{}{}", by.rule, by.labels)).collect(),
-            muted_by: self.mutes.muted(&of_element, now.wall_ms).map(|muted| muted_word(&muted.by)),
+            muted_by: self.mutes.muted(&of_element).map(|muted| muted_word(&muted.by)),
             routes: lanes
                 .map(|lane| (ConversationId { receiver: lane.receiver, group: lane.group }, lane.path))
                 .collect(),

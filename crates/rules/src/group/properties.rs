@@ -235,7 +235,7 @@ impl Receiver {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn what_is_heard_is_true_complete_and_in_time(waits in waits(), acts in acts(60, 200_000)) {
@@ -246,7 +246,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(50))]
+    #![proptest_config(ProptestConfig::with_cases(10))]
 
     #[test]
     fn a_flood_of_changes_is_no_flood_of_notices(acts in acts(1_500, 4_000)) {

@@ -82,17 +82,24 @@ struct Want {
 impl Record {
     /// Takes in that an episode is over.
     pub(super) fn ends(&mut self, alert: &Standing) {
-        if self.told.is_some_and(|told| told.episode_ms == alert.episode_ms) {
-            self.over = alert.ended;
+        if let Some(told) = self.told.filter(|told| told.episode_ms <= alert.episode_ms) {
+            // One before it is over as well, whether or not anybody said so.
+            let said = self.over.filter(|_| told.episode_ms < alert.episode_ms);
+            self.over = said.or(alert.ended);
         }
-        self.firing = self.firing.filter(|firing| firing.episode_ms != alert.episode_ms);
+        self.firing = self.firing.filter(|firing| firing.episode_ms > alert.episode_ms);
     }
 
     /// Takes in that an episode fires: one before it is over, whether or not anybody said so.
     pub(super) fn fires(&mut self, alert: &Standing) {
         if let Some(told) = self.told {
             let same = told.episode_ms == alert.episode_ms;
-            self.over = if same { None } else { Some(self.over.unwrap_or(Ending::Recovered)) };
+            self.over = match (same, alert.routed) {
+                (true, true) => None,
+                // That its routes lead elsewhere takes back no end that is still to be told.
+                (true, false) => self.over,
+                (false, _) => Some(self.over.unwrap_or(Ending::Recovered)),
+            };
         }
         let before = self.firing.filter(|firing| firing.episode_ms == alert.episode_ms);
         let voice = match (alert.routed, alert.audible) {
@@ -172,6 +179,14 @@ impl Record {
 
     pub(super) fn due(&self, waits: &Waits) -> Option<Tick> {
         self.ordinary_due(waits).into_iter().chain(self.urgent_due(waits)).min()
+    }
+
+    pub(super) fn is_muted(&self) -> bool {
+        self.firing.is_some_and(|firing| firing.muted)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.is_some()
     }
 
     pub(super) fn is_told(&self) -> bool {

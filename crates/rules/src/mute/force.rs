@@ -7,18 +7,18 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 /// All that hold at one moment.
-#[derive(Clone, Debug)]
-pub struct InForce<'a> {
+#[derive(Clone, Debug, Default)]
+pub struct InForce {
     /// Those that hold longest come first: the first that matches says how long.
-    all: Vec<One<'a>>,
+    all: Vec<One>,
 }
 
 #[derive(Clone, Debug)]
-struct One<'a> {
-    matchers: &'a [Matcher],
+struct One {
+    matchers: Vec<Matcher>,
     until_ms: i64,
     window: bool,
-    id: &'a Arc<str>,
+    id: Arc<str>,
 }
 
 /// Held back.
@@ -40,26 +40,29 @@ pub enum MutedBy {
     Window(Arc<str>),
 }
 
-impl<'a> InForce<'a> {
+impl InForce {
     /// Those that hold now.
-    pub fn at(
+    pub fn at<'a>(
         now_ms: i64,
         silences: impl IntoIterator<Item = &'a Silence>,
         windows: impl IntoIterator<Item = &'a Window>,
     ) -> Self {
         let silences = silences.into_iter().filter(|silence| silence.state(now_ms) == SilenceState::Active);
         let silences = silences.map(|silence| One {
-            matchers: &silence.matchers,
+            matchers: silence.matchers.clone(),
             until_ms: silence.ends_ms,
             window: false,
-            id: &silence.id,
+            id: Arc::clone(&silence.id),
         });
         let windows = windows.into_iter().filter_map(|window| {
             let until_ms = window.span(now_ms)?.to_ms;
-            Some(One { matchers: &window.matchers, until_ms, window: true, id: &window.id })
+            let (matchers, id) = (window.matchers.clone(), Arc::clone(&window.id));
+            Some(One { matchers, until_ms, window: true, id })
         });
-        let mut all: Vec<One<'a>> = silences.chain(windows).collect();
-        all.sort_by(|a, b| b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then(a.id.cmp(b.id)));
+        let mut all: Vec<One> = silences.chain(windows).collect();
+        all.sort_by(|a, b| {
+            b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then_with(|| a.id.cmp(&b.id))
+        });
         Self { all }
     }
 
@@ -72,8 +75,8 @@ impl<'a> InForce<'a> {
     /// What holds back what has these labels.
     #[must_use]
     pub fn muted(&self, labels: &Labels) -> Option<Muted> {
-        let one = self.all.iter().find(|one| Matcher::all(one.matchers, labels))?;
-        let id = Arc::clone(one.id);
+        let one = self.all.iter().find(|one| Matcher::all(&one.matchers, labels))?;
+        let id = Arc::clone(&one.id);
         let by = if one.window { MutedBy::Window(id) } else { MutedBy::Silence(id) };
         Some(Muted { by, until_ms: one.until_ms })
     }

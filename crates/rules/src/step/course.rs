@@ -68,6 +68,17 @@ impl Course {
         }
     }
 
+    /// Whether it counts how long it is critical, well, and not critical.
+    pub(super) fn timers(&self) -> [bool; 3] {
+        match self {
+            Self::Well => [false; 3],
+            Self::Pending { critical_ms, .. } => [critical_ms.is_some(), false, false],
+            Self::Firing { critical_ms, clear_ms, milder_ms, .. } => {
+                [critical_ms.is_some(), clear_ms.is_some(), milder_ms.is_some()]
+            }
+        }
+    }
+
     /// The timer that runs out next, and when. Of two at one moment, being over comes before falling.
     pub(super) fn next(&self, timing: &Timing) -> Option<(u64, Timer)> {
         let bad = |since: u64| since.saturating_add(timing.for_ms);

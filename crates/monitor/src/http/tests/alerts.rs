@@ -3,7 +3,6 @@
 use super::super::scene::{Reply, Scene};
 use axum::http::{Method, StatusCode};
 use farol_health::Status::{Healthy, Unhealthy};
-use farol_wire::SeriesType;
 use serde_json::{Value, json};
 
 const RULES: &str = r#"
@@ -27,7 +26,7 @@ rules:
 "#;
 
 /// Two agents whose database is down, and one whose index has been bad for less than an hour.
-async fn scene() -> Scene {
+pub(super) async fn scene() -> Scene {
     let mut scene = Scene::new().await;
     scene.rules(RULES);
     scene.agent("a", &[("payments", "database", Unhealthy)]);
@@ -37,20 +36,20 @@ async fn scene() -> Scene {
     scene
 }
 
-fn signed(more: Value) -> Value {
+pub(super) fn signed(more: Value) -> Value {
     let mut body = json!({"author": "ann", "reason": "new disks"});
     body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     body
 }
 
-async fn firing(scene: &Scene) -> Value {
+pub(super) async fn firing(scene: &Scene) -> Value {
     let list = scene.get("/api/v1/alerts").await.json();
     assert_eq!(list["items"].as_array().unwrap().len(), 1, "{list}");
     list["items"][0].clone()
 }
 
 #[track_caller]
-fn refused(reply: &Reply, status: StatusCode, code: &str) {
+pub(super) fn refused(reply: &Reply, status: StatusCode, code: &str) {
     assert_eq!((reply.status, &*reply.code()), (status, code), "{}", reply.body);
 }
 
@@ -289,7 +288,7 @@ async fn rules_say_what_they_look_at_and_how_much_of_it_is_bad() {
 }
 
 /// Asks until the answer is so.
-async fn until(scene: &Scene, path: &str, is: impl Fn(&Value) -> bool) -> Value {
+pub(super) async fn until(scene: &Scene, path: &str, is: impl Fn(&Value) -> bool) -> Value {
     let asking = async {
         loop {
             let answer = scene.get(path).await.json();
@@ -346,142 +345,4 @@ async fn notices_are_listed_by_what_became_of_them_and_a_dead_one_is_unknown_whe
     refused(&scene.operate(Method::POST, &path).await, StatusCode::CONFLICT, "no_receiver");
     let unknown = scene.operate(Method::POST, "/api/v1/notifications/x/resend").await;
     refused(&unknown, StatusCode::NOT_FOUND, "unknown_notification");
-}
-
-fn text(why: &Value) -> String {
-    let lines = why["text"].as_array().unwrap();
-    lines.iter().map(|line| line.as_str().unwrap()).collect::<Vec<_>>().join("\n")
-}
-
-#[tokio::test]
-async fn why_a_component_is_alerted_or_not_is_said_rule_by_rule() {
-    let scene = scene().await;
-    let why = scene.get("/api/v1/why/component/a/payments/database").await.json();
-    let verdicts: Vec<_> = why["rules"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|rule| (rule["rule"].as_str().unwrap(), rule["verdict"].as_str().unwrap()))
-        .collect();
-    assert_eq!(verdicts, [("database_down", "firing"), ("database_slow", "not_matched")], "{why}");
-    let no = json!([{"label": "cluster", "pattern": "us", "is": "eu"}]);
-    assert_eq!(why["rules"][1]["unmatched"], no);
-    assert_eq!(why["rules"][0]["routes"][0]["path"], "route");
-    let words = text(&why);
-    for line in [
-        "Component database of service payments on agent a",
-        "fires, critical, since",
-        "It is unhealthy (database is unhealthy); bad is: critical unhealthy.",
-        "It looks only where `cluster` is `us`; here it is `eu`.",
-        "It goes to `log` by `route`",
-    ] {
-        assert!(words.contains(line), "{line}:\n{words}");
-    }
-    let why = scene.get("/api/v1/why/component/c/search/index?rule=index_down").await.json();
-    assert_eq!(
-        (&why["rules"][0]["verdict"], &why["rules"][0]["for_ms"]),
-        (&json!("pending"), &json!(3_600_000))
-    );
-    assert!(text(&why).contains("of 1h"), "{}", text(&why));
-    let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
-    assert_eq!(why["rules"][0]["verdict"], "well");
-    let agent = scene.app.fleet.agent("c").unwrap();
-    agent.live.lock().components[1].stale = true;
-    let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
-    assert_eq!(why["rules"][0]["verdict"], "no_evidence", "{why}");
-}
-
-#[tokio::test]
-async fn why_an_alert_is_quiet_names_who_holds_it_and_what_became_of_telling() {
-    let scene = scene().await;
-    let id = firing(&scene).await["id"].as_str().unwrap().to_owned();
-    let wanted = signed(json!({"match": {"service": "payments"}, "lasts": "2h"}));
-    let silence = scene.tell(Method::POST, "/api/v1/silences", &wanted).await.json();
-    let silence = silence["id"].as_str().unwrap();
-    scene.tell(Method::POST, &format!("/api/v1/alerts/{id}/acknowledge"), &signed(json!({}))).await;
-    let path = format!("/api/v1/why/alert/{id}");
-    let why = until(&scene, &path, |why| why["deliveries"] != json!([])).await;
-    assert_eq!(why["deliveries"][0]["outcome"], "dead");
-    assert_eq!((&why["alert"]["id"], why["rules"].as_array().unwrap().len()), (&json!(id), 2));
-    assert_eq!(why["rules"][0]["muted_by"], format!("silence {silence}"));
-    assert_eq!(why["rules"][0]["acknowledged_by"], "ann");
-    let words = text(&why);
-    for line in [
-        "2 elements.".to_owned(),
-        "ann takes care of it: new disks.".to_owned(),
-        format!("It is muted by silence {silence}."),
-        "to `log`, attempt 0: dead (".to_owned(),
-    ] {
-        assert!(words.contains(&line), "{line}:\n{words}");
-    }
-}
-
-#[tokio::test]
-async fn why_an_agent_a_service_or_a_receiver() {
-    let mut scene = Scene::new().await;
-    scene.rules(
-        "rules:\n  - {name: cpu, metric: cpu_percent, critical: \"> 85\"}\n  - {name: lost, agent: lost, severity: critical}\n  - {name: down, service: payments, status: [unhealthy], severity: critical}\n",
-    );
-    let agent = scene.agent("a", &[("payments", "database", Unhealthy)]);
-    let cpu = super::super::scene::series("cpu_percent", SeriesType::Gauge, &[("core", "0")]);
-    scene.samples(&agent, &[(cpu, 91.0)]);
-    scene.write();
-    {
-        let (now, rules) = (scene.app.clock.now(), scene.app.fleet.rules().clone());
-        let live = &mut *agent.live.lock();
-        let ticked = (now.run_ms, now.wall_ms);
-        live.watch.read(&rules, &live.rule_labels, &live.samples, 0, ticked, 10_000);
-    }
-    let why = scene.get("/api/v1/why/agent/a").await.json();
-    let found = |rule: &str| {
-        let rules = why["rules"].as_array().unwrap();
-        rules.iter().find(|r| r["rule"] == rule).unwrap_or_else(|| panic!("{rule}: {why}"))
-    };
-    assert_eq!((&found("cpu")["value"], &found("cpu")["bad"]), (&json!(91.0), &json!(["critical > 85"])));
-    assert_eq!((&found("lost")["verdict"], &found("lost")["status"]), (&json!("well"), &json!("here")));
-    let why = scene.get("/api/v1/why/service/payments").await.json();
-    assert_eq!(
-        (&why["rules"][0]["rule"], &why["rules"][0]["verdict"]),
-        (&json!("down"), &json!("firing")),
-        "{why}"
-    );
-    for (path, code) in [
-        ("agent/nobody", "unknown_agent"),
-        ("service/nothing", "unknown_service"),
-        ("component/a/payments/cache", "unknown_component"),
-        ("receiver/nobody", "unknown_receiver"),
-        ("service/payments?rule=none", "unknown_rule"),
-    ] {
-        let reply = scene.get(&format!("/api/v1/why/{path}")).await;
-        assert_eq!((reply.status, &*reply.code()), (StatusCode::NOT_FOUND, code), "{path}");
-    }
-    let log = std::collections::BTreeMap::from([("log".into(), crate::notify::receivers::to_log())]);
-    scene.app.alerting.dispatcher().set_receivers(log);
-    let why = scene.get("/api/v1/why/receiver/log").await.json();
-    assert_eq!((&why["receiver"], &why["sent"]), (&json!("log"), &json!(0)), "{why}");
-    let cpu = scene.get("/api/v1/why/agent/a?rule=cpu").await.json();
-    assert_eq!(cpu["rules"].as_array().unwrap().len(), 1);
-    assert_eq!(cpu["rules"][0]["samples"].as_array().map(Vec::len), Some(0), "{cpu}");
-}
-
-#[tokio::test]
-async fn metrics_count_alerts_rules_and_notices() {
-    let scene = scene().await;
-    until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;
-    let log = std::collections::BTreeMap::from([("log".into(), crate::notify::receivers::to_log())]);
-    scene.app.alerting.dispatcher().set_receivers(log);
-    let page = scene.get("/metrics").await.body;
-    for line in [
-        "farol_alerts{state=\"firing\",severity=\"critical\"} 1",
-        "farol_alerts{state=\"pending\",severity=\"warning\"} 1",
-        "farol_alerts{state=\"firing\",severity=\"warning\"} 0",
-        "farol_alerts_fired_total 1",
-        "farol_rules 3",
-        "farol_rule_elements 3",
-        "farol_rule_elements_over_total 0",
-        "farol_notifications_total{receiver=\"log\",outcome=\"dead\"} ",
-        "farol_notifications_due{receiver=\"log\"} 0",
-    ] {
-        assert!(page.lines().any(|found| found.starts_with(line)), "{line}:\n{page}");
-    }
 }

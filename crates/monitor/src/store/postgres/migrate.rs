@@ -46,6 +46,25 @@ pub(super) async fn migrate(place: &str, link: &mut Link) -> Result<(), StoreErr
     link.say("COMMIT").await.map_err(judged)
 }
 
+/// Says what is wrong with a schema that has not exactly the tables this program knows; changes nothing.
+pub(super) async fn is_current(place: &str, link: &mut Link) -> Result<(), StoreError> {
+    let judged = |e: sqlx::Error| fault::judge_opening(place, &e);
+    let found: Vec<(bool, bool, bool)> = link.all(sqlx::query_as(SCHEMA)).await.map_err(judged)?;
+    if !found.first().is_some_and(|(_, _, is_ours)| *is_ours) {
+        return Err(StoreError::Fatal(format!("there is no store in {place}")));
+    }
+    let newest = sqlx::query_as("SELECT coalesce(max(number), 0) FROM farol.migrations");
+    let newest: Vec<(i64,)> = link.all(newest).await.map_err(judged)?;
+    let (version, known) = (newest.first().map_or(0, |(number,)| *number), MIGRATIONS.len() as i64);
+    if version == known {
+        return Ok(());
+    }
+    Err(StoreError::Fatal(format!(
+        "the store in {place} has version {version}, and this program reads version {known}; let a monitor of this \
+         version open it first"
+    )))
+}
+
 async fn pending(place: &str, connection: &mut PgConnection) -> Result<(), StoreError> {
     let judged = |e: sqlx::Error| fault::judge_opening(place, &e);
     connection.execute(LOCK).await.map_err(judged)?;

@@ -49,6 +49,25 @@ pub(super) async fn open(settings: PostgresSettings) -> Result<PostgresStore, St
     Ok(PostgresStore { id: loaded.id, settings, session, writer, readers, memory })
 }
 
+/// Opens a store to read in it while a monitor may write to it: makes and changes nothing, and what would write is
+/// refused.
+pub(super) async fn read(settings: PostgresSettings) -> Result<PostgresStore, StoreError> {
+    let place = settings.server.place();
+    let session = "farol history".to_owned();
+    let judged = |e: sqlx::Error| fault::judge_opening(&place, &e);
+    let mut link = Link::open(&settings, &session).await.map_err(judged)?;
+    migrate::is_current(&place, &mut link).await?;
+    // One moment for all that is read at once.
+    link.say("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await.map_err(judged)?;
+    let loaded = load::load(&place, &mut link, false).await?;
+    link.say("COMMIT").await.map_err(judged)?;
+    // It only read.
+    drop(link.close().await);
+    let readers = connect::readers(&settings, &session);
+    let memory = Memory::new(place, loaded.catalog, loaded.restored);
+    Ok(PostgresStore { id: loaded.id, settings, session, writer: Mutex::new(None), readers, memory })
+}
+
 impl PostgresStore {
     /// Sees to it that the writer has a connection, and that nothing is in doubt.
     pub(super) async fn ready(&self, writer: &mut Writer) -> Result<(), StoreError> {

@@ -68,8 +68,10 @@ impl Loader<'_> {
             documents,
         };
         let mut loaded = Loaded::of(raw, prune).map_err(|why| self.damaged(&why))?;
-        let deleted = layouts::delete(self.connection, &loaded.gone).await;
-        deleted.map_err(|e| fault::judge(self.path, &e))?;
+        if !loaded.gone.is_empty() {
+            let deleted = layouts::delete(self.connection, &loaded.gone).await;
+            deleted.map_err(|e| fault::judge(self.path, &e))?;
+        }
         loaded.take(layouts::read(self.path, &mut *self.connection, &loaded.wanted).await?);
         Ok(loaded)
     }

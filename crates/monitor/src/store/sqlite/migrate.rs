@@ -36,6 +36,24 @@ pub(super) async fn recognise(path: &Path, connection: &mut SqliteConnection) ->
     if version > known { Err(newer(path, version, known)) } else { Ok(()) }
 }
 
+/// Says what is wrong with a file that has not exactly the tables this program knows; changes nothing.
+pub(super) async fn is_current(path: &Path, connection: &mut SqliteConnection) -> Result<(), StoreError> {
+    recognise(path, connection).await?;
+    let version: i64 = sqlx::query_scalar("PRAGMA user_version")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|e| fault::judge(path, &e))?;
+    let known = MIGRATIONS.len() as i64;
+    if version == known {
+        return Ok(());
+    }
+    Err(StoreError::Fatal(format!(
+        "the store {} has version {version}, and this program reads version {known}; let a monitor of this version \
+         open it first",
+        path.display()
+    )))
+}
+
 fn newer(path: &Path, version: i64, known: i64) -> StoreError {
     StoreError::Fatal(format!(
         "the store {} has version {version} and this program knows versions up to {known}; run the newer Farol, or \

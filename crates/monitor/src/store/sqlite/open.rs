@@ -5,19 +5,21 @@ use crate::store::memory::Memory;
 use crate::store::shorten::Waiting;
 use crate::store::upkeep::Upkeep;
 use crate::store::{Durability, StoreError};
-use sqlx::ConnectOptions;
 use sqlx::sqlite::{
     SqliteAutoVacuum, SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous,
 };
+use sqlx::{ConnectOptions, Connection, Executor};
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Older ones may damage a file in WAL mode when a checkpoint meets a write.
 const OLDEST_LIBRARY: (u32, u32, u32) = (3, 51, 3);
 /// A lock of another process is waited for so long.
 const BUSY: Duration = Duration::from_secs(2);
+/// Who only reads is in less of a hurry.
+const READING_BUSY: Duration = Duration::from_secs(10);
 /// Connections that read.
 const READERS: u32 = 4;
 
@@ -65,6 +67,32 @@ pub(super) async fn open(settings: Settings) -> Result<SqliteStore, StoreError> 
     let memory = Memory::new(settings.path.display().to_string(), loaded.catalog, loaded.restored);
     let writer = tokio::sync::Mutex::new(Some(writer));
     Ok(SqliteStore { id: loaded.id, path: settings.path, writer, readers, memory })
+}
+
+/// Opens a file to read in it while a monitor may write to it: makes and changes nothing, and what would write is refused.
+/// What is committed afterwards may be seen or not.
+pub(super) async fn read(path: PathBuf) -> Result<SqliteStore, StoreError> {
+    let options = SqliteConnectOptions::new()
+        .filename(&path)
+        .read_only(true)
+        .busy_timeout(READING_BUSY)
+        .pragma("temp_store", "MEMORY")
+        .thread_name(|n| format!("farol-history-{n}"))
+        .disable_statement_logging();
+    let judged = |e: sqlx::Error| fault::judge(&path, &e);
+    let mut connection = options.clone().row_buffer_size(4_096).connect().await.map_err(judged)?;
+    migrate::is_current(&path, &mut connection).await?;
+    // One moment for all that is read at once.
+    connection.execute("BEGIN").await.map_err(judged)?;
+    let loaded = load::reload(&path, &mut connection).await?;
+    connection.execute("COMMIT").await.map_err(judged)?;
+    drop(connection.close().await);
+    let readers = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(Duration::from_secs(10))
+        .connect_lazy_with(options.row_buffer_size(128));
+    let memory = Memory::new(path.display().to_string(), loaded.catalog, loaded.restored);
+    Ok(SqliteStore { id: loaded.id, path, writer: tokio::sync::Mutex::new(None), readers, memory })
 }
 
 /// Checkpoints are ours: SQLite's own would swallow a failed sync.

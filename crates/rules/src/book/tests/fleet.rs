@@ -1,0 +1,196 @@
+//! What many do at once: a dead database, a partition, a deployment.
+
+use super::*;
+
+fn pods(n: usize) -> Vec<String> {
+    (0..n).map(|n| format!("p{n:02}")).collect()
+}
+
+fn all(pods: &[String], see: impl Fn(&str) -> Observation) -> Vec<Observation> {
+    pods.iter().map(|pod| see(pod)).collect()
+}
+
+fn no_words() -> Vec<String> {
+    Vec::new()
+}
+
+#[test]
+fn a_dead_database_of_fifty_pods_is_one_alert_that_lists_them_and_what_it_holds_back() {
+    let errors = Rule { name: "errors".into(), ..cpu() }.held_by("down", &["cluster"]);
+    let mut scene = Scene::new(&[down(), errors]);
+    let pods = pods(50);
+    for pod in &pods {
+        scene.see(&[bad(pod)]);
+    }
+    scene.until(5);
+    let failing = |pod: &str, value| match measured(pod, value) {
+        Observation::Measured(seen) => Observation::Measured(Measured { rule: "errors".into(), ..seen }),
+        other => other,
+    };
+    scene.see(&all(&pods[..3], |pod| failing(pod, 99.0)));
+    scene.until(10);
+    assert_eq!(scene.heard(), ["0 ops First: +down/db/pay!"]);
+    let view = scene.view("down", db());
+    assert_eq!((view.elements.len(), view.elements_count, view.holds_count), (50, 50, 3));
+    assert_eq!(view.holds[0], r#"errors{agent="p00",cluster="eu"}"#);
+    let child = scene.view("errors", agent("p00"));
+    assert_eq!(child.held_by, [r#"down{component="db",service="pay"}"#]);
+    assert_eq!(child.incident, view.incident, "one cause, one incident");
+    let why = scene.book.why("errors", &agent("p00"), scene.now()).unwrap();
+    assert_eq!((why.held_by.len(), why.routes.len()), (16, 1));
+    // The database is back, two pods' errors go on, and those are told at once.
+    scene.until(400);
+    scene.see(&[failing("p02", 1.0)]);
+    scene.see(&all(&pods, good));
+    scene.until(402);
+    assert_eq!(
+        scene.heard(),
+        ["400 ops Resolved: -down/db/pay recovered", "401 ops Released: >errors/p00/eu!, >errors/p01/eu!",]
+    );
+    let open = scene.ledger.incidents.values().filter(|incident| incident.ended_ms.is_none()).count();
+    assert_eq!((scene.ledger.incidents.len(), open), (1, 1), "the incident goes on with its children");
+    scene.see(&all(&pods, |pod| failing(pod, 1.0)));
+    scene.until(3_000);
+    assert_eq!(scene.heard(), ["701 ops Resolved: -errors/p00/eu recovered, -errors/p01/eu recovered"]);
+    assert!(scene.ledger.incidents.values().all(|incident| incident.ended_ms == Some(BEGAN_MS + 402_000)));
+    assert!(scene.ledger.is_empty());
+}
+
+#[test]
+fn when_half_of_the_agents_are_cut_off_only_that_is_told_and_afterwards_what_still_fires() {
+    let cut = Rule { by: Some(vec!["cluster".into()]), ..lost() };
+    let mut scene = Scene::new(&[cut, down().each().held_by("lost", &["agent"])]);
+    let pods = pods(40);
+    scene.see(&[bad("p39")]);
+    assert_eq!(scene.heard(), ["0 ops First: +down/p39/eu/db/tcp/pay!"]);
+    scene.until(400);
+    for pod in &pods[20..] {
+        scene.see(&[absent(pod, Status::Healthy), is_lost(pod, Is::On)]);
+    }
+    // What the cut makes fail behind it is seen later, by whoever comes back for a moment.
+    scene.see(&[bad("p38")]);
+    scene.until(900);
+    assert_eq!(scene.heard(), ["400 ops First: +lost/eu!"]);
+    let view = scene.view("lost", Labels::from([("cluster", "eu")]));
+    assert_eq!((view.elements_count, view.holds_count), (20, 2));
+    for pod in &pods[20..] {
+        scene.see(&[is_lost(pod, Is::Off), if pod == "p38" || pod == "p39" { bad(pod) } else { good(pod) }]);
+    }
+    scene.until(902);
+    assert_eq!(
+        scene.heard(),
+        [
+            "901 ops Released: >down/p38/eu/db/tcp/pay!, >down/p39/eu/db/tcp/pay!",
+            "901 ops Resolved: -lost/eu recovered",
+        ]
+    );
+    scene.see(&[good("p38"), good("p39")]);
+    scene.until(9_000);
+    assert_eq!(
+        scene.heard(),
+        ["1201 ops Resolved: -down/p38/eu/db/tcp/pay recovered, -down/p39/eu/db/tcp/pay recovered"]
+    );
+    assert!(scene.ledger.is_empty());
+}
+
+#[test]
+fn a_parent_and_its_children_seen_in_one_breath_are_one_notice_in_whatever_order() {
+    for swap in [false, true] {
+        let mut scene = Scene::new(&[lost(), down().each().held_by("lost", &["agent"])]);
+        let mut seen = vec![bad("a"), is_lost("a", Is::On)];
+        if swap {
+            seen.reverse();
+        }
+        scene.see(&seen);
+        scene.until(500);
+        assert_eq!(scene.heard(), ["0 ops First: +lost/a/eu!"], "{swap}");
+        // Another one at once: what is held back was just looked at.
+        let mut scene = Scene::new(&[lost(), down().each().held_by("lost", &["agent"])]);
+        scene.see(&[is_lost("b", Is::On)]);
+        scene.see(&seen);
+        scene.until(500);
+        assert_eq!(scene.heard(), ["0 ops First: +lost/b/eu!", "1 ops More: +lost/a/eu!, =lost/b/eu!"]);
+    }
+}
+
+#[test]
+fn a_pending_parent_holds_its_children_and_when_it_calms_they_are_told() {
+    let mut scene = Scene::new(&[lost().after_s(60), down().each().held_by("lost", &["agent"])]);
+    scene.see(&[is_lost("a", Is::On), is_lost("b", Is::On), bad("a"), bad("b")]);
+    scene.until(30);
+    assert_eq!(scene.heard(), no_words());
+    scene.see(&[is_lost("b", Is::Off)]);
+    scene.until(70);
+    assert_eq!(scene.heard(), ["30 ops Released: >down/b/eu/db/tcp/pay!", "60 ops First: +lost/a/eu!"]);
+    let (parent, child) = (
+        scene.view("lost", agent("a")),
+        scene.view(
+            "down",
+            agent("a").with(Labels::from([("component", "db"), ("kind", "tcp"), ("service", "pay")]).iter()),
+        ),
+    );
+    assert!(parent.incident.is_some());
+    assert_eq!(parent.incident, child.incident);
+    let incident = &scene.ledger.incidents[&*parent.incident.unwrap()];
+    assert_eq!(&*incident.cause.rule, "lost", "the parent is the cause, though its child fired first");
+    assert_eq!(incident.alerts.len(), 2);
+}
+
+#[test]
+fn a_rolling_deployment_of_fifty_pods_tells_nobody() {
+    let stale = Judge::Statuses { statuses: Vec::new(), stale: true, severity: Severity::Warning };
+    let stale =
+        rule("stale", Subject::Component { name: None, kind: None }, stale).held_by("lost", &["agent"]);
+    let mut scene =
+        Scene::new(&[lost().after_s(30), down().held_by("lost", &["agent"]), stale, service_down()]);
+    let old = pods(50);
+    scene.see(&all(&old, good));
+    for (n, pod) in old.iter().enumerate() {
+        let second = 20 * n as u64;
+        scene.until(second);
+        let new = format!("n{n:02}");
+        // It says goodbye, fails while it stops, and leaves; the next one starts and fails at first.
+        scene.see(&[component(pod, "db", Status::Healthy, Evidence::Excused)]);
+        scene.see(&[component(pod, "db", Status::Unhealthy, Evidence::Excused)]);
+        scene.see(&[component(&new, "db", Status::Starting, Evidence::Now)]);
+        scene.see(&[Observation::Service("pay".into(), Shown::Status(Status::Degraded))]);
+        scene.until(second + 10);
+        scene.see(&[gone(pod, Ending::Left), good(&new)]);
+        scene.see(&[Observation::Service("pay".into(), Shown::Status(Status::Healthy))]);
+    }
+    scene.until(3_000);
+    assert_eq!(scene.heard(), no_words());
+    assert!(scene.ledger.is_empty());
+    assert_eq!((scene.book.elements.len(), scene.book.by_agent.len()), (0, 0));
+}
+
+#[test]
+fn a_drained_node_takes_what_was_told_of_it_along_and_nothing_else() {
+    let mut scene = Scene::new(&[lost(), down().each().held_by("lost", &["agent"])]);
+    let pods = pods(10);
+    scene.see(&[bad("p00")]);
+    scene.until(400);
+    scene.heard();
+    scene.see(&all(&pods, |pod| component(pod, "db", Status::Unhealthy, Evidence::Excused)));
+    scene.until(430);
+    assert_eq!(scene.heard(), no_words(), "that it leaves ends nothing yet");
+    scene.see(&all(&pods, |pod| gone(pod, Ending::Left)));
+    scene.until(2_000);
+    assert_eq!(scene.heard(), ["430 ops Resolved: -down/p00/eu/db/tcp/pay left"]);
+}
+
+#[test]
+fn an_agent_that_had_what_it_has_no_more_ends_it_as_removed() {
+    let mut scene = Scene::new(&[cpu(), down().each()]);
+    scene.see(&[measured("a", 99.0), bad("a")]);
+    scene.until(400);
+    scene.heard();
+    scene.see(&[Observation::Looked { agent: "a".into(), elements: Vec::new() }]);
+    let (agent, service, component) = ("a".into(), "pay".into(), "db".into());
+    scene.see(&[Observation::ComponentGone { agent, service, component, how: Ending::Removed }]);
+    scene.until(401);
+    assert_eq!(
+        scene.heard(),
+        ["400 ops Resolved: -cpu/a/eu removed", "400 ops Resolved: -down/a/eu/db/tcp/pay removed"]
+    );
+}
