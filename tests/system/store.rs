@@ -187,7 +187,7 @@ fn change(component: &str, at_ms: i64, status: Option<Status>, stale: bool) -> S
         at_ms,
         status,
         maintenance: at_ms % 2 == 1,
-        muted: false,
+        muted: matches!(status, Some(Status::Degraded | Status::Unhealthy)),
         stale,
         reason: format!("r{at_ms}").as_str().into(),
     }

@@ -152,29 +152,14 @@ impl Config {
             alerting,
             actions,
             external_url: m.url("external_url").optional().map(|url| url.expose().to_owned()),
-            heartbeat: m.map("heartbeat", |m| Heartbeat {
-                url: m.url("url").example("https://hc-ping.com/…").required(),
-                every: m
-                    .duration("every")
-                    .within(Duration::from_secs(1)..=Duration::from_secs(86_400))
-                    .or(Duration::from_secs(60)),
-            }),
+            heartbeat: m.map("heartbeat", read_heartbeat),
             ingest,
             receivers,
             access: m.section("access", |m| Access {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
                 hosts: m.texts("hosts").into_iter().collect(),
             }),
-            details: m
-                .one_of(
-                    "details",
-                    &[
-                        ("always", Details::Always),
-                        ("loopback", Details::Loopback),
-                        ("never", Details::Never),
-                    ],
-                )
-                .or(Details::Loopback),
+            details: read_details(m),
             scrape_max_series: m.section("scrape", |m| {
                 m.integer::<usize>("max_series").within(1..=100_000_000).or(1_000_000usize)
             }),
@@ -199,6 +184,14 @@ impl Config {
             }
         }
         names
+    }
+}
+
+fn read_heartbeat(m: &mut Map<'_>) -> Heartbeat {
+    let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+    Heartbeat {
+        url: m.url("url").example("https://hc-ping.com/…").required(),
+        every: m.duration("every").within(second..=day).or(60 * second),
     }
 }
 
@@ -269,6 +262,11 @@ fn read_ingest(m: &mut Map<'_>) -> IngestPolicy {
             (least, most.max(least))
         }),
     }
+}
+
+fn read_details(m: &mut Map<'_>) -> Details {
+    let words = [("always", Details::Always), ("loopback", Details::Loopback), ("never", Details::Never)];
+    m.one_of("details", &words).or(Details::Loopback)
 }
 
 /// Services and what each needs, and groups.

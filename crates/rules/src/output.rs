@@ -32,6 +32,10 @@ pub enum Keep {
     Conversation(ConversationId, Option<Box<SavedConversation>>),
     /// An incident.
     Incident(Arc<Incident>),
+    /// A silence is over, and need not be kept.
+    SilenceOver(Arc<str>),
+    /// A maintenance window is over, and need not be kept.
+    WindowOver(Arc<str>),
     /// An acknowledgement is over: its alert ended or became worse, or its time is up.
     Acknowledged(AlertId),
 }

@@ -60,6 +60,8 @@ pub(super) fn kept(keep: &Keep, at_ms: i64) -> DocumentChange {
         Keep::Alert(id, is) => named(DocumentKind::Alert, id, is.as_ref(), at_ms),
         Keep::Conversation(id, is) => named(DocumentKind::Conversation, id, is.as_ref(), at_ms),
         Keep::Acknowledged(id) => acknowledgement(id, None, at_ms),
+        Keep::SilenceOver(id) => silence(id, None, at_ms),
+        Keep::WindowOver(id) => window(id, None, at_ms),
         Keep::Incident(incident) => {
             let document =
                 document(DocumentKind::Incident, Arc::clone(&incident.id), incident.began_ms, &**incident);

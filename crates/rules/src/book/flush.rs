@@ -39,13 +39,14 @@ impl Book {
 
     /// Decides what becomes of every alert that may have changed, and steps the conversations that are about them.
     pub(super) fn flush(&mut self, now: Moment) {
-        let looks = self.look_at_held(now);
+        for over in std::mem::take(&mut self.mutes.over) {
+            self.keep(over);
+        }
+        self.look_at_held(now);
         for id in std::mem::take(&mut self.dirty) {
             self.settle(&id, now);
         }
-        if looks {
-            self.find_holding();
-        }
+        self.find_holding(now);
         for id in std::mem::take(&mut self.talking) {
             self.talk(&id, now);
         }

@@ -15,8 +15,10 @@ pub(super) struct HeldAnew {
     rules: HashSet<Arc<str>>,
     /// Who holds whom is not as it was last found.
     holding: bool,
-    /// When it was last looked at, on the running clock.
+    /// When what is held back was last looked at, on the running clock.
     looked_ms: Option<u64>,
+    /// When who holds whom was last found.
+    found_ms: Option<u64>,
 }
 
 impl HeldAnew {
@@ -54,18 +56,12 @@ impl Book {
         self.held.holding |= !affected.is_empty();
     }
 
-    /// Looks at what is held back, if anything may have changed and it was not just done. True if it was done.
-    pub(super) fn look_at_held(&mut self, now: Moment) -> bool {
-        if self.held.rules.is_empty() && !self.held.holding {
-            return false;
-        }
-        let again_ms = self.held.looked_ms.map_or(0, |looked_ms| looked_ms + LOOK_AGAIN_MS);
-        if again_ms > now.run_ms {
-            self.plan(Some(again_ms), Due::Held);
-            return false;
+    /// Looks at what is held back, if anything may have changed and it was not just done.
+    pub(super) fn look_at_held(&mut self, now: Moment) {
+        if self.held.rules.is_empty() || !self.is_time(self.held.looked_ms, now) {
+            return;
         }
         self.held.looked_ms = Some(now.run_ms);
-        self.held.holding = false;
         for rule in std::mem::take(&mut self.held.rules) {
             let first = AlertId { rule, labels: crate::Labels::default() };
             for (id, alert) in self.alerts.range_mut(&first..).take_while(|(id, _)| id.rule == first.rule) {
@@ -73,11 +69,23 @@ impl Book {
                 self.dirty.insert(id.clone());
             }
         }
-        true
     }
 
-    /// Finds who holds whom.
-    pub(super) fn find_holding(&mut self) {
+    /// Whether what was looked at then may be looked at now; if not, it is planned.
+    fn is_time(&mut self, looked_ms: Option<u64>, now: Moment) -> bool {
+        let again_ms = looked_ms.map_or(0, |looked_ms| looked_ms + LOOK_AGAIN_MS);
+        if again_ms > now.run_ms {
+            self.plan(Some(again_ms), Due::Held);
+        }
+        again_ms <= now.run_ms
+    }
+
+    /// Finds who holds whom, if that may have changed and was not just done. It puts off nothing that is to be told.
+    pub(super) fn find_holding(&mut self, now: Moment) {
+        if !self.held.holding || !self.is_time(self.held.found_ms, now) {
+            return;
+        }
+        (self.held.holding, self.held.found_ms) = (false, Some(now.run_ms));
         let mut holding: HashMap<AlertId, Holding> = HashMap::new();
         for (child, _) in self.alerts.iter().filter(|(_, alert)| alert.is_firing() && alert.is_held()) {
             for parent in self.held_by(child) {

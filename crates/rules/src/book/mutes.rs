@@ -8,6 +8,7 @@ use crate::{
     Window, next_mute_change, room_for_mute,
 };
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// All that mutes.
 #[derive(Default)]
@@ -23,6 +24,8 @@ pub(super) struct Mutes {
     /// What of it is in force until then. A clock that is set back does not change it: what began goes on until its
     /// end comes by the wall clock.
     in_force: InForce,
+    /// What is over, until that is told.
+    pub(super) over: Vec<Keep>,
 }
 
 impl Mutes {
@@ -42,8 +45,17 @@ impl Mutes {
 
     /// Finds what is in force now, and until when that is so. What is over is dropped.
     pub(super) fn plan(&mut self, now_ms: i64) {
-        self.silences.retain(|silence| silence.state(now_ms) != SilenceState::Expired);
-        self.windows.retain(|window| !window.is_over(now_ms));
+        let Self { silences, windows, over, .. } = self;
+        silences.retain(|silence| {
+            let stays = silence.state(now_ms) != SilenceState::Expired;
+            over.extend((!stays).then(|| Keep::SilenceOver(Arc::clone(&silence.id))));
+            stays
+        });
+        windows.retain(|window| {
+            let stays = !window.is_over(now_ms);
+            over.extend((!stays).then(|| Keep::WindowOver(Arc::clone(&window.id))));
+            stays
+        });
         self.in_force = InForce::at(now_ms, &self.silences, &self.windows);
         let acknowledgements = self.acknowledgements.values().filter_map(|ack| ack.next_change(now_ms));
         let mutes = next_mute_change(now_ms, &self.silences, &self.windows);

@@ -145,6 +145,8 @@ impl Ledger {
                 drop(self.incidents.insert(incident.id.to_string(), stored(&**incident)));
             }
             Keep::Acknowledged(id) => drop(self.acknowledgements.remove(&id.to_string())),
+            Keep::SilenceOver(id) => drop(self.silences.remove(&**id)),
+            Keep::WindowOver(id) => drop(self.windows.remove(&**id)),
         }
     }
 

@@ -224,7 +224,8 @@ mod tests {
 
     fn change(component: &str, status: Option<Status>, stale: bool) -> StatusChange {
         let key = ComponentKey { agent: "a".into(), service: "pay".into(), component: component.into() };
-        StatusChange { key, at_ms: 0, status, maintenance: false, stale, reason: "ok".into() }
+        let (maintenance, muted) = (false, false);
+        StatusChange { key, at_ms: 0, status, maintenance, muted, stale, reason: "ok".into() }
     }
 
     /// What is seen, in a few words each.

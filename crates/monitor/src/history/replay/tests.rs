@@ -95,7 +95,8 @@ fn key() -> ComponentKey {
 
 fn change(seconds: i64, status: Status, stale: bool) -> StatusChange {
     let reason = "ok".into();
-    StatusChange { key: key(), at_ms: at(seconds), status: Some(status), maintenance: false, stale, reason }
+    let (maintenance, muted) = (false, false);
+    StatusChange { key: key(), at_ms: at(seconds), status: Some(status), maintenance, muted, stale, reason }
 }
 
 const RULES: &str = "

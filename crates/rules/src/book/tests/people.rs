@@ -40,6 +40,7 @@ fn a_silence_outlasts_a_restart_and_ends_in_time() {
     assert_eq!(scene.events.len(), events, "that it is muted was said before");
     scene.until(600);
     assert_eq!(scene.heard(), ["600 ops Released: >down/db/pay!"]);
+    assert!(scene.ledger.silences.is_empty(), "what is over is kept no more");
 }
 
 #[test]

@@ -53,6 +53,24 @@ fn a_rule_that_is_taken_out_or_changed_takes_back_what_it_told() {
 }
 
 #[test]
+fn nothing_is_left_of_the_elements_of_a_rule_that_is_gone() {
+    let mut scene = Scene::new(&[cpu(), down(), lost()]);
+    scene.see(&[bad("a"), is_lost("b", Is::On), measured("c", 80.0)]);
+    scene.until(10);
+    scene.order(&[cpu()], to("ops"));
+    assert!(
+        scene
+            .book
+            .elements
+            .keys()
+            .chain(scene.ledger.elements.values().map(|(id, _)| id))
+            .all(|id| *id.rule == *"cpu")
+    );
+    scene.until(2_000);
+    scene.see(&[gone("b", Ending::Left), gone("a", Ending::Left)]);
+}
+
+#[test]
 fn a_shorter_for_counts_from_the_reload_on() {
     let mut scene = Scene::new(&[down().after_s(600)]);
     scene.see(&[bad("a")]);

@@ -132,7 +132,7 @@ fn shapes() -> impl Strategy<Value = Vec<Shape>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
     #[test]
     fn the_index_answers_as_a_search_of_everything_does(
         shapes in shapes(),
