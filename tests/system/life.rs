@@ -90,7 +90,8 @@ fn status_changes<'e>(events: impl IntoIterator<Item = &'e Value>) -> Vec<String
 /// The kinds of the events that are about this agent.
 pub(crate) fn kinds_of<'e>(events: impl IntoIterator<Item = &'e Value>, agent: &str) -> Vec<&'e str> {
     let of_agent = events.into_iter().filter(|event| event["agent"] == agent);
-    of_agent.filter_map(|event| event["kind"].as_str()).collect()
+    let kinds = of_agent.filter_map(|event| event["kind"].as_str());
+    kinds.filter(|kind| !kind.starts_with("alert_")).collect()
 }
 
 /// Waits until an agent's component is healthy, and its service, too.

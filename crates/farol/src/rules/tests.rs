@@ -119,7 +119,7 @@ fn check_tells_all_that_is_wrong_with_file_line_and_key() {
     let bad = "rules: [{name: a, service: x, annotations: {summary: '{{ value'}}]";
     let template = Place::new(&[("bad.yaml", bad)]);
     let error = template.run("check @bad.yaml").0.unwrap_err().to_string();
-    assert!(error.contains("rule `a`: annotation `summary`"), "{error}");
+    assert!(error.contains("bad.yaml:1: rules[0].annotations.summary: "), "{error}");
     let (found, _) = place.run("check --no-default-rules @rules.yaml");
     assert!(found.unwrap_err().to_string().contains("`agent_lost` is a shipped rule"));
 }
