@@ -224,6 +224,9 @@ impl Agent {
             let before = std::mem::replace(&mut live.presence, Presence::Here);
             if spoke_before && matches!(before, Presence::Lost { .. }) {
                 step.tell(EventKind::AgentBack, &self.id);
+            }
+            // Also one that was lost before the monitor started, or before it said that it stops.
+            if spoke_before && before != Presence::Here {
                 live.observe(AgentCondition::Lost, Is::Off, step);
             }
         }

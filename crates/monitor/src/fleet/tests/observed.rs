@@ -112,6 +112,7 @@ fn after_a_restart_nothing_is_told_of_what_was_restored_until_it_is_heard_of() {
     assert_eq!(words(&after.heard()), [""; 0]);
     let agent = open(&after, 1);
     let told = words(&after.state(&agent, [Status::Healthy, Status::Unhealthy], Some(START.boot_ms)));
+    assert_eq!(told[0], "agent Lost Off", "whatever was known of it before");
     assert!(told.contains(&"cache unhealthy Now".to_owned()), "what did not change is told, too: {told:?}");
     assert!(told.contains(&"service payments unhealthy".to_owned()), "{told:?}");
 }
