@@ -137,6 +137,8 @@ proptest! {
         }
         prop_assert!(course.open.is_empty(), "left: {:?}", course.open);
         prop_assert_eq!(course.queue.load(), (0, 0, 0));
+        // That a receiver fails is told a while after it began to.
+        course.pass(400_000);
         prop_assert!(course.queue.wakes_ms().is_none());
     }
 }
