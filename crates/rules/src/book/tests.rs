@@ -6,6 +6,7 @@ mod lives;
 mod people;
 mod random;
 mod routes;
+mod values;
 
 use super::{Book, Orders, SavedBook};
 use crate::{

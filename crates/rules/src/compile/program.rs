@@ -13,6 +13,10 @@ use std::sync::Arc;
 const NONE: u32 = u32::MAX;
 /// Nothing was told yet.
 const UNTOLD: u8 = 0;
+/// It is clear, and was for so long that no life has a timer that runs: nothing is told any more.
+const SETTLED: u8 = 5;
+/// After so many intervals without a tick no life's clock goes.
+const FRESH_INTERVALS: u64 = 3;
 
 /// The series of a source, in the order of its columns.
 #[derive(Clone, Debug, Default)]
@@ -50,6 +54,9 @@ pub struct Program {
     feeds: Vec<Feed>,
     /// The series' own labels, by element: read by nothing that is done for each sample.
     labels: Vec<Labels>,
+    /// By element, for how many milliseconds of ticks clear values are told yet: a life's clock goes while it is told
+    /// something, and what is well must last before it is over. Read for what is not settled only.
+    unsettled_ms: Vec<u64>,
     agent: Labels,
 }
 
@@ -60,7 +67,7 @@ struct Binding {
     window: u32,
     total: u32,
     rule: u16,
-    /// What was told last: [`UNTOLD`], or [`mark`] of a level.
+    /// What was told last: [`UNTOLD`], [`SETTLED`], or [`mark`] of a level.
     told: u8,
 }
 
@@ -75,6 +82,19 @@ struct Feed {
 struct Source {
     bindings: Range<usize>,
     feeds: Range<usize>,
+    /// How often it ticks; 0 where nobody knows.
+    interval_ms: u64,
+    /// When it ticked last, on the running clock.
+    ticked_ms: u64,
+}
+
+impl Source {
+    /// It ticks. How much of the time since it ticked last it was seen.
+    fn tick(&mut self, run_ms: u64) -> u64 {
+        let since = run_ms.saturating_sub(self.ticked_ms);
+        self.ticked_ms = run_ms;
+        if self.interval_ms == 0 { since } else { since.min(FRESH_INTERVALS * self.interval_ms) }
+    }
 }
 
 impl Program {
@@ -91,6 +111,7 @@ impl Program {
             totals: Vec::new(),
             feeds: Vec::new(),
             labels: Vec::new(),
+            unsettled_ms: Vec::new(),
             agent: agent.clone(),
         };
         for source in sources {
@@ -98,17 +119,24 @@ impl Program {
             for (column, (name, labels)) in (0_u32..).zip(&source.series) {
                 building.bind(&mut program, source.interval_ms, column, (name, labels));
             }
-            program.sources.push(Source { bindings: first..program.bindings.len(), feeds: 0..0 });
+            program.sources.push(Source {
+                bindings: first..program.bindings.len(),
+                interval_ms: source.interval_ms,
+                ..Source::default()
+            });
         }
         building.feed(&mut program);
         program
     }
 
-    /// Takes a tick of a source: tells what differs from what was told last, and each value of what was not clear.
-    /// A value that is absent or NaN says nothing, and neither does a percentage of what is absent or not above 0.
+    /// Takes a tick of a source: tells what differs from what was told last, each value of what was not clear, and each
+    /// clear one until it was clear for as long as the rule keeps it firing or flapping. A value that is absent or NaN
+    /// says nothing, and neither does a percentage of what is absent or not above 0.
     #[inline]
     pub fn source(&mut self, source: usize, columns: &Columns, at: Moment, mut tell: impl FnMut(Reading)) {
-        let Some(Source { bindings, feeds }) = self.sources.get(source) else { return };
+        let Some(source) = self.sources.get_mut(source) else { return };
+        let passed_ms = source.tick(at.run_ms);
+        let Source { bindings, feeds, .. } = source;
         for feed in &self.feeds[feeds.clone()] {
             self.totals[feed.total as usize] = columns.value(feed.column as usize).unwrap_or(f64::NAN);
         }
@@ -130,11 +158,17 @@ impl Program {
                 continue;
             }
             let level = thresholds[usize::from(binding.rule)].level(value);
-            let (told, now) = (binding.told, mark(level));
-            if told == now && now == mark(Level::Clear) {
+            if level == Level::Clear && binding.told == SETTLED {
                 continue;
             }
-            binding.told = now;
+            let unsettled_ms = &mut self.unsettled_ms[element];
+            *unsettled_ms = match (level, mark(level) == binding.told) {
+                (Level::Clear, true) => unsettled_ms.saturating_sub(passed_ms),
+                (Level::Clear, false) => *unsettled_ms,
+                _ => settling_ms(&self.rules.0.rules[usize::from(binding.rule)]),
+            };
+            let is_settled = level == Level::Clear && *unsettled_ms == 0;
+            binding.told = if is_settled { SETTLED } else { mark(level) };
             tell(Reading { rule: u32::from(binding.rule), element: element as u32, level, value });
         }
     }
@@ -189,6 +223,9 @@ impl Program {
     #[must_use]
     pub fn told(&self, element: u32) -> Option<Level> {
         let told = self.bindings[element as usize].told;
+        if told == SETTLED {
+            return Some(Level::Clear);
+        }
         [Level::Clear, Level::Between, Level::Warning, Level::Critical]
             .into_iter()
             .find(|level| mark(*level) == told)
@@ -201,15 +238,38 @@ impl Program {
         }
     }
 
+    /// There may be lives from before a restart, that this program knows nothing of: what is clear is told as if it had
+    /// not been until now.
+    pub fn unsettle(&mut self) {
+        self.unsettled_ms = self.bindings.iter().map(|binding| settling_ms(self.rule_of(binding))).collect();
+    }
+
     /// Goes on where an earlier program of the same agent was, after its layout, its labels or the rules changed:
-    /// windows and totals stay filled. What was told is told again.
+    /// windows and totals stay filled, and what was not settled is not. What was told is told again.
     pub fn go_on_from(&mut self, old: &Self) {
+        let unsettled = old.named().zip(&old.unsettled_ms).filter(|(_, left_ms)| **left_ms > 0);
+        let unsettled: HashMap<_, _> = unsettled.collect();
+        let same = self.rules.version() == old.rules.version();
+        let left_ms = self.named().zip(&self.bindings).map(|(name, binding)| {
+            let left_ms = **unsettled.get(&name)?;
+            Some(if same { left_ms } else { settling_ms(self.rule_of(binding)) })
+        });
+        self.unsettled_ms = left_ms.map(Option::unwrap_or_default).collect();
         for (new, old_place) in self.places_in(old, |binding| binding.window) {
             self.windows[new as usize].go_on_from(&old.windows[old_place as usize]);
         }
         for (new, old_place) in self.places_in(old, |binding| binding.total) {
             self.totals[new as usize] = old.totals[old_place as usize];
         }
+    }
+
+    fn rule_of(&self, binding: &Binding) -> &Rule {
+        &self.rules.0.rules[usize::from(binding.rule)]
+    }
+
+    /// Each element's rule and its series' labels, in their order.
+    fn named(&self) -> impl Iterator<Item = (&str, &Labels)> {
+        self.bindings.iter().map(|binding| &*self.rule_of(binding).name).zip(&self.labels)
     }
 
     /// The places of windows or totals that an element has here and had there: the same question about the same series.
@@ -226,6 +286,13 @@ impl Program {
         both.filter_map(|(print, e, new)| Some((new, *before.get(&(print, &self.labels[e as usize]))?)))
             .collect()
     }
+}
+
+/// For how long a value that is not clear is to be clear until nothing is left of it: the alert is over when it was
+/// well for `keep_firing_for`, and steady when that end has left the window of flapping. Never 0, which is settled.
+fn settling_ms(rule: &Rule) -> u64 {
+    let flap_ms = if rule.flap.changes > 0 { rule.flap.within_ms } else { 0 };
+    rule.keep_firing_for_ms.saturating_add(flap_ms).max(1)
 }
 
 /// One byte for a level.
@@ -283,6 +350,7 @@ impl<'b> Building<'b> {
             // No set has more rules than 16 bits can number.
             program.bindings.push(Binding { column, window, total, rule: *number as u16, told: UNTOLD });
             program.labels.push(labels.clone());
+            program.unsettled_ms.push(0);
         }
     }
 

@@ -188,7 +188,8 @@ fn time_in_which_the_monitor_did_not_run_is_no_time_for_the_rules() {
 fn a_meter_says_what_the_program_says_of_whole_rows() {
     let judge = Judge::Thresholds { warning: None, critical: "> 90".parse().ok(), clear: None };
     let subject = Subject::Metric { name: "open".into(), of: Some("most".into()) };
-    let rules = Ruleset::new(vec![rule("full", subject, judge)]).unwrap();
+    let flap = Flap { changes: 0, within_ms: 0 };
+    let rules = Ruleset::new(vec![Rule { flap, ..rule("full", subject, judge) }]).unwrap();
     assert_eq!(Meter::names(&rules).len(), 2);
     let series = vec![("open".into(), Labels::default()), ("most".into(), Labels::default())];
     let mut meter = Meter::new(&rules, &Labels::from([("agent", "a")]), series, 10_000);
@@ -204,5 +205,6 @@ fn a_meter_says_what_the_program_says_of_whole_rows() {
     // The other one's last value counts.
     assert_eq!(levels(10, &[(0, 20.0)]), [(Level::Critical, 100.0)]);
     assert_eq!(levels(20, &[(0, 1.0)]), [(Level::Clear, 5.0)]);
-    assert_eq!(levels(30, &[(0, 1.0)]), []);
+    assert_eq!(levels(30, &[(0, 1.0)]), [(Level::Clear, 5.0)]);
+    assert_eq!(levels(40, &[(0, 1.0)]), []);
 }

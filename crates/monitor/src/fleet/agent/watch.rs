@@ -59,10 +59,13 @@ impl Watch {
                 self.told.extend(gone(&old, &program));
             }
             // What was known before a restart of what it has no more is over.
-            None => self.told.push(Observation::Looked {
-                agent: labels.get("agent").cloned().unwrap_or_else(|| "".into()),
-                elements: elements(&program).collect(),
-            }),
+            None => {
+                program.unsettle();
+                self.told.push(Observation::Looked {
+                    agent: labels.get("agent").cloned().unwrap_or_else(|| "".into()),
+                    elements: elements(&program).collect(),
+                });
+            }
         }
         self.program = Some(program);
         (self.layout, self.labels) = (Some(Arc::clone(layout)), labels.clone());

@@ -15,7 +15,7 @@ fn metric(name: &str, judge: [Option<&str>; 3]) -> Rule {
         judge: Judge::Thresholds { warning, critical, clear },
         for_ms: 0,
         keep_firing_for_ms: 0,
-        flap: Flap::default(),
+        flap: Flap { changes: 0, within_ms: 0 },
         by: None,
         depends_on: Vec::new(),
         labels: Default::default(),
@@ -60,10 +60,10 @@ fn a_binding_takes_sixteen_bytes() {
 }
 
 #[test]
-fn what_is_clear_is_told_once_and_what_is_not_each_time() {
+fn what_was_always_clear_is_told_once_and_what_is_not_each_time() {
     let rules = Ruleset::new(vec![metric("cpu", [Some("> 75"), Some("> 85"), Some("< 70")])]).unwrap();
     let mut program = Program::new(&rules, &[shape(&[("cpu", &[])])], &agent());
-    let values = [50.0, 60.0, 80.0, 80.0, 72.0, 72.0, 90.0, f64::NAN, 69.0, 68.0, 72.0, 73.0];
+    let values = [50.0, 60.0, 80.0, 80.0, 72.0, 72.0, 90.0, f64::NAN, 69.0, 68.0, 67.0, 72.0];
     let levels: Vec<Option<Level>> = (0..)
         .zip(values)
         .map(|(i, value)| {
@@ -72,7 +72,7 @@ fn what_is_clear_is_told_once_and_what_is_not_each_time() {
         .collect();
     let (clear, between, warning) = (Some(Level::Clear), Some(Level::Between), Some(Level::Warning));
     let first = [clear, None, warning, warning, between, between];
-    let then = [Some(Level::Critical), None, clear, None, between, between];
+    let then = [Some(Level::Critical), None, clear, clear, None, between];
     assert_eq!(levels, [first, then].concat());
     assert_eq!(told(&mut program, 0, 900_000, &[None]), [], "an absent value says nothing");
     assert_eq!(program.told(0), between);
@@ -80,6 +80,46 @@ fn what_is_clear_is_told_once_and_what_is_not_each_time() {
     told(&mut program, 0, 910_000, &[Some(1.0)]);
     program.tell_all();
     assert_eq!(told(&mut program, 0, 920_000, &[Some(1.0)]), [(0, Level::Clear, 1.0)]);
+}
+
+/// At which of these seconds a value of 1 is told.
+fn clear_told(program: &mut Program, seconds: impl Iterator<Item = u64>) -> Vec<u64> {
+    seconds.filter(|s| !told(program, 0, s * 1_000, &[Some(1.0)]).is_empty()).collect()
+}
+
+#[test]
+fn what_was_not_clear_is_told_until_it_was_clear_for_as_long_as_a_life_counts() {
+    let mut cpu = metric("cpu", [None, Some("> 85"), None]);
+    (cpu.keep_firing_for_ms, cpu.flap) = (20_000, Flap { changes: 6, within_ms: 30_000 });
+    let rules = Ruleset::new(vec![cpu.clone()]).unwrap();
+    let shapes = [shape(&[("cpu", &[])])];
+    let mut program = Program::new(&rules, &shapes, &agent());
+    let every_ten = |from: u64, to: u64| (from..to).step_by(10);
+    told(&mut program, 0, 0, &[Some(99.0)]);
+    assert_eq!(clear_told(&mut program, every_ten(10, 200)), [10, 20, 30, 40, 50, 60]);
+    assert_eq!(program.told(0), Some(Level::Clear));
+    // Time without a value does not count, but for as long as what was seen is still new.
+    told(&mut program, 0, 1_000_000, &[Some(99.0)]);
+    assert_eq!(clear_told(&mut program, every_ten(1_010, 1_030)), [1_010, 1_020]);
+    assert_eq!(clear_told(&mut program, every_ten(2_000, 2_100)), [2_000, 2_010]);
+    // Neither a new layout nor other rules end it, and of what is settled nothing more is told than once.
+    told(&mut program, 0, 3_000_000, &[Some(99.0)]);
+    assert_eq!(clear_told(&mut program, every_ten(3_010, 3_040)), [3_010, 3_020, 3_030]);
+    let mut new = Program::new(&rules, &shapes, &agent());
+    new.go_on_from(&program);
+    assert_eq!(clear_told(&mut new, every_ten(3_040, 3_200)), [3_040, 3_050, 3_060, 3_070]);
+    let mut settled = Program::new(&rules, &shapes, &agent());
+    settled.go_on_from(&new);
+    assert_eq!(clear_told(&mut settled, every_ten(3_200, 3_400)), [3_200]);
+    cpu.keep_firing_for_ms = 40_000;
+    program.tell_all();
+    let mut other = Program::new(&Ruleset::new(vec![cpu]).unwrap(), &shapes, &agent());
+    other.go_on_from(&program);
+    assert_eq!(clear_told(&mut other, every_ten(3_040, 3_200)).last(), Some(&3_110));
+    // After a restart nobody knows.
+    let mut restarted = Program::new(&rules, &shapes, &agent());
+    restarted.unsettle();
+    assert_eq!(clear_told(&mut restarted, every_ten(0, 200)), [0, 10, 20, 30, 40, 50]);
 }
 
 #[test]
@@ -167,7 +207,8 @@ proptest! {
         let series: Vec<(&str, &[(&str, &str)])> = names.iter().zip(&own).map(|(n, l)| (*n, &l[..])).collect();
         let set = Ruleset::new(rules).unwrap();
         let mut program = Program::new(&set, &[shape(&series)], &agent());
-        let mut last: HashMap<(usize, usize), Level> = HashMap::new();
+        // So many clear values of each are told yet.
+        let mut left: HashMap<(usize, usize), u32> = HashMap::new();
         for (t, values) in (0u64..).zip(&rows) {
             let values: Vec<Option<f64>> = values.iter().map(|v| v.map(f64::from)).collect();
             let mut expected = Vec::new();
@@ -178,7 +219,10 @@ proptest! {
                         else if value > f64::from(*at) { Level::Warning }
                         else if *with_clear && value >= f64::from(*at) { Level::Between }
                         else { Level::Clear };
-                    if last.insert((column, r), level) != Some(Level::Clear) || level != Level::Clear {
+                    let left = left.entry((column, r)).or_insert(1);
+                    let is_told = level != Level::Clear || *left > 0;
+                    *left = if level == Level::Clear { left.saturating_sub(1) } else { 2 };
+                    if is_told {
                         expected.push((format!("r{r}"), column.to_string(), level, value));
                     }
                 }
