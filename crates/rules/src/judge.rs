@@ -34,13 +34,15 @@ pub(crate) fn shown(judge: &Judge, shown: Shown) -> Input {
     }
 }
 
-/// A status that is not asked for ends nothing unless it is a good one: `unknown` and `starting` are no evidence.
+/// A status that is not asked for ends nothing unless it is better than all that are: what was degraded and becomes
+/// unhealthy did not recover. `unknown` and `starting` are no evidence.
 fn status(bad: &[Status], severity: Severity, is: Status) -> Input {
     if bad.contains(&is) {
         return Input::Level(severity.into());
     }
     match is {
         Status::Unknown | Status::Starting => Input::Stale,
+        Status::Unhealthy if bad.iter().any(|bad| *bad != Status::Healthy) => Input::Level(Level::Between),
         Status::Healthy | Status::Degraded | Status::Unhealthy => Input::Level(Level::Clear),
     }
 }
@@ -55,7 +57,7 @@ mod tests {
             stale,
             severity: Severity::Critical,
         };
-        let (bad, clear) = (Input::Level(Level::Critical), Input::Level(Level::Clear));
+        let [bad, between, clear] = [Level::Critical, Level::Between, Level::Clear].map(Input::Level);
         for (rule, status, evidence, expected) in [
             (judge(&[Status::Unhealthy], false), Status::Unhealthy, Evidence::Now, bad),
             (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Now, clear),
@@ -63,6 +65,12 @@ mod tests {
             (judge(&[Status::Unhealthy], false), Status::Unknown, Evidence::Now, Input::Stale),
             (judge(&[Status::Unhealthy], false), Status::Starting, Evidence::Now, Input::Stale),
             (judge(&[Status::Unknown], false), Status::Unknown, Evidence::Now, bad),
+            (judge(&[Status::Unknown], false), Status::Degraded, Evidence::Now, clear),
+            (judge(&[Status::Unknown], false), Status::Unhealthy, Evidence::Now, between),
+            (judge(&[Status::Degraded], false), Status::Unhealthy, Evidence::Now, between),
+            (judge(&[Status::Degraded], false), Status::Healthy, Evidence::Now, clear),
+            (judge(&[Status::Degraded, Status::Unknown], false), Status::Unhealthy, Evidence::Now, between),
+            (judge(&[Status::Healthy], false), Status::Degraded, Evidence::Now, clear),
             (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Stale, Input::Stale),
             (judge(&[Status::Unhealthy], false), Status::Healthy, Evidence::Absent, Input::Stale),
             (judge(&[Status::Unhealthy], false), Status::Unhealthy, Evidence::Excused, Input::Stale),
