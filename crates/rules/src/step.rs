@@ -334,9 +334,9 @@ impl Life {
 
     fn meet(&mut self, timing: &Timing, level: Level, now: Moment, turns: &mut Turns) {
         if let Some(Held { clear_ms, .. }) = &mut self.held {
-            course::count_clear(clear_ms, level, self.lived_ms);
+            course::count_clear(clear_ms, timing, level, self.lived_ms);
         }
-        match self.course.meet(level, self.lived_ms, now.wall_ms) {
+        match self.course.meet(timing, level, self.lived_ms, now.wall_ms) {
             // It fires in the same breath.
             Some(Turn::Pending(_)) if timing.for_ms == 0 => {}
             Some(turn) if self.held.is_none() => turns.push(turn),

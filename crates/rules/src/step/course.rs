@@ -123,7 +123,13 @@ impl Course {
     }
 
     /// A level was observed: timers begin and end, and what was pending may calm.
-    pub(super) fn meet(&mut self, level: Level, lived_ms: u64, wall_ms: i64) -> Option<Turn> {
+    pub(super) fn meet(
+        &mut self,
+        timing: &Timing,
+        level: Level,
+        lived_ms: u64,
+        wall_ms: i64,
+    ) -> Option<Turn> {
         match self {
             Self::Well => {
                 let severity = level.severity()?;
@@ -154,7 +160,12 @@ impl Course {
                 }
                 let mild = matches!(level, Level::Warning | Level::Clear) && *severity == Severity::Critical;
                 *milder_ms = milder_ms.or(mild.then_some(lived_ms));
-                count_clear(clear_ms, level, lived_ms);
+                let was_clear_ms = *clear_ms;
+                count_clear(clear_ms, timing, level, lived_ms);
+                // What was milder only by being well was not, if that did not last.
+                if level == Level::Between && clear_ms.is_none() && *milder_ms == was_clear_ms {
+                    *milder_ms = None;
+                }
                 None
             }
         }
@@ -198,13 +209,14 @@ impl Course {
     }
 }
 
-/// Since when it is well, after another level. A level between leaves it as it is.
-pub(super) fn count_clear(clear_ms: &mut Option<u64>, level: Level, lived_ms: u64) {
-    match level {
-        Level::Clear => *clear_ms = clear_ms.or(Some(lived_ms)),
-        Level::Between => {}
-        Level::Warning | Level::Critical => *clear_ms = None,
-    }
+/// Since when it is well, after another level. One between is not well, but undoes nothing that was for long enough.
+pub(super) fn count_clear(clear_ms: &mut Option<u64>, timing: &Timing, level: Level, lived_ms: u64) {
+    let long_enough = |since: &u64| since.saturating_add(timing.keep_firing_for_ms) <= lived_ms;
+    *clear_ms = match level {
+        Level::Clear => clear_ms.or(Some(lived_ms)),
+        Level::Between => clear_ms.filter(long_enough),
+        Level::Warning | Level::Critical => None,
+    };
 }
 
 /// What something fires as that is bad since one time and critical since another, if it stays so.

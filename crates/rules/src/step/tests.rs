@@ -183,9 +183,25 @@ fn it_is_over_when_it_was_well_for_as_long_as_the_rule_says() {
                 "121 tick ->",
                 "122 tick -> resolved recovered",
             ],
-            // Between the thresholds nothing changes: neither what it is nor what it becomes.
+            // Between the thresholds it stays what it is, and what was well for too short a time was not well.
             &["0 warning -> fired warning", "1 between ->", "999 tick ->"],
-            &["0 warning -> fired warning", "1 clear ->", "30 between ->", "61 tick -> resolved recovered"],
+            &["0 warning -> fired warning", "1 clear ->", "30 between ->", "61 tick ->", "999 tick ->"],
+            &[
+                "0 warning -> fired warning",
+                "1 clear ->",
+                "30 between ->",
+                "40 clear ->",
+                "99 tick ->",
+                "100 tick -> resolved recovered",
+            ],
+            &[
+                "0 critical -> fired critical",
+                "1 warning ->",
+                "31 clear ->",
+                "41 between ->",
+                "61 tick -> fell warning",
+                "999 tick ->",
+            ],
             &["0 critical -> fired critical", "1 warning ->", "60 tick ->", "61 tick -> fell warning"],
             &["0 critical -> fired critical", "1 warning ->", "50 critical ->", "61 tick ->", "999 tick ->"],
             &["0 critical -> fired critical", "1 clear ->", "61 tick -> resolved recovered"],
@@ -202,7 +218,8 @@ fn it_is_over_when_it_was_well_for_as_long_as_the_rule_says() {
                 "1 between ->",
                 "2 clear ->",
                 "3 between ->",
-                "62 tick -> resolved recovered",
+                "62 tick ->",
+                "999 tick ->",
             ],
         ],
     );

@@ -74,6 +74,9 @@ impl Naive {
             self.clear = None;
         } else if level == Level::Clear && (self.fires.is_some() || self.held.is_some()) {
             self.clear = self.clear.or(Some(0));
+        } else if level == Level::Between && self.clear.is_some_and(|ms| ms < timing.keep_firing_for_ms) {
+            self.milder = self.milder.filter(|_| self.milder != self.clear);
+            self.clear = None;
         }
         if level == Level::Critical {
             self.milder = None;
