@@ -3,7 +3,7 @@
 
 use super::Samples;
 use crate::fleet::layout::Compiled;
-use farol_rules::{Labels, Level, Measured, Moment, Observation, Program, Reading, Ruleset};
+use farol_rules::{Labels, Measured, Moment, Observation, Program, Reading, Ruleset};
 use std::collections::HashSet;
 use std::sync::Arc;
 
@@ -106,18 +106,102 @@ fn elements(program: &Program) -> impl Iterator<Item = (Arc<str>, Labels)> {
     })
 }
 
-/// What was not clear, and is looked at no more.
-fn gone(old: &Program, new: &Program) -> Vec<Observation> {
-    let not_clear = (0..u32::try_from(old.len()).unwrap_or(u32::MAX))
-        .filter(|element| !matches!(old.told(*element), None | Some(Level::Clear)));
-    let mut gone: Vec<(Arc<str>, Labels)> = not_clear
-        .map(|element| {
-            (Arc::clone(&old.rules().rules()[old.rule(element) as usize].name), old.labels(element))
-        })
-        .collect();
-    if !gone.is_empty() {
-        let has: HashSet<_> = elements(new).collect();
-        gone.retain(|element| !has.contains(element));
+/// What is looked at no more. Also what was clear: it may be kept firing, or flap.
+fn gone(old: &Program, new: &Program) -> impl Iterator<Item = Observation> {
+    let has: HashSet<_> = elements(new).collect();
+    let gone = elements(old).filter(move |element| !has.contains(element));
+    gone.map(|(rule, labels)| Observation::ReadingGone { rule, labels })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::Layouts;
+    use farol_series::{Columns, Encoding};
+    use farol_wire::{Definition, SeriesDef, SeriesType, SourceDef};
+
+    /// Disks by their source, as an agent has them one after the other.
+    struct Agent {
+        rules: Ruleset,
+        labels: Labels,
+        layouts: Layouts,
+        samples: Samples,
+        watch: Watch,
+        now_ms: u64,
     }
-    gone.into_iter().map(|(rule, labels)| Observation::ReadingGone { rule, labels }).collect()
+
+    impl Agent {
+        fn new() -> Self {
+            let text = "rules:\n  - {name: disk, metric: disk, critical: \"> 85\", keep_firing_for: 2m}\n";
+            Self {
+                rules: Ruleset::new(crate::config::rules_in("rules.yaml", text).unwrap()).unwrap(),
+                labels: Labels::from([("agent", "a")]),
+                layouts: Layouts::default(),
+                samples: Samples::default(),
+                watch: Watch::default(),
+                now_ms: 0,
+            }
+        }
+
+        /// From now on it has these disks.
+        fn has(&mut self, disks: &[(u32, &str)]) {
+            let sources = [1, 2].map(|id| SourceDef { id, name: "s".into(), interval_ms: 10_000 });
+            let series = (1..).zip(disks).map(|(id, (source, mount))| SeriesDef {
+                id,
+                source: *source,
+                name: "disk".into(),
+                labels: [("mount".into(), (*mount).into())].into(),
+                kind: SeriesType::Gauge,
+                unit: String::new(),
+                encoding: Encoding::Float.to_wire(),
+            });
+            let set =
+                Definition { sources: sources.into(), series: series.collect(), components: Vec::new() };
+            let Ok(interned) = self.layouts.intern(set, |_| Ok::<_, std::convert::Infallible>(()));
+            self.samples.start(interned.compiled);
+        }
+
+        /// A tick of one source, and what is said of it.
+        fn tick(&mut self, source: u32, values: &[f64]) -> Vec<String> {
+            self.now_ms += 10_000;
+            let mut block = Vec::new();
+            let row: Vec<_> = values.iter().map(|value| Some(*value)).collect();
+            Columns::new(vec![Encoding::Float; row.len()]).encode(&row, &mut block).unwrap();
+            let ticked = (self.now_ms, 0);
+            let Some(layout) = self.samples.layout().cloned() else { panic!("it has none") };
+            self.samples.start(layout);
+            let position = self.samples.apply(source, &block, ticked).unwrap();
+            self.watch.read(&self.rules, &self.labels, &self.samples, position, ticked, 10_000);
+            let mount = |labels: &Labels| labels.get("mount").unwrap().to_string();
+            let word = |seen: &Observation| match seen {
+                Observation::Measured(seen) => format!("{} {:?}", mount(&seen.labels), seen.level),
+                Observation::ReadingGone { labels, .. } => format!("{} gone", mount(labels)),
+                Observation::Looked { elements, .. } => format!("{} looked at", elements.len()),
+                other => panic!("{other:?}"),
+            };
+            self.watch.take().iter().map(word).collect()
+        }
+    }
+
+    #[test]
+    fn what_an_agent_has_no_more_is_gone_though_it_was_clear_when_last_seen() {
+        let mut agent = Agent::new();
+        agent.has(&[(1, "/"), (1, "/data")]);
+        assert_eq!(agent.tick(1, &[5.0, 99.0]), ["2 looked at", "/ Clear", "/data Critical"]);
+        agent.tick(1, &[5.0, 5.0]);
+        agent.has(&[(1, "/")]);
+        assert_eq!(agent.tick(1, &[5.0]), ["/data gone", "/ Clear"]);
+    }
+
+    #[test]
+    fn what_an_agent_has_no_more_is_gone_though_it_was_not_seen_since_its_layout_changed_before() {
+        let mut agent = Agent::new();
+        agent.has(&[(1, "/"), (2, "/data")]);
+        agent.tick(1, &[5.0]);
+        assert_eq!(agent.tick(2, &[99.0]), ["/data Critical"]);
+        agent.has(&[(1, "/"), (2, "/data"), (1, "/tmp")]);
+        agent.tick(1, &[5.0, 5.0]);
+        agent.has(&[(1, "/"), (1, "/tmp")]);
+        assert_eq!(agent.tick(1, &[5.0, 5.0])[0], "/data gone");
+    }
 }
