@@ -9,7 +9,7 @@ use crate::{
     AgentCondition, Ending, Judge, Labels, Level, Matcher, Moment, MonitorCondition, Ruleset, Severity,
     Subject, judge,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The numbers of the rules by what they look at.
@@ -165,15 +165,14 @@ impl Book {
     }
 
     fn looked(&mut self, agent: &str, elements: &[(Arc<str>, Labels)], now: Moment) {
+        let has: HashSet<(&str, &Labels)> = elements.iter().map(|(rule, labels)| (&**rule, labels)).collect();
         let of_agent = self.by_agent.get(agent).into_iter().flatten();
         let measured = of_agent.filter(|id| {
             let rule = self.orders.rules.rule(&id.rule);
             rule.is_some_and(|rule| matches!(rule.subject, Subject::Metric { .. }))
         });
-        let gone: Vec<ElementId> = measured
-            .filter(|id| !elements.iter().any(|(rule, labels)| *rule == id.rule && *labels == id.labels))
-            .cloned()
-            .collect();
+        let gone: Vec<ElementId> =
+            measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
         for id in gone {
             self.end(&id, Ending::Removed, now);
         }

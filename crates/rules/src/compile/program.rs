@@ -101,8 +101,7 @@ impl Program {
     /// Finds what each rule looks at. Of series that have the same name and labels the first one counts.
     #[must_use]
     pub fn new(rules: &Ruleset, sources: &[SourceShape], agent: &Labels) -> Self {
-        let mut building =
-            Building { rules: &rules.0, sources, totals: HashMap::new(), seen: HashSet::new() };
+        let mut building = Building::new(&rules.0, sources);
         let mut program = Self {
             rules: rules.clone(),
             bindings: Vec::new(),
@@ -318,6 +317,8 @@ fn joined(agent: &Labels, series: &Labels) -> Labels {
 struct Building<'b> {
     rules: &'b Compiled,
     sources: &'b [SourceShape],
+    /// Series that may be totals.
+    known: HashSet<(&'b str, &'b Labels)>,
     /// Totals that are asked for, by name and labels.
     totals: HashMap<(&'b str, &'b Labels), u32>,
     /// Series that some rule's name was met with.
@@ -325,6 +326,17 @@ struct Building<'b> {
 }
 
 impl<'b> Building<'b> {
+    fn new(rules: &'b Compiled, sources: &'b [SourceShape]) -> Self {
+        let of = |rule: &'b Arc<Rule>| match &rule.subject {
+            Subject::Metric { of, .. } => of.as_deref(),
+            _ => None,
+        };
+        let names: HashSet<&str> = rules.rules.iter().filter_map(of).collect();
+        let series = sources.iter().flat_map(|source| &source.series);
+        let known = series.filter(|(name, _)| names.contains(&**name)).map(|(name, own)| (&**name, own));
+        Self { rules, sources, known: known.collect(), totals: HashMap::new(), seen: HashSet::new() }
+    }
+
     fn bind(
         &mut self,
         program: &mut Program,
@@ -358,10 +370,7 @@ impl<'b> Building<'b> {
     /// there is nothing to look at.
     fn total(&mut self, rule: &'b Rule, labels: &'b Labels) -> Option<u32> {
         let Subject::Metric { of: Some(of), .. } = &rule.subject else { return Some(NONE) };
-        let is_it = |(name, own): &(Arc<str>, Labels)| name == of && own == labels;
-        if !self.totals.contains_key(&(&**of, labels))
-            && !self.sources.iter().any(|s| s.series.iter().any(is_it))
-        {
+        if !self.known.contains(&(&**of, labels)) {
             return None;
         }
         let next = self.totals.len() as u32;
