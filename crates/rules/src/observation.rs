@@ -131,6 +131,8 @@ pub enum Evidence {
 /// A series' latest value under one rule.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Measured {
+    /// The version of the set of rules that it was judged by: under another one it says nothing.
+    pub set: u64,
     /// The rule's name.
     pub rule: Arc<str>,
     /// The element.

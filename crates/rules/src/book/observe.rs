@@ -138,7 +138,10 @@ impl Book {
     }
 
     fn reading(&mut self, reading: &Measured, now: Moment) {
-        let Some(number) = self.orders.rules.number(&reading.rule) else { return };
+        let rules = &self.orders.rules;
+        let Some(number) = rules.number(&reading.rule).filter(|_| rules.version() == reading.set) else {
+            return;
+        };
         let id = ElementId { rule: Arc::clone(&reading.rule), labels: reading.labels.clone() };
         let seen = Seen { value: Some(reading.value), at_ms: now.wall_ms, ..Seen::default() };
         let with = With { seen: Some(seen), fresh_for_ms: Some(reading.fresh_for_ms), quiet_ms: None };

@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// A Monday, ten o'clock UTC.
 const BEGAN_MS: i64 = 1_767_607_200_000;
 
+/// In a scene: the version of the rules that are in force when it is seen.
+const BY_THOSE_IN_FORCE: u64 = 0;
+
 /// A rule about something, critical, at once.
 fn rule(name: &str, subject: Subject, judge: Judge) -> Rule {
     Rule {
@@ -215,7 +218,15 @@ impl Scene {
     }
 
     fn see(&mut self, observations: &[Observation]) {
-        self.book.observe(observations, self.now());
+        let mut observations = observations.to_vec();
+        for observation in &mut observations {
+            if let Observation::Measured(seen) = observation
+                && seen.set == BY_THOSE_IN_FORCE
+            {
+                seen.set = self.book.rules().version();
+            }
+        }
+        self.book.observe(&observations, self.now());
         self.take();
     }
 
@@ -375,7 +386,14 @@ fn measured(of: &str, value: f64) -> Observation {
         _ => Level::Between,
     };
     let (rule, labels) = ("cpu".into(), agent(of));
-    Observation::Measured(Measured { rule, labels, level, value, fresh_for_ms: 30_000 })
+    Observation::Measured(Measured {
+        set: BY_THOSE_IN_FORCE,
+        rule,
+        labels,
+        level,
+        value,
+        fresh_for_ms: 30_000,
+    })
 }
 
 fn db() -> Labels {

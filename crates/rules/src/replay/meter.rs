@@ -81,10 +81,11 @@ impl Meter {
             }
             let mut readings = Vec::new();
             self.program.source(source, &self.columns, at, |reading| readings.push(reading));
-            let rules = self.program.rules().rules();
+            let rules = self.program.rules();
             seen.extend(readings.into_iter().map(|reading| {
                 Observation::Measured(Measured {
-                    rule: Arc::clone(&rules[reading.rule as usize].name),
+                    set: rules.version(),
+                    rule: Arc::clone(&rules.rules()[reading.rule as usize].name),
                     labels: self.program.labels(reading.element),
                     level: reading.level,
                     value: reading.value,

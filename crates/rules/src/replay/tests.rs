@@ -8,7 +8,7 @@ use crate::{
 use farol_health::Status;
 use proptest::prelude::{any, prop, prop_assert_eq, proptest};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 fn rule(name: &str, subject: Subject, judge: Judge) -> Rule {
     Rule {
@@ -28,7 +28,8 @@ fn rule(name: &str, subject: Subject, judge: Judge) -> Rule {
     }
 }
 
-fn orders() -> Orders {
+/// One and the same for all: what was judged by other rules says nothing.
+static ORDERS: LazyLock<Orders> = LazyLock::new(|| {
     let statuses =
         Judge::Statuses { statuses: vec![Status::Unhealthy], stale: false, severity: Severity::Critical };
     let thresholds = Judge::Thresholds {
@@ -54,6 +55,10 @@ fn orders() -> Orders {
     let waits = PartialWaits { group_wait_ms: Some(10_000), ..PartialWaits::default() };
     let route = Route { receiver: Some("ops".into()), waits, ..Route::default() };
     Orders { rules, graph, tree: Arc::new(Tree::new(route).unwrap()) }
+});
+
+fn orders() -> Orders {
+    ORDERS.clone()
 }
 
 fn at(seconds: u64) -> Moment {
@@ -78,6 +83,7 @@ fn seen(kind: u8, agent: u8) -> Observation {
     let labels = Labels::from([("agent", &*format!("a{agent}"))]);
     let measured = |level, value| {
         Observation::Measured(Measured {
+            set: ORDERS.rules.version(),
             rule: "cpu".into(),
             labels: labels.clone(),
             level,

@@ -91,6 +91,7 @@ impl Watch {
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {
     Observation::Measured(Measured {
+        set: program.rules().version(),
         rule: Arc::clone(&program.rules().rules()[reading.rule as usize].name),
         labels: program.labels(reading.element),
         level: reading.level,

@@ -24,9 +24,10 @@ impl Series {
 
     fn tick(&mut self, scene: &mut Scene, value: f64) {
         self.columns.encode(&[Some(value)], &mut Vec::new()).unwrap();
-        let mut seen = Vec::new();
+        let (mut seen, set) = (Vec::new(), self.program.rules().version());
         self.program.source(0, &self.columns, scene.now(), |reading| {
             seen.push(Observation::Measured(Measured {
+                set,
                 rule: "cpu".into(),
                 labels: agent("a"),
                 level: reading.level,
@@ -111,4 +112,20 @@ fn what_was_kept_firing_ends_after_a_restart() {
     let mut series = Series::new(&scene);
     series.until(&mut scene, 3_000, |_| WELL);
     assert_eq!(scene.heard(), ["420 ops Resolved: -cpu/a/eu recovered"]);
+}
+
+#[test]
+fn what_was_judged_by_rules_that_are_no_more_in_force_says_nothing() {
+    let mut scene = Scene::new(&[cpu()]);
+    let mut series = Series::new(&scene);
+    let above = |number| Some(Condition { operator: Operator::Above, number });
+    let judge = Judge::Thresholds { warning: None, critical: above(95.0), clear: None };
+    scene.order(&[Rule { judge, ..cpu() }], to("ops"));
+    series.tick(&mut scene, BAD);
+    scene.until(100);
+    assert_eq!(scene.heard(), Vec::<String>::new());
+    let mut series = Series::new(&scene);
+    series.tick(&mut scene, 96.0);
+    scene.until(101);
+    assert_eq!(scene.heard(), ["100 ops First: +cpu/a/eu!"]);
 }
