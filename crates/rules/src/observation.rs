@@ -37,8 +37,8 @@ pub enum Observation {
         /// The element.
         labels: Labels,
     },
-    /// All elements of an agent's series that rules look at, the first time since the monitor started: what it was
-    /// known to have besides is gone.
+    /// All elements of an agent's series that rules look at, the first time since the monitor started, or none where it
+    /// has no series any more: what it was known to have besides is gone.
     Looked {
         /// Its id.
         agent: Arc<str>,

@@ -108,6 +108,7 @@ impl Agent {
     ) {
         let was_here = live.presence == Presence::Here;
         self.heard(live, step);
+        live.watch.reported(&live.rule_labels, &live.samples, step.now.run_ms);
         step.effects.observed.extend(live.watch.take());
         let changed = !reported.changed.is_empty();
         // Some say themselves when they were checked; of the others only the report's time is known.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 
 /// After so many intervals without a tick an element is stale.
 const FRESH_INTERVALS: u64 = 3;
+/// An agent that says for so long that it has no series has none any more. Before, its collectors may be slow.
+const NONE_FOR_MS: u64 = 10 * 60_000;
 
 /// What of one agent's samples which rule looks at.
 #[derive(Debug, Default)]
@@ -17,6 +19,8 @@ pub(crate) struct Watch {
     /// What the program was built for.
     layout: Option<Arc<Compiled>>,
     labels: Labels,
+    /// When what was known of its series is gone, on the running clock, if it has none: never again once it was told.
+    gone_at_ms: Option<u64>,
     /// What is to be told with the step that the samples came with.
     told: Vec<Observation>,
 }
@@ -61,14 +65,22 @@ impl Watch {
             // What was known before a restart of what it has no more is over.
             None => {
                 program.unsettle();
-                self.told.push(Observation::Looked {
-                    agent: labels.get("agent").cloned().unwrap_or_else(|| "".into()),
-                    elements: elements(&program).collect(),
-                });
+                self.told.push(looked(labels, elements(&program).collect()));
             }
         }
         self.program = Some(program);
         (self.layout, self.labels) = (Some(Arc::clone(layout)), labels.clone());
+    }
+
+    /// A report came, with samples or without. What has no series is never read.
+    pub(crate) fn reported(&mut self, labels: &Labels, samples: &Samples, now_ms: u64) {
+        if samples.layout().is_none_or(|layout| !layout.layout.set.series.is_empty()) {
+            self.gone_at_ms = None;
+        } else if now_ms >= *self.gone_at_ms.get_or_insert(now_ms.saturating_add(NONE_FOR_MS)) {
+            self.gone_at_ms = Some(u64::MAX);
+            (self.program, self.layout) = (None, None);
+            self.told.push(looked(labels, Vec::new()));
+        }
     }
 
     /// What there is to tell since the last call.
@@ -87,6 +99,11 @@ impl Watch {
             program.tell_all();
         }
     }
+}
+
+fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>) -> Observation {
+    let agent = labels.get("agent").cloned().unwrap_or_else(|| "".into());
+    Observation::Looked { agent, elements }
 }
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {

@@ -130,3 +130,25 @@ fn other_rules_are_told_everything_that_is_known_of_now() {
     let gone = scene.fleet.forget("a", scene.now);
     assert!(!gone, "it is not lost");
 }
+
+#[test]
+fn what_was_known_of_the_series_of_an_agent_that_has_none_for_ten_minutes_is_gone() {
+    let (mut scene, agent, _link) = Scene::online(Role::Host);
+    let looked_at = |scene: &mut Scene, seconds: u64| -> Vec<(u64, usize)> {
+        let mut found = Vec::new();
+        for second in (0..seconds).step_by(10) {
+            scene.pass(10_000);
+            let observed = scene.report(&agent, Vec::new()).observed;
+            found.extend(observed.iter().filter_map(|observation| match observation {
+                Observation::Looked { agent, elements } if &**agent == "a" => Some((second, elements.len())),
+                _ => None,
+            }));
+        }
+        found
+    };
+    assert_eq!(looked_at(&mut scene, 1_200), [], "it did not say yet what it has");
+    let none = farol_wire::Definition { sources: Vec::new(), series: Vec::new(), components: Vec::new() };
+    let Ok(none) = scene.fleet.layouts.intern(none, |_| Ok::<_, std::convert::Infallible>(()));
+    scene.fleet.agents()[0].live.lock().samples.start(none.compiled);
+    assert_eq!(looked_at(&mut scene, 1_800), [(600, 0)], "once, and no sooner: its collectors may hang");
+}
