@@ -88,6 +88,9 @@ pub struct SavedAlert {
     /// Nobody could hear of it: held back, muted or acknowledged.
     #[serde(default)]
     pub quiet: bool,
+    /// The silence or maintenance window that muted it.
+    #[serde(default)]
+    pub muted_by: Option<String>,
 }
 
 /// What was last seen of an element.

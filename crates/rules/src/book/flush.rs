@@ -53,13 +53,14 @@ impl Book {
         self.keep_incidents(now);
     }
 
-    fn recheck(&mut self, id: &AlertId) {
-        let Some(alert) = self.alerts.get_mut(id) else { return };
+    /// Looks at its elements anew, if there is reason to. True if it did.
+    fn recheck(&mut self, id: &AlertId) -> bool {
+        let Some(alert) = self.alerts.get_mut(id) else { return false };
         // What somebody is about to hear of must not be held back by what came in the same breath.
         let begins = alert.any_audible() && alert.was_audible != Some(true);
         let anew = begins && self.held.may_differ(&id.rule);
         if !std::mem::take(&mut alert.recheck) && !anew {
-            return;
+            return false;
         }
         let elements: Vec<ElementId> = alert.parts.keys().cloned().collect();
         let parts: Vec<_> = elements.iter().map(|element| self.part(element)).collect();
@@ -68,10 +69,11 @@ impl Book {
                 alert.set(element, part);
             }
         }
+        true
     }
 
     fn settle(&mut self, id: &AlertId, now: Moment) {
-        self.recheck(id);
+        let rechecked = self.recheck(id);
         let Some(alert) = self.alerts.get_mut(id) else { return };
         let (worst, was, fired) = (alert.worst(), alert.severity, alert.is_firing());
         match worst {
@@ -80,7 +82,7 @@ impl Book {
             None if fired => self.finish(id, now),
             _ => {}
         }
-        self.hear(id, now);
+        self.hear(id, rechecked, now);
         let Some(alert) = self.alerts.get(id) else { return };
         let over = !alert.is_firing() && alert.parts.is_empty();
         let shown = alert.shown_until_ms.is_some_and(|until| until > now.run_ms);
@@ -110,7 +112,7 @@ impl Book {
         let episode_ms = since.unwrap_or(now.wall_ms).max(alert.episode_ms.map_or(i64::MIN, |last| last + 1));
         alert.episode_ms = Some(episode_ms);
         (alert.severity, alert.ended, alert.was_audible) = (Some(severity), None, None);
-        (alert.shown_until_ms, alert.last_ending) = (None, None);
+        (alert.shown_until_ms, alert.last_ending, alert.muted_by) = (None, None, None);
         alert.incident = Some(Arc::clone(&incident));
         alert.rule_labels = rule.map(|rule| rule.labels.clone()).unwrap_or_default();
         self.tell(id, AlertChange::Fired(severity), now, format!("{id} fires: {severity}"));
@@ -150,7 +152,7 @@ impl Book {
     }
 
     /// Whether somebody may hear of it, and who.
-    fn hear(&mut self, id: &AlertId, now: Moment) {
+    fn hear(&mut self, id: &AlertId, rechecked: bool, now: Moment) {
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(severity), Some(episode_ms)) = (alert.severity, alert.episode_ms) else { return };
         let (firing, ended) = (alert.is_firing(), alert.ended.map(|(ending, _)| ending));
@@ -166,6 +168,9 @@ impl Book {
         let lanes = if firing { self.orders.tree.lanes(&labels) } else { Vec::new() };
         let standing = Standing { id: id.clone(), episode_ms, severity, routed: true, audible, ended };
         self.voice(id, &standing, lanes, now);
+        if firing && (rechecked || was != Some(audible)) {
+            self.note_mute(id, was, now);
+        }
         if firing && was != Some(audible) && (was.is_some() || !audible) {
             self.hear_otherwise(id, audible, now);
         }

@@ -6,6 +6,7 @@ mod lives;
 mod people;
 mod random;
 mod routes;
+mod timeline;
 
 use super::{Book, Orders, SavedBook};
 use crate::{
@@ -185,6 +186,8 @@ struct Scene {
     tellings: Vec<Telling>,
     events: Vec<String>,
     entries: Vec<(Arc<str>, String)>,
+    /// The lines of all time lines, as people read them.
+    lines: Vec<String>,
 }
 
 impl Scene {
@@ -205,6 +208,7 @@ impl Scene {
             tellings: Vec::new(),
             events: Vec::new(),
             entries: Vec::new(),
+            lines: Vec::new(),
         }
     }
 
@@ -253,7 +257,11 @@ impl Scene {
                 }
                 Output::Keep(keep) => self.ledger.take(&keep),
                 Output::Alert(event) => self.events.push(format!("{:?} {}", event.change, event.id)),
-                Output::Entry(incident, entry) => self.entries.push((incident, format!("{:?}", entry.kind))),
+                Output::Entry(incident, entry) => {
+                    let (second, kind) = (self.ran_ms / 1_000, format!("{:?}", entry.kind));
+                    self.lines.push(format!("{second} {kind}: {}", entry.text));
+                    self.entries.push((incident, kind));
+                }
                 Output::Act(_) => {}
             }
         }

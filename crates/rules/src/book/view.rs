@@ -100,7 +100,7 @@ impl Book {
     }
 
     /// What mutes an alert: as a whole, or else the first of its elements, if nobody hears of any.
-    fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
+    pub(super) fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
         let whole = self.mutes.muted(labels);
         let quiet = alert.is_firing() && !alert.any_audible();
         let mut elements = alert.parts.iter().filter(|_| quiet).take(NAMED_AT_MOST);
