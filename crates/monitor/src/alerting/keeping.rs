@@ -167,6 +167,7 @@ mod tests {
             incident: Some("i".into()),
             rule_labels: Default::default(),
             muted_by: None,
+            to_act: false,
             quiet: false,
         };
         let documents: Vec<Document> = ids

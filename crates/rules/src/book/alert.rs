@@ -28,6 +28,8 @@ pub(super) struct Alert {
     pub(super) shown_until_ms: Option<u64>,
     /// Whether somebody could hear of it when it was last looked at.
     pub(super) was_audible: Option<bool>,
+    /// It began and nobody could hear of it yet: what its rule starts is still to be started.
+    pub(super) to_act: bool,
     /// The silence or maintenance window that muted it when that was last looked at.
     pub(super) muted_by: Option<String>,
     /// Its elements are to be looked at anew: what holds back or mutes has changed.
@@ -63,6 +65,7 @@ impl Alert {
             incident: saved.incident.clone(),
             was_audible: Some(!saved.quiet),
             muted_by: saved.muted_by.clone(),
+            to_act: saved.to_act,
             rule_labels: saved.rule_labels.clone(),
             ..Self::default()
         }
@@ -133,6 +136,7 @@ impl Alert {
             rule_labels: self.rule_labels.clone(),
             quiet: self.was_audible == Some(false),
             muted_by: self.muted_by.clone(),
+            to_act: self.to_act,
         }))
     }
 }

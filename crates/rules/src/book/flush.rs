@@ -112,13 +112,12 @@ impl Book {
         let episode_ms = since.unwrap_or(now.wall_ms).max(alert.episode_ms.map_or(i64::MIN, |last| last + 1));
         alert.episode_ms = Some(episode_ms);
         (alert.severity, alert.ended, alert.was_audible) = (Some(severity), None, None);
+        alert.to_act = true;
         (alert.shown_until_ms, alert.last_ending, alert.muted_by) = (None, None, None);
         alert.incident = Some(Arc::clone(&incident));
         alert.rule_labels = rule.map(|rule| rule.labels.clone()).unwrap_or_default();
         self.tell(id, AlertChange::Fired(severity), now, format!("{id} fires: {severity}"));
         self.enter(&incident, EntryKind::Fired, id, now, format!("fires: {severity}"));
-        self.keep_alert(id);
-        self.act(id, &incident, true, now);
     }
 
     /// It is worse, or less bad.
@@ -147,7 +146,7 @@ impl Book {
         self.keep_alert(id);
         let Some(incident) = incident else { return };
         self.enter(&incident, EntryKind::Resolved, id, now, format!("is over: {}", ending.as_str()));
-        self.act(id, &incident, false, now);
+        self.act(id, false);
         self.leave_incident(&incident, id, now);
     }
 
@@ -164,15 +163,24 @@ impl Book {
         }
         let audible = alert.any_audible() && !acknowledged;
         let was = alert.was_audible.replace(audible);
+        let acts = firing && audible && std::mem::take(&mut alert.to_act);
         let labels = alert::labels_of(id, &alert.rule_labels, severity);
         let lanes = if firing { self.orders.tree.lanes(&labels) } else { Vec::new() };
         let standing = Standing { id: id.clone(), episode_ms, severity, routed: true, audible, ended };
         self.voice(id, &standing, lanes, now);
-        if firing && (rechecked || was != Some(audible)) {
-            self.note_mute(id, was, now);
+        if !firing {
+            return;
         }
-        if firing && was != Some(audible) && (was.is_some() || !audible) {
+        let otherwise = was != Some(audible);
+        let muted_anew = (rechecked || otherwise) && self.note_mute(id, was, now);
+        if otherwise && (was.is_some() || !audible) {
             self.hear_otherwise(id, audible, now);
+        }
+        if acts {
+            self.act(id, true);
+        }
+        if otherwise || muted_anew || acts {
+            self.keep_alert(id);
         }
     }
 
@@ -184,24 +192,26 @@ impl Book {
             false => (EntryKind::Held, why.clone()),
         };
         self.tell(id, AlertChange::Held(!audible), now, why);
-        self.keep_alert(id);
         self.held.all();
         if let Some(incident) = self.alerts.get(id).and_then(|alert| alert.incident.clone()) {
             self.enter(&incident, kind, id, now, text);
         }
     }
 
-    fn act(&mut self, id: &AlertId, incident: &Arc<str>, firing: bool, _now: Moment) {
+    /// Starts what its rule starts, or says that it is over: of an episode at most once each, and only once somebody
+    /// could hear of it. What is planned, or comes of something else, is not acted on.
+    fn act(&mut self, id: &AlertId, firing: bool) {
         let Some(rule) = self.orders.rules.rule(&id.rule).cloned() else { return };
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(episode_ms), Some(severity)) = (alert.episode_ms, alert.severity) else { return };
+        let Some(incident) = alert.incident.clone() else { return };
         for action in &rule.actions {
             let act = Act {
                 action: Arc::clone(action),
                 alert: id.clone(),
                 episode_ms,
                 labels: alert::labels_of(id, &rule.labels, severity),
-                incident: Arc::clone(incident),
+                incident: Arc::clone(&incident),
                 firing,
             };
             self.outputs.push(Output::Act(act));

@@ -165,28 +165,27 @@ impl Book {
     }
 
     /// What mutes an alert that fires is not what it was when that was last looked at. `before` says whether somebody
-    /// could hear of it then: that nobody can any more is told by itself.
-    pub(super) fn note_mute(&mut self, id: &AlertId, before: Option<bool>, now: Moment) {
-        let Some(alert) = self.alerts.get(id) else { return };
-        let Some(severity) = alert.severity else { return };
+    /// could hear of it then: that nobody can any more is told by itself. False where it is the same.
+    pub(super) fn note_mute(&mut self, id: &AlertId, before: Option<bool>, now: Moment) -> bool {
+        let Some(alert) = self.alerts.get(id) else { return false };
+        let Some(severity) = alert.severity else { return false };
         let muted = self.muted_by(alert, &alert::labels_of(id, &alert.rule_labels, severity));
         let (incident, is_quiet) = (alert.incident.clone(), alert.was_audible == Some(false));
-        let Some(alert) = self.alerts.get_mut(id) else { return };
+        let Some(alert) = self.alerts.get_mut(id) else { return false };
         let was = std::mem::replace(&mut alert.muted_by, muted.clone());
         if was == muted {
-            return;
+            return false;
         }
-        self.keep_alert(id);
-        let Some(incident) = incident else { return };
         let text = match (was, muted) {
             (Some(was), None) => format!("not muted by {was} any more"),
             (None, Some(muted)) if is_quiet => format!("muted by {muted}"),
             (Some(was), Some(muted)) if is_quiet => format!("muted by {muted}, before that by {was}"),
-            _ => return,
+            _ => return true,
         };
-        if before == Some(false) {
+        if let Some(incident) = incident.filter(|_| before == Some(false)) {
             self.enter(&incident, EntryKind::Held, id, now, text);
         }
+        true
     }
 
     /// Nobody takes care any more of an alert that still fires.

@@ -1,5 +1,6 @@
 //! Histories of a fleet as scripts: what is seen at which second, and every notice that leaves, in full.
 
+mod acts;
 mod clocks;
 mod fleet;
 mod lives;
@@ -188,6 +189,8 @@ struct Scene {
     entries: Vec<(Arc<str>, String)>,
     /// The lines of all time lines, as people read them.
     lines: Vec<String>,
+    /// The actions that were asked for, and the ends that were told.
+    acts: Vec<String>,
 }
 
 impl Scene {
@@ -209,6 +212,7 @@ impl Scene {
             events: Vec::new(),
             entries: Vec::new(),
             lines: Vec::new(),
+            acts: Vec::new(),
         }
     }
 
@@ -262,7 +266,10 @@ impl Scene {
                     self.lines.push(format!("{second} {kind}: {}", entry.text));
                     self.entries.push((incident, kind));
                 }
-                Output::Act(_) => {}
+                Output::Act(act) => {
+                    let what = if act.firing { "do" } else { "over" };
+                    self.acts.push(format!("{what} {} {}", act.action, short(&act.alert)));
+                }
             }
         }
     }
