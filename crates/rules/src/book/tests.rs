@@ -317,7 +317,7 @@ impl Scene {
     }
 }
 
-/// A notice in short: `+` it fires, `^` raised, `>` released, `=` as before, `-` over, `!` critical, `~` quiet.
+/// A notice in short: `+` it fires, `^` raised, `v` fell, `>` released, `=` as before, `-` over, `!` critical, `~` quiet.
 fn words(notice: &Notice) -> String {
     let over = notice.resolved.iter().map(|over| {
         let again = if over.again { " again" } else { "" };
@@ -327,6 +327,7 @@ fn words(notice: &Notice) -> String {
         let sign = match alert.why {
             Why::First => "+",
             Why::Raised => "^",
+            Why::Fell => "v",
             Why::Released => ">",
             _ => "=",
         };
