@@ -99,6 +99,7 @@ impl Book {
         let kept = self.alerts.remove(id).is_some_and(|alert| alert.episode_ms.is_some());
         self.drop_acknowledgement(id);
         if kept {
+            self.by_name.remove(&*id.to_string());
             self.keep(Keep::Alert(id.clone(), None));
         }
     }
@@ -110,7 +111,9 @@ impl Book {
         let Some(alert) = self.alerts.get_mut(id) else { return };
         let since = alert.parts.values().filter_map(|part| Some(part.firing?.1)).min();
         let episode_ms = since.unwrap_or(now.wall_ms).max(alert.episode_ms.map_or(i64::MIN, |last| last + 1));
-        alert.episode_ms = Some(episode_ms);
+        if alert.episode_ms.replace(episode_ms).is_none() {
+            self.by_name.insert(id.to_string().into(), id.clone());
+        }
         (alert.severity, alert.ended, alert.was_audible) = (Some(severity), None, None);
         alert.to_act = true;
         (alert.shown_until_ms, alert.last_ending, alert.muted_by) = (None, None, None);

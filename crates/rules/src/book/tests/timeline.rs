@@ -168,3 +168,28 @@ fn that_a_silence_does_not_hold_any_more_is_on_the_time_line_whatever_holds_besi
         ]
     );
 }
+
+#[test]
+fn the_incident_of_an_alert_is_found_by_the_word_that_receivers_have_for_it() {
+    let mut scene = Scene::new(&[lost()]);
+    scene.see(&[is_lost("a#1", Is::On), is_lost("a", Is::On)]);
+    let word = |of: &str, episode: i64| format!("lost{}#{episode}", agent(of));
+    let words = [word("a#1", 1), word("a", 1), word("a", 2), word("b", 1), "lost".to_owned(), "#".to_owned()];
+    let found = |scene: &Scene| {
+        let found = scene.book.incidents_of(&words).into_iter();
+        found.map(|(incident, id)| (incident, short(&id))).collect::<Vec<_>>()
+    };
+    let before = found(&scene);
+    let incident = |scene: &Scene, of: &str| scene.view("lost", agent(of)).incident.unwrap();
+    let named = |of: &str| format!("lost/{of}/eu");
+    assert_eq!(before, [(incident(&scene, "a"), named("a")), (incident(&scene, "a#1"), named("a#1"))]);
+    scene.restart(10);
+    assert_eq!(found(&scene), before);
+    scene.see(&[is_lost("a", Is::Off)]);
+    scene.until(100);
+    assert_eq!(found(&scene), before, "the end is told, too");
+    scene.see(&[is_lost("a", Is::On)]);
+    scene.see(&[is_lost("a", Is::Off), is_lost("a#1", Is::Off)]);
+    scene.until(3_000);
+    assert_eq!((found(&scene).len(), scene.book.by_name.len()), (0, 0), "nothing is kept for ever");
+}
