@@ -33,15 +33,15 @@ impl Hold {
             self.ended_ms = None;
         } else if turns.iter().any(|turn| matches!(turn, Turn::Resolved(_))) {
             self.ended_ms = Some(now.run_ms + AFTER_END_MS);
+        } else {
+            self.ended_ms = self.ended_ms.filter(|until_ms| *until_ms > now.run_ms);
         }
     }
 
     /// As it is kept.
     pub(super) fn saved(&self, now: Moment) -> SavedHold {
-        let wall = |at: Option<u64>| {
-            let left_ms = at?.checked_sub(now.run_ms)?;
-            Some(now.wall_ms.saturating_add_unsigned(left_ms))
-        };
+        let wall =
+            |at: Option<u64>| Some(now.wall_ms.saturating_add(at?.cast_signed() - now.run_ms.cast_signed()));
         SavedHold { pending_ms: wall(self.pending_ms), ended_ms: wall(self.ended_ms) }
     }
 
