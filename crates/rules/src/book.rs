@@ -5,6 +5,7 @@ mod alert;
 mod element;
 mod flush;
 mod held;
+mod hold;
 mod incidents;
 mod mutes;
 mod observe;
@@ -221,7 +222,7 @@ impl Book {
         self.orders = orders;
         for (id, element) in &mut self.elements {
             element.rule = self.orders.rules.number(&id.rule).unwrap_or(element.rule);
-            if element.is_active() {
+            if element.hold.is_on {
                 self.suppressor.active(&id.rule, &id.labels);
             }
         }

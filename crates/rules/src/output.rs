@@ -70,6 +70,24 @@ pub struct SavedElement {
     /// It is over by itself when it has not happened again for a while.
     #[serde(default)]
     pub happens: bool,
+    /// For how long it holds others back though it does not fire.
+    #[serde(default, skip_serializing_if = "SavedHold::is_none")]
+    pub hold: SavedHold,
+}
+
+/// Up to when an element holds others back though it does not fire, unix milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHold {
+    /// Because it is pending.
+    pub(crate) pending_ms: Option<i64>,
+    /// Because it fired a moment ago.
+    pub(crate) ended_ms: Option<i64>,
+}
+
+impl SavedHold {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An alert as it is kept.

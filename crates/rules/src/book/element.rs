@@ -5,6 +5,7 @@ use crate::step::{Input, Life, Phase, Timing, Turn};
 use crate::{Ending, Level, Moment, Ruleset, Severity};
 use std::sync::Arc;
 
+use super::hold::Hold;
 use super::{Book, Due};
 
 /// An element that is not as any element is at first.
@@ -21,6 +22,8 @@ pub(super) struct Element {
     pub(super) fresh_until_ms: Option<u64>,
     /// It is over then, unless it happens again.
     pub(super) quiet_at_ms: Option<u64>,
+    /// Whether it holds others back.
+    pub(super) hold: Hold,
     /// How it last ended.
     pub(super) ended: Option<Ending>,
     /// When it is looked at next, on the running clock: the agenda has no later look at it than that, and need have no
@@ -31,7 +34,6 @@ pub(super) struct Element {
 /// What an element is to those who look: what changes of it is on the time line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Appearance {
-    is_active: bool,
     /// What was last seen of it; metrics and conditions have none.
     pub(super) status: Option<Arc<str>>,
     /// How bad, where it fires.
@@ -41,7 +43,6 @@ pub(super) struct Appearance {
 impl Element {
     pub(super) fn appearance(&self) -> Appearance {
         Appearance {
-            is_active: self.is_active(),
             status: self.seen.status.clone(),
             severity: self.firing().map(|(severity, _)| severity),
         }
@@ -50,6 +51,11 @@ impl Element {
     /// Pending or firing.
     pub(super) fn is_active(&self) -> bool {
         !matches!(self.life.phase(), Phase::Inactive)
+    }
+
+    /// Whether it is as any element is at first.
+    fn is_idle(&self) -> bool {
+        self.life.is_idle() && !self.hold.is_on
     }
 
     /// Firing, how bad and since when.
@@ -69,7 +75,7 @@ impl Element {
 
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
-        [self.life.due_ms(timing), fresh, self.quiet_at_ms].into_iter().flatten().min()
+        [self.life.due_ms(timing), fresh, self.quiet_at_ms, self.let_go_ms()].into_iter().flatten().min()
     }
 }
 
@@ -113,6 +119,7 @@ impl Book {
             seen: Seen::default(),
             fresh_until_ms: None,
             quiet_at_ms: None,
+            hold: Hold::default(),
             ended: None,
             planned_ms: None,
         });
@@ -170,11 +177,12 @@ impl Book {
                 element.ended = Some(*ending);
             }
         }
-        let (is_active, is_idle) = (element.is_active(), element.life.is_idle());
+        let holds_anew = element.hold_anew(turns, now).then_some(element.hold.is_on);
+        let (is_active, is_idle) = (element.is_active(), element.is_idle());
         let alert = super::alert::id_of(&rule, &id.labels);
         self.note_status(&alert, id, was, turns, now);
-        if was.is_active != is_active {
-            self.may_hold(id, is_active);
+        if let Some(holds) = holds_anew {
+            self.may_hold(id, holds);
         }
         if !turns.is_empty() {
             self.join(&alert, id, is_active);
@@ -192,7 +200,7 @@ impl Book {
         if !turns.is_empty() || is_idle {
             self.keep_element(id, now);
         }
-        if is_idle && !is_active {
+        if is_idle {
             self.forget(id);
         } else {
             self.plan_element(id);
@@ -219,12 +227,13 @@ impl Book {
 
     pub(super) fn keep_element(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get(id) else { return };
-        let saved = (!element.life.is_idle()).then(|| {
+        let saved = (!element.is_idle()).then(|| {
             Box::new(SavedElement {
                 life: element.life.saved(now),
                 fingerprint: element.fingerprint,
                 seen: element.seen.clone(),
                 happens: element.quiet_at_ms.is_some(),
+                hold: element.hold.saved(now),
             })
         });
         self.keep(Keep::Element(id.clone(), saved));

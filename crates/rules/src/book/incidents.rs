@@ -36,6 +36,7 @@ impl Book {
         for parent in parents {
             if let Some(parent) = self.alerts.get_mut(&parent)
                 && !parent.is_firing()
+                && !parent.parts.is_empty()
             {
                 parent.incident = Some(Arc::clone(&incident));
             }
