@@ -42,10 +42,7 @@ pub(super) struct Appearance {
 
 impl Element {
     pub(super) fn appearance(&self) -> Appearance {
-        Appearance {
-            status: self.seen.status.clone(),
-            severity: self.firing().map(|(severity, _)| severity),
-        }
+        Appearance { status: self.seen.status.clone(), severity: self.firing().map(|(severity, _)| severity) }
     }
 
     /// Pending or firing.
