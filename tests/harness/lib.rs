@@ -30,4 +30,5 @@ pub mod stack;
 pub mod tellers;
 pub mod victim;
 pub mod wait;
+pub mod wall;
 pub mod watch;

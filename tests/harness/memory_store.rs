@@ -97,6 +97,13 @@ impl MemoryStore {
         self.kept.lock().first.values().cloned().collect()
     }
 
+    /// All documents of a kind, the newest first.
+    #[must_use]
+    pub fn documents_of(&self, kind: DocumentKind) -> Vec<Document> {
+        let all = DocumentPage::default();
+        self.kept.lock().documents.page(kind, &all)
+    }
+
     fn takes(&self) -> Result<(), StoreError> {
         self.refuses.lock().clone().map_or(Ok(()), Err)
     }

@@ -21,6 +21,8 @@ pub struct Stack {
     /// Where it listens: the same after each restart.
     addresses: Addresses,
     config: PathBuf,
+    /// What the monitor finds in its environment besides.
+    env: Vec<(String, String)>,
     folder: TempDir,
 }
 
@@ -53,14 +55,22 @@ impl Stack {
     /// # Errors
     /// It does not start.
     pub async fn start(config: &str) -> Result<Self> {
+        Self::start_with(config, Vec::new()).await
+    }
+
+    /// The same with these variables in the monitor's environment.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_with(config: &str, env: Vec<(String, String)>) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("farol-").tempdir()?;
         let path = folder.path().join("monitor.yaml");
         fs::write(&path, config)?;
         let any: SocketAddr = "127.0.0.1:0".parse()?;
         let any = Addresses { http: any, agents: any, health: any };
-        let monitor = start_monitor(&path, any, folder.path()).await?;
+        let monitor = start_monitor(&path, any, &env, folder.path()).await?;
         let addresses = Addresses::of(&monitor);
-        Ok(Self { monitor: Some(monitor), addresses, config: path, folder })
+        Ok(Self { monitor: Some(monitor), addresses, config: path, env, folder })
     }
 
     /// The running monitor.
@@ -109,7 +119,8 @@ impl Stack {
     /// It does not start.
     pub async fn start_monitor(&mut self) -> Result<()> {
         ensure!(self.monitor.is_none(), "the monitor runs already");
-        self.monitor = Some(start_monitor(&self.config, self.addresses, self.folder.path()).await?);
+        let started = start_monitor(&self.config, self.addresses, &self.env, self.folder.path());
+        self.monitor = Some(started.await?);
         Ok(())
     }
 
@@ -231,11 +242,17 @@ impl Stack {
     }
 }
 
-async fn start_monitor(config: &Path, at: Addresses, folder: &Path) -> Result<Process> {
+async fn start_monitor(
+    config: &Path,
+    at: Addresses,
+    env: &[(String, String)],
+    folder: &Path,
+) -> Result<Process> {
     let config = config.to_str().context("a path in UTF-8")?;
     let (http, agents, health) = (at.http.to_string(), at.agents.to_string(), at.health.to_string());
     let args = ["--config", config, "--http", &http, "--agents", &agents, "--health", &health];
-    Process::start("farol-monitor", &args, &folder.join("monitor")).await
+    let env: Vec<_> = env.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    Process::start_with("farol-monitor", &args, &env, &folder.join("monitor")).await
 }
 
 fn write_config(folder: &Path, monitor: SocketAddr, name: &str, config: &str) -> Result<PathBuf> {

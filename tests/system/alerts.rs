@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "what breaks fails its test")]
 
 mod agents;
+mod clock;
 mod crash_points;
 mod harmless;
 mod reload;
@@ -49,11 +50,16 @@ impl Scene {
 
     /// The same with receivers and routes of one's own.
     async fn with(hook: Hook, rules: &str, further: &str) -> Self {
+        Self::under(hook, rules, further, Vec::new()).await
+    }
+
+    /// The same with these variables in the monitor's environment.
+    async fn under(hook: Hook, rules: &str, further: &str, env: Vec<(String, String)>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("rules.yaml");
         std::fs::write(&file, rules).unwrap();
         let config = format!("rules: [\"{}\"]\negress: {{private: true}}\n{further}", file.display());
-        Self { stack: Stack::start(&config).await.unwrap(), hook, folder }
+        Self { stack: Stack::start_with(&config, env).await.unwrap(), hook, folder }
     }
 
     /// The file with the rules.

@@ -13,6 +13,7 @@ mod hosts;
 mod network;
 mod oracle;
 mod plan;
+mod truth;
 mod watcher;
 mod world;
 

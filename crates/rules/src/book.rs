@@ -9,6 +9,7 @@ mod hold;
 mod incidents;
 mod mutes;
 mod observe;
+mod pace;
 mod saved;
 mod shown;
 mod talks;

@@ -184,7 +184,8 @@ impl Conversation {
     /// [`change`](Self::change) without changes does nothing; from then on it gives a notice.
     #[must_use]
     pub fn due_ms(&self) -> Option<u64> {
-        let wants = self.alerts.values().filter_map(|record| record.due(&self.waits));
+        let gathers = self.gathers();
+        let wants = self.alerts.values().filter_map(|record| record.due(&self.waits, gathers));
         wants.chain(self.repeat_due()).min().map(unsigned)
     }
 
@@ -243,8 +244,9 @@ impl Conversation {
 
     /// What the receiver is still to be told.
     pub fn waiting(&self) -> impl Iterator<Item = Waiting<'_>> {
-        self.alerts.iter().filter_map(|(id, record)| {
-            let due_ms = unsigned(record.due(&self.waits)?);
+        let gathers = self.gathers();
+        self.alerts.iter().filter_map(move |(id, record)| {
+            let due_ms = unsigned(record.due(&self.waits, gathers)?);
             Some(Waiting { id, why: record.wanted()?, due_ms })
         })
     }
@@ -255,6 +257,12 @@ impl Conversation {
         Clock { run: signed(now.run_ms), wall_ms: now.wall_ms, waits: self.waits, last }
     }
 
+    /// Whether news waits for more of its kind also long after the last notice: there is something of which nothing is new
+    /// yet.
+    fn gathers(&self) -> bool {
+        self.alerts.values().any(|record| record.repeats() && record.wanted().is_none())
+    }
+
     fn repeat_due(&self) -> Option<Tick> {
         let interval = signed(self.waits.repeat_interval_ms).max(1);
         let any = self.alerts.values().any(Record::repeats);
@@ -263,7 +271,8 @@ impl Conversation {
 
     fn tell(&mut self, clock: &Clock) -> Option<Notice> {
         let reached = |due: Option<Tick>| due.is_some_and(|due| due <= clock.run);
-        let ordinary = self.alerts.values().any(|record| reached(record.ordinary_due(&clock.waits)));
+        let gathers = self.gathers();
+        let ordinary = self.alerts.values().any(|record| reached(record.ordinary_due(&clock.waits, gathers)));
         let urgent = self.alerts.values().any(|record| reached(record.urgent_due(&clock.waits)));
         let repeat = reached(self.repeat_due());
         if !(ordinary || urgent || repeat) {

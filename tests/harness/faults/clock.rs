@@ -1,18 +1,16 @@
-//! The monitor's wall clock is moved under it, by libfaketime: only the wall clock, as when somebody sets it.
+//! The monitor's wall clock is moved under it, and every report must be there all the same.
 
 use super::Scene;
 use crate::oracle::Habits;
 use crate::process;
 use crate::victim::{Ground, Means, Victim};
 use crate::wait::until;
+use crate::wall::WallClock;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 const SOON: Duration = Duration::from_secs(10);
-/// The file that libfaketime reads at each look at the clock.
-const CLOCK: &str = "clock";
 
 /// A monitor whose wall clock can be moved, and agents whose wall clocks lie.
 ///
@@ -20,34 +18,12 @@ const CLOCK: &str = "clock";
 /// libfaketime is not installed, or the monitor does not start.
 pub async fn scene(ground: Ground, seed: u64, habits: Habits) -> Result<Scene> {
     let victim = Victim::new(ground, "")?;
-    let file = victim.folder().join(CLOCK);
-    set(&file, 0)?;
-    let variable = |name: &str, value: String| (name.to_owned(), value);
-    let env = vec![
-        variable("LD_PRELOAD", library()?.display().to_string()),
-        variable("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
-        variable("FAKETIME_NO_CACHE", "1".into()),
-        variable("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-        variable("DONT_FAKE_MONOTONIC", "1".into()),
-    ];
+    let wall = WallClock::new(victim.folder())?;
+    let env = wall.env()?.map(|(name, value)| (name.to_owned(), value)).to_vec();
     let means = Means { env, ..Means::default() };
     let mut scene = Scene::with(victim, means, seed, habits).await?;
     scene.slack_ms = None;
     Ok(scene)
-}
-
-/// Debian's packages put it into a folder of the machine's kind.
-fn library() -> Result<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|path| path.exists()).context("libfaketime is not installed; run scripts/test-deps")
-}
-
-fn set(file: &Path, seconds: i64) -> Result<()> {
-    // Replaced whole: a reader must not find half of it.
-    let new = file.with_extension("new");
-    std::fs::write(&new, format!("{seconds:+}s\n"))?;
-    Ok(std::fs::rename(new, file)?)
 }
 
 /// Moves the monitor's wall clock so that it is off by so many seconds, and waits until the monitor tells that time.
@@ -57,7 +33,7 @@ fn set(file: &Path, seconds: i64) -> Result<()> {
 /// The clock does not move, an agent is told to be lost, or statuses are not shown any more.
 pub async fn round(scene: &mut Scene, seconds: i64) -> Result<String> {
     let http = scene.victim.at().http;
-    set(&scene.victim.folder().join(CLOCK), seconds)?;
+    WallClock::of(scene.victim.folder()).set(seconds)?;
     let moved = async || {
         let (_, body) = process::get(http, "/health").await.unwrap_or_default();
         let page: Value = serde_json::from_str(&body).unwrap_or_default();

@@ -29,23 +29,51 @@ const PER_START: usize = 1_000_000;
 pub(crate) struct MonitorSeat {
     epoch: Epoch,
     data_dir: PathBuf,
+    /// Further lines of its configuration.
+    further: String,
+    /// The running one's supervisor.
+    handle: Mutex<Option<Handle>>,
+    /// Its end was asked for.
+    ends: AtomicBool,
     /// As the running monitor has it open.
     pub store: Mutex<Arc<MemoryStore>>,
 }
 
 impl MonitorSeat {
     pub(crate) fn new(epoch: Epoch, data_dir: PathBuf) -> Arc<Self> {
-        Arc::new(Self { epoch, data_dir, store: Mutex::default() })
+        Self::with(epoch, data_dir, "")
     }
 
-    /// One start of it; ends only when something is wrong.
+    /// One with further lines of configuration.
+    pub(crate) fn with(epoch: Epoch, data_dir: PathBuf, further: &str) -> Arc<Self> {
+        Arc::new(Self {
+            epoch,
+            data_dir,
+            further: further.to_owned(),
+            handle: Mutex::default(),
+            ends: AtomicBool::new(false),
+            store: Mutex::default(),
+        })
+    }
+
+    /// SIGTERM.
+    pub(crate) fn end(&self) {
+        self.ends.store(true, Ordering::Relaxed);
+        if let Some(handle) = &*self.handle.lock() {
+            handle.shutdown("it is stopped");
+        }
+    }
+
+    /// One start of it; ends when it is asked to, or when something is wrong.
     pub(crate) async fn run(self: Arc<Self>) -> turmoil::Result {
         self.epoch.join().await;
-        let tree = Sources::new()
-            .text("monitor.yaml", "agents: {insecure: true}\naccess: {read: any}\ndetails: always")
-            .load()?;
+        self.ends.store(false, Ordering::Relaxed);
+        let text =
+            format!("agents: {{insecure: true}}\naccess: {{read: any}}\ndetails: always\n{}", self.further);
+        let tree = Sources::new().text("monitor.yaml", &text).load()?;
         let config = tree.read(farol_monitor::Config::read)?;
         let supervisor = Supervisor::new(Budgets::default());
+        *self.handle.lock() = Some(supervisor.handle());
         let listeners = Listeners {
             http: Listener::bind(HTTP).await?,
             agents: Listener::bind(AGENTS).await?,
@@ -58,7 +86,11 @@ impl MonitorSeat {
             Arc::clone(&current) as Arc<dyn Store>
         };
         let _running = monitor.run_over(async { Ok(store) }).await?;
-        Err(format!("the monitor ended: {:?}", supervisor.run().await).into())
+        let report = supervisor.run().await;
+        if self.ends.load(Ordering::Relaxed) && report.code == 0 {
+            return Ok(());
+        }
+        Err(format!("the monitor ended: {report:?}").into())
     }
 }
 

@@ -1,14 +1,11 @@
 //! The book's conversations: who is told of an alert, when each conversation is looked at, and when it is kept.
 
-use super::{Book, Due, LOOK_AGAIN_MS};
+use super::pace::Pace;
+use super::{Book, Due};
 use crate::output::{ConversationId, Keep, Output, Telling};
 use crate::{AlertId, Conversation, Ending, Lane, Moment, Notice, Severity, Standing, Waits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-
-/// After a pause so many new critical alerts of one conversation are told the moment they come, each in a notice of its
-/// own. Those after them are a crowd: what comes within a second is told at once.
-const AT_ONCE: u8 = 8;
 
 /// A conversation and the alerts that it is about.
 pub(super) struct Talk {
@@ -19,10 +16,8 @@ pub(super) struct Talk {
     pub(super) route: Arc<str>,
     /// What is to be said in it at the next look.
     changed: BTreeMap<AlertId, Standing>,
-    /// When it was last looked at, on the running clock.
-    looked_ms: Option<u64>,
-    /// So many more looks need not wait.
-    at_once: u8,
+    /// How soon it is looked at again.
+    pace: Pace,
     /// When it is looked at next: the agenda has no later look than that, and need have no second one.
     planned_ms: Option<u64>,
     /// As it was last kept, if it was.
@@ -46,8 +41,7 @@ impl Talk {
             conversation,
             route: "".into(),
             changed: BTreeMap::new(),
-            looked_ms: None,
-            at_once: AT_ONCE,
+            pace: Pace::default(),
             planned_ms: None,
             kept: None,
         }
@@ -55,21 +49,6 @@ impl Talk {
 
     pub(super) fn put(&mut self, standing: Standing) {
         self.changed.insert(standing.id.clone(), standing);
-    }
-
-    /// When to look at it for what just changed: at once, unless that was just done. What is `urgent` waits for no look
-    /// unless it is one of a crowd.
-    fn look_ms(&mut self, urgent: bool, now: Moment) -> u64 {
-        let Some(looked_ms) = self.looked_ms else { return now.run_ms };
-        if looked_ms + 2 * LOOK_AGAIN_MS <= now.run_ms {
-            self.at_once = AT_ONCE;
-        }
-        let again_ms = looked_ms + LOOK_AGAIN_MS;
-        if urgent && again_ms > now.run_ms && self.at_once > 0 {
-            self.at_once -= 1;
-            return now.run_ms;
-        }
-        again_ms.max(now.run_ms)
     }
 
     /// Whether it is news to the receiver that this alert is critical. What is released comes in crowds.
@@ -154,8 +133,8 @@ impl Book {
         if self.talking.contains(id) {
             return;
         }
-        let Some(talk) = self.talks.get_mut(id) else { return };
-        let at_ms = talk.look_ms(urgent, now);
+        let Some(talk) = self.talks.get(id) else { return };
+        let at_ms = talk.pace.look_ms(urgent, now.run_ms);
         if at_ms <= now.run_ms {
             self.talking.insert(id.clone());
         } else {
@@ -175,8 +154,12 @@ impl Book {
     pub(super) fn talk(&mut self, id: &ConversationId, now: Moment) {
         let Some(talk) = self.talks.get_mut(id) else { return };
         let changed: Vec<Standing> = std::mem::take(&mut talk.changed).into_values().collect();
-        (talk.looked_ms, talk.planned_ms) = (Some(now.run_ms), None);
+        talk.planned_ms = None;
+        talk.pace.looked(now.run_ms);
         let notice = talk.conversation.change(&changed, &talk.waits, now);
+        if notice.is_some() {
+            talk.pace.told(now.run_ms, talk.waits.group_interval_ms);
+        }
         let (idle, mark) = (talk.conversation.is_idle(), talk.conversation.mark());
         let news = match idle {
             true => talk.kept.is_some() || notice.is_some(),

@@ -171,10 +171,14 @@ impl Record {
         self.want.map(|want| want.cause.why)
     }
 
-    pub(super) fn ordinary_due(&self, waits: &Waits) -> Option<Tick> {
+    /// When it is told with what else is new, if nothing takes it along before; `gathers` where more may come.
+    pub(super) fn ordinary_due(&self, waits: &Waits, gathers: bool) -> Option<Tick> {
         let want = self.want?;
+        let wait = if gathers { signed(waits.group_wait_ms) } else { 0 };
         Some(match want.after {
-            Some(last) => last.saturating_add(signed(waits.group_interval_ms)).max(want.since),
+            Some(last) => {
+                last.saturating_add(signed(waits.group_interval_ms)).max(want.since.saturating_add(wait))
+            }
             None => want.since.saturating_add(signed(waits.group_wait_ms)),
         })
     }
@@ -183,8 +187,8 @@ impl Record {
         Some(self.want?.urgent?.saturating_add(signed(waits.critical_wait_ms)))
     }
 
-    pub(super) fn due(&self, waits: &Waits) -> Option<Tick> {
-        self.ordinary_due(waits).into_iter().chain(self.urgent_due(waits)).min()
+    pub(super) fn due(&self, waits: &Waits, gathers: bool) -> Option<Tick> {
+        self.ordinary_due(waits, gathers).into_iter().chain(self.urgent_due(waits)).min()
     }
 
     pub(super) fn is_muted(&self) -> bool {
