@@ -154,10 +154,11 @@ pub(super) async fn list(
 }
 
 pub(super) async fn resend(State(app): State<Arc<App>>, Named(id): Named) -> Result<Json<Resent>, Problem> {
-    let resent = app.alerting.dispatcher().resend(&id).await.map_err(|error| match &error {
+    let resent = app.alerting.resend(&id).await.map_err(|error| match &error {
         ResendError::Unknown(_) => Problem::not_found("unknown_notification", error.to_string()),
         ResendError::Store(why) => no_answer(why),
         ResendError::Already(_) => Problem::new(StatusCode::CONFLICT, "resent_already", error.to_string()),
+        ResendError::Over(_) => Problem::new(StatusCode::CONFLICT, "over", error.to_string()),
         _ => Problem::new(StatusCode::CONFLICT, "no_receiver", error.to_string()),
     })?;
     event::business("notification_resent").outcome("success").subject(&id).detail(&resent).log();
