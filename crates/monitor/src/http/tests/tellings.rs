@@ -82,3 +82,53 @@ async fn a_notice_that_is_sent_again_raises_nothing_that_is_over() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_the_store_has_not_taken_is_listed_among_what_is_due() {
+    let mut scene = Scene::new().await;
+    scene.rules(RULES);
+    listen(&scene);
+    scene.app.alerting.see(&seen(3, true), scene.app.clock.now());
+    let due = notices(&scene, "due").await;
+    assert_eq!(due.iter().map(|notice| notice["unrecorded"] == true).collect::<Vec<_>>(), [true]);
+    scene.write();
+    committed(&scene).await;
+    let due = notices(&scene, "due").await;
+    assert_eq!(due.iter().map(|notice| notice["unrecorded"] == true).collect::<Vec<_>>(), [false]);
+}
+
+#[tokio::test]
+async fn the_end_of_what_a_removed_rule_told_is_said_in_its_words() {
+    let mut scene = scene(1).await;
+    scene.rules("rules: []\n");
+    let mut later = scene.app.clock.now();
+    (later.run_ms, later.wall_ms) = (later.run_ms + 600_000, later.wall_ms + 600_000);
+    scene.app.alerting.tick(later);
+    scene.write();
+    committed(&scene).await;
+    let page = crate::store::DocumentPage::default();
+    let told = scene.app.alerting.dispatcher().dead(page).await.unwrap();
+    let mut words = told.iter().flat_map(|letter| &letter.record.message.alerts);
+    let over = words.find(|word| word.ended.is_some()).unwrap();
+    assert_eq!(over.annotations["summary"], "r0 fails");
+}
+
+#[tokio::test]
+async fn what_somebody_says_is_kept_in_one_with_what_it_brings_about() {
+    let scene = scene(1).await;
+    let handed = || scene.app.journal.documents(Vec::new());
+    let id = scene.app.alerting.book().alerts().next().cloned().unwrap();
+    let before = handed();
+    let ack = farol_rules::Acknowledgement {
+        alert: id.clone(),
+        author: "ann".into(),
+        reason: "new disks".into(),
+        at_ms: scene.app.clock.now().wall_ms,
+        ends_ms: None,
+        episode_ms: 0,
+        severity: farol_rules::Severity::Critical,
+    };
+    let number = scene.app.alerting.acknowledge(ack).unwrap().unwrap();
+    assert_eq!((number, handed()), (before + 1, before + 1));
+    assert_eq!(scene.app.alerting.unacknowledge(&id), Some(before + 2));
+}

@@ -3,12 +3,15 @@
 
 use super::Dispatcher;
 use crate::notify::ledger::{self, Letter, NoticeRecord, Verdict};
-use crate::notify::message::AlertWord;
-use crate::store::{DocumentKind, DocumentPage, StoreError};
+use crate::notify::message::{AlertWord, Message};
+use crate::store::{Document, DocumentKind, DocumentPage, StoreError};
 use farol_health::clock::wall_ms;
+use std::sync::Arc;
 
 /// Notices of the store that are looked through for one alert.
-const LOOKED_THROUGH: usize = 2_000;
+const LOOKED_THROUGH: usize = 2_048;
+/// Notices that are read from the store at once: each may have half a megabyte.
+pub const READ_AT_ONCE: usize = 64;
 
 /// Why a notice is not sent again.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -39,6 +42,13 @@ impl Dispatcher {
     pub async fn dead(&self, page: DocumentPage) -> Result<Vec<Letter>, StoreError> {
         let documents = self.0.store.documents(DocumentKind::Notice, ledger::dead(page)).await?;
         Ok(ledger::letters(documents))
+    }
+
+    /// Those that are due and not surely in the store, with their keys there.
+    #[must_use]
+    pub fn unrecorded(&self) -> Vec<(Arc<str>, Arc<Message>)> {
+        let documents = *self.0.journal.committed_documents().borrow();
+        self.0.lanes.lock().unrecorded(&documents)
     }
 
     /// A dead notice.
@@ -88,18 +98,27 @@ impl Dispatcher {
         Ok(id)
     }
 
-    /// What became of the notices about an alert since then, newest first: those among the store's last 2 000.
+    /// What became of the notices about an alert since then, newest first: those among the store's last 2 048.
     ///
     /// # Errors
     /// The store does not answer.
     pub async fn of_alert(&self, alert: &str, from_ms: i64) -> Result<Vec<Letter>, StoreError> {
-        let page = DocumentPage { from_ms, limit: LOOKED_THROUGH, ..DocumentPage::default() };
-        let mut documents = self.0.store.documents(DocumentKind::Notice, page).await?;
         // Most are about others: cheaper than reading them all. An id stands there as JSON writes it.
         let written = serde_json::to_string(alert).unwrap_or_default().into_bytes();
-        documents
-            .retain(|d| !written.is_empty() && d.body.windows(written.len()).any(|part| part == written));
-        let mut letters = ledger::letters(documents);
+        let is_about =
+            |d: &Document| !written.is_empty() && d.body.windows(written.len()).any(|it| it == written);
+        let (mut letters, mut after) = (Vec::new(), None);
+        for _ in 0..LOOKED_THROUGH / READ_AT_ONCE {
+            let page = DocumentPage { from_ms, after, limit: READ_AT_ONCE, ..DocumentPage::default() };
+            let mut documents = self.0.store.documents(DocumentKind::Notice, page).await?;
+            let is_last = documents.len() < READ_AT_ONCE;
+            after = documents.last().map(|document| (document.at_ms, Arc::clone(&document.key)));
+            documents.retain(is_about);
+            letters.extend(ledger::letters(documents));
+            if is_last {
+                break;
+            }
+        }
         letters.retain(|letter| letter.record.message.alerts.iter().any(|word| word.id == alert));
         Ok(letters)
     }
