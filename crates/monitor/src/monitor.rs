@@ -288,6 +288,7 @@ fn restore_fleet(
     let now = clock.now();
     let (was_planned, planned) = alerting.planned();
     let fleet = Arc::new(Fleet::new(Arc::clone(outlet)));
+    fleet.set_restart_grace(config.restart_grace);
     // Declared first: what was restored is counted by the policies in force.
     fleet.declare(&config.services, &config.groups, now);
     // What was under a window that ended meanwhile was told so.
