@@ -9,18 +9,19 @@ mod outbox;
 mod plans;
 mod telling;
 
-pub(crate) use conditions::{Conditions, happened, of as condition};
+pub(crate) use conditions::{Conditions, blind_for, of as condition};
 pub(crate) use opening::open;
 pub use opening::without_rules;
 pub(crate) use plans::Plans;
 
 use crate::act::Actions;
 use crate::clock::{Clock, Moment};
-use crate::config::Alerting as Settings;
+use crate::config::{Alerting as Settings, Heartbeat};
 use crate::events::Events;
 use crate::fleet::{Effects, Planned};
 use crate::journal::Journal;
 use crate::notify::Dispatcher;
+use crate::notify::egress::Egress;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
 use farol_health::Status;
@@ -35,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
 pub(crate) use telling::word_id;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -52,6 +53,10 @@ pub struct Alerting {
     events: Arc<Events>,
     dispatcher: Dispatcher,
     actions: Actions,
+    /// Who hears that the monitor lives.
+    heartbeat: watch::Sender<Option<Heartbeat>>,
+    /// Which addresses the heartbeat and actions may speak to.
+    egress: Egress,
     /// Where actions wait for what only the fleet knows; full, they are refused.
     ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
@@ -160,6 +165,8 @@ impl Alerting {
             events: parts.events,
             dispatcher: parts.dispatcher,
             actions: parts.actions,
+            heartbeat: watch::Sender::new(parts.heartbeat),
+            egress: parts.egress,
             ask: parts.ask,
             lines: AtomicU64::new(0),
             plans: AtomicU64::new(0),
@@ -321,6 +328,8 @@ pub(crate) struct Parts {
     pub(crate) events: Arc<Events>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) actions: Actions,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) egress: Egress,
     pub(crate) ask: mpsc::Sender<Act>,
 }
 
