@@ -54,6 +54,7 @@ fn message(notice: &str, alerts: Vec<AlertWord>) -> Message {
         group: Labels::from([("alertname", "cpu_high")]),
         alerts,
         held_back: 0,
+        others: 0,
         unrecorded: false,
         at_ms: now_ms(),
         external_url: Some("https://farol.test/".into()),

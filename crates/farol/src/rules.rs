@@ -84,8 +84,11 @@ async fn past(
     if span.from_ms >= span.to_ms {
         return Err(Error::Usage("--since is not before --until; swap them".to_owned()));
     }
-    let against =
-        if args.against.is_empty() { config.alerting.rules.clone() } else { rules_of(&args.against, true)? };
+    let against = if args.against.is_empty() {
+        config.alerting.rules.clone()
+    } else {
+        rules_of(&args.against, !args.no_default_rules)?
+    };
     let is_compared = against != tried;
     let new =
         tried.iter().filter(|rule| !is_compared || !against.contains(rule)).cloned().collect::<Vec<_>>();

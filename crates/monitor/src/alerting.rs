@@ -5,35 +5,38 @@ mod conditions;
 mod heartbeat;
 mod keeping;
 mod opening;
+mod outbox;
 mod plans;
 mod telling;
 
-pub(crate) use conditions::{Conditions, happened, of as condition};
+pub(crate) use conditions::{Conditions, blind_for, of as condition};
 pub(crate) use opening::open;
 pub use opening::without_rules;
 pub(crate) use plans::Plans;
 
 use crate::act::Actions;
 use crate::clock::{Clock, Moment};
-use crate::config::Alerting as Settings;
+use crate::config::{Alerting as Settings, Heartbeat};
 use crate::events::Events;
 use crate::fleet::{Effects, Planned};
 use crate::journal::Journal;
 use crate::notify::Dispatcher;
+use crate::notify::egress::Egress;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
 use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, Act, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph,
-    GraphError, MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, Act, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError, MuteError,
+    Observation, Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
+use outbox::Outbox;
 use parking_lot::{Mutex, MutexGuard};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
 pub(crate) use telling::word_id;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -41,6 +44,8 @@ pub const LOG: &str = "log";
 /// The book of alerts and its outlets.
 pub struct Alerting {
     book: Mutex<Book>,
+    /// What it decided, until it is carried out.
+    outbox: Outbox,
     /// The rules' templates.
     phrases: ArcSwap<Phrases>,
     clock: Arc<Clock>,
@@ -48,6 +53,10 @@ pub struct Alerting {
     events: Arc<Events>,
     dispatcher: Dispatcher,
     actions: Actions,
+    /// Who hears that the monitor lives.
+    heartbeat: watch::Sender<Option<Heartbeat>>,
+    /// Which addresses the heartbeat and actions may speak to.
+    egress: Egress,
     /// Where actions wait for what only the fleet knows; full, they are refused.
     ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
@@ -131,7 +140,7 @@ impl Alerting {
         parts: Parts,
     ) -> Result<Arc<Self>, StoreError> {
         let mut saved = keeping::restored(documents);
-        let incidents: Vec<Arc<str>> =
+        let incidents: BTreeSet<Arc<str>> =
             saved.alerts.iter().filter_map(|(_, alert)| alert.incident.clone()).collect();
         for id in incidents {
             let page = DocumentPage { prefix: Some(id), limit: 1, ..DocumentPage::default() };
@@ -149,32 +158,33 @@ impl Alerting {
         book.restore(saved, alive_until_ms.unwrap_or(now.wall_ms), rules_moment(now));
         let alerting = Arc::new(Self {
             book: Mutex::new(book),
+            outbox: Outbox::default(),
             phrases: ArcSwap::from_pointee(plan.phrases),
             clock: parts.clock,
             journal: parts.journal,
             events: parts.events,
             dispatcher: parts.dispatcher,
             actions: parts.actions,
+            heartbeat: watch::Sender::new(parts.heartbeat),
+            egress: parts.egress,
             ask: parts.ask,
             lines: AtomicU64::new(0),
             plans: AtomicU64::new(0),
             was_planned,
             counts: Counts::default(),
         });
-        let kept = alerting.change(now, |book| take_windows(book, &plan.windows, now));
-        alerting.journal.documents(kept);
+        alerting.say(now, |book| ((), take_windows(book, &plan.windows, now)));
         alerting
     }
 
     /// Takes over another configuration. What was told is ended where its rule is gone; what fires goes on.
     pub(crate) fn order(&self, plan: Plan, now: Moment) {
-        self.phrases.store(Arc::new(plan.phrases));
-        let kept = self.change(now, |book| {
+        self.phrases.store(Arc::new(plan.phrases.after(&self.phrases.load())));
+        self.say(now, |book| {
             book.order(plan.orders, rules_moment(now));
-            take_windows(book, &plan.windows, now)
+            ((), take_windows(book, &plan.windows, now))
         });
         self.plans.fetch_add(1, Ordering::Release);
-        self.journal.documents(kept);
     }
 
     /// The windows that were in force when the monitor was last alive, and those that are now.
@@ -230,65 +240,6 @@ impl Alerting {
         &self.actions
     }
 
-    /// Changes the book and carries out what follows, in its order: under the lock, so that what is kept and sent
-    /// later was decided later.
-    fn change<T>(&self, now: Moment, change: impl FnOnce(&mut Book) -> T) -> T {
-        let mut book = self.book.lock();
-        let changed = change(&mut book);
-        let outputs = book.take();
-        if !outputs.is_empty() {
-            self.carry_out(outputs, now);
-        }
-        changed
-    }
-
-    fn carry_out(&self, outputs: Vec<Output>, now: Moment) {
-        let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
-        for output in outputs {
-            match output {
-                Output::Notify(telling) => {
-                    let message = self.phrases.load().message(&telling, &self.lines);
-                    let notice = self.dispatcher.due(message);
-                    documents.push(notice.put());
-                    due.push(notice);
-                }
-                Output::Keep(keep) => documents.push(keeping::kept(&keep, now.wall_ms)),
-                Output::Alert(event) => {
-                    self.count(event.change);
-                    events.extend(telling::event(&event));
-                }
-                Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
-                Output::Act(act) if act.firing => self.ask_for(act),
-                Output::Act(act) => self.actions.resolved(&act.alert, rules_moment(now)),
-            }
-        }
-        let number = self.journal.documents(documents);
-        for notice in due {
-            self.counts.notices.fetch_add(1, Ordering::Relaxed);
-            self.dispatcher.push(notice, number);
-        }
-        events.iter().for_each(crate::outlet::log);
-        if !events.is_empty() {
-            self.events.push(&Effects { events, ..Effects::default() });
-        }
-    }
-
-    fn ask_for(&self, act: Act) {
-        if let Err(error) = self.ask.try_send(act) {
-            let act = error.into_inner();
-            tracing::warn!(action = &*act.action, alert = %act.alert, "an action is refused: too many wait");
-        }
-    }
-
-    fn count(&self, change: AlertChange) {
-        let counter = match change {
-            AlertChange::Fired(_) => &self.counts.fired,
-            AlertChange::Resolved(_) => &self.counts.resolved,
-            _ => return,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
     fn line(&self, incident: &str, entry: &Entry) -> DocumentChange {
         keeping::entry(incident, self.lines.fetch_add(1, Ordering::Relaxed), entry)
     }
@@ -302,50 +253,72 @@ impl Alerting {
     /// Takes a silence. The number of the hand-in that keeps it.
     pub(crate) fn silence(&self, silence: Silence) -> Result<u64, MuteError> {
         let now = self.clock.now();
-        self.change(now, |book| book.silence(silence.clone(), rules_moment(now)))?;
-        Ok(self.journal.documents(vec![keeping::silence(&silence.id, Some(&silence), now.wall_ms)]))
+        let (taken, number) = self.say(now, |book| {
+            let kept = keeping::silence(&silence.id, Some(&silence), now.wall_ms);
+            all_or_none(book.silence(silence, rules_moment(now)), kept)
+        });
+        taken.map(|()| number)
     }
 
     /// Ends a silence now; `None` where there is none.
     pub(crate) fn unsilence(&self, id: &str) -> Option<u64> {
         let now = self.clock.now();
-        self.change(now, |book| book.unsilence(id, rules_moment(now)))?;
-        Some(self.journal.documents(vec![keeping::silence(id, None, now.wall_ms)]))
+        let (ended, number) = self.say(now, |book| {
+            let ended = book.unsilence(id, rules_moment(now)).ok_or(());
+            all_or_none(ended, keeping::silence(id, None, now.wall_ms))
+        });
+        ended.ok().map(|_| number)
     }
 
     /// Takes a maintenance window.
     pub(crate) fn maintain(&self, window: Window) -> Result<u64, MuteError> {
         let now = self.clock.now();
-        self.change(now, |book| book.maintain(window.clone(), rules_moment(now)))?;
+        let (taken, number) = self.say(now, |book| {
+            let kept = keeping::window(&window.id, Some(&window), now.wall_ms);
+            all_or_none(book.maintain(window, rules_moment(now)), kept)
+        });
         self.plans.fetch_add(1, Ordering::Release);
-        Ok(self.journal.documents(vec![keeping::window(&window.id, Some(&window), now.wall_ms)]))
+        taken.map(|()| number)
     }
 
     /// Ends a maintenance window; `None` where there is none.
     pub(crate) fn end_maintenance(&self, id: &str) -> Option<u64> {
         let now = self.clock.now();
-        self.change(now, |book| book.end_maintenance(id, rules_moment(now)))?;
+        let (ended, number) = self.say(now, |book| {
+            let ended = book.end_maintenance(id, rules_moment(now)).ok_or(());
+            all_or_none(ended, keeping::window(id, None, now.wall_ms))
+        });
         self.plans.fetch_add(1, Ordering::Release);
-        Some(self.journal.documents(vec![keeping::window(id, None, now.wall_ms)]))
+        ended.ok().map(|_| number)
     }
 
     /// Somebody takes care of an alert; `None` where it does not fire.
     pub(crate) fn acknowledge(&self, ack: Acknowledgement) -> Result<Option<u64>, MuteError> {
         let (now, id) = (self.clock.now(), ack.alert.clone());
-        let taken = self.change(now, |book| {
-            let taken = book.acknowledge(ack, rules_moment(now))?;
-            Ok(taken.then(|| book.acknowledgement(&id).cloned()).flatten())
-        })?;
-        let document = taken.map(|ack| keeping::acknowledgement(&id, Some(&ack), now.wall_ms));
-        Ok(document.map(|document| self.journal.documents(vec![document])))
+        let (taken, number) = self.say(now, |book| {
+            let taken = book.acknowledge(ack, rules_moment(now));
+            let ack = book.acknowledgement(&id).filter(|_| matches!(taken, Ok(true)));
+            let kept = ack.map(|ack| keeping::acknowledgement(&id, Some(ack), now.wall_ms));
+            (taken.map(|_| kept.is_some()), kept.into_iter().collect())
+        });
+        taken.map(|taken| taken.then_some(number))
     }
 
     /// Nobody takes care of an alert any more; `None` where nobody did.
     pub(crate) fn unacknowledge(&self, id: &AlertId) -> Option<u64> {
         let now = self.clock.now();
-        let was = self.change(now, |book| book.unacknowledge(id, rules_moment(now)));
-        was.then(|| self.journal.documents(vec![keeping::acknowledgement(id, None, now.wall_ms)]))
+        let (ended, number) = self.say(now, |book| {
+            let ended = book.unacknowledge(id, rules_moment(now)).then_some(()).ok_or(());
+            all_or_none(ended, keeping::acknowledgement(id, None, now.wall_ms))
+        });
+        ended.ok().map(|()| number)
     }
+}
+
+/// What is kept of a word that was taken; of one that was refused, nothing.
+fn all_or_none<T, E>(taken: Result<T, E>, kept: DocumentChange) -> (Result<T, E>, Vec<DocumentChange>) {
+    let kept = if taken.is_ok() { vec![kept] } else { Vec::new() };
+    (taken, kept)
 }
 
 /// What alerting is made with.
@@ -355,6 +328,8 @@ pub(crate) struct Parts {
     pub(crate) events: Arc<Events>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) actions: Actions,
+    pub(crate) heartbeat: Option<Heartbeat>,
+    pub(crate) egress: Egress,
     pub(crate) ask: mpsc::Sender<Act>,
 }
 

@@ -52,6 +52,8 @@ pub struct Config {
     pub heartbeat: Option<Heartbeat>,
     /// Whom ingest believes, and how much it takes.
     pub ingest: IngestPolicy,
+    /// How long agents have to speak after a time in which the monitor did not run, before they are lost.
+    pub restart_grace: Duration,
     /// Who is told of alerts.
     pub receivers: Receivers,
     /// Who may read.
@@ -119,7 +121,7 @@ impl Config {
     /// Reads a monitor's map: the root of `monitor.yaml`, or `monitor:` of `farol.yaml`.
     pub fn read(m: &mut Map<'_>) -> Self {
         let tls = m.section("tls", read_tls);
-        let ingest = m.section("agents", read_ingest);
+        let (ingest, restart_grace) = m.section("agents", |m| (read_ingest(m), read_restart_grace(m)));
         let authenticated = tls.agents.as_ref().is_some_and(|t| t.client_ca.is_some());
         let listen = m.section("listen", |m| {
             let listen = read_listen(m);
@@ -154,6 +156,7 @@ impl Config {
             external_url: m.url("external_url").optional().map(|url| url.expose().to_owned()),
             heartbeat: m.map("heartbeat", read_heartbeat),
             ingest,
+            restart_grace,
             receivers,
             access: m.section("access", |m| Access {
                 read_any: m.one_of("read", &[("loopback", false), ("any", true)]).or(false),
@@ -185,6 +188,11 @@ impl Config {
         }
         names
     }
+}
+
+fn read_restart_grace(m: &mut Map<'_>) -> Duration {
+    let second = Duration::from_secs(1);
+    m.duration("restart_grace").within(second..=3_600 * second).or(60 * second)
 }
 
 fn read_heartbeat(m: &mut Map<'_>) -> Heartbeat {
@@ -411,6 +419,12 @@ mod tests {
         let config = config.unwrap();
         assert_eq!(config.services["payments"].at_least, Some(2));
         assert_eq!(config.groups["checkout"].len(), 2);
+    }
+
+    #[test]
+    fn how_long_agents_have_to_come_back_is_configured() {
+        assert!(read("agents: {restart_grace: 5m}").is_ok());
+        assert!(read("agents: {restart_grace: 2d}").unwrap_err().contains("agents.restart_grace"));
     }
 
     #[test]

@@ -39,6 +39,7 @@ use parking_lot::{Mutex, RwLock};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
 use step::Step;
 
 /// The live state of the fleet.
@@ -54,6 +55,8 @@ pub struct Fleet {
     rules: ArcSwap<Ruleset>,
     /// The maintenance windows in force.
     planned: ArcSwap<Planned>,
+    /// How long agents have to speak after a time in which the monitor did not run.
+    restart_grace_ms: AtomicU64,
     /// Where the effects of each step go.
     outlet: Arc<dyn Outlet>,
     /// Sets of definitions, shared by the agents that define the same.
@@ -84,6 +87,7 @@ impl Fleet {
             agenda: Agenda::default(),
             rules: ArcSwap::from_pointee(Ruleset::default()),
             planned: ArcSwap::default(),
+            restart_grace_ms: AtomicU64::new(agent::RESTART_GRACE_MS),
             outlet,
             layouts: Layouts::default(),
             last_stream: AtomicU64::new(0),
@@ -121,7 +125,8 @@ impl Fleet {
         let mut before = Step::new(now, &self.board);
         for record in &restored.agents {
             let of_agent = components.remove(&*record.id).unwrap_or_default();
-            let mut live = Live::restored(record, &of_agent, self.planned.load_full(), now);
+            let given = (self.planned.load_full(), self.restart_grace_ms.load(Ordering::Relaxed));
+            let mut live = Live::restored(record, &of_agent, given, now);
             live.settle_restored(&record.id, &mut before);
             let agent = Agent { key: record.key, id: Arc::clone(&record.id), live: Mutex::new(live) };
             let agent = Arc::new(agent);
@@ -328,9 +333,16 @@ impl Fleet {
     /// The monitor did not run for so long that agents gave their streams up and try again less and less often: as after
     /// a restart, their last statuses stand until they come back, for a while.
     pub fn excuse(&self, now: Moment) {
+        let grace_ms = self.restart_grace_ms.load(Ordering::Relaxed);
         for agent in self.agents() {
-            self.step(&agent, now, |live, _| live.excuse(now));
+            self.step(&agent, now, |live, _| live.excuse(now, grace_ms));
         }
+    }
+
+    /// How long agents have to speak, at the least, after a time in which the monitor did not run.
+    pub fn set_restart_grace(&self, grace: Duration) {
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.restart_grace_ms.store(grace_ms, Ordering::Relaxed);
     }
 
     /// The alert rules that read samples.

@@ -1,7 +1,7 @@
 //! The monitor as a whole: opens its sockets (`bind`), then answers probes, opens its store and runs its parts under the
 //! process's supervisor (`run`). Knows no signals, arguments or environment.
 
-use crate::alerting::Alerting;
+use crate::alerting::{Alerting, blind_for};
 use crate::app::{App, Reloads};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -288,6 +288,7 @@ fn restore_fleet(
     let now = clock.now();
     let (was_planned, planned) = alerting.planned();
     let fleet = Arc::new(Fleet::new(Arc::clone(outlet)));
+    fleet.set_restart_grace(config.restart_grace);
     // Declared first: what was restored is counted by the policies in force.
     fleet.declare(&config.services, &config.groups, now);
     // What was under a window that ended meanwhile was told so.
@@ -296,6 +297,7 @@ fn restore_fleet(
     fleet.plan(planned, now);
     if let Some(from_ms) = restored.last_commit_ms.filter(|from_ms| *from_ms < now.wall_ms) {
         journal.blind(from_ms, now.wall_ms);
+        alerting.see(blind_for(now.wall_ms - from_ms).as_slice(), now);
     }
     fleet
 }
@@ -356,5 +358,26 @@ impl Certificates {
 
     pub(crate) fn all(&self) -> impl Iterator<Item = &Tls> {
         [&self.http, &self.agents, &self.health].into_iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::scene::Scene;
+    use farol_config::Sources;
+
+    #[tokio::test]
+    async fn time_without_a_monitor_is_alerted_unless_it_was_a_moment() {
+        for (away_ms, firing) in [(1_000, 0), (300_000, 1)] {
+            let scene = Scene::new().await;
+            scene.rules("rules: [{name: blind, monitor: blind}]\n");
+            let config = Sources::new().load().unwrap().read(Config::read).unwrap();
+            let app = &scene.app;
+            let last_commit_ms = Some(app.clock.now().wall_ms - away_ms);
+            let restored = Restored { last_commit_ms, ..Restored::default() };
+            restore_fleet(&config, &app.ingest.outlet, &restored, (&app.clock, &app.journal, &app.alerting));
+            assert_eq!(app.alerting.book().firing(), firing, "away for {away_ms} ms");
+        }
     }
 }

@@ -31,13 +31,10 @@ impl Reloader {
     /// Takes over a new configuration and reads the certificates again: all of it, or nothing.
     pub fn apply(&self, new: Config) -> Result<Reloaded, ReloadRefused> {
         let reread: Result<Vec<_>, _> = self.certificates.all().map(Tls::reread).collect();
-        match reread {
-            Ok(certificates) => certificates.into_iter().for_each(Reread::take_over),
-            Err(error) => return Err(self.refused(vec![error.to_string()])),
-        }
-        if let Err(problem) = self.app.alerting.configure(&new, &self.app) {
-            return Err(self.refused(vec![problem]));
-        }
+        let certificates = reread.map_err(|error| self.refused(vec![error.to_string()]))?;
+        let prepared = self.app.alerting.prepare(&new).map_err(|problem| self.refused(vec![problem]))?;
+        certificates.into_iter().for_each(Reread::take_over);
+        self.app.alerting.configure(prepared, &new, &self.app);
         let restart_needed: Vec<String> =
             self.started.needs_restart(&new).into_iter().map(str::to_owned).collect();
         let now = self.app.clock.now();

@@ -1,9 +1,8 @@
 //! The monitor's own tick: silence is seen, and time in which the monitor did not run is told.
 
-use crate::alerting::{Conditions, Plans, happened};
+use crate::alerting::{Conditions, Plans, blind_for};
 use crate::app::App;
 use crate::fleet::{Effects, Event, EventKind};
-use farol_rules::MonitorCondition;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -50,7 +49,7 @@ fn tick(app: &App, conditions: &mut Conditions, plans: &mut Plans) {
         app.journal.blind(from_ms, to_ms);
         let text = format!("the monitor did not run for {} ms; ages stood still meanwhile", to_ms - from_ms);
         tracing::warn!(blind_ms = to_ms - from_ms, "the monitor did not run for a while");
-        app.alerting.see(&[happened(MonitorCondition::Blind, text.clone())], now);
+        app.alerting.see(blind_for(to_ms - from_ms).as_slice(), now);
         let event = Event::new(EventKind::Blind, now.wall_ms).message(text);
         app.ingest.outlet.publish(&Effects { events: vec![event], ..Effects::default() }, now);
         if to_ms - from_ms >= CONNECTIONS_LAST_MS {

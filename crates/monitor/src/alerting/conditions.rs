@@ -2,7 +2,7 @@
 //! changes.
 
 use super::Alerting;
-use crate::clock::Moment;
+use crate::clock::{BLIND_AFTER_MS, Moment};
 use crate::journal::StoreHealth;
 use farol_rules::{Is, Labels, MonitorCondition, Observation};
 use std::sync::Arc;
@@ -61,12 +61,18 @@ pub(crate) fn happened(condition: MonitorCondition, why: String) -> Observation 
     happened_to(condition, Labels::default(), why)
 }
 
+/// The monitor did not run for so long; a moment is not worth a word.
+pub(crate) fn blind_for(ms: i64) -> Option<Observation> {
+    let why = format!("the monitor did not run for {ms} ms; ages stood still meanwhile");
+    (ms.unsigned_abs() > BLIND_AFTER_MS).then(|| happened(MonitorCondition::Blind, why))
+}
+
 /// Something happened to one of several.
 pub(crate) fn happened_to(condition: MonitorCondition, labels: Labels, why: String) -> Observation {
     Observation::Monitor { condition, labels, is: Is::Happened, why: Arc::from(why) }
 }
 
-fn store_trouble(health: &StoreHealth) -> Option<String> {
+pub(super) fn store_trouble(health: &StoreHealth) -> Option<String> {
     if health.failed {
         return Some("the store failed; the monitor must be restarted".to_owned());
     }

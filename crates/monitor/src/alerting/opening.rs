@@ -21,12 +21,16 @@ use tokio::sync::mpsc;
 /// So many actions wait to be asked for.
 const ASKED: usize = 64;
 
+/// A configuration that makes sense, and its receivers.
+pub(crate) struct Prepared {
+    plan: Plan,
+    receivers: BTreeMap<Arc<str>, Arc<dyn Receiver>>,
+}
+
 /// What runs once the fleet is there.
 pub(crate) struct Working {
     runner: Runner,
     asked: mpsc::Receiver<Act>,
-    egress: Egress,
-    heartbeat: Option<Heartbeat>,
 }
 
 /// Alerting as it was when the monitor was last alive, and what runs for it.
@@ -55,13 +59,15 @@ pub(crate) async fn open(
         events: Arc::clone(events),
         dispatcher,
         actions,
+        heartbeat: config.heartbeat.clone(),
+        egress,
         ask,
     };
     let alive_until_ms = restored.last_commit_ms;
     let alerting = Alerting::restore(plan, &restored.documents, &**store, alive_until_ms, parts).await?;
     // Nobody else sets it.
     back.0.get_or_init(|| Arc::downgrade(&alerting));
-    Ok((alerting, Working { runner, asked, egress, heartbeat: config.heartbeat.clone() }))
+    Ok((alerting, Working { runner, asked }))
 }
 
 /// Alerting without a rule, for those who have a monitor without its parts: benches, and tests of what only reads.
@@ -78,7 +84,8 @@ pub fn without_rules(
     let plan = Plan::new(&settings, &BTreeMap::new(), None).map_err(|error| anyhow::anyhow!("{error}"))?;
     let back = Arc::new(Back::default());
     let dispatcher = Dispatcher::new(journal.clone(), Arc::clone(store), Arc::clone(&back) as Arc<dyn Watch>);
-    let surroundings = surroundings(&back, clock, &Egress::new(Policy::default()))?;
+    let egress = Egress::new(Policy::default());
+    let surroundings = surroundings(&back, clock, &egress)?;
     let (actions, _) = Actions::new(crate::act::Settings::default(), surroundings);
     let (ask, _) = mpsc::channel(1);
     let parts = Parts {
@@ -87,6 +94,8 @@ pub fn without_rules(
         events: Arc::clone(events),
         dispatcher,
         actions,
+        heartbeat: None,
+        egress,
         ask,
     };
     Ok(Alerting::new(plan, SavedBook::default(), None, parts))
@@ -103,9 +112,8 @@ impl Working {
         handle.spawn("actions", self.runner.run(handle.cleaning()));
         handle.spawn("actions asked for", ask(Arc::clone(app), self.asked));
         handle.spawn("breakers", keep_breakers(Arc::clone(app)));
-        if let Some(heartbeat) = self.heartbeat {
-            handle.spawn("heartbeat", heartbeat::run(Arc::clone(app), heartbeat, self.egress));
-        }
+        let (heartbeat, egress) = (alerting.heartbeat.subscribe(), alerting.egress.clone());
+        handle.spawn("heartbeat", heartbeat::run(Arc::clone(app), heartbeat, egress));
     }
 }
 
@@ -125,19 +133,35 @@ impl Alerting {
         Ok(())
     }
 
-    /// Takes over another configuration, or says what is wrong with it and stays as it was.
-    pub(crate) fn configure(&self, config: &Config, app: &App) -> Result<(), String> {
+    /// What another configuration is taken over with, or what is wrong with it.
+    pub(crate) fn prepare(&self, config: &Config) -> Result<Prepared, String> {
         let plan = Plan::new(&config.alerting, &config.needs, config.external_url.as_deref())
             .map_err(|error| error.to_string())?;
         let egress = Egress::new(config.receivers.egress.clone());
         let receivers = receivers(&config.receivers, &egress).map_err(|error| format!("{error:#}"))?;
+        Ok(Prepared { plan, receivers })
+    }
+
+    /// Who hears the heartbeat, and to which addresses it and actions may speak, from now on.
+    pub(super) fn follow(&self, heartbeat: Option<Heartbeat>, egress: &Policy) {
+        let may_go_elsewhere = self.egress.follow(egress);
+        self.heartbeat.send_if_modified(|now| {
+            let is_another = may_go_elsewhere || *now != heartbeat;
+            *now = heartbeat;
+            is_another
+        });
+    }
+
+    /// Takes over another configuration.
+    pub(crate) fn configure(&self, Prepared { plan, receivers }: Prepared, config: &Config, app: &App) {
         let (rules, now) = (plan.rules().clone(), self.clock.now());
+        self.follow(config.heartbeat.clone(), &config.receivers.egress);
         // Before the routes that lead to them.
         self.dispatcher.set_receivers(receivers);
         self.actions.replace(config.actions.clone());
         self.order(plan, now);
         app.fleet.take_rules(rules, now);
-        Ok(())
+        app.fleet.set_restart_grace(config.restart_grace);
     }
 }
 

@@ -7,10 +7,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// Alerts of one notice: those of a larger group are told in several.
+const ALERTS_AT_MOST: usize = 500;
+/// And their bytes, nearly.
+const BYTES_AT_MOST: usize = 512 << 10;
+
 /// The rules' annotations, compiled, and what else stands in messages.
 #[derive(Debug, Default)]
 pub(super) struct Phrases {
-    templates: HashMap<Arc<str>, Templates>,
+    templates: HashMap<Arc<str>, Arc<Templates>>,
+    /// Those of rules that the last configuration took away: the ends of their alerts are still to be told.
+    gone: HashMap<Arc<str>, Arc<Templates>>,
     external_url: Option<String>,
 }
 
@@ -23,32 +30,45 @@ impl Phrases {
                 let errors = errors.iter().map(|e| format!("annotation `{}`: {e}", e.name));
                 format!("rule `{}`: {}", rule.name, errors.collect::<Vec<_>>().join("; "))
             })?;
-            templates.insert(Arc::clone(&rule.name), compiled);
+            templates.insert(Arc::clone(&rule.name), Arc::new(compiled));
         }
-        Ok(Self { templates, external_url: external_url.map(str::to_owned) })
+        Ok(Self { templates, gone: HashMap::new(), external_url: external_url.map(str::to_owned) })
     }
 
-    /// The message of a notice.
-    pub(super) fn message(&self, telling: &Telling, numbers: &AtomicU64) -> Message {
+    /// These after others.
+    pub(super) fn after(self, before: &Self) -> Self {
+        let gone = before.templates.iter().filter(|(rule, _)| !self.templates.contains_key(*rule));
+        let gone = gone.map(|(rule, templates)| (Arc::clone(rule), Arc::clone(templates))).collect();
+        Self { gone, ..self }
+    }
+
+    /// The messages of a notice, in their order; nearly always one.
+    pub(super) fn messages(&self, telling: &Telling, numbers: &AtomicU64) -> Vec<Message> {
         let Telling { to, notice, alerts, at_ms } = telling;
-        let number = numbers.fetch_add(1, Ordering::Relaxed);
-        Message {
-            notice_id: format!("{at_ms}-{number}-{}", to.receiver),
+        let words = self.words(alerts, notice);
+        let all = words.len();
+        let message = |alerts: Vec<AlertWord>| Message {
+            notice_id: format!("{at_ms}-{}-{}", numbers.fetch_add(1, Ordering::Relaxed), to.receiver),
             conversation: format!("{}{}#{}", to.receiver, to.group, notice.opened_ms),
             receiver: to.receiver.to_string(),
             why: why(notice.why),
             group: to.group.clone(),
-            alerts: self.words(alerts, notice),
-            held_back: alerts.iter().map(|alert| alert.holds_count as u64).sum(),
+            held_back: alerts.iter().map(|alert| alert.holds.total).sum(),
+            others: (all - alerts.len()) as u64,
+            alerts,
             unrecorded: false,
             at_ms: *at_ms,
             external_url: self.external_url.clone(),
-        }
+        };
+        parts(words).into_iter().map(message).collect()
     }
 
     /// The annotations of an alert, as its messages have them.
     pub(super) fn annotations(&self, alert: &AlertView) -> BTreeMap<String, String> {
-        let Some(templates) = self.templates.get(&alert.id.rule) else { return BTreeMap::new() };
+        let rule = &alert.id.rule;
+        let Some(templates) = self.templates.get(rule).or_else(|| self.gone.get(rule)) else {
+            return BTreeMap::new();
+        };
         templates.render(&Facts {
             rule: &alert.id.rule,
             labels: &alert.labels,
@@ -62,40 +82,72 @@ impl Phrases {
     /// What is over comes before what fires. That an alert was over in between, and fires again, is a word of its own:
     /// each has its id, and what was told as firing under one must be told to be over under the same.
     fn words(&self, alerts: &[AlertView], notice: &Notice) -> Vec<AlertWord> {
+        let over: HashMap<&AlertId, &Over> =
+            notice.resolved.iter().filter(|over| !over.again).map(|over| (&over.id, over)).collect();
+        let views: HashMap<&AlertId, &AlertView> = alerts.iter().map(|alert| (&alert.id, alert)).collect();
         let again = notice.resolved.iter().filter(|over| over.again).filter_map(|over| {
-            let now = self.word(alerts.iter().find(|alert| alert.id == over.id)?, notice);
+            let now = self.word(views.get(&over.id)?, None, notice.at_ms);
             Some(AlertWord {
                 id: word_id(&over.id, over.episode_ms),
                 severity: over.severity,
                 ended: Some(over.ending),
                 since_ms: over.episode_ms,
                 ended_ms: Some(now.since_ms.max(over.episode_ms)),
+                holds: Listed::default(),
                 ..now
             })
         });
-        again.chain(alerts.iter().map(|alert| self.word(alert, notice))).collect()
+        let now = |alert: &AlertView| self.word(alert, over.get(&alert.id).copied(), notice.at_ms);
+        again.chain(alerts.iter().map(now)).collect()
     }
 
-    fn word(&self, alert: &AlertView, notice: &Notice) -> AlertWord {
+    fn word(&self, alert: &AlertView, over: Option<&Over>, at_ms: i64) -> AlertWord {
         let names = names(alert);
         let value = alert.elements.first().and_then(|element| element.seen.value);
         let annotations = self.annotations(alert);
-        let over = notice.resolved.iter().find(|over| over.id == alert.id && !over.again);
         let since_ms = over.map_or(alert.since_ms, |over| over.episode_ms);
         AlertWord {
             id: word_id(&alert.id, since_ms),
             rule: alert.id.rule.to_string(),
             labels: alert.labels.clone(),
             severity: over.map_or(alert.severity, |over| over.severity),
-            ended: over.map(|over: &Over| over.ending),
+            ended: over.map(|over| over.ending),
             since_ms,
-            ended_ms: over.map(|_| alert.ended.map_or(notice.at_ms, |(_, at_ms)| at_ms)),
+            ended_ms: over.map(|_| alert.ended.map_or(at_ms, |(_, at_ms)| at_ms)),
             value,
             annotations,
             elements: Listed { names, total: alert.elements_count as u64 },
             holds: Listed { names: alert.holds.clone(), total: alert.holds_count as u64 },
         }
     }
+}
+
+/// As many as fit into one notice each, in their order; never none.
+fn parts(words: Vec<AlertWord>) -> Vec<Vec<AlertWord>> {
+    let (mut parts, mut part, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for word in words {
+        let weight = weight(&word);
+        if part.len() >= ALERTS_AT_MOST || (!part.is_empty() && bytes + weight > BYTES_AT_MOST) {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        bytes += weight;
+        part.push(word);
+    }
+    parts.push(part);
+    parts
+}
+
+/// What a word takes up, nearly.
+fn weight(word: &AlertWord) -> usize {
+    let labels: usize = word.labels.iter().map(|(name, value)| name.len() + value.len() + 6).sum();
+    let texts: usize = word.annotations.iter().map(|(name, text)| name.len() + text.len() + 6).sum();
+    let names: usize = [&word.elements, &word.holds]
+        .into_iter()
+        .flat_map(|listed| &listed.names)
+        .map(|name| name.len() + 3)
+        .sum();
+    word.id.len() + labels + texts + names + 256
 }
 
 fn names(alert: &AlertView) -> Vec<String> {

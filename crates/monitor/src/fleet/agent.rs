@@ -8,6 +8,7 @@ mod starts;
 mod steps;
 mod watch;
 
+pub(crate) use presence::RESTART_GRACE_MS;
 pub use presence::{Farewell, Presence, forget_after_ms};
 pub use samples::{SampleError, Samples};
 pub use steps::{Reported, Told};
@@ -180,13 +181,13 @@ impl Live {
     pub(crate) fn restored(
         record: &AgentRecord,
         components: &[ComponentRecord],
-        planned: Arc<Planned>,
+        (planned, grace_ms): (Arc<Planned>, u64),
         now: Moment,
     ) -> Self {
         let AgentRecord { last_seen_ms, interval_ms, .. } = *record;
         let age = now.wall_ms.saturating_sub(last_seen_ms);
         let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
-        let grace_ms = if young { restore_grace_ms(interval_ms) } else { 0 };
+        let grace_ms = if young { restore_grace_ms(interval_ms, grace_ms) } else { 0 };
         let was_lost = !components.is_empty() && components.iter().all(|record| record.stale);
         let presence = if was_lost {
             Presence::Lost { since_ms: now.run_ms }

@@ -9,11 +9,12 @@ pub use picture::{Known, Picture};
 
 use super::{HistoryError, Past, by_id, resolution};
 use crate::alerting::Plan;
+use crate::alerting::blind_for;
 use crate::config;
 use crate::store::{ComponentFilter, Level, StatusChange, Store, StoreError};
 use course::Course;
 use farol_health::aggregate::Policy;
-use farol_rules::{Is, Labels, Meter, Moment, MonitorCondition, Observation, Orders, Replay, Told, Window};
+use farol_rules::{Meter, Moment, Observation, Orders, Replay, Told, Window};
 use gauges::Gauges;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -215,7 +216,7 @@ impl Telling<'_> {
                 // It did not run: the rules stood still, and are told so.
                 let wall_ms = from_ms.max(replay.now().wall_ms);
                 told.extend(replay.pass(Moment { wall_ms, ..now }));
-                told.extend(replay.observe(now, &[blind_for(to_ms - from_ms)]));
+                told.extend(replay.observe(now, blind_for(to_ms - from_ms).as_slice()));
             }
             told.extend(replay.observe(now, &line.seen));
             if told.len() > TOLD_AT_MOST {
@@ -235,15 +236,6 @@ impl Telling<'_> {
         self.retold.firing = self.replays.iter().map(|replay| replay.book().firing()).collect();
         self.retold.agents = self.gauges.agents();
         self.retold
-    }
-}
-
-fn blind_for(ms: i64) -> Observation {
-    Observation::Monitor {
-        condition: MonitorCondition::Blind,
-        labels: Labels::default(),
-        is: Is::Happened,
-        why: format!("the monitor did not run for {ms} ms").into(),
     }
 }
 

@@ -9,7 +9,7 @@ use super::range::no_answer;
 use super::route::{Kind, Param};
 use super::told::kept;
 use crate::app::App;
-use crate::notify::{Message, NoticeRecord, ResendError, Verdict, Why};
+use crate::notify::{Message, NoticeRecord, READ_AT_ONCE, ResendError, Verdict, Why};
 use crate::store::{DocumentKind, DocumentPage};
 use axum::Extension;
 use axum::extract::State;
@@ -124,40 +124,58 @@ pub(super) async fn list(
     };
     let prefix = Some(prefix).filter(|prefix| !prefix.is_empty()).map(Arc::from);
     let mut after = after(&asked)?;
-    let (mut items, mut next) = (Vec::new(), None);
-    loop {
-        let wanted = limit - items.len();
+    let mut items = match kind {
+        DocumentKind::Due => unrecorded(&app, after.as_ref()),
+        _ => Vec::new(),
+    };
+    let is_asked_for = |one: &Notification| receiver.is_none_or(|receiver| receiver == one.receiver);
+    items.retain(|(_, one)| is_asked_for(one));
+    let most = items.len() + limit;
+    while items.len() <= most {
         let page = DocumentPage {
             prefix: prefix.clone(),
             after: after.clone(),
-            limit: wanted + 1,
+            limit: READ_AT_ONCE,
             ..DocumentPage::default()
         };
-        let mut found = app.store.documents(kind, page).await.map_err(|error| no_answer(&error))?;
-        let more = found.len() > wanted;
-        found.truncate(wanted);
+        let found = app.store.documents(kind, page).await.map_err(|error| no_answer(&error))?;
+        let is_last = found.len() < READ_AT_ONCE;
         after = found.last().map(|document| (document.at_ms, Arc::clone(&document.key)));
-        let read: Vec<Notification> = match kind {
-            DocumentKind::Due => read(&found).into_iter().map(Notification::due).collect(),
-            _ => read(&found).into_iter().map(Notification::over).collect(),
-        };
-        items.extend(read.into_iter().filter(|one| receiver.is_none_or(|receiver| receiver == one.receiver)));
-        if !more {
-            break;
+        for document in found {
+            let one = std::slice::from_ref(&document);
+            let read = match kind {
+                DocumentKind::Due => read(one).pop().map(Notification::due),
+                _ => read(one).pop().map(Notification::over),
+            };
+            let place = (document.at_ms, document.key);
+            items.extend(read.filter(is_asked_for).map(|read| (place, read)));
         }
-        if items.len() >= limit {
-            next = after.as_ref().map(|(at_ms, key)| place(*at_ms, key));
+        if is_last {
             break;
         }
     }
-    Ok(Json(List { items, next }))
+    // Newest first, as the store gives them; what it has taken meanwhile is not unrecorded.
+    items.sort_by(|(a, one), (b, other)| b.cmp(a).then(one.unrecorded.cmp(&other.unrecorded)));
+    items.dedup_by(|(a, _), (b, _)| a == b);
+    let List { items, next } = List::page(items, limit, |((at_ms, key), _)| place(*at_ms, key));
+    Ok(Json(List { items: items.into_iter().map(|(_, one)| one).collect(), next }))
+}
+
+/// Those that are due and that the store has not taken, of those that come after this place.
+fn unrecorded(app: &App, after: Option<&(i64, Arc<str>)>) -> Vec<((i64, Arc<str>), Notification)> {
+    let all = app.alerting.dispatcher().unrecorded().into_iter();
+    let placed = all.map(|(key, message)| ((message.at_ms, key), message));
+    let later = placed.filter(|(place, _)| after.is_none_or(|after| place < after));
+    let one = |message: &Message| Notification { unrecorded: true, ..Notification::due(message.clone()) };
+    later.map(|(place, message)| (place, one(&message))).collect()
 }
 
 pub(super) async fn resend(State(app): State<Arc<App>>, Named(id): Named) -> Result<Json<Resent>, Problem> {
-    let resent = app.alerting.dispatcher().resend(&id).await.map_err(|error| match &error {
+    let resent = app.alerting.resend(&id).await.map_err(|error| match &error {
         ResendError::Unknown(_) => Problem::not_found("unknown_notification", error.to_string()),
         ResendError::Store(why) => no_answer(why),
         ResendError::Already(_) => Problem::new(StatusCode::CONFLICT, "resent_already", error.to_string()),
+        ResendError::Over(_) => Problem::new(StatusCode::CONFLICT, "over", error.to_string()),
         _ => Problem::new(StatusCode::CONFLICT, "no_receiver", error.to_string()),
     })?;
     event::business("notification_resent").outcome("success").subject(&id).detail(&resent).log();

@@ -6,6 +6,7 @@ mod explained;
 mod past;
 mod restored;
 mod stream;
+mod tellings;
 
 use super::openapi;
 use super::route::{Class, Route};

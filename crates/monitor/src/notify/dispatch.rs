@@ -12,7 +12,7 @@ mod tests;
 
 pub use attempts::{Attempt, Outcome, Watch};
 pub use lanes::LaneStats;
-pub use letters::ResendError;
+pub use letters::{READ_AT_ONCE, ResendError};
 
 use super::ledger::Due;
 use super::message::Message;

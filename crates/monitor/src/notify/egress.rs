@@ -7,6 +7,7 @@ mod answer;
 pub use addresses::Range;
 
 use addresses::{Class, class};
+use arc_swap::ArcSwap;
 use farol_config::Map;
 use futures::future::BoxFuture;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -96,7 +97,7 @@ impl Lookup for System {
 /// The way out, shared by all receivers.
 #[derive(Clone)]
 pub struct Egress {
-    policy: Arc<Policy>,
+    policy: Arc<ArcSwap<Policy>>,
     lookup: Arc<dyn Lookup>,
 }
 
@@ -110,7 +111,16 @@ impl Egress {
     /// By these rules, with another resolver.
     #[must_use]
     pub fn with_lookup(policy: Policy, lookup: Arc<dyn Lookup>) -> Self {
-        Self { policy: Arc::new(policy), lookup }
+        Self { policy: Arc::new(ArcSwap::from_pointee(policy)), lookup }
+    }
+
+    /// By these rules from now on, for all who go out by it; whether they are others.
+    pub(crate) fn follow(&self, policy: &Policy) -> bool {
+        let are_others = **self.policy.load() != *policy;
+        if are_others {
+            self.policy.store(Arc::new(policy.clone()));
+        }
+        are_others
     }
 
     /// A client for one receiver: `ca` (PEM) takes the place of the machine's authorities.
@@ -165,7 +175,7 @@ impl Egress {
 
     /// Whether this address of this host may be spoken to.
     pub(super) fn check(&self, host: &str, address: IpAddr) -> Result<(), String> {
-        self.policy.check(host, address).map_err(|refused| refused.to_string())
+        self.policy.load().check(host, address).map_err(|refused| refused.to_string())
     }
 
     /// The addresses of a host that may be spoken to; at least one.
@@ -180,9 +190,9 @@ impl Egress {
                 })?
             }
         };
-        let mut refused = None;
+        let (policy, mut refused) = (self.policy.load_full(), None);
         let mut allowed = found;
-        allowed.retain(|address| match self.policy.check(bare, *address) {
+        allowed.retain(|address| match policy.check(bare, *address) {
             Ok(()) => true,
             Err(error) => {
                 refused = Some(error);

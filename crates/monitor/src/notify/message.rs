@@ -24,6 +24,9 @@ pub struct Message {
     pub alerts: Vec<AlertWord>,
     /// So many more are held back by what they depend on.
     pub held_back: u64,
+    /// So many more alerts of the group stand in other notices of this moment: one alone would be too large.
+    #[serde(default)]
+    pub others: u64,
     /// The store refused: this notice is in memory only.
     pub unrecorded: bool,
     /// When it was decided, Unix milliseconds.
@@ -136,6 +139,7 @@ pub(super) mod tests {
             group: Labels::from([("service", conversation)]),
             alerts: Vec::new(),
             held_back: 0,
+            others: 0,
             unrecorded: false,
             at_ms: 1_000,
             external_url: None,

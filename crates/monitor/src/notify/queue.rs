@@ -139,6 +139,11 @@ impl<T: Clone> Queue<T> {
         gone
     }
 
+    /// All that wait, those on their way among them.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Entry<T>> {
+        self.lines.values().flat_map(|line| line.waiting.values())
+    }
+
     /// The notice that goes now, if one may: it is on its way until [`Self::land`].
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Entry<T>> {
         if self.flying >= self.strain.at_once() || now_ms < self.strain.opens_ms() {

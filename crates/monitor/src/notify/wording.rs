@@ -88,6 +88,9 @@ pub(super) fn lists(alert: &AlertWord) -> Vec<String> {
 /// What concerns the notice as a whole, a line each.
 pub(super) fn remarks(message: &Message) -> Vec<String> {
     let mut lines = Vec::new();
+    if message.others > 0 {
+        lines.push(format!("{} more of the group in other notices of this moment", message.others));
+    }
     if message.held_back > 0 {
         lines.push(format!("{} more held back by what they depend on", message.held_back));
     }

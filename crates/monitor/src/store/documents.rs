@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// Bytes of a key; one with a longer key is not kept.
 pub const DOCUMENT_KEY_AT_MOST: usize = 1_024;
 
-/// Documents that are given at once, however many were asked for.
+/// Documents that are given at once, however many were asked for; and one more, which says that there are more.
 pub const DOCUMENTS_AT_MOST: usize = 10_000;
 
 /// Documents that a step of the upkeep deletes at most.
@@ -168,7 +168,7 @@ pub struct DocumentPage {
     pub prefix: Option<Arc<str>>,
     /// Those that come after this time and key: the last ones of the page before.
     pub after: Option<(i64, Arc<str>)>,
-    /// So many; [`DOCUMENTS_AT_MOST`] at most.
+    /// So many; [`DOCUMENTS_AT_MOST`] and one at most.
     pub limit: usize,
 }
 
@@ -200,7 +200,7 @@ impl DocumentPage {
     }
 
     pub(crate) fn rows(&self) -> i64 {
-        self.limit.min(DOCUMENTS_AT_MOST) as i64
+        self.limit.min(DOCUMENTS_AT_MOST + 1) as i64
     }
 }
 
@@ -312,6 +312,8 @@ mod tests {
         ] {
             assert_eq!(page.before(), before, "{page:?}");
         }
+        let rows = |limit| DocumentPage { limit, ..page(5, None) }.rows();
+        assert_eq!((rows(1), rows(usize::MAX)), (1, 10_001), "one more tells whether there is more");
         let keys = |prefix: &str| DocumentPage { prefix: Some(prefix.into()), ..page(5, None) }.keys();
         assert_eq!(keys(""), None);
         assert_eq!(keys("a/"), Some((b"a/".to_vec(), b"a0".to_vec())));

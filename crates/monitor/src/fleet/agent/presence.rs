@@ -6,7 +6,8 @@ use farol_wire::Role;
 pub(crate) const LOST_AFTER_INTERVALS: u64 = 3;
 /// One that leaves is not called silent before its last report can be acknowledged.
 const LEAVING_AT_LEAST_MS: u64 = 3_000;
-/// How long the last status stands while an agent restarts.
+/// How long the last status stands while an agent restarts; and, where nothing else is configured, after a restart of
+/// the monitor.
 pub(crate) const RESTART_GRACE_MS: u64 = 60_000;
 /// Statuses older than this are not served after a restart of the monitor.
 pub(crate) const RESTORE_AT_MOST_MS: i64 = 300_000;
@@ -90,8 +91,9 @@ pub fn forget_after_ms(role: Role) -> u64 {
     }
 }
 
-/// How long restored statuses stand for an agent with this interval.
+/// How long restored statuses stand for an agent with this interval: as configured, and never less than its silence
+/// may last.
 #[must_use]
-pub(crate) fn restore_grace_ms(interval_ms: u32) -> u64 {
-    (LOST_AFTER_INTERVALS * u64::from(interval_ms)).max(RESTART_GRACE_MS)
+pub(crate) fn restore_grace_ms(interval_ms: u32, configured_ms: u64) -> u64 {
+    (LOST_AFTER_INTERVALS * u64::from(interval_ms)).max(configured_ms)
 }

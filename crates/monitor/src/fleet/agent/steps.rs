@@ -245,9 +245,10 @@ impl Live {
     }
 
     /// Its silence is the monitor's fault: it has as long to speak as after a restart of the monitor.
-    pub(in crate::fleet) fn excuse(&mut self, now: Moment) {
+    pub(in crate::fleet) fn excuse(&mut self, now: Moment, grace_ms: u64) {
         if self.presence == Presence::Here {
-            self.presence = Presence::Restored { until_ms: now.run_ms + restore_grace_ms(self.interval_ms) };
+            let grace_ms = restore_grace_ms(self.interval_ms, grace_ms);
+            self.presence = Presence::Restored { until_ms: now.run_ms + grace_ms };
             self.may_be_due_sooner = true;
         }
     }

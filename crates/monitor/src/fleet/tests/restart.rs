@@ -217,3 +217,15 @@ fn after_a_long_pause_of_the_monitor_an_agent_has_the_time_of_a_restart_to_come_
     scene.fleet.excuse(scene.now);
     assert_eq!(scene.shown("payments"), "unknown", "who was lost before is not excused");
 }
+
+#[test]
+fn the_time_to_come_back_is_as_configured_and_three_intervals_at_least() {
+    for (configured_s, lost_after_ms) in [(600, 600_000), (1, 3 * 10_000)] {
+        let (mut scene, agent, link) = Scene::online(Role::Host);
+        scene.fleet.set_restart_grace(std::time::Duration::from_secs(configured_s));
+        scene.fleet.excuse(scene.now);
+        scene.fleet.disconnected(&agent, link.number, scene.now);
+        assert!(!kinds(&scene.pass(lost_after_ms - 1_000)).contains(&EventKind::AgentLost));
+        assert!(kinds(&scene.pass(2_000)).contains(&EventKind::AgentLost), "{configured_s} s");
+    }
+}

@@ -4,7 +4,7 @@ use super::super::scene::{Scene, series};
 use super::alerts::{firing, refused, scene, signed, until};
 use crate::act::{Action, BreakerPolicy, Policy, Settings, What};
 use axum::http::{Method, StatusCode};
-use farol_health::Status::Unhealthy;
+use farol_health::Status::{Healthy, Starting, Unhealthy, Unknown};
 use farol_wire::SeriesType;
 use serde_json::{Value, json};
 
@@ -49,6 +49,28 @@ async fn why_a_component_is_alerted_or_not_is_said_rule_by_rule() {
     agent.live.lock().components[1].stale = true;
     let why = scene.get("/api/v1/why/component/c/search/database?rule=database_down").await.json();
     assert_eq!(why["rules"][0]["verdict"], "no_evidence", "{why}");
+}
+
+#[tokio::test]
+async fn what_nothing_is_known_of_is_not_said_to_be_well() {
+    let scene = Scene::new().await;
+    scene.rules(
+        "rules:\n  - {name: part, component: \"*\", status: [unhealthy], severity: critical}\n  \
+         - {name: whole, service: \"*\", status: [unhealthy], severity: critical}\n",
+    );
+    for (agent, status) in [("a", Unknown), ("b", Starting)] {
+        let service = format!("service-{agent}");
+        scene.agent(agent, &[(&service, "database", status)]);
+        for path in [format!("component/{agent}/{service}/database"), format!("service/{service}")] {
+            let why = scene.get(&format!("/api/v1/why/{path}")).await.json();
+            let verdicts: Vec<_> =
+                why["rules"].as_array().unwrap().iter().map(|rule| &rule["verdict"]).collect();
+            assert!(!verdicts.is_empty() && verdicts.iter().all(|it| **it == "no_evidence"), "{path}: {why}");
+        }
+    }
+    scene.agent("c", &[("service-c", "database", Healthy)]);
+    let why = scene.get("/api/v1/why/service/service-c").await.json();
+    assert_eq!(why["rules"][0]["verdict"], "well", "{why}");
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ pub(super) fn component(app: &App, agent: &str, service: &str, component: &str) 
         let current = Current {
             status: Some(one.hard.as_str().to_owned()),
             message: Some(one.message.to_string()).filter(|message| !message.is_empty()),
-            no_evidence: no_evidence(&live, one.stale, one.maintenance),
+            no_evidence: no_evidence(&live, one.stale, one.maintenance).or(of_status(one.hard.as_str())),
             ..Current::default()
         };
         (labels, Arc::clone(&one.kind), current)
@@ -85,6 +85,15 @@ pub(super) fn component(app: &App, agent: &str, service: &str, component: &str) 
     candidates.extend(known(app, &wanted, &candidates));
     let about = format!("Component {component} of service {service} on agent {agent}");
     Ok(Question { about, candidates, text: Vec::new() })
+}
+
+/// Why a status says nothing, if it does not.
+fn of_status(status: &str) -> Option<&'static str> {
+    match status {
+        "unknown" => Some("its status is unknown"),
+        "starting" => Some("it is starting"),
+        _ => None,
+    }
 }
 
 /// Why a component's status says nothing now.
@@ -173,7 +182,8 @@ pub(super) fn service(app: &App, service: &str) -> Result<Question, Problem> {
         Subject::Service(pattern) => fits(pattern.as_ref(), service),
         _ => false,
     };
-    let current = Current { status: Some(status.to_owned()), ..Current::default() };
+    let current =
+        Current { status: Some(status.to_owned()), no_evidence: of_status(status), ..Current::default() };
     let looking = rules.rules().iter().filter(|rule| looks(rule));
     let mut candidates: Vec<Candidate> = looking
         .map(|rule| Candidate { rule: Arc::clone(rule), labels: labels.clone(), current: current.clone() })

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 /// So many are remembered; the oldest go.
 const AT_MOST: usize = 1_000;
+/// With so many alerts in all.
+const ALERTS_AT_MOST: usize = 50_000;
 
 /// Is told what becomes of notices. Called by the sending task alone, which holds no lock then but waits meanwhile.
 pub trait Watch: Send + Sync + 'static {
@@ -86,17 +88,47 @@ impl Attempt {
 
 /// The last ones.
 #[derive(Debug, Default)]
-pub(super) struct Attempts(VecDeque<Attempt>);
+pub(super) struct Attempts {
+    last: VecDeque<Attempt>,
+    /// The alerts of all of them.
+    alerts: usize,
+}
 
 impl Attempts {
     pub(super) fn note(&mut self, attempt: Attempt) {
-        if self.0.len() >= AT_MOST {
-            self.0.pop_front();
+        self.alerts += attempt.alerts.len();
+        self.last.push_back(attempt);
+        while self.last.len() > AT_MOST || (self.alerts > ALERTS_AT_MOST && self.last.len() > 1) {
+            let gone = self.last.pop_front();
+            self.alerts -= gone.map_or(0, |attempt| attempt.alerts.len());
         }
-        self.0.push_back(attempt);
     }
 
     pub(super) fn of_alert(&self, alert: &str) -> Vec<Attempt> {
-        self.0.iter().filter(|attempt| attempt.alerts.iter().any(|id| id == alert)).cloned().collect()
+        self.last.iter().filter(|attempt| attempt.alerts.iter().any(|id| id == alert)).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attempts_are_remembered_up_to_a_number_of_alerts_and_the_last_one_always() {
+        let mut attempts = Attempts::default();
+        let message = crate::notify::message::tests::message("ops", "db", "n");
+        let attempt = |alerts: usize, number| {
+            let alerts = (0..alerts).map(|n| format!("a{n}")).collect();
+            Attempt { alerts, number, ..Attempt::none(&message, &"ops".into(), 0, "") }
+        };
+        for number in 0..2_000 {
+            attempts.note(attempt(500, number));
+        }
+        let known: Vec<u32> = attempts.of_alert("a0").iter().map(|attempt| attempt.number).collect();
+        assert_eq!((known.len(), known.first(), known.last()), (100, Some(&1_900), Some(&1_999)));
+        attempts.note(attempt(60_000, 7));
+        assert_eq!((attempts.last.len(), attempts.alerts), (1, 60_000));
+        (0..1_500).for_each(|number| attempts.note(attempt(1, number)));
+        assert_eq!((attempts.last.len(), attempts.alerts), (AT_MOST, AT_MOST));
     }
 }

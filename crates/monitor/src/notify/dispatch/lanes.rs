@@ -3,6 +3,7 @@
 
 use super::attempts::{Attempt, Outcome};
 use super::flight::Flown;
+use crate::journal::Documents;
 use crate::notify::ledger::{Due, NoticeRecord, Verdict, no_more_due};
 use crate::notify::message::{Message, Why};
 use crate::notify::queue::{Entry, Landed, Landing, Queue};
@@ -284,6 +285,13 @@ impl Lanes {
     pub(super) fn wakes_ms(&self) -> Option<u64> {
         let lanes = self.lanes.values().filter(|lane| lane.receiver.is_some());
         lanes.filter_map(|lane| lane.queue.wakes_ms()).min()
+    }
+
+    /// Those that wait and are not surely in the store, with their keys there.
+    pub(super) fn unrecorded(&self, documents: &Documents) -> Vec<(Arc<str>, Arc<Message>)> {
+        let loads = self.lanes.values().flat_map(|lane| lane.queue.waiting()).map(|entry| &entry.load);
+        let missing = loads.filter(|load| load.number > 0 && !documents.holds(load.number));
+        missing.map(|load| (Arc::clone(&load.key), Arc::clone(&load.message))).collect()
     }
 
     pub(super) fn has_receiver(&self, name: &str) -> bool {

@@ -9,7 +9,7 @@ mod reloads;
 mod speed;
 mod store;
 
-use super::{Dispatcher, LaneStats};
+use super::{Dispatcher, LaneStats, ResendError};
 use crate::journal;
 use crate::notify::message::tests::message;
 use crate::notify::{Message, Receiver, Why};
@@ -69,6 +69,11 @@ impl Process {
             format!("{conversation}{pushed}")
         };
         self.send(message(receiver, conversation, &id));
+    }
+
+    async fn resend(&self, id: &str) -> Result<String, ResendError> {
+        let dead = self.dispatcher.dead_one(id).await?;
+        self.dispatcher.resend(dead, |_| true)
     }
 
     fn stats(&self, receiver: &str) -> LaneStats {

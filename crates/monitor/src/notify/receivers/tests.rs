@@ -32,6 +32,7 @@ pub(super) fn message(alerts: Vec<AlertWord>) -> Message {
         group: Labels::from([("alertname", "cpu_high")]),
         alerts,
         held_back: 0,
+        others: 0,
         unrecorded: false,
         at_ms: 1_772_366_460_000,
         external_url: Some("https://farol.test/".into()),

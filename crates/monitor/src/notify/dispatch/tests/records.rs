@@ -1,7 +1,7 @@
 //! What the store says, and what it keeps.
 
 use super::*;
-use crate::notify::{Outcome, ResendError, Verdict};
+use crate::notify::{Outcome, Verdict};
 use crate::store::DocumentPage;
 
 #[tokio::test(start_paused = true)]
@@ -101,21 +101,21 @@ async fn a_dead_notice_is_listed_and_sent_again_once_under_a_new_id() {
     listed.sort_unstable();
     assert_eq!(listed, [("a1", Some("404")), ("a2", Some("404"))]);
     *process.shelf.takes.lock() = Duration::from_millis(100);
-    assert_eq!(process.dispatcher.resend("a1").await.unwrap(), "a1-r1");
-    let again = process.dispatcher.resend("a1").await;
+    assert_eq!(process.resend("a1").await.unwrap(), "a1-r1");
+    let again = process.resend("a1").await;
     assert!(matches!(again, Err(ResendError::Already(id)) if id == "a1"));
     pass(1_000).await;
     assert_eq!(process.records(), ["dead/a1-r1/", "dead/a2/", "resent/a1/"]);
     *ops.then.lock() = Answer::Take;
-    assert_eq!(process.dispatcher.resend("a1-r1").await.unwrap(), "a1-r2");
+    assert_eq!(process.resend("a1-r1").await.unwrap(), "a1-r2");
     pass(1_000).await;
     assert_eq!(ops.ids(), ["a1-r2"]);
     for id in ["a1", "a1-r1", "a1-r2", "a", ""] {
-        let gone = process.dispatcher.resend(id).await;
+        let gone = process.resend(id).await;
         assert!(matches!(gone, Err(ResendError::Unknown(_))), "{id}: {gone:?}");
     }
     process.dispatcher.set_receivers(receivers(&[]));
-    let gone = process.dispatcher.resend("a2").await;
+    let gone = process.resend("a2").await;
     assert!(matches!(gone, Err(ResendError::NoReceiver(name)) if name == "ops"));
 }
 

@@ -1,0 +1,167 @@
+//! From what the book decided to what follows: documents, notices, events, actions. Decides that all of it comes in the
+//! order of the decisions, and outside the book's lock: words take their time. Decides nothing about alerts.
+
+use super::{Alerting, keeping, rules_moment, telling, word_id};
+use crate::clock::Moment;
+use crate::fleet::Effects;
+use crate::notify::{AlertWord, ResendError};
+use crate::store::DocumentChange;
+use farol_rules::{Act, AlertChange, Book, Output};
+use parking_lot::Mutex;
+use std::collections::{HashSet, VecDeque};
+use std::sync::atomic::Ordering;
+
+/// Decisions that wait while one thread carries out earlier ones; with more, who decides waits for it.
+const WAITING_AT_MOST: usize = 1_024;
+
+/// One change of the book.
+struct Decided {
+    outputs: Vec<Output>,
+    /// What somebody said that brought it about: kept together with what follows of it.
+    said: Vec<DocumentChange>,
+    now: Moment,
+}
+
+/// What was decided, and is not carried out yet.
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// In the order of the decisions, for it is filled under the book's lock.
+    waiting: Mutex<VecDeque<Decided>>,
+    /// Locked by the thread that carries out, before the book and never with it; the number of the last hand-in.
+    carrying: Mutex<u64>,
+}
+
+impl Outbox {
+    fn next(&self) -> Option<Decided> {
+        self.waiting.lock().pop_front()
+    }
+}
+
+impl Alerting {
+    /// Changes the book. What follows is carried out by this thread, or by the one that is at it.
+    pub(super) fn change<T>(&self, now: Moment, change: impl FnOnce(&mut Book) -> T) -> T {
+        let changed = self.decide(now, |book| (change(book), Vec::new()));
+        self.carry_out();
+        changed
+    }
+
+    /// Changes the book by what somebody says, which is kept in one with all that follows of it: gives the number of a
+    /// hand-in that is not before it.
+    pub(super) fn say<T>(
+        &self,
+        now: Moment,
+        change: impl FnOnce(&mut Book) -> (T, Vec<DocumentChange>),
+    ) -> (T, u64) {
+        let changed = self.decide(now, change);
+        let number = self.carry_all(&mut self.outbox.carrying.lock());
+        self.carry_out();
+        (changed, number)
+    }
+
+    fn decide<T>(&self, now: Moment, change: impl FnOnce(&mut Book) -> (T, Vec<DocumentChange>)) -> T {
+        let mut book = self.book.lock();
+        let (changed, said) = change(&mut book);
+        let outputs = book.take();
+        if !outputs.is_empty() || !said.is_empty() {
+            self.outbox.waiting.lock().push_back(Decided { outputs, said, now });
+        }
+        changed
+    }
+
+    /// Carries out what waits, unless another thread is at it: that one looks again before it goes.
+    fn carry_out(&self) {
+        loop {
+            // Not in one statement: who carries out looks at what waits.
+            let waiting = self.outbox.waiting.lock().len();
+            let carrying = match waiting {
+                0 => None,
+                1..=WAITING_AT_MOST => self.outbox.carrying.try_lock(),
+                _ => Some(self.outbox.carrying.lock()),
+            };
+            let Some(mut carrying) = carrying else { return };
+            self.carry_all(&mut carrying);
+        }
+    }
+
+    fn carry_all(&self, last: &mut u64) -> u64 {
+        while let Some(decided) = self.outbox.next() {
+            *last = self.carry(decided);
+        }
+        *last
+    }
+
+    fn carry(&self, Decided { outputs, said, now }: Decided) -> u64 {
+        let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        for output in outputs {
+            match output {
+                Output::Notify(telling) => {
+                    for message in self.phrases.load().messages(&telling, &self.lines) {
+                        let notice = self.dispatcher.due(message);
+                        documents.push(notice.put());
+                        due.push(notice);
+                    }
+                }
+                Output::Keep(keep) => documents.push(keeping::kept(&keep, now.wall_ms)),
+                Output::Alert(event) => {
+                    self.count(event.change);
+                    events.extend(telling::event(&event));
+                }
+                Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
+                Output::Act(act) if act.firing => self.ask_for(act),
+                Output::Act(act) => self.actions.resolved(&act.alert, rules_moment(now)),
+            }
+        }
+        // The last word on what it is about.
+        documents.extend(said);
+        let number = self.journal.documents(documents);
+        for notice in due {
+            self.counts.notices.fetch_add(1, Ordering::Relaxed);
+            self.dispatcher.push(notice, number);
+        }
+        events.iter().for_each(crate::outlet::log);
+        if !events.is_empty() {
+            self.events.push(&Effects { events, ..Effects::default() });
+        }
+        number
+    }
+
+    fn ask_for(&self, act: Act) {
+        if let Err(error) = self.ask.try_send(act) {
+            let act = error.into_inner();
+            tracing::warn!(action = &*act.action, alert = %act.alert, "an action is refused: too many wait");
+        }
+    }
+
+    fn count(&self, change: AlertChange) {
+        let counter = match change {
+            AlertChange::Fired(_) => &self.counts.fired,
+            AlertChange::Resolved(_) => &self.counts.resolved,
+            _ => return,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes a dead notice due again, with what of it is still so, and gives its new id. What is over by now was told
+    /// in a notice of its own, to which nothing may be added; what ends from now on is told after this.
+    pub(crate) async fn resend(&self, notice_id: &str) -> Result<String, ResendError> {
+        let dead = self.dispatcher.dead_one(notice_id).await?;
+        let mut carrying = self.outbox.carrying.lock();
+        self.carry_all(&mut carrying);
+        let firing = self.firing_of(&dead.message.alerts);
+        let again = self.dispatcher.resend(dead, |word| word.ended.is_some() || firing.contains(&word.id));
+        drop(carrying);
+        self.carry_out();
+        again
+    }
+
+    /// The words of these whose alerts fire, each in its episode.
+    fn firing_of(&self, words: &[AlertWord]) -> HashSet<String> {
+        let names: HashSet<&str> =
+            words.iter().filter_map(|word| Some(word.id.rsplit_once('#')?.0)).collect();
+        let now = rules_moment(self.clock.now());
+        let book = self.book.lock();
+        let named = book.alerts().filter(|id| names.contains(&*id.to_string()));
+        let views = named.filter_map(|id| book.view(id, now)).filter(|view| view.ended.is_none());
+        views.map(|view| word_id(&view.id, view.since_ms)).collect()
+    }
+}

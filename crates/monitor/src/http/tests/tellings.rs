@@ -1,0 +1,134 @@
+//! What becomes of what is decided: notices in the store, as they are listed and sent again.
+
+use super::super::scene::Scene;
+use crate::alerting::condition;
+use axum::http::{Method, StatusCode};
+use farol_rules::{Labels, MonitorCondition, Observation};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+const RULES: &str = "rules:\n  - {name: r, monitor: receiver_failing, severity: critical, \
+                     annotations: {summary: \"{{ labels.receiver }} fails\"}}\n";
+
+/// The receivers `r0`, `r1`, … fail, or do again.
+fn seen(count: usize, fails: bool) -> Vec<Observation> {
+    let of = |n: usize| {
+        let labels = Labels::from([("receiver", &*format!("r{n}"))]);
+        condition(MonitorCondition::ReceiverFailing, labels, fails.then_some("503"))
+    };
+    (0..count).map(of).collect()
+}
+
+fn sum(items: &[Value], key: &str) -> u64 {
+    items.iter().filter_map(|item| item[key].as_u64()).sum()
+}
+
+/// Nobody takes what is told: it is dead at once.
+async fn scene(failing: usize) -> Scene {
+    let scene = Scene::new().await;
+    scene.rules(RULES);
+    scene.app.alerting.see(&seen(failing, true), scene.app.clock.now());
+    scene
+}
+
+/// Waits until all is committed.
+async fn committed(scene: &Scene) {
+    super::super::told::kept(&scene.app, scene.app.journal.documents(Vec::new())).await.unwrap();
+}
+
+async fn notices(scene: &Scene, state: &str) -> Vec<Value> {
+    let list = scene.get(&format!("/api/v1/notifications?state={state}")).await.json();
+    list["items"].as_array().unwrap_or_else(|| panic!("{list}")).clone()
+}
+
+/// From now on the log is told; nothing is sent.
+fn listen(scene: &Scene) {
+    let log = BTreeMap::from([(crate::alerting::LOG.into(), crate::notify::receivers::to_log())]);
+    scene.app.alerting.dispatcher().set_receivers(log);
+}
+
+#[tokio::test]
+async fn a_large_group_is_told_in_several_notices_and_nothing_of_it_is_missing() {
+    let mut scene = scene(1_201).await;
+    scene.write();
+    committed(&scene).await;
+    let dead = notices(&scene, "dead").await;
+    assert_eq!((dead.len(), sum(&dead, "firing")), (3, 1_201));
+    assert!(dead.iter().all(|notice| notice["firing"].as_u64().is_some_and(|firing| firing <= 500)));
+    let conversations: BTreeSet<_> = dead.iter().map(|notice| notice["conversation"].as_str()).collect();
+    assert_eq!(conversations.len(), 1);
+}
+
+#[tokio::test]
+async fn a_notice_that_is_sent_again_raises_nothing_that_is_over() {
+    for (over, status, firing) in
+        [(0, StatusCode::OK, 2), (1, StatusCode::OK, 1), (2, StatusCode::CONFLICT, 0)]
+    {
+        let mut scene = scene(2).await;
+        scene.write();
+        committed(&scene).await;
+        let id = notices(&scene, "dead").await[0]["id"].as_str().unwrap().to_owned();
+        listen(&scene);
+        scene.app.alerting.see(&seen(over, false), scene.app.clock.now());
+        let path = format!("/api/v1/notifications/{id}/resend");
+        let again = scene.operate(Method::POST, &path).await;
+        assert_eq!(again.status, status, "{over} over: {}", again.body);
+        committed(&scene).await;
+        let due = notices(&scene, "due").await;
+        let again = due.iter().filter(|notice| notice["id"] == format!("{id}-r1"));
+        assert_eq!(again.filter_map(|notice| notice["firing"].as_u64()).sum::<u64>(), firing, "{due:?}");
+        if status == StatusCode::CONFLICT {
+            assert_eq!(notices(&scene, "dead").await.len(), 1, "it stays as it was");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_the_store_has_not_taken_is_listed_among_what_is_due() {
+    let mut scene = Scene::new().await;
+    scene.rules(RULES);
+    listen(&scene);
+    scene.app.alerting.see(&seen(3, true), scene.app.clock.now());
+    let due = notices(&scene, "due").await;
+    assert_eq!(due.iter().map(|notice| notice["unrecorded"] == true).collect::<Vec<_>>(), [true]);
+    scene.write();
+    committed(&scene).await;
+    let due = notices(&scene, "due").await;
+    assert_eq!(due.iter().map(|notice| notice["unrecorded"] == true).collect::<Vec<_>>(), [false]);
+}
+
+#[tokio::test]
+async fn the_end_of_what_a_removed_rule_told_is_said_in_its_words() {
+    let mut scene = scene(1).await;
+    scene.rules("rules: []\n");
+    let mut later = scene.app.clock.now();
+    (later.run_ms, later.wall_ms) = (later.run_ms + 600_000, later.wall_ms + 600_000);
+    scene.app.alerting.tick(later);
+    scene.write();
+    committed(&scene).await;
+    let page = crate::store::DocumentPage::default();
+    let told = scene.app.alerting.dispatcher().dead(page).await.unwrap();
+    let mut words = told.iter().flat_map(|letter| &letter.record.message.alerts);
+    let over = words.find(|word| word.ended.is_some()).unwrap();
+    assert_eq!(over.annotations["summary"], "r0 fails");
+}
+
+#[tokio::test]
+async fn what_somebody_says_is_kept_in_one_with_what_it_brings_about() {
+    let scene = scene(1).await;
+    let handed = || scene.app.journal.documents(Vec::new());
+    let id = scene.app.alerting.book().alerts().next().cloned().unwrap();
+    let before = handed();
+    let ack = farol_rules::Acknowledgement {
+        alert: id.clone(),
+        author: "ann".into(),
+        reason: "new disks".into(),
+        at_ms: scene.app.clock.now().wall_ms,
+        ends_ms: None,
+        episode_ms: 0,
+        severity: farol_rules::Severity::Critical,
+    };
+    let number = scene.app.alerting.acknowledge(ack).unwrap().unwrap();
+    assert_eq!((number, handed()), (before + 1, before + 1));
+    assert_eq!(scene.app.alerting.unacknowledge(&id), Some(before + 2));
+}
