@@ -76,6 +76,9 @@ impl Book {
         self.skew_ms = None;
         self.recount(now);
         self.keep_all(now);
+        // The first word of the fleet is not put off because all was looked at without it.
+        self.talks.values_mut().for_each(Talk::listen);
+        self.held.listen();
     }
 
     /// Keeps everything anew that counts by the wall clock: it was set, or the monitor did not run for a while.

@@ -46,6 +46,11 @@ impl Talk {
         }
     }
 
+    /// What comes next is looked at as soon as it comes, though it was looked at just now.
+    pub(super) fn listen(&mut self) {
+        self.looked_ms = None;
+    }
+
     pub(super) fn put(&mut self, standing: Standing) {
         self.changed.insert(standing.id.clone(), standing);
     }
