@@ -6,6 +6,7 @@ mod element;
 mod flush;
 mod held;
 mod incidents;
+mod kin;
 mod mutes;
 mod observe;
 mod saved;
@@ -18,9 +19,11 @@ pub use shown::{AlertHead, AlertShown, AlertState, ElementCounts, TalkShown, Tol
 pub use view::Why as Explanation;
 
 use crate::incident::Incident;
+use crate::observation::Is;
 use crate::output::{AlertChange, AlertEvent, ElementId, Keep, Output};
 use crate::{
-    Acknowledgement, AlertId, ConversationId, Graph, Moment, Rule, Ruleset, Silence, Suppressor, Tree, Window,
+    Acknowledgement, AlertId, ConversationId, Graph, Labels, Moment, MonitorCondition, Rule, Ruleset,
+    Silence, Suppressor, Tree, Window,
 };
 use alert::Alert;
 use element::Element;
@@ -34,7 +37,8 @@ pub const NAMED_AT_MOST: usize = 50;
 /// Elements that may be pending or firing at once. What is over is counted, and not looked at.
 pub const ELEMENTS_AT_MOST: usize = 500_000;
 
-/// A condition that only happens is over when it has not happened for so long.
+/// A condition that only happens is over when it has not happened for so long; one of the monitor that was there before
+/// a restart, when it was not said since.
 const QUIET_MS: u64 = 10 * 60_000;
 
 /// Between two looks at one conversation, at what is held back, and at an incident that is to be kept, lie so many
@@ -67,8 +71,8 @@ pub struct Book {
     suppressor: Suppressor,
     /// Elements that are not as any element is at first.
     elements: HashMap<ElementId, Element>,
-    /// Which of them are an agent's: it may leave.
-    by_agent: HashMap<Arc<str>, HashSet<ElementId>>,
+    /// Which of them are an agent's, by what of it they are about: it may leave, or call itself otherwise.
+    by_agent: HashMap<Arc<str>, BTreeSet<(kin::Place, ElementId)>>,
     /// Alerts that fire, or did until a moment ago; in the order of their rules.
     alerts: BTreeMap<AlertId, Alert>,
     /// What each receiver was told.
@@ -77,6 +81,8 @@ pub struct Book {
     incidents: HashMap<Arc<str>, Incident>,
     /// What mutes.
     mutes: mutes::Mutes,
+    /// What is wrong with the monitor, and why: rules that come later must know it.
+    wrong: BTreeMap<(MonitorCondition, Labels), Arc<str>>,
     /// When to look at what again, on the running clock. What is looked at for nothing costs a look.
     agenda: BTreeSet<(u64, Due)>,
     /// Alerts to be looked at before anybody is told anything.
@@ -126,6 +132,7 @@ impl Book {
             talks: HashMap::new(),
             incidents: HashMap::new(),
             mutes: mutes::Mutes::default(),
+            wrong: BTreeMap::new(),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
             held: held::HeldAnew::default(),
@@ -209,7 +216,7 @@ impl Book {
             .collect();
         for id in &gone {
             self.end(id, crate::Ending::Removed, now);
-            self.forget(id);
+            drop(self.forget(id));
             self.keep(Keep::Element(id.clone(), None));
         }
         self.flush(now);
@@ -224,6 +231,9 @@ impl Book {
         }
         for alert in self.alerts.values_mut() {
             alert.rerouted = true;
+        }
+        for ((condition, labels), why) in self.wrong.clone() {
+            self.monitor(condition, &labels, Is::On, &why, now);
         }
         self.recheck_all();
         self.held.all();

@@ -26,7 +26,8 @@ pub(crate) async fn run(app: Arc<App>, heartbeat: Heartbeat, egress: Egress) {
     let cleaning = app.handle.cleaning();
     let mut ticks = tokio::time::interval(heartbeat.every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut failed = 0;
+    // What was told before a restart is not known.
+    let (mut failed, mut told) = (0, None);
     while cleaning.run_until_cancelled(ticks.tick()).await.is_some() {
         let sent = client.post(url.clone()).json(&body(&app)).send();
         let Some(sent) = cleaning.run_until_cancelled(sent).await else { return };
@@ -37,7 +38,7 @@ pub(crate) async fn run(app: Arc<App>, heartbeat: Heartbeat, egress: Egress) {
         };
         match wrong {
             None => {
-                if failed >= FAILING_AFTER {
+                if told.replace(false) != Some(false) {
                     tell(&app, None);
                 }
                 failed = 0;
@@ -45,7 +46,7 @@ pub(crate) async fn run(app: Arc<App>, heartbeat: Heartbeat, egress: Egress) {
             Some(why) => {
                 failed += 1;
                 tracing::warn!(error = %why, failed, "the heartbeat was not heard");
-                if failed == FAILING_AFTER {
+                if failed >= FAILING_AFTER && told.replace(true) != Some(true) {
                     tell(&app, Some(&why));
                 }
             }

@@ -19,7 +19,7 @@ pub(super) struct Element {
     pub(super) seen: Seen,
     /// If nothing more is seen it is stale then, on the running clock; `None` where the fleet says when.
     pub(super) fresh_until_ms: Option<u64>,
-    /// It is over then, unless it happens again.
+    /// It is over then, unless it happens or is said again.
     pub(super) quiet_at_ms: Option<u64>,
     /// How it last ended.
     pub(super) ended: Option<Ending>,
@@ -29,6 +29,20 @@ pub(super) struct Element {
 }
 
 impl Element {
+    /// One of which nothing was seen yet.
+    pub(super) fn new(rule: u32, fingerprint: u64) -> Self {
+        Self {
+            rule,
+            fingerprint,
+            life: Life::default(),
+            seen: Seen::default(),
+            fresh_until_ms: None,
+            quiet_at_ms: None,
+            ended: None,
+            planned_ms: None,
+        }
+    }
+
     /// Pending or firing.
     pub(super) fn is_active(&self) -> bool {
         !matches!(self.life.phase(), Phase::Inactive)
@@ -65,7 +79,7 @@ fn worth_keeping(life: &Life) -> ([bool; 4], bool) {
 }
 
 /// What comes along with an input.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct With {
     pub(super) seen: Option<Seen>,
     pub(super) fresh_for_ms: Option<u64>,
@@ -84,20 +98,10 @@ impl Book {
             self.over += 1;
             return;
         }
-        let fingerprint = self.orders.rules.fingerprint(at);
-        if is_new && let Some(agent) = id.labels.get("agent") {
-            self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
+        if is_new {
+            self.put_element(id.clone(), Element::new(at, self.orders.rules.fingerprint(at)));
         }
-        let element = self.elements.entry(id.clone()).or_insert_with(|| Element {
-            rule: at,
-            fingerprint,
-            life: Life::default(),
-            seen: Seen::default(),
-            fresh_until_ms: None,
-            quiet_at_ms: None,
-            ended: None,
-            planned_ms: None,
-        });
+        let Some(element) = self.elements.get_mut(&id) else { return };
         if let Some(seen) = with.seen {
             element.seen = seen;
         }
@@ -173,7 +177,7 @@ impl Book {
             self.keep_element(id, now);
         }
         if is_idle && !is_active {
-            self.forget(id);
+            drop(self.forget(id));
         } else {
             self.plan_element(id);
         }
@@ -210,15 +214,25 @@ impl Book {
         self.keep(Keep::Element(id.clone(), saved));
     }
 
-    pub(super) fn forget(&mut self, id: &ElementId) {
-        self.elements.remove(id);
+    pub(super) fn forget(&mut self, id: &ElementId) -> Option<Element> {
+        let element = self.elements.remove(id)?;
+        let place = super::kin::place(&self.rule(element.rule).subject, &id.labels);
         if let Some(agent) = id.labels.get("agent")
             && let Some(of_agent) = self.by_agent.get_mut(agent)
         {
-            of_agent.remove(id);
+            of_agent.remove(&(place, id.clone()));
             if of_agent.is_empty() {
                 self.by_agent.remove(agent);
             }
         }
+        Some(element)
+    }
+
+    pub(super) fn put_element(&mut self, id: ElementId, element: Element) {
+        if let Some(agent) = id.labels.get("agent") {
+            let place = super::kin::place(&self.rule(element.rule).subject, &id.labels);
+            self.by_agent.entry(Arc::clone(agent)).or_default().insert((place, id.clone()));
+        }
+        self.elements.insert(id, element);
     }
 }

@@ -2,6 +2,7 @@
 
 mod clocks;
 mod fleet;
+mod known;
 mod lives;
 mod people;
 mod random;
