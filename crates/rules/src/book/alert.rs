@@ -61,6 +61,8 @@ impl Alert {
             incident: saved.incident.clone(),
             was_audible: Some(!saved.quiet),
             rule_labels: saved.rule_labels.clone(),
+            // It may have been told under others.
+            rerouted: true,
             ..Self::default()
         }
     }

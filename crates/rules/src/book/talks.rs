@@ -83,7 +83,7 @@ impl Book {
             here.contains(talk) || self.talks.get(talk).is_some_and(|known| known.knows(&standing.id))
         });
         for talk in talks.difference(&here) {
-            if !rerouted {
+            if !rerouted || self.leads_as_told(talk, id) {
                 self.unroute(talk, standing.clone(), now);
             } else if !self.hand_over(talk, &here, id) {
                 let ended = Some(standing.ended.unwrap_or(Ending::Removed));
@@ -96,6 +96,16 @@ impl Book {
         if let Some(alert) = self.alerts.get_mut(id) {
             alert.talks = talks;
         }
+    }
+
+    /// Whether the routes in force lead here as bad as the alert was when it was told here: then it is not they that
+    /// changed.
+    fn leads_as_told(&self, talk: &ConversationId, id: &AlertId) -> bool {
+        let told = self.talks.get(talk).and_then(|talk| talk.conversation.told_of(id));
+        let (Some(told), Some(alert)) = (told, self.alerts.get(id)) else { return false };
+        let labels = super::alert::labels_of(id, &alert.rule_labels, told.severity);
+        let lanes = self.orders.tree.lanes(&labels);
+        lanes.iter().any(|lane| lane.receiver == talk.receiver && lane.group == talk.group)
     }
 
     /// How an alert stands is said in one conversation.
