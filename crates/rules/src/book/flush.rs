@@ -116,7 +116,7 @@ impl Book {
         self.tell(id, AlertChange::Fired(severity), now, format!("{id} fires: {severity}"));
         self.enter(&incident, EntryKind::Fired, id, now, format!("fires: {severity}"));
         self.keep_alert(id);
-        self.act(id, &incident, true, now);
+        self.act(id, &incident);
     }
 
     /// It is worse, or less bad.
@@ -145,7 +145,6 @@ impl Book {
         self.keep_alert(id);
         let Some(incident) = incident else { return };
         self.enter(&incident, EntryKind::Resolved, id, now, format!("is over: {}", ending.as_str()));
-        self.act(id, &incident, false, now);
         self.leave_incident(&incident, id, now);
     }
 
@@ -186,7 +185,8 @@ impl Book {
         }
     }
 
-    fn act(&mut self, id: &AlertId, incident: &Arc<str>, firing: bool, _now: Moment) {
+    /// What its rule starts. That the alert ended is told whatever its rule says by then: what was done may be undone.
+    fn act(&mut self, id: &AlertId, incident: &Arc<str>) {
         let Some(rule) = self.orders.rules.rule(&id.rule).cloned() else { return };
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(episode_ms), Some(severity)) = (alert.episode_ms, alert.severity) else { return };
@@ -197,7 +197,6 @@ impl Book {
                 episode_ms,
                 labels: alert::labels_of(id, &rule.labels, severity),
                 incident: Arc::clone(incident),
-                firing,
             };
             self.outputs.push(Output::Act(act));
         }
