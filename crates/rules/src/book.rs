@@ -34,7 +34,8 @@ use talks::Talk;
 /// Elements that are named where many are meant: of an alert, and alerts that one holds back.
 pub const NAMED_AT_MOST: usize = 50;
 
-/// Elements that may be pending or firing at once. What is over is counted, and not looked at.
+/// Elements that may be known at once, besides those of the monitor's conditions. What is over is counted and not looked
+/// at, until there is room again.
 pub const ELEMENTS_AT_MOST: usize = 500_000;
 
 /// A condition that only happens is over when it has not happened for so long; one of the monitor that was there before
@@ -106,6 +107,10 @@ pub struct Book {
     last_incident: i64,
     /// Elements that were not looked at because there were too many.
     pub(crate) over: u64,
+    /// One was not since there was room: it will not come again by itself.
+    full: bool,
+    /// So many elements may be known.
+    room: usize,
 }
 
 /// What there is to look at again.
@@ -145,6 +150,8 @@ impl Book {
             outputs: Vec::new(),
             last_incident: 0,
             over: 0,
+            full: false,
+            room: ELEMENTS_AT_MOST,
         }
     }
 
@@ -261,6 +268,19 @@ impl Book {
     #[must_use]
     pub fn over(&self) -> u64 {
         self.over
+    }
+
+    /// Some elements are not looked at because there are too many.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// There is room again, for a tenth of all: what was not looked at is to be told anew. Said once.
+    pub fn has_room_again(&mut self) -> bool {
+        let again = self.full && self.elements.len() < self.room - self.room / 10;
+        self.full &= !again;
+        again
     }
 
     /// The rule of a number that is in force.

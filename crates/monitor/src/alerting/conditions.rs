@@ -19,6 +19,7 @@ const JUMP_MS: i64 = 5_000;
 pub(crate) struct Conditions {
     store: Option<bool>,
     journal: Option<bool>,
+    elements: Option<bool>,
     /// The wall clock less the boot clock, at the last tick.
     ahead_ms: Option<i64>,
 }
@@ -36,6 +37,12 @@ impl Conditions {
             let why =
                 full.then_some("the store takes less than the agents send; reports wait with the agents");
             told.push(of(MonitorCondition::QueueFull, Labels::from([("queue", "journal")]), why));
+        }
+        let elements = alerting.book().is_full();
+        if self.elements.replace(elements) != Some(elements) {
+            let why = elements
+                .then_some("more is wrong at once than the alert rules can look at; some of it is not");
+            told.push(of(MonitorCondition::QueueFull, Labels::from([("queue", "elements")]), why));
         }
         let ahead_ms = now.wall_ms.saturating_sub(i64::try_from(now.boot_ms).unwrap_or(i64::MAX));
         let jump = self.ahead_ms.replace(ahead_ms).map_or(0, |before| ahead_ms.saturating_sub(before));

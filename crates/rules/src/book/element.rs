@@ -2,7 +2,7 @@
 
 use crate::output::{ElementId, Keep, SavedElement, Seen};
 use crate::step::{Input, Life, Phase, Timing, Turn};
-use crate::{Ending, Level, Moment, Ruleset, Severity};
+use crate::{Ending, Level, Moment, Ruleset, Severity, Subject};
 use std::sync::Arc;
 
 use super::{Book, Due};
@@ -94,8 +94,11 @@ impl Book {
         if is_new && !is_bad {
             return;
         }
-        if is_new && self.elements.len() >= super::ELEMENTS_AT_MOST {
+        // The monitor's own are few, and one of them tells of this.
+        let own = matches!(self.rule(at).subject, Subject::Monitor(_));
+        if is_new && !own && self.elements.len() >= self.room {
             self.over += 1;
+            self.full = true;
             return;
         }
         if is_new {

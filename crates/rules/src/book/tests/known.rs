@@ -140,3 +140,20 @@ fn a_check_of_another_kind_ends_what_was_looked_at_by_its_kind() {
     assert_eq!(scene.heard(), ["400 ops Resolved: -down/db/pay removed"]);
     assert_eq!(scene.view("any", db()).elements[0].labels.get("kind").unwrap().as_ref(), "http");
 }
+
+#[test]
+fn what_there_was_no_room_for_is_asked_for_again_when_there_is() {
+    let mut scene = Scene::new(&[lost(), failed(Severity::Critical)]);
+    scene.book.room = 10;
+    let names: Vec<String> = (10..22).map(|n| format!("a{n}")).collect();
+    scene.see(&names.iter().map(|name| is_lost(name, Is::On)).collect::<Vec<_>>());
+    assert_eq!((scene.book.active(), scene.book.over(), scene.book.is_full()), (10, 2, true));
+    scene.see(&[reload(Is::On)]);
+    assert_eq!(scene.book.active(), 11, "what is wrong with the monitor is always known");
+    scene.see(&names[..2].iter().map(|name| gone(name, Ending::Left)).collect::<Vec<_>>());
+    scene.until(700);
+    assert!(!scene.book.has_room_again(), "{} of 10", scene.book.elements.len());
+    scene.see(&[gone(&names[2], Ending::Left)]);
+    scene.until(1_400);
+    assert!(scene.book.has_room_again() && !scene.book.is_full() && !scene.book.has_room_again());
+}
