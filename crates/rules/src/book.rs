@@ -76,6 +76,8 @@ pub struct Book {
     by_agent: HashMap<Arc<str>, BTreeSet<(kin::Place, ElementId)>>,
     /// Alerts that fire, or did until a moment ago; in the order of their rules.
     alerts: BTreeMap<AlertId, Alert>,
+    /// Those of them that fired, by their names: receivers know them by these.
+    by_name: HashMap<Box<str>, AlertId>,
     /// What each receiver was told.
     talks: HashMap<ConversationId, Talk>,
     /// Incidents that are not over.
@@ -134,6 +136,7 @@ impl Book {
             elements: HashMap::new(),
             by_agent: HashMap::new(),
             alerts: BTreeMap::new(),
+            by_name: HashMap::new(),
             talks: HashMap::new(),
             incidents: HashMap::new(),
             mutes: mutes::Mutes::default(),

@@ -17,7 +17,7 @@ pub enum Output {
     Alert(AlertEvent),
     /// A line of an incident's time line.
     Entry(Arc<str>, Entry),
-    /// An alert began whose rule starts actions.
+    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began; or it is over.
     Act(Act),
 }
 
@@ -88,6 +88,12 @@ pub struct SavedAlert {
     /// Nobody could hear of it: held back, muted or acknowledged.
     #[serde(default)]
     pub quiet: bool,
+    /// The silence or maintenance window that muted it.
+    #[serde(default)]
+    pub muted_by: Option<String>,
+    /// Nobody could hear of it yet in this episode: what its rule starts is still to be started.
+    #[serde(default)]
+    pub to_act: bool,
 }
 
 /// What was last seen of an element.

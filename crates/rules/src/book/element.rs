@@ -28,6 +28,16 @@ pub(super) struct Element {
     pub(super) planned_ms: Option<u64>,
 }
 
+/// What an element is to those who look: what changes of it is on the time line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Appearance {
+    is_active: bool,
+    /// What was last seen of it; metrics and conditions have none.
+    pub(super) status: Option<Arc<str>>,
+    /// How bad, where it fires.
+    pub(super) severity: Option<Severity>,
+}
+
 impl Element {
     /// One of which nothing was seen yet.
     pub(super) fn new(rule: u32, fingerprint: u64) -> Self {
@@ -40,6 +50,14 @@ impl Element {
             quiet_at_ms: None,
             ended: None,
             planned_ms: None,
+        }
+    }
+
+    pub(super) fn appearance(&self) -> Appearance {
+        Appearance {
+            is_active: self.is_active(),
+            status: self.seen.status.clone(),
+            severity: self.firing().map(|(severity, _)| severity),
         }
     }
 
@@ -105,16 +123,17 @@ impl Book {
             self.put_element(id.clone(), Element::new(at, self.orders.rules.fingerprint(at)));
         }
         let Some(element) = self.elements.get_mut(&id) else { return };
+        let was = if is_new { Appearance::default() } else { element.appearance() };
         if let Some(seen) = with.seen {
             element.seen = seen;
         }
         element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
         let timing = timing(&self.orders.rules, at);
-        let (was_active, before) = (element.is_active(), worth_keeping(&element.life));
+        let before = worth_keeping(&element.life);
         let turns = element.take(&timing, input, now);
         let changed = before != worth_keeping(&element.life);
-        self.after(&id, was_active, &turns, now);
+        self.after(&id, &was, &turns, now);
         if changed && turns.is_empty() {
             self.keep_element(&id, now);
         }
@@ -125,7 +144,7 @@ impl Book {
         let Some(element) = self.elements.get_mut(id) else { return };
         element.planned_ms = None;
         let timing = timing(&self.orders.rules, element.rule);
-        let was_active = element.is_active();
+        let was = element.appearance();
         let mut turns = Vec::new();
         if element.quiet_at_ms.is_some_and(|at| at <= now.run_ms) {
             element.quiet_at_ms = None;
@@ -136,21 +155,21 @@ impl Book {
             turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
-        self.after(id, was_active, &turns, now);
+        self.after(id, &was, &turns, now);
     }
 
     /// An element is gone.
     pub(super) fn end(&mut self, id: &ElementId, how: Ending, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let timing = timing(&self.orders.rules, element.rule);
-        let was_active = element.is_active();
+        let was = element.appearance();
         (element.fresh_until_ms, element.quiet_at_ms) = (None, None);
         let turns = element.life.step(&timing, Input::Gone(how), now);
-        self.after(id, was_active, &turns, now);
+        self.after(id, &was, &turns, now);
     }
 
     /// What the turns of an element's life bring about.
-    fn after(&mut self, id: &ElementId, was_active: bool, turns: &[Turn], now: Moment) {
+    fn after(&mut self, id: &ElementId, was: &Appearance, turns: &[Turn], now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let rule = Arc::clone(&self.orders.rules.rules()[element.rule as usize]);
         for turn in turns {
@@ -160,7 +179,8 @@ impl Book {
         }
         let (is_active, is_idle) = (element.is_active(), element.life.is_idle());
         let alert = super::alert::id_of(&rule, &id.labels);
-        if was_active != is_active {
+        self.note_status(&alert, id, was, turns, now);
+        if was.is_active != is_active {
             self.may_hold(id, is_active);
         }
         if !turns.is_empty() {

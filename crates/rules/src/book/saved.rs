@@ -53,6 +53,7 @@ impl Book {
         for (id, saved) in &saved.alerts {
             let mut alert = Alert::restored(saved);
             alert.shown_until_ms = saved.ended.is_some().then(|| alert::shown_until_ms(now));
+            self.by_name.insert(id.to_string().into(), id.clone());
             self.alerts.insert(id.clone(), alert);
         }
         self.know_who_was_told();

@@ -109,7 +109,7 @@ fn a_parent_and_its_children_seen_in_one_breath_are_one_notice_in_whatever_order
         scene.see(&[is_lost("b", Is::On)]);
         scene.see(&seen);
         scene.until(500);
-        assert_eq!(scene.heard(), ["0 ops First: +lost/b/eu!", "1 ops More: +lost/a/eu!, =lost/b/eu!"]);
+        assert_eq!(scene.heard(), ["0 ops First: +lost/b/eu!", "0 ops More: +lost/a/eu!, =lost/b/eu!"]);
     }
 }
 
@@ -193,4 +193,33 @@ fn an_agent_that_had_what_it_has_no_more_ends_it_as_removed() {
         scene.heard(),
         ["400 ops Resolved: -cpu/a/eu removed", "400 ops Resolved: -down/a/eu/db/tcp/pay removed"]
     );
+}
+
+#[test]
+fn a_new_critical_alert_is_told_at_once_and_a_crowd_of_them_is_told_as_one() {
+    let mut scene = Scene::new(&[cpu()]);
+    let told = |scene: &mut Scene| scene.heard().len();
+    scene.see(&[measured("a", 90.0)]);
+    assert_eq!(told(&mut scene), 1);
+    scene.ran_ms += 10;
+    scene.see(&[measured("b", 90.0)]);
+    assert_eq!(scene.heard(), ["0 ops More: =cpu/a/eu!, +cpu/b/eu!"], "10 ms later, and not a second");
+    scene.ran_ms += 10;
+    scene.see(&[measured("a", 1.0), measured("c", 80.0)]);
+    assert_eq!(told(&mut scene), 0, "there is time for the rest");
+    for n in 0..300 {
+        scene.ran_ms += 10;
+        scene.see(&[measured(&format!("n{n}"), 90.0)]);
+        scene.book.tick(scene.now());
+        scene.take();
+    }
+    let crowd = told(&mut scene);
+    assert!((5..15).contains(&crowd), "three seconds: {crowd}");
+    scene.until(10);
+    assert!(told(&mut scene) <= 1);
+    scene.see(&[measured("z", 90.0)]);
+    assert_eq!(told(&mut scene), 1);
+    scene.ran_ms += 10;
+    scene.see(&[measured("y", 90.0)]);
+    assert_eq!(told(&mut scene), 1, "the crowd is gone");
 }
