@@ -148,6 +148,11 @@ impl Book {
     /// An alert that ended, or whose routes lead elsewhere by now, is said to be so where it was told.
     fn unroute(&mut self, id: &ConversationId, standing: Standing, now: Moment) {
         let Some(talk) = self.talks.get_mut(id) else { return };
+        // That it is over here was said and is to be looked at.
+        let said = talk.changed.get(&standing.id).filter(|said| said.episode_ms == standing.episode_ms);
+        if standing.ended.is_none() && said.is_some_and(|said| said.ended.is_some()) {
+            return;
+        }
         talk.put(Standing { routed: standing.ended.is_some(), ..standing });
         self.look_soon(id, false, now);
     }

@@ -261,3 +261,17 @@ fn what_a_receiver_of_what_is_worse_was_told_is_not_taken_back_by_a_restart_or_a
         assert!(!heard.iter().any(|told| told.contains("removed")), "{heard:?}");
     }
 }
+
+#[test]
+fn the_end_of_a_route_is_told_whatever_else_changes_within_the_same_second() {
+    let mut scene = Scene::new(&[down().each()]);
+    scene.see(&[bad("a")]);
+    scene.order(&[down().each()], to("pager"));
+    scene.silence("s", is("agent", "z"), 0, 10);
+    scene.until(400);
+    let heard = scene.heard();
+    assert!(
+        heard.iter().any(|told| told.contains("ops Resolved: -down/a/eu/db/tcp/pay removed")),
+        "{heard:?}"
+    );
+}
