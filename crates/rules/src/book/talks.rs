@@ -123,14 +123,15 @@ impl Book {
         }
     }
 
-    /// Whether the routes in force lead here as bad as the alert was when it was told here: then it is not they that
-    /// changed.
+    /// Whether the routes in force lead here what was told here, as bad as it may be: then it is not they that changed.
     fn leads_as_told(&self, talk: &ConversationId, id: &AlertId) -> bool {
-        let told = self.talks.get(talk).and_then(|talk| talk.conversation.told_of(id));
-        let (Some(told), Some(alert)) = (told, self.alerts.get(id)) else { return false };
-        let labels = super::alert::labels_of(id, &alert.rule_labels, told.severity);
-        let lanes = self.orders.tree.lanes(&labels);
-        lanes.iter().any(|lane| lane.receiver == talk.receiver && lane.group == talk.group)
+        let told = self.talks.get(talk).is_some_and(|talk| talk.conversation.told_of(id).is_some());
+        let Some(alert) = self.alerts.get(id).filter(|_| told) else { return false };
+        [Severity::Critical, Severity::Warning].into_iter().any(|severity| {
+            let labels = super::alert::labels_of(id, &alert.rule_labels, severity);
+            let lanes = self.orders.tree.lanes(&labels);
+            lanes.iter().any(|lane| lane.receiver == talk.receiver && lane.group == talk.group)
+        })
     }
 
     /// How an alert stands is said in one conversation.
