@@ -368,6 +368,7 @@ impl Fleet {
         let (board, effects) = step.board();
         board.untell();
         board.settle_all(now.wall_ms, effects);
+        effects.observed.push(board.all());
         step.publish(&*self.outlet);
     }
 

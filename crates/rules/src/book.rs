@@ -7,6 +7,7 @@ mod flush;
 mod held;
 mod hold;
 mod incidents;
+mod kin;
 mod mutes;
 mod observe;
 mod pace;
@@ -20,9 +21,11 @@ pub use shown::{AlertHead, AlertShown, AlertState, ElementCounts, TalkShown, Tol
 pub use view::Why as Explanation;
 
 use crate::incident::Incident;
+use crate::observation::Is;
 use crate::output::{AlertChange, AlertEvent, ElementId, Keep, Output};
 use crate::{
-    Acknowledgement, AlertId, ConversationId, Graph, Moment, Rule, Ruleset, Silence, Suppressor, Tree, Window,
+    Acknowledgement, AlertId, ConversationId, Graph, Labels, Moment, MonitorCondition, Rule, Ruleset,
+    Silence, Suppressor, Tree, Window,
 };
 use alert::Alert;
 use element::Element;
@@ -33,10 +36,12 @@ use talks::Talk;
 /// Elements that are named where many are meant: of an alert, and alerts that one holds back.
 pub const NAMED_AT_MOST: usize = 50;
 
-/// Elements that may be pending or firing at once. What is over is counted, and not looked at.
+/// Elements that may be known at once, besides those of the monitor's conditions. What is over is counted and not looked
+/// at, until there is room again.
 pub const ELEMENTS_AT_MOST: usize = 500_000;
 
-/// A condition that only happens is over when it has not happened for so long.
+/// A condition that only happens is over when it has not happened for so long; one of the monitor that was there before
+/// a restart, when it was not said since.
 const QUIET_MS: u64 = 10 * 60_000;
 
 /// Between two looks at one conversation, at what is held back, and at an incident that is to be kept, lie so many
@@ -69,8 +74,8 @@ pub struct Book {
     suppressor: Suppressor,
     /// Elements that are not as any element is at first.
     elements: HashMap<ElementId, Element>,
-    /// Which of them are an agent's: it may leave.
-    by_agent: HashMap<Arc<str>, HashSet<ElementId>>,
+    /// Which of them are an agent's, by what of it they are about: it may leave, or call itself otherwise.
+    by_agent: HashMap<Arc<str>, BTreeSet<(kin::Place, ElementId)>>,
     /// Alerts that fire, or did until a moment ago; in the order of their rules.
     alerts: BTreeMap<AlertId, Alert>,
     /// Those of them that fired, by their names: receivers know them by these.
@@ -81,6 +86,8 @@ pub struct Book {
     incidents: HashMap<Arc<str>, Incident>,
     /// What mutes.
     mutes: mutes::Mutes,
+    /// What is wrong with the monitor, and why: rules that come later must know it.
+    wrong: BTreeMap<(MonitorCondition, Labels), Arc<str>>,
     /// When to look at what again, on the running clock. What is looked at for nothing costs a look.
     agenda: BTreeSet<(u64, Due)>,
     /// Alerts to be looked at before anybody is told anything.
@@ -104,6 +111,10 @@ pub struct Book {
     last_incident: i64,
     /// Elements that were not looked at because there were too many.
     pub(crate) over: u64,
+    /// One was not since there was room: it will not come again by itself.
+    full: bool,
+    /// So many elements may be known.
+    room: usize,
 }
 
 /// What there is to look at again.
@@ -131,6 +142,7 @@ impl Book {
             talks: HashMap::new(),
             incidents: HashMap::new(),
             mutes: mutes::Mutes::default(),
+            wrong: BTreeMap::new(),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
             held: held::HeldAnew::default(),
@@ -143,6 +155,8 @@ impl Book {
             outputs: Vec::new(),
             last_incident: 0,
             over: 0,
+            full: false,
+            room: ELEMENTS_AT_MOST,
         }
     }
 
@@ -214,7 +228,7 @@ impl Book {
             .collect();
         for id in &gone {
             self.end(id, crate::Ending::Removed, now);
-            self.forget(id);
+            drop(self.forget(id));
             self.keep(Keep::Element(id.clone(), None));
         }
         self.flush(now);
@@ -229,6 +243,9 @@ impl Book {
         }
         for alert in self.alerts.values_mut() {
             alert.rerouted = true;
+        }
+        for ((condition, labels), why) in self.wrong.clone() {
+            self.monitor(condition, &labels, Is::On, &why, now);
         }
         self.recheck_all();
         self.held.all();
@@ -256,6 +273,19 @@ impl Book {
     #[must_use]
     pub fn over(&self) -> u64 {
         self.over
+    }
+
+    /// Some elements are not looked at because there are too many.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// There is room again, for a tenth of all: what was not looked at is to be told anew. Said once.
+    pub fn has_room_again(&mut self) -> bool {
+        let again = self.full && self.elements.len() < self.room - self.room / 10;
+        self.full &= !again;
+        again
     }
 
     /// The rule of a number that is in force.

@@ -28,6 +28,14 @@ pub enum Observation {
     Group(Arc<str>, Shown),
     /// A group is gone.
     GroupGone(Arc<str>),
+    /// All services and groups that there are, said at the start and when the rules are others: what was known of others
+    /// is gone.
+    Exist {
+        /// The services.
+        services: Vec<Arc<str>>,
+        /// The groups.
+        groups: Vec<Arc<str>>,
+    },
     /// A series' value as a rule judges it.
     Measured(Measured),
     /// A rule looks no more at this element of an agent's series: it has it no more.

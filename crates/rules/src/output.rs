@@ -231,6 +231,4 @@ pub struct Act {
     pub labels: Labels,
     /// Its incident.
     pub incident: Arc<str>,
-    /// False where the alert ended: what was done may be undone.
-    pub firing: bool,
 }

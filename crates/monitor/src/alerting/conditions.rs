@@ -13,11 +13,13 @@ const HANGS_AFTER: Duration = Duration::from_secs(10);
 /// The wall clock moved by so much against the boot clock between two ticks.
 const JUMP_MS: i64 = 5_000;
 
-/// What was told last.
+/// What was told last; nothing before the first look, which tells what is well, too: before a restart it may not have
+/// been.
 #[derive(Debug, Default)]
 pub(crate) struct Conditions {
-    store: bool,
-    journal: bool,
+    store: Option<bool>,
+    journal: Option<bool>,
+    elements: Option<bool>,
     /// The wall clock less the boot clock, at the last tick.
     ahead_ms: Option<i64>,
 }
@@ -27,16 +29,20 @@ impl Conditions {
     pub(crate) fn look(&mut self, alerting: &Alerting, health: &StoreHealth, now: Moment) {
         let mut told = Vec::new();
         let store = store_trouble(health);
-        if store.is_some() != self.store {
-            self.store = store.is_some();
+        if self.store.replace(store.is_some()) != Some(store.is_some()) {
             told.push(of(MonitorCondition::StoreUnusable, Labels::default(), store.as_deref()));
         }
         let full = health.dropping && health.refusing.is_none();
-        if full != self.journal {
-            self.journal = full;
+        if self.journal.replace(full) != Some(full) {
             let why =
                 full.then_some("the store takes less than the agents send; reports wait with the agents");
             told.push(of(MonitorCondition::QueueFull, Labels::from([("queue", "journal")]), why));
+        }
+        let elements = alerting.book().is_full();
+        if self.elements.replace(elements) != Some(elements) {
+            let why = elements
+                .then_some("more is wrong at once than the alert rules can look at; some of it is not");
+            told.push(of(MonitorCondition::QueueFull, Labels::from([("queue", "elements")]), why));
         }
         let ahead_ms = now.wall_ms.saturating_sub(i64::try_from(now.boot_ms).unwrap_or(i64::MAX));
         let jump = self.ahead_ms.replace(ahead_ms).map_or(0, |before| ahead_ms.saturating_sub(before));

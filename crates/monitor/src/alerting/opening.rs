@@ -108,6 +108,9 @@ impl Working {
         // Not in one statement: the fleet tells the book what it sees.
         let rules = alerting.book().rules().clone();
         app.fleet.take_rules(rules, app.clock.now());
+        // The configuration that a process starts with is in force, whatever became of a reload before.
+        let reloaded = condition(MonitorCondition::ReloadFailed, Labels::default(), None);
+        alerting.see(&[reloaded], app.clock.now());
         alerting.dispatcher().run(handle);
         handle.spawn("actions", self.runner.run(handle.cleaning()));
         handle.spawn("actions asked for", ask(Arc::clone(app), self.asked));

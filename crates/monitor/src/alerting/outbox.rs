@@ -104,11 +104,14 @@ impl Alerting {
                 Output::Keep(keep) => documents.push(keeping::kept(&keep, now.wall_ms)),
                 Output::Alert(event) => {
                     self.count(event.change);
+                    // Whatever its rule says by now: something may still be done for it.
+                    if let AlertChange::Resolved(_) = event.change {
+                        self.actions.resolved(&event.id, rules_moment(now));
+                    }
                     events.extend(telling::event(&event));
                 }
                 Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
-                Output::Act(act) if act.firing => self.ask_for(act),
-                Output::Act(act) => self.actions.resolved(&act.alert, rules_moment(now)),
+                Output::Act(act) => self.ask_for(act),
             }
         }
         // The last word on what it is about.

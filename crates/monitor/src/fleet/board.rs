@@ -190,6 +190,12 @@ impl Board {
         self.groups.values_mut().for_each(|group| group.told = None);
     }
 
+    /// All that there are, for the alert rules: others that they know from before are gone.
+    pub(crate) fn all(&self) -> Observation {
+        let (services, groups) = (self.services.keys(), self.groups.keys());
+        Observation::Exist { services: services.cloned().collect(), groups: groups.cloned().collect() }
+    }
+
     /// Counts every service and group anew.
     pub(crate) fn settle_all(&mut self, now_ms: i64, effects: &mut Effects) {
         for name in self.services.keys().cloned().collect::<Vec<_>>() {
@@ -380,36 +386,4 @@ fn why(policy: &Policy, counts: &InstanceCounts) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_change_says_how_many_are_up_and_needed_and_which_services_are_like_the_group() {
-        let mut board = Board::default();
-        let two = Policy { at_least: Some(2), ..Policy::default() };
-        let services = [("payments".to_owned(), two), ("stock".to_owned(), Policy::default())].into();
-        let members = BTreeSet::from(["payments".to_owned(), "stock".to_owned()]);
-        let mut effects = Effects::default();
-        board.declare(&services, &[("checkout".to_owned(), members)].into(), 0, &mut effects);
-        for (agent, service, status) in [
-            ("a", "stock", Status::Healthy),
-            ("a", "payments", Status::Healthy),
-            ("b", "payments", Status::Healthy),
-            ("b", "payments", Status::Unhealthy),
-        ] {
-            let instance = Instance {
-                shown: status.into(),
-                ready: None,
-                components: Vec::new(),
-                drained_until_ms: None,
-            };
-            board.set(&agent.into(), &service.into(), Some(instance), 1, &mut effects);
-        }
-        let last = |kind| {
-            let event = effects.events.iter().rfind(|event| event.kind == kind).unwrap();
-            event.message.as_deref().unwrap()
-        };
-        assert_eq!(last(EventKind::ServiceStatus), "1 of 2 up, 2 needed, 1 unhealthy");
-        assert_eq!(last(EventKind::GroupStatus), "unhealthy: payments");
-    }
-}
+mod tests;

@@ -92,14 +92,16 @@ impl Component {
         }
     }
 
-    /// Takes over what a Define says of a component known already.
-    pub(crate) fn redefine(&mut self, def: &ComponentDef) {
+    /// Takes over what a Define says of a component known already; whether its check is of another kind now.
+    pub(crate) fn redefine(&mut self, def: &ComponentDef) -> bool {
         self.required = def.required;
         self.readiness = def.readiness;
         self.ttl_ms = def.ttl_ms;
-        if *self.kind != *def.kind {
+        let other_kind = *self.kind != *def.kind;
+        if other_kind {
             self.kind = def.kind.as_str().into();
         }
+        other_kind
     }
 
     /// Takes an agent's word. `checked` is the time of its last result on both clocks. A `starting` of a new boot

@@ -67,6 +67,8 @@ impl Alert {
             muted_by: saved.muted_by.clone(),
             to_act: saved.to_act,
             rule_labels: saved.rule_labels.clone(),
+            // It may have been told under others.
+            rerouted: true,
             ..Self::default()
         }
     }

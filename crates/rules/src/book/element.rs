@@ -2,7 +2,7 @@
 
 use crate::output::{ElementId, Keep, SavedElement, Seen};
 use crate::step::{Input, Life, Phase, Timing, Turn};
-use crate::{Ending, Level, Moment, Ruleset, Severity};
+use crate::{Ending, Level, Moment, Ruleset, Severity, Subject};
 use std::sync::Arc;
 
 use super::hold::Hold;
@@ -20,7 +20,7 @@ pub(super) struct Element {
     pub(super) seen: Seen,
     /// If nothing more is seen it is stale then, on the running clock; `None` where the fleet says when.
     pub(super) fresh_until_ms: Option<u64>,
-    /// It is over then, unless it happens again.
+    /// It is over then, unless it happens or is said again.
     pub(super) quiet_at_ms: Option<u64>,
     /// Whether it holds others back.
     pub(super) hold: Hold,
@@ -41,6 +41,21 @@ pub(super) struct Appearance {
 }
 
 impl Element {
+    /// One of which nothing was seen yet.
+    pub(super) fn new(rule: u32, fingerprint: u64) -> Self {
+        Self {
+            rule,
+            fingerprint,
+            life: Life::default(),
+            seen: Seen::default(),
+            fresh_until_ms: None,
+            quiet_at_ms: None,
+            hold: Hold::default(),
+            ended: None,
+            planned_ms: None,
+        }
+    }
+
     pub(super) fn appearance(&self) -> Appearance {
         Appearance { status: self.seen.status.clone(), severity: self.firing().map(|(severity, _)| severity) }
     }
@@ -86,7 +101,7 @@ fn worth_keeping(life: &Life) -> ([bool; 4], bool) {
 }
 
 /// What comes along with an input.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct With {
     pub(super) seen: Option<Seen>,
     pub(super) fresh_for_ms: Option<u64>,
@@ -101,25 +116,17 @@ impl Book {
         if is_new && !is_bad {
             return;
         }
-        if is_new && self.elements.len() >= super::ELEMENTS_AT_MOST {
+        // The monitor's own are few, and one of them tells of this.
+        let own = matches!(self.rule(at).subject, Subject::Monitor(_));
+        if is_new && !own && self.elements.len() >= self.room {
             self.over += 1;
+            self.full = true;
             return;
         }
-        let fingerprint = self.orders.rules.fingerprint(at);
-        if is_new && let Some(agent) = id.labels.get("agent") {
-            self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
+        if is_new {
+            self.put_element(id.clone(), Element::new(at, self.orders.rules.fingerprint(at)));
         }
-        let element = self.elements.entry(id.clone()).or_insert_with(|| Element {
-            rule: at,
-            fingerprint,
-            life: Life::default(),
-            seen: Seen::default(),
-            fresh_until_ms: None,
-            quiet_at_ms: None,
-            hold: Hold::default(),
-            ended: None,
-            planned_ms: None,
-        });
+        let Some(element) = self.elements.get_mut(&id) else { return };
         let was = if is_new { Appearance::default() } else { element.appearance() };
         if let Some(seen) = with.seen {
             element.seen = seen;
@@ -198,7 +205,7 @@ impl Book {
             self.keep_element(id, now);
         }
         if is_idle {
-            self.forget(id);
+            drop(self.forget(id));
         } else {
             self.plan_element(id);
         }
@@ -236,15 +243,25 @@ impl Book {
         self.keep(Keep::Element(id.clone(), saved));
     }
 
-    pub(super) fn forget(&mut self, id: &ElementId) {
-        self.elements.remove(id);
+    pub(super) fn forget(&mut self, id: &ElementId) -> Option<Element> {
+        let element = self.elements.remove(id)?;
+        let place = super::kin::place(&self.rule(element.rule).subject, &id.labels);
         if let Some(agent) = id.labels.get("agent")
             && let Some(of_agent) = self.by_agent.get_mut(agent)
         {
-            of_agent.remove(id);
+            of_agent.remove(&(place, id.clone()));
             if of_agent.is_empty() {
                 self.by_agent.remove(agent);
             }
         }
+        Some(element)
+    }
+
+    pub(super) fn put_element(&mut self, id: ElementId, element: Element) {
+        if let Some(agent) = id.labels.get("agent") {
+            let place = super::kin::place(&self.rule(element.rule).subject, &id.labels);
+            self.by_agent.entry(Arc::clone(agent)).or_default().insert((place, id.clone()));
+        }
+        self.elements.insert(id, element);
     }
 }

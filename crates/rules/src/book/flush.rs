@@ -149,7 +149,6 @@ impl Book {
         self.keep_alert(id);
         let Some(incident) = incident else { return };
         self.enter(&incident, EntryKind::Resolved, id, now, format!("is over: {}", ending.as_str()));
-        self.act(id, false);
         self.leave_incident(&incident, id, now);
     }
 
@@ -180,7 +179,7 @@ impl Book {
             self.hear_otherwise(id, audible, now);
         }
         if acts {
-            self.act(id, true);
+            self.act(id);
         }
         if otherwise || muted_anew || acts {
             self.keep_alert(id);
@@ -201,9 +200,9 @@ impl Book {
         }
     }
 
-    /// Starts what its rule starts, or says that it is over: of an episode at most once each, and only once somebody
-    /// could hear of it. What is planned, or comes of something else, is not acted on.
-    fn act(&mut self, id: &AlertId, firing: bool) {
+    /// Starts what its rule starts: of an episode at most once, and only once somebody could hear of it. What is planned,
+    /// or comes of something else, is not acted on. That the alert ended is told whatever its rule says by then.
+    fn act(&mut self, id: &AlertId) {
         let Some(rule) = self.orders.rules.rule(&id.rule).cloned() else { return };
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(episode_ms), Some(severity)) = (alert.episode_ms, alert.severity) else { return };
@@ -215,7 +214,6 @@ impl Book {
                 episode_ms,
                 labels: alert::labels_of(id, &rule.labels, severity),
                 incident: Arc::clone(&incident),
-                firing,
             };
             self.outputs.push(Output::Act(act));
         }

@@ -27,6 +27,11 @@ impl HeldAnew {
         self.rules.contains(rule)
     }
 
+    /// What comes next is looked at as soon as it comes, though all was looked at just now.
+    pub(super) fn listen(&mut self) {
+        (self.looked_ms, self.found_ms) = (None, None);
+    }
+
     /// Who holds whom is to be found anew.
     pub(super) fn all(&mut self) {
         self.holding = true;

@@ -21,8 +21,8 @@ pub(super) struct Mutes {
     pub(super) acknowledgements: HashMap<AlertId, Acknowledgement>,
     /// When any of it begins or ends next, unix milliseconds.
     next_ms: Option<i64>,
-    /// What of it is in force until then. A clock that is set back does not change it: what began goes on until its
-    /// end comes by the wall clock.
+    /// What of it is in force until then. A clock that is set back does not change it, nor does what else is muted
+    /// after that: what began goes on until its end comes by the wall clock.
     in_force: InForce,
     /// What is over, until that is told.
     pub(super) over: Vec<Keep>,
@@ -56,7 +56,8 @@ impl Mutes {
             over.extend((!stays).then(|| Keep::WindowOver(Arc::clone(&window.id))));
             stays
         });
-        self.in_force = InForce::at(now_ms, &self.silences, &self.windows);
+        let at = InForce::at(now_ms, &self.silences, &self.windows);
+        self.in_force = at.going_on(&self.in_force, now_ms);
         let acknowledgements = self.acknowledgements.values().filter_map(|ack| ack.next_change(now_ms));
         let mutes = next_mute_change(now_ms, &self.silences, &self.windows);
         self.next_ms = acknowledgements.chain(mutes).min();
@@ -70,6 +71,9 @@ impl Book {
     /// It makes no sense, or there are too many.
     pub fn silence(&mut self, silence: Silence, now: Moment) -> Result<(), MuteError> {
         silence.check()?;
+        if !self.mutes.silences.contains(&silence) {
+            self.mutes.in_force.forget(&silence.id, false);
+        }
         self.mutes.silences.retain(|known| known.id != silence.id);
         room_for_mute(self.mutes.silences.len())?;
         self.mutes.silences.push(silence);
@@ -81,6 +85,7 @@ impl Book {
     pub fn unsilence(&mut self, id: &str, now: Moment) -> Option<Silence> {
         let at = self.mutes.silences.iter().position(|silence| *silence.id == *id)?;
         let silence = self.mutes.silences.remove(at);
+        self.mutes.in_force.forget(id, false);
         self.muted_anew(now);
         Some(silence)
     }
@@ -91,6 +96,9 @@ impl Book {
     /// It makes no sense, or there are too many.
     pub fn maintain(&mut self, window: Window, now: Moment) -> Result<(), MuteError> {
         window.check()?;
+        if !self.mutes.windows.contains(&window) {
+            self.mutes.in_force.forget(&window.id, true);
+        }
         self.mutes.windows.retain(|known| known.id != window.id);
         room_for_mute(self.mutes.windows.len())?;
         self.mutes.windows.push(window);
@@ -102,6 +110,7 @@ impl Book {
     pub fn end_maintenance(&mut self, id: &str, now: Moment) -> Option<Window> {
         let at = self.mutes.windows.iter().position(|window| *window.id == *id)?;
         let window = self.mutes.windows.remove(at);
+        self.mutes.in_force.forget(id, true);
         self.muted_anew(now);
         Some(window)
     }

@@ -1,6 +1,6 @@
 //! From observations to the elements of the rules that look at them.
 
-use super::element::With;
+use super::element::{Element, With};
 use super::{Book, QUIET_MS};
 use crate::observation::{ComponentSeen, Is, Measured, Observation, Shown};
 use crate::output::{ElementId, Seen};
@@ -53,15 +53,16 @@ impl Book {
         match observation {
             Observation::Component(seen) => self.component(seen, now),
             Observation::ComponentGone { agent, service, component, how } => {
-                let is = |labels: &Labels| {
-                    labels.get("service") == Some(service) && labels.get("component") == Some(component)
-                };
-                self.end_of_agent(agent, is, *how, now);
+                let place = [service, component].map(|name| Some(Arc::clone(name)));
+                for id in self.of_component(agent, &place) {
+                    self.end(&id, *how, now);
+                }
             }
             Observation::Service(name, shown) => self.shown(name, *shown, false, now),
             Observation::Group(name, shown) => self.shown(name, *shown, true, now),
             Observation::ServiceGone(name) => self.end_shown(name, false, now),
             Observation::GroupGone(name) => self.end_shown(name, true, now),
+            Observation::Exist { services, groups } => self.exist(services, groups, now),
             Observation::Measured(reading) => self.reading(reading, now),
             Observation::ReadingGone { rule, labels } => {
                 let id = ElementId { rule: Arc::clone(rule), labels: labels.clone() };
@@ -72,39 +73,40 @@ impl Book {
                 let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
                 self.condition(&rules, labels, *is, None, now);
             }
-            Observation::AgentGone { agent, how } => self.end_of_agent(agent, |_| true, *how, now),
+            Observation::AgentGone { agent, how } => {
+                let of_agent: Vec<ElementId> = self.of_agent(agent).cloned().collect();
+                for id in of_agent {
+                    self.end(&id, *how, now);
+                }
+            }
             Observation::Monitor { condition, labels, is, why } => {
-                let rules = self.index.monitor.get(condition).cloned().unwrap_or_default();
-                self.condition(&rules, labels, *is, Some(why), now);
+                match is {
+                    Is::On => drop(self.wrong.insert((*condition, labels.clone()), Arc::clone(why))),
+                    Is::Off => drop(self.wrong.remove(&(*condition, labels.clone()))),
+                    Is::Happened => {}
+                }
+                self.monitor(*condition, labels, *is, why, now);
             }
         }
     }
 
     fn component(&mut self, seen: &ComponentSeen, now: Moment) {
-        let mut labels: Option<Labels> = None;
+        let names = ["service", "component", "kind"].map(Arc::<str>::from);
+        let values = [&seen.service, &seen.component, &seen.kind];
+        let labels = seen.agent.with(names.iter().zip(values));
+        let last = Seen {
+            value: None,
+            status: Some(seen.status.as_str().into()),
+            reason: Some(Arc::clone(&seen.reason)),
+            message: Some(Arc::clone(&seen.message)),
+            at_ms: now.wall_ms,
+        };
         for number in self.index.components.clone() {
-            let rule = Arc::clone(self.rule(number));
-            if !judge::looks_at(&rule.subject, &seen.component, &seen.kind) {
-                continue;
-            }
-            let labels = labels.get_or_insert_with(|| {
-                let names = ["service", "component", "kind"].map(Arc::<str>::from);
-                let values = [&seen.service, &seen.component, &seen.kind];
-                seen.agent.with(names.iter().zip(values))
-            });
-            if !Matcher::all(&rule.matchers, labels) {
-                continue;
-            }
-            let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
-            let last = Seen {
-                value: None,
-                status: Some(seen.status.as_str().into()),
-                reason: Some(Arc::clone(&seen.reason)),
-                message: Some(Arc::clone(&seen.message)),
-                at_ms: now.wall_ms,
-            };
-            let with = With { seen: Some(last), ..With::default() };
-            self.step(number, id, judge::component(&rule.judge, seen), with, now);
+            let rule = self.rule(number);
+            let looks = judge::looks_at(&rule.subject, &seen.component, &seen.kind);
+            let input = judge::component(&rule.judge, seen);
+            let with = With { seen: Some(last.clone()), ..With::default() };
+            self.step_seen(number, &labels, looks, (input, with), now);
         }
     }
 
@@ -137,6 +139,22 @@ impl Book {
         }
     }
 
+    fn exist(&mut self, services: &[Arc<str>], groups: &[Arc<str>], now: Moment) {
+        let names = [services, groups].map(|names| names.iter().collect::<HashSet<_>>());
+        let is_gone = |(id, element): &(&ElementId, &Element)| {
+            let (label, names) = match self.rule(element.rule).subject {
+                Subject::Service(_) => ("service", &names[0]),
+                Subject::Group(_) => ("group", &names[1]),
+                _ => return false,
+            };
+            id.labels.get(label).is_none_or(|name| !names.contains(name))
+        };
+        let gone: Vec<ElementId> = self.elements.iter().filter(is_gone).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.end(&id, Ending::Removed, now);
+        }
+    }
+
     fn reading(&mut self, reading: &Measured, now: Moment) {
         let rules = &self.orders.rules;
         let Some(number) = rules.number(&reading.rule).filter(|_| rules.version() == reading.set) else {
@@ -150,11 +168,7 @@ impl Book {
 
     fn condition(&mut self, rules: &[u32], labels: &Labels, is: Is, why: Option<&Arc<str>>, now: Moment) {
         for number in rules {
-            let rule = Arc::clone(self.rule(*number));
-            if !Matcher::all(&rule.matchers, labels) {
-                continue;
-            }
-            let severity = match &rule.judge {
+            let severity = match &self.rule(*number).judge {
                 Judge::Condition { severity } | Judge::Statuses { severity, .. } => *severity,
                 Judge::Thresholds { .. } => Severity::Critical,
             };
@@ -162,15 +176,25 @@ impl Book {
             let seen = Seen { message: why.cloned(), at_ms: now.wall_ms, ..Seen::default() };
             let quiet_ms = (is == Is::Happened).then_some(QUIET_MS);
             let with = With { seen: Some(seen), fresh_for_ms: None, quiet_ms };
-            let id = ElementId { rule: Arc::clone(&rule.name), labels: labels.clone() };
-            self.step(*number, id, Input::Level(level), with, now);
+            self.step_seen(*number, labels, true, (Input::Level(level), with), now);
         }
+    }
+
+    pub(super) fn monitor(
+        &mut self,
+        condition: MonitorCondition,
+        labels: &Labels,
+        is: Is,
+        why: &Arc<str>,
+        now: Moment,
+    ) {
+        let rules = self.index.monitor.get(&condition).cloned().unwrap_or_default();
+        self.condition(&rules, labels, is, Some(why), now);
     }
 
     fn looked(&mut self, agent: &str, elements: &[(Arc<str>, Labels)], now: Moment) {
         let has: HashSet<(&str, &Labels)> = elements.iter().map(|(rule, labels)| (&**rule, labels)).collect();
-        let of_agent = self.by_agent.get(agent).into_iter().flatten();
-        let measured = of_agent.filter(|id| {
+        let measured = self.of_agent(agent).filter(|id| {
             let rule = self.orders.rules.rule(&id.rule);
             rule.is_some_and(|rule| matches!(rule.subject, Subject::Metric { .. }))
         });
@@ -178,14 +202,6 @@ impl Book {
             measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
         for id in gone {
             self.end(&id, Ending::Removed, now);
-        }
-    }
-
-    fn end_of_agent(&mut self, agent: &str, is: impl Fn(&Labels) -> bool, how: Ending, now: Moment) {
-        let of_agent = self.by_agent.get(agent).into_iter().flatten();
-        let gone: Vec<ElementId> = of_agent.filter(|id| is(&id.labels)).cloned().collect();
-        for id in gone {
-            self.end(&id, how, now);
         }
     }
 }

@@ -26,6 +26,11 @@ impl Pace {
         now_ms.max(again_ms).max(told_ms)
     }
 
+    /// As if it was not looked at just now.
+    pub(super) fn listen(&mut self) {
+        self.looked_ms = None;
+    }
+
     /// It is looked at.
     pub(super) fn looked(&mut self, now_ms: u64) {
         self.looked_ms = Some(now_ms);

@@ -9,7 +9,7 @@ use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
 use crate::step::Life;
 use crate::{
     Acknowledgement, AlertId, Conversation, Ending, Keep, Moment, SavedConversation, Severity, Silence,
-    Standing, Window,
+    Standing, Subject, Window,
 };
 use std::sync::Arc;
 
@@ -78,6 +78,9 @@ impl Book {
         self.skew_ms = None;
         self.recount(now);
         self.keep_all(now);
+        // The first word of the fleet is not put off because all was looked at without it.
+        self.talks.values_mut().for_each(Talk::listen);
+        self.held.listen();
     }
 
     /// Keeps everything anew that counts by the wall clock: it was set, or the monitor did not run for a while.
@@ -91,13 +94,15 @@ impl Book {
 
     fn bring_back(&mut self, id: ElementId, saved: SavedElement, alive_until_wall_ms: i64, now: Moment) {
         let Some(number) = self.orders.rules.number(&id.rule) else { return };
+        // What was wrong with the monitor was seen by another process: this one says it anew if it still is.
+        let own = matches!(self.rule(number).subject, Subject::Monitor(_));
         let mut element = Element {
             rule: number,
             fingerprint: saved.fingerprint,
             life: Life::restored(saved.life, alive_until_wall_ms),
             seen: saved.seen,
             fresh_until_ms: None,
-            quiet_at_ms: saved.happens.then(|| now.run_ms + super::QUIET_MS),
+            quiet_at_ms: (saved.happens || own).then(|| now.run_ms + super::QUIET_MS),
             hold: Hold::restored(saved.hold, alive_until_wall_ms, now),
             ended: None,
             planned_ms: None,
@@ -105,10 +110,7 @@ impl Book {
         if element.hold_anew(&[], now) {
             self.suppressor.active(&id.rule, &id.labels);
         }
-        if let Some(agent) = id.labels.get("agent") {
-            self.by_agent.entry(Arc::clone(agent)).or_default().insert(id.clone());
-        }
-        self.elements.insert(id.clone(), element);
+        self.put_element(id.clone(), element);
         self.let_go_on(&id, now);
         self.plan_element(&id);
     }

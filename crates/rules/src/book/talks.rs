@@ -47,6 +47,11 @@ impl Talk {
         }
     }
 
+    /// What comes next is looked at as soon as it comes, though it was looked at just now.
+    pub(super) fn listen(&mut self) {
+        self.pace.listen();
+    }
+
     pub(super) fn put(&mut self, standing: Standing) {
         self.changed.insert(standing.id.clone(), standing);
     }
@@ -82,7 +87,7 @@ impl Book {
             here.contains(talk) || self.talks.get(talk).is_some_and(|known| known.knows(&standing.id))
         });
         for talk in talks.difference(&here) {
-            if !rerouted {
+            if !rerouted || self.leads_as_told(talk, id) {
                 self.unroute(talk, standing.clone(), now);
             } else if !self.hand_over(talk, &here, id) {
                 let ended = Some(standing.ended.unwrap_or(Ending::Removed));
@@ -95,6 +100,17 @@ impl Book {
         if let Some(alert) = self.alerts.get_mut(id) {
             alert.talks = talks;
         }
+    }
+
+    /// Whether the routes in force lead here what was told here, as bad as it may be: then it is not they that changed.
+    fn leads_as_told(&self, talk: &ConversationId, id: &AlertId) -> bool {
+        let told = self.talks.get(talk).is_some_and(|talk| talk.conversation.told_of(id).is_some());
+        let Some(alert) = self.alerts.get(id).filter(|_| told) else { return false };
+        [Severity::Critical, Severity::Warning].into_iter().any(|severity| {
+            let labels = super::alert::labels_of(id, &alert.rule_labels, severity);
+            let lanes = self.orders.tree.lanes(&labels);
+            lanes.iter().any(|lane| lane.receiver == talk.receiver && lane.group == talk.group)
+        })
     }
 
     /// How an alert stands is said in one conversation.
@@ -112,6 +128,11 @@ impl Book {
     /// An alert that ended, or whose routes lead elsewhere by now, is said to be so where it was told.
     fn unroute(&mut self, id: &ConversationId, standing: Standing, now: Moment) {
         let Some(talk) = self.talks.get_mut(id) else { return };
+        // That it is over here was said and is to be looked at.
+        let said = talk.changed.get(&standing.id).filter(|said| said.episode_ms == standing.episode_ms);
+        if standing.ended.is_none() && said.is_some_and(|said| said.ended.is_some()) {
+            return;
+        }
         talk.put(Standing { routed: standing.ended.is_some(), ..standing });
         self.look_soon(id, false, now);
     }

@@ -3,6 +3,7 @@
 mod acts;
 mod clocks;
 mod fleet;
+mod known;
 mod lives;
 mod people;
 mod random;
@@ -279,8 +280,7 @@ impl Scene {
                     self.entries.push((incident, kind));
                 }
                 Output::Act(act) => {
-                    let what = if act.firing { "do" } else { "over" };
-                    self.acts.push(format!("{what} {} {}", act.action, short(&act.alert)));
+                    self.acts.push(format!("do {} {}", act.action, short(&act.alert)));
                 }
             }
         }

@@ -82,12 +82,11 @@ struct Want {
 }
 
 impl Record {
-    /// Takes in that an episode is over.
+    /// Takes in that an episode is over, and those before it. What was said first stays: it was kept, and is what the
+    /// receiver is owed.
     pub(super) fn ends(&mut self, alert: &Standing) {
-        if let Some(told) = self.told.filter(|told| told.episode_ms <= alert.episode_ms) {
-            // One before it is over as well, whether or not anybody said so.
-            let said = self.over.filter(|_| told.episode_ms < alert.episode_ms);
-            self.over = said.or(alert.ended);
+        if self.told.is_some_and(|told| told.episode_ms <= alert.episode_ms) {
+            self.over = self.over.or(alert.ended);
         }
         self.firing = self.firing.filter(|firing| firing.episode_ms > alert.episode_ms);
     }

@@ -13,6 +13,7 @@ pub struct InForce {
     all: Vec<One>,
 }
 
+/// One that holds.
 #[derive(Clone, Debug)]
 struct One {
     matchers: Vec<Matcher>,
@@ -59,11 +60,32 @@ impl InForce {
             let (matchers, id) = (window.matchers.clone(), Arc::clone(&window.id));
             Some(One { matchers, until_ms, window: true, id })
         });
-        let mut all: Vec<One> = silences.chain(windows).collect();
-        all.sort_by(|a, b| {
+        let mut at = Self { all: silences.chain(windows).collect() };
+        at.sort();
+        at
+    }
+
+    /// As at this moment, and what began before goes on until its end: the clock may have been set back.
+    #[must_use]
+    pub(crate) fn going_on(mut self, before: &Self, now_ms: i64) -> Self {
+        let has =
+            |all: &[One], one: &One| all.iter().any(|known| known.window == one.window && known.id == one.id);
+        let goes_on = before.all.iter().filter(|one| one.until_ms > now_ms && !has(&self.all, one));
+        let goes_on: Vec<One> = goes_on.cloned().collect();
+        self.all.extend(goes_on);
+        self.sort();
+        self
+    }
+
+    /// What is taken back, or another one by now, has not begun.
+    pub(crate) fn forget(&mut self, id: &str, window: bool) {
+        self.all.retain(|one| one.window != window || *one.id != *id);
+    }
+
+    fn sort(&mut self) {
+        self.all.sort_by(|a, b| {
             b.until_ms.cmp(&a.until_ms).then(a.window.cmp(&b.window)).then_with(|| a.id.cmp(&b.id))
         });
-        Self { all }
     }
 
     /// Whether nothing is held back.

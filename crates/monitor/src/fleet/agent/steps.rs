@@ -293,7 +293,11 @@ impl Live {
             let service = self.service_name(&def.service);
             let position = match known.get(&(Arc::clone(&service), def.name.as_str().into())) {
                 Some(position) => {
-                    self.components[*position].redefine(def);
+                    let other_kind = self.components[*position].redefine(def);
+                    // The rules know it by its kind.
+                    if let Some((_, seen)) = self.told.get_mut(*position).filter(|_| other_kind) {
+                        *seen = None;
+                    }
                     *position
                 }
                 None => {

@@ -14,6 +14,7 @@ fn words(effects: &Effects) -> Vec<String> {
         Observation::Service(name, Shown::Status(status)) => format!("service {name} {status}"),
         Observation::Service(name, Shown::Maintenance) => format!("service {name} maintenance"),
         Observation::ServiceGone(name) => format!("service {name} gone"),
+        Observation::Exist { services, groups } => format!("all: {services:?} {groups:?}"),
         Observation::Agent { condition, is, .. } => format!("agent {condition:?} {is:?}"),
         Observation::AgentGone { how, .. } => format!("agent gone: {}", how.as_str()),
         other => format!("{other:?}"),
@@ -125,7 +126,7 @@ fn other_rules_are_told_everything_that_is_known_of_now() {
     scene.fleet.take_rules(Default::default(), scene.now);
     assert_eq!(
         words(&scene.heard()),
-        ["database healthy Now", "cache healthy Now", "service payments healthy"]
+        ["database healthy Now", "cache healthy Now", "service payments healthy", "all: [\"payments\"] []",]
     );
     let gone = scene.fleet.forget("a", scene.now);
     assert!(!gone, "it is not lost");
@@ -151,4 +152,32 @@ fn what_was_known_of_the_series_of_an_agent_that_has_none_for_ten_minutes_is_gon
     let Ok(none) = scene.fleet.layouts.intern(none, |_| Ok::<_, std::convert::Infallible>(()));
     scene.fleet.agents()[0].live.lock().samples.start(none.compiled);
     assert_eq!(looked_at(&mut scene, 1_800), [(600, 0)], "once, and no sooner: its collectors may hang");
+}
+
+#[test]
+fn rules_are_told_what_services_and_groups_there_are_also_when_the_monitor_forgot_those_that_were() {
+    let scene = Scene::new(Role::Host);
+    let agent = open(&scene, 1);
+    let kept = scene.state(&agent, WELL, Some(START.boot_ms));
+    let (record, components) = (agent.live.lock().record(agent.key, &agent.id), kept.components);
+    let after = Scene::new(Role::Host);
+    let groups = BTreeMap::from([("shop".to_owned(), BTreeSet::from(["stock".to_owned()]))]);
+    let services = BTreeMap::from([("stock".to_owned(), Policy::default())]);
+    after.fleet.declare(&services, &groups, after.now);
+    after.fleet.restore(&Restored { agents: vec![record], components, ..Restored::default() }, after.now);
+    after.heard();
+    after.fleet.take_rules(Default::default(), after.now);
+    let told = words(&after.heard());
+    let all = "all: [\"payments\", \"stock\"] [\"shop\"]";
+    assert_eq!(told.last().map(String::as_str), Some(all), "what restored agents have is there: {told:?}");
+}
+
+#[test]
+fn a_check_of_another_kind_is_told_though_its_status_is_the_same() {
+    let scene = Scene::new(Role::Host);
+    let agent = open(&scene, 1);
+    scene.state(&agent, WELL, Some(START.boot_ms));
+    let other = ComponentDef { kind: "http".into(), ..def(2, "cache") };
+    scene.fleet.define(&agent, stream_of(&agent), &[def(1, "database"), other], scene.now);
+    assert_eq!(words(&scene.heard()), ["cache healthy Now"]);
 }

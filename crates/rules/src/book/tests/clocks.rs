@@ -168,6 +168,27 @@ fn a_silence_counts_by_the_wall_clock_and_once_begun_not_backwards() {
 }
 
 #[test]
+fn what_began_goes_on_after_the_clock_was_set_back_whatever_else_people_mute() {
+    let mut scene = Scene::new(&[down()]);
+    scene.silence("s", is("component", "db"), 0, 1_000);
+    scene.until(1);
+    scene.see(&[bad("a")]);
+    scene.until(500);
+    scene.moved_ms -= 1_800_000;
+    scene.until(600);
+    scene.silence("t", is("component", "cache"), -1_200, 0);
+    scene.until(2_799);
+    assert_eq!(scene.heard(), Vec::<String>::new());
+    scene.until(2_800);
+    assert_eq!(scene.heard(), ["2800 ops Released: >down/db/pay!"]);
+    // What is taken back or is another one by now is over.
+    scene.silence("s", is("component", "db"), 0, 2_000);
+    scene.moved_ms -= 1_800_000;
+    assert!(scene.book.unsilence("s", scene.now()).is_some());
+    assert!(scene.book.mutes.muted(&db()).is_none());
+}
+
+#[test]
 fn while_the_monitor_does_not_run_no_time_goes_by() {
     let mut scene = Scene::new(&[down().after_s(60), cpu()]);
     scene.see(&[bad("a"), measured("b", 80.0)]);

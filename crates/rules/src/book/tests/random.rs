@@ -3,7 +3,6 @@
 
 use super::*;
 use proptest::prelude::*;
-use proptest::test_runner::RngSeed;
 use std::collections::BTreeSet;
 
 const AGENTS: [&str; 4] = ["a", "b", "c", "d"];
@@ -191,8 +190,9 @@ impl Play {
     }
 
     fn all_is_well(&mut self) {
-        // Samples go on: without them a timer stands.
-        for _ in 0..8 {
+        // Samples go on until nothing flaps any more: without them a timer stands.
+        let steady_s = if self.shape.flap { Flap::default().within_ms / 1_000 } else { 0 };
+        for _ in 0..8 + steady_s / 10 {
             for of in 0..AGENTS.len() {
                 self.happen(&Event::Component(of, Status::Healthy, Evidence::Now));
                 self.happen(&Event::Lost(of, false));
@@ -213,11 +213,8 @@ impl Play {
 }
 
 proptest! {
-    // The same histories each time: among others there are still some, about one in hundreds, of which a document stays
-    // or after which an alert is released at another second than without the restart.
     #![proptest_config(ProptestConfig {
-        cases: 48,
-        rng_seed: RngSeed::Fixed(5),
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
@@ -240,9 +237,11 @@ proptest! {
     fn what_was_kept_is_enough_to_go_on_as_if_nothing_was(shape in shape(), events in events(), at in 0..60_usize) {
         let (mut stays, mut dies) = (Play::new(shape.clone()), Play::new(shape));
         for (n, (pause_s, event)) in events.iter().enumerate() {
-            let second = stays.scene.ran_ms / 1_000;
+            // What just happened is looked at within a second; a restart puts nothing off.
+            let seen_s = if n == at { 2 } else { 0 };
+            let second = stays.scene.ran_ms / 1_000 + pause_s + seen_s;
             for play in [&mut stays, &mut dies] {
-                play.until(second + pause_s);
+                play.until(second);
             }
             if n == at {
                 dies.happen(&Event::Restart(0));
@@ -252,7 +251,7 @@ proptest! {
                 if n == at {
                     again(play, &events[..n]);
                     // What is looked at because of a restart is not looked at again within a second.
-                    play.until(second + pause_s + 2);
+                    play.until(second + 2);
                 }
                 if !matches!(event, Event::Restart(_)) {
                     play.happen(event);

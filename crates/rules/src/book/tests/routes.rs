@@ -210,3 +210,68 @@ fn another_label_of_a_rule_is_another_way() {
         ]
     );
 }
+
+#[test]
+fn other_routes_after_a_restart_do_as_after_a_reload() {
+    let told = |restart: bool| {
+        let mut scene = Scene::new(&[down(), lost()]);
+        scene.see(&[bad("a"), is_lost("b", Is::On)]);
+        scene.until(400);
+        let by = Some(GroupBy::Labels(vec!["agent".into()]));
+        let pager = Route { matchers: vec![is("alertname", "down")], ..to("pager") };
+        let route = Route { routes: vec![pager], group_by: by, ..to("ops") };
+        if restart {
+            scene.orders = orders(&[down(), lost()], route);
+            scene.restart(0);
+            scene.see(&[bad("a"), is_lost("b", Is::On)]);
+        } else {
+            scene.order(&[down(), lost()], route);
+        }
+        scene.until(800);
+        scene.see(&[good("a"), is_lost("b", Is::Off)]);
+        scene.until(2_000);
+        assert!(scene.ledger.talks.is_empty());
+        scene.heard()
+    };
+    assert_eq!(told(true), told(false));
+    assert!(
+        told(true).iter().any(|told| told == "400 ops Resolved: -down/db/pay removed"),
+        "{:?}",
+        told(true)
+    );
+}
+
+#[test]
+fn what_a_receiver_of_what_is_worse_was_told_is_not_taken_back_by_a_restart_or_a_reload_of_the_same() {
+    for restart in [false, true] {
+        let mut scene = Scene::routed(&[cpu()], critical_to("pager"));
+        scene.see(&[measured("a", 90.0)]);
+        scene.until(10);
+        scene.see(&[measured("a", 80.0)]);
+        scene.until(11);
+        scene.heard();
+        if restart {
+            scene.restart(0);
+        } else {
+            scene.order(&[cpu()], critical_to("pager"));
+        }
+        scene.see(&[measured("a", 80.0)]);
+        scene.until(700);
+        let heard = scene.heard();
+        assert!(!heard.iter().any(|told| told.contains("removed")), "{heard:?}");
+    }
+}
+
+#[test]
+fn the_end_of_a_route_is_told_whatever_else_changes_within_the_same_second() {
+    let mut scene = Scene::new(&[down().each()]);
+    scene.see(&[bad("a")]);
+    scene.order(&[down().each()], to("pager"));
+    scene.silence("s", is("agent", "z"), 0, 10);
+    scene.until(400);
+    let heard = scene.heard();
+    assert!(
+        heard.iter().any(|told| told.contains("ops Resolved: -down/a/eu/db/tcp/pay removed")),
+        "{heard:?}"
+    );
+}
