@@ -13,7 +13,7 @@ pub(crate) use opening::open;
 pub use opening::without_rules;
 pub(crate) use plans::Plans;
 
-use crate::act::Actions;
+use crate::act::{ActionRecord, ActionRequest, Actions};
 use crate::clock::{Clock, Moment};
 use crate::config::Alerting as Settings;
 use crate::events::Events;
@@ -24,8 +24,8 @@ use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, 
 use arc_swap::ArcSwap;
 use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, Act, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph,
-    GraphError, MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, AlertChange, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError,
+    MuteError, Observation, Orders, Output, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::BTreeMap;
@@ -33,7 +33,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
 pub(crate) use telling::word_id;
-use tokio::sync::mpsc;
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -48,8 +47,6 @@ pub struct Alerting {
     events: Arc<Events>,
     dispatcher: Dispatcher,
     actions: Actions,
-    /// Where actions wait for what only the fleet knows; full, they are refused.
-    ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
     lines: AtomicU64,
     /// Rises whenever maintenance windows are taken or ended.
@@ -155,7 +152,6 @@ impl Alerting {
             events: parts.events,
             dispatcher: parts.dispatcher,
             actions: parts.actions,
-            ask: parts.ask,
             lines: AtomicU64::new(0),
             plans: AtomicU64::new(0),
             was_planned,
@@ -243,7 +239,8 @@ impl Alerting {
     }
 
     fn carry_out(&self, outputs: Vec<Output>, now: Moment) {
-        let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut documents, mut due, mut events, mut asked) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for output in outputs {
             match output {
                 Output::Notify(telling) => {
@@ -258,7 +255,11 @@ impl Alerting {
                     events.extend(telling::event(&event));
                 }
                 Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
-                Output::Act(act) if act.firing => self.ask_for(act),
+                Output::Act(act) if act.firing => {
+                    let request = ActionRequest::of(act, now.wall_ms);
+                    documents.extend(self.told(&self.actions.asked(&request)));
+                    asked.push(request);
+                }
                 Output::Act(act) => self.actions.resolved(&act.alert, rules_moment(now)),
             }
         }
@@ -267,17 +268,21 @@ impl Alerting {
             self.counts.notices.fetch_add(1, Ordering::Relaxed);
             self.dispatcher.push(notice, number);
         }
+        asked.into_iter().for_each(|request| self.actions.start(request));
         events.iter().for_each(crate::outlet::log);
         if !events.is_empty() {
             self.events.push(&Effects { events, ..Effects::default() });
         }
     }
 
-    fn ask_for(&self, act: Act) {
-        if let Err(error) = self.ask.try_send(act) {
-            let act = error.into_inner();
-            tracing::warn!(action = &*act.action, alert = %act.alert, "an action is refused: too many wait");
-        }
+    /// What is known of an attempt, and the line of it on its incident's time line.
+    fn told(&self, record: &ActionRecord) -> Vec<DocumentChange> {
+        let text = format!("action {} on {}: {}", record.action, record.target, record.outcome);
+        let alert = Some(record.alert.clone());
+        let entry = Entry { at_ms: record.known_ms, kind: EntryKind::Action, alert, text };
+        let mut documents = keeping::action(record);
+        documents.push(self.line(&record.incident, &entry));
+        documents
     }
 
     fn count(&self, change: AlertChange) {
@@ -355,7 +360,6 @@ pub(crate) struct Parts {
     pub(crate) events: Arc<Events>,
     pub(crate) dispatcher: Dispatcher,
     pub(crate) actions: Actions,
-    pub(crate) ask: mpsc::Sender<Act>,
 }
 
 /// A moment in the rules' words.
