@@ -2,6 +2,7 @@
 //! is decided purely and tested there; here is what leaves, what is told, and what a failure on the way makes of it.
 
 mod breakers;
+mod crash_points;
 mod guarded;
 mod restart;
 mod scale;
