@@ -5,6 +5,7 @@ mod alert;
 mod element;
 mod flush;
 mod held;
+mod hold;
 mod incidents;
 mod mutes;
 mod observe;
@@ -71,6 +72,8 @@ pub struct Book {
     by_agent: HashMap<Arc<str>, HashSet<ElementId>>,
     /// Alerts that fire, or did until a moment ago; in the order of their rules.
     alerts: BTreeMap<AlertId, Alert>,
+    /// Those of them that fired, by their names: receivers know them by these.
+    by_name: HashMap<Box<str>, AlertId>,
     /// What each receiver was told.
     talks: HashMap<ConversationId, Talk>,
     /// Incidents that are not over.
@@ -123,6 +126,7 @@ impl Book {
             elements: HashMap::new(),
             by_agent: HashMap::new(),
             alerts: BTreeMap::new(),
+            by_name: HashMap::new(),
             talks: HashMap::new(),
             incidents: HashMap::new(),
             mutes: mutes::Mutes::default(),
@@ -218,7 +222,7 @@ impl Book {
         self.orders = orders;
         for (id, element) in &mut self.elements {
             element.rule = self.orders.rules.number(&id.rule).unwrap_or(element.rule);
-            if element.is_active() {
+            if element.hold.is_on {
                 self.suppressor.active(&id.rule, &id.labels);
             }
         }

@@ -3,9 +3,10 @@
 //! is returned, so it and the conversation are to be stored together, before it is sent.
 //!
 //! What is *urgent* goes after `critical_wait`, and all that fires goes along: a new critical alert, a raise to critical,
-//! an alert that is not muted any more. The rest waits: `group_wait` where nothing was told yet, else until
-//! `group_interval` after the last notice. An end goes along with what is urgent only when its alert was told at least
-//! `group_interval` ago, and the same alert is not urgent twice within it: what flaps is told once or twice an interval.
+//! an alert that is not muted any more. The rest, a fall to a warning too, waits: `group_wait` where nothing was told
+//! yet, else until `group_interval` after the last notice. An end goes along with what is urgent only when its alert was
+//! told at least `group_interval` ago, and the same alert is not urgent twice within it: what flaps is told once or twice
+//! an interval.
 
 #[cfg(test)]
 mod properties;
@@ -48,6 +49,8 @@ pub enum Why {
     More,
     /// It is worse than it was told.
     Raised,
+    /// It is less bad than it was told.
+    Fell,
     /// What muted it ended, and it still fires.
     Released,
     /// It is over. Said of notices only: nothing in it is new but ends.
@@ -65,7 +68,7 @@ pub struct Voiced {
     pub episode_ms: i64,
     /// How bad.
     pub severity: Severity,
-    /// What is new about it: `First`, `Raised`, `Released`, or nothing, `Repeat`.
+    /// What is new about it: `First`, `Raised`, `Fell`, `Released`, or nothing, `Repeat`.
     pub why: Why,
 }
 
@@ -95,7 +98,7 @@ pub struct Notice {
     pub opened_ms: i64,
     /// When it was made.
     pub at_ms: i64,
-    /// All that fires and is audible, the worst first.
+    /// All that fires and is audible, the worst first. What only fell, and is routed elsewhere for that, is told so once.
     pub firing: Vec<Voiced>,
     /// What was told as firing and is over.
     pub resolved: Vec<Over>,
@@ -290,6 +293,7 @@ fn loudest(firing: &[Voiced], resolved: &[Over], open: bool) -> Why {
         () if any(Why::Raised) => Why::Raised,
         () if any(Why::Released) => Why::Released,
         () if any(Why::First) => Why::More,
+        () if any(Why::Fell) => Why::Fell,
         () if !resolved.is_empty() => Why::Resolved,
         () => Why::Repeat,
     }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// So many alerts of one incident are named; more are counted.
 pub const ALERTS_AT_MOST: usize = 1_000;
 
+/// So many changes of status stand on one time line: what never rests does not push out the rest.
+pub(crate) const STATUSES_AT_MOST: u32 = 500;
+
 /// One cause, and what came of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
@@ -27,6 +30,9 @@ pub struct Incident {
     pub alerts: BTreeMap<AlertId, bool>,
     /// Alerts beyond those that are named: still firing, and ever.
     pub more: (u32, u32),
+    /// Changes of status that stand on its time line.
+    #[serde(default)]
+    pub statuses: u32,
 }
 
 /// Maps whose keys are no texts, as lists of pairs.
@@ -54,7 +60,16 @@ impl Incident {
     #[must_use]
     pub fn begin(id: Arc<str>, cause: &AlertId, severity: Severity, at_ms: i64) -> Self {
         let alerts = BTreeMap::from([(cause.clone(), true)]);
-        Self { id, cause: cause.clone(), severity, began_ms: at_ms, ended_ms: None, alerts, more: (0, 0) }
+        Self {
+            id,
+            cause: cause.clone(),
+            severity,
+            began_ms: at_ms,
+            ended_ms: None,
+            alerts,
+            more: (0, 0),
+            statuses: 0,
+        }
     }
 
     /// Another alert fires because of the same, or one that ended fires again.
@@ -124,9 +139,11 @@ pub enum EntryKind {
     Notified,
     /// Somebody takes care of it.
     Acknowledged,
+    /// Nobody does any more, although it still fires.
+    Unacknowledged,
     /// An action was started, refused, or ended.
     Action,
-    /// A status changed.
+    /// The status of one of its elements changed.
     Status,
 }
 

@@ -46,7 +46,7 @@ pub use mute::{
 pub use observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
 pub use output::{
     Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output,
-    SavedAlert, SavedElement, Seen, Telling,
+    SavedAlert, SavedElement, SavedHold, Seen, Telling,
 };
 pub use pattern::{Matcher, Pattern, PatternError};
 pub use replay::{Meter, Replay, Told, replay};

@@ -17,7 +17,7 @@ pub enum Output {
     Alert(AlertEvent),
     /// A line of an incident's time line.
     Entry(Arc<str>, Entry),
-    /// An alert began whose rule starts actions.
+    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began; or it is over.
     Act(Act),
 }
 
@@ -70,6 +70,24 @@ pub struct SavedElement {
     /// It is over by itself when it has not happened again for a while.
     #[serde(default)]
     pub happens: bool,
+    /// For how long it holds others back though it does not fire.
+    #[serde(default, skip_serializing_if = "SavedHold::is_none")]
+    pub hold: SavedHold,
+}
+
+/// Up to when an element holds others back though it does not fire, unix milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SavedHold {
+    /// Because it is pending.
+    pub(crate) pending_ms: Option<i64>,
+    /// Because it fired a moment ago.
+    pub(crate) ended_ms: Option<i64>,
+}
+
+impl SavedHold {
+    fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// An alert as it is kept.
@@ -88,6 +106,12 @@ pub struct SavedAlert {
     /// Nobody could hear of it: held back, muted or acknowledged.
     #[serde(default)]
     pub quiet: bool,
+    /// The silence or maintenance window that muted it.
+    #[serde(default)]
+    pub muted_by: Option<String>,
+    /// Nobody could hear of it yet in this episode: what its rule starts is still to be started.
+    #[serde(default)]
+    pub to_act: bool,
 }
 
 /// What was last seen of an element.

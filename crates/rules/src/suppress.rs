@@ -1,5 +1,6 @@
-//! Which elements are held back, and by whom: what they depend on is itself pending or firing. Only this is decided here:
-//! whatever is held back is evaluated and remembered on, and what was told of it is still ended.
+//! Which elements are held back, and by whom: what they depend on is itself active, which is pending, firing or over only
+//! a moment ago. Only this is decided here: whatever is held back is evaluated and remembered on, and what was told of it
+//! is still ended.
 
 mod found;
 mod graph;
@@ -49,13 +50,13 @@ impl Suppressor {
         &self.graph
     }
 
-    /// An element is pending or firing. True if something that was not held back may be so now: elements of the rules
+    /// An element is active from now on. True if something that was not held back may be so now: elements of the rules
     /// that [`Graph::affected`] names.
     pub fn active(&mut self, rule: &str, labels: &Labels) -> bool {
         self.turn(rule, labels, true)
     }
 
-    /// An element is neither any more. True if something that was held back may not be so now.
+    /// An element is not active any more. True if something that was held back may not be so now.
     pub fn inactive(&mut self, rule: &str, labels: &Labels) -> bool {
         self.turn(rule, labels, false)
     }

@@ -198,7 +198,7 @@ What history says is less than what a monitor sees:
 JSON (keys may be added, none is renamed or removed):
   {\"from\", \"to\", \"compared\": bool, \"firing\": alerts at the end, \"notes\": [what cannot be judged],
    \"resolution\": [{\"from\", \"resolution\": \"samples|5m|1h\"}], \"status_changes\", \"samples\",
-   \"told\": [{\"at\", \"receiver\", \"group\", \"why\": \"first|more|raised|released|resolved|repeat\",
+   \"told\": [{\"at\", \"receiver\", \"group\", \"why\": \"first|more|raised|fell|released|resolved|repeat\",
      \"change\": \"both|added|gone\", \"firing\": [{\"rule\", \"labels\", \"severity\", \"since\"}],
      \"resolved\": [{\"rule\", \"labels\", \"ending\"}]}]}
   with --cases: {\"cases\": [{\"name\", \"at\": file and line, \"failures\": [text]}], \"failed\": number}

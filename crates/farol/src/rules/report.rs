@@ -263,6 +263,7 @@ pub(super) const fn why(why: Why) -> &'static str {
         Why::First => "first",
         Why::More => "more",
         Why::Raised => "raised",
+        Why::Fell => "fell",
         Why::Released => "released",
         Why::Resolved => "resolved",
         Why::Repeat => "repeat",

@@ -180,6 +180,8 @@ mod tests {
             ended: Some((Ending::Left, 9)),
             incident: Some("i".into()),
             rule_labels: Default::default(),
+            muted_by: None,
+            to_act: false,
             quiet: false,
         };
         let documents: Vec<Document> = ids

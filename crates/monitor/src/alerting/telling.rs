@@ -112,6 +112,7 @@ fn why(why: farol_rules::Why) -> Why {
         farol_rules::Why::First => Why::First,
         farol_rules::Why::More => Why::More,
         farol_rules::Why::Raised => Why::Raised,
+        farol_rules::Why::Fell => Why::Fell,
         farol_rules::Why::Released => Why::Released,
         farol_rules::Why::Resolved => Why::Resolved,
         farol_rules::Why::Repeat => Why::Repeat,

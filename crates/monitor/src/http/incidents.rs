@@ -85,7 +85,8 @@ pub(super) struct Member {
 pub(super) struct Line {
     /// When.
     at: Time,
-    /// What: `fired`, `raised`, `fell`, `resolved`, `notified`, `acknowledged`, `action`, ….
+    /// What: `fired`, `raised`, `fell`, `resolved`, `held`, `released`, `flapping`, `status`, `notified`, `acknowledged`,
+    /// `unacknowledged`, `action`.
     #[schema(value_type = String)]
     kind: EntryKind,
     /// The alert that it is about.

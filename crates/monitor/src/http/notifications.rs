@@ -43,7 +43,7 @@ pub(super) struct Notification {
     receiver: String,
     /// The same for all notices of one group of alerts to one receiver.
     conversation: String,
-    /// What made it necessary: `first`, `more`, `raised`, `released`, `resolved` or `repeat`.
+    /// What made it necessary: `first`, `more`, `raised`, `fell`, `released`, `resolved` or `repeat`.
     #[schema(value_type = String)]
     why: Why,
     /// The labels that its alerts agree in.

@@ -42,6 +42,8 @@ pub enum Why {
     More,
     /// One became more severe.
     Raised,
+    /// One became less severe.
+    Fell,
     /// Nothing is new: a reminder.
     Repeat,
     /// Some or all have ended.

@@ -41,6 +41,7 @@ pub(super) fn reason(message: &Message) -> Option<&'static str> {
         Why::First | Why::Resolved => None,
         Why::More => Some("more of the group fires"),
         Why::Raised => Some("more severe than before"),
+        Why::Fell => Some("less severe than before, and still firing"),
         Why::Repeat => Some("reminder: still firing"),
         Why::Released => Some("no longer muted or held back, and still firing"),
     }

@@ -28,6 +28,10 @@ pub(super) struct Alert {
     pub(super) shown_until_ms: Option<u64>,
     /// Whether somebody could hear of it when it was last looked at.
     pub(super) was_audible: Option<bool>,
+    /// It began and nobody could hear of it yet: what its rule starts is still to be started.
+    pub(super) to_act: bool,
+    /// The silence or maintenance window that muted it when that was last looked at.
+    pub(super) muted_by: Option<String>,
     /// Its elements are to be looked at anew: what holds back or mutes has changed.
     pub(super) recheck: bool,
     /// The conversations that it is or was part of.
@@ -60,6 +64,8 @@ impl Alert {
             ended: saved.ended,
             incident: saved.incident.clone(),
             was_audible: Some(!saved.quiet),
+            muted_by: saved.muted_by.clone(),
+            to_act: saved.to_act,
             rule_labels: saved.rule_labels.clone(),
             ..Self::default()
         }
@@ -129,6 +135,8 @@ impl Alert {
             incident: self.incident.clone(),
             rule_labels: self.rule_labels.clone(),
             quiet: self.was_audible == Some(false),
+            muted_by: self.muted_by.clone(),
+            to_act: self.to_act,
         }))
     }
 }

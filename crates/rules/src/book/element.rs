@@ -5,6 +5,7 @@ use crate::step::{Input, Life, Phase, Timing, Turn};
 use crate::{Ending, Level, Moment, Ruleset, Severity};
 use std::sync::Arc;
 
+use super::hold::Hold;
 use super::{Book, Due};
 
 /// An element that is not as any element is at first.
@@ -21,6 +22,8 @@ pub(super) struct Element {
     pub(super) fresh_until_ms: Option<u64>,
     /// It is over then, unless it happens again.
     pub(super) quiet_at_ms: Option<u64>,
+    /// Whether it holds others back.
+    pub(super) hold: Hold,
     /// How it last ended.
     pub(super) ended: Option<Ending>,
     /// When it is looked at next, on the running clock: the agenda has no later look at it than that, and need have no
@@ -28,10 +31,31 @@ pub(super) struct Element {
     pub(super) planned_ms: Option<u64>,
 }
 
+/// What an element is to those who look: what changes of it is on the time line.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Appearance {
+    /// What was last seen of it; metrics and conditions have none.
+    pub(super) status: Option<Arc<str>>,
+    /// How bad, where it fires.
+    pub(super) severity: Option<Severity>,
+}
+
 impl Element {
+    pub(super) fn appearance(&self) -> Appearance {
+        Appearance {
+            status: self.seen.status.clone(),
+            severity: self.firing().map(|(severity, _)| severity),
+        }
+    }
+
     /// Pending or firing.
     pub(super) fn is_active(&self) -> bool {
         !matches!(self.life.phase(), Phase::Inactive)
+    }
+
+    /// Whether it is as any element is at first.
+    fn is_idle(&self) -> bool {
+        self.life.is_idle() && !self.hold.is_on
     }
 
     /// Firing, how bad and since when.
@@ -51,7 +75,7 @@ impl Element {
 
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
-        [self.life.due_ms(timing), fresh, self.quiet_at_ms].into_iter().flatten().min()
+        [self.life.due_ms(timing), fresh, self.quiet_at_ms, self.let_go_ms()].into_iter().flatten().min()
     }
 }
 
@@ -95,19 +119,21 @@ impl Book {
             seen: Seen::default(),
             fresh_until_ms: None,
             quiet_at_ms: None,
+            hold: Hold::default(),
             ended: None,
             planned_ms: None,
         });
+        let was = if is_new { Appearance::default() } else { element.appearance() };
         if let Some(seen) = with.seen {
             element.seen = seen;
         }
         element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
         let timing = timing(&self.orders.rules, at);
-        let (was_active, before) = (element.is_active(), worth_keeping(&element.life));
+        let before = worth_keeping(&element.life);
         let turns = element.take(&timing, input, now);
         let changed = before != worth_keeping(&element.life);
-        self.after(&id, was_active, &turns, now);
+        self.after(&id, &was, &turns, now);
         if changed && turns.is_empty() {
             self.keep_element(&id, now);
         }
@@ -118,7 +144,7 @@ impl Book {
         let Some(element) = self.elements.get_mut(id) else { return };
         element.planned_ms = None;
         let timing = timing(&self.orders.rules, element.rule);
-        let was_active = element.is_active();
+        let was = element.appearance();
         let mut turns = Vec::new();
         if element.quiet_at_ms.is_some_and(|at| at <= now.run_ms) {
             element.quiet_at_ms = None;
@@ -129,21 +155,21 @@ impl Book {
             turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
-        self.after(id, was_active, &turns, now);
+        self.after(id, &was, &turns, now);
     }
 
     /// An element is gone.
     pub(super) fn end(&mut self, id: &ElementId, how: Ending, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let timing = timing(&self.orders.rules, element.rule);
-        let was_active = element.is_active();
+        let was = element.appearance();
         (element.fresh_until_ms, element.quiet_at_ms) = (None, None);
         let turns = element.life.step(&timing, Input::Gone(how), now);
-        self.after(id, was_active, &turns, now);
+        self.after(id, &was, &turns, now);
     }
 
     /// What the turns of an element's life bring about.
-    fn after(&mut self, id: &ElementId, was_active: bool, turns: &[Turn], now: Moment) {
+    fn after(&mut self, id: &ElementId, was: &Appearance, turns: &[Turn], now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let rule = Arc::clone(&self.orders.rules.rules()[element.rule as usize]);
         for turn in turns {
@@ -151,10 +177,12 @@ impl Book {
                 element.ended = Some(*ending);
             }
         }
-        let (is_active, is_idle) = (element.is_active(), element.life.is_idle());
+        let holds_anew = element.hold_anew(turns, now).then_some(element.hold.is_on);
+        let (is_active, is_idle) = (element.is_active(), element.is_idle());
         let alert = super::alert::id_of(&rule, &id.labels);
-        if was_active != is_active {
-            self.may_hold(id, is_active);
+        self.note_status(&alert, id, was, turns, now);
+        if let Some(holds) = holds_anew {
+            self.may_hold(id, holds);
         }
         if !turns.is_empty() {
             self.join(&alert, id, is_active);
@@ -172,7 +200,7 @@ impl Book {
         if !turns.is_empty() || is_idle {
             self.keep_element(id, now);
         }
-        if is_idle && !is_active {
+        if is_idle {
             self.forget(id);
         } else {
             self.plan_element(id);
@@ -199,12 +227,13 @@ impl Book {
 
     pub(super) fn keep_element(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get(id) else { return };
-        let saved = (!element.life.is_idle()).then(|| {
+        let saved = (!element.is_idle()).then(|| {
             Box::new(SavedElement {
                 life: element.life.saved(now),
                 fingerprint: element.fingerprint,
                 seen: element.seen.clone(),
                 happens: element.quiet_at_ms.is_some(),
+                hold: element.hold.saved(now),
             })
         });
         self.keep(Keep::Element(id.clone(), saved));

@@ -53,13 +53,14 @@ impl Book {
         self.keep_incidents(now);
     }
 
-    fn recheck(&mut self, id: &AlertId) {
-        let Some(alert) = self.alerts.get_mut(id) else { return };
+    /// Looks at its elements anew, if there is reason to. True if it did.
+    fn recheck(&mut self, id: &AlertId) -> bool {
+        let Some(alert) = self.alerts.get_mut(id) else { return false };
         // What somebody is about to hear of must not be held back by what came in the same breath.
         let begins = alert.any_audible() && alert.was_audible != Some(true);
         let anew = begins && self.held.may_differ(&id.rule);
         if !std::mem::take(&mut alert.recheck) && !anew {
-            return;
+            return false;
         }
         let elements: Vec<ElementId> = alert.parts.keys().cloned().collect();
         let parts: Vec<_> = elements.iter().map(|element| self.part(element)).collect();
@@ -68,10 +69,11 @@ impl Book {
                 alert.set(element, part);
             }
         }
+        true
     }
 
     fn settle(&mut self, id: &AlertId, now: Moment) {
-        self.recheck(id);
+        let rechecked = self.recheck(id);
         let Some(alert) = self.alerts.get_mut(id) else { return };
         let (worst, was, fired) = (alert.worst(), alert.severity, alert.is_firing());
         match worst {
@@ -80,7 +82,7 @@ impl Book {
             None if fired => self.finish(id, now),
             _ => {}
         }
-        self.hear(id, now);
+        self.hear(id, rechecked, now);
         let Some(alert) = self.alerts.get(id) else { return };
         let over = !alert.is_firing() && alert.parts.is_empty();
         let shown = alert.shown_until_ms.is_some_and(|until| until > now.run_ms);
@@ -97,6 +99,7 @@ impl Book {
         let kept = self.alerts.remove(id).is_some_and(|alert| alert.episode_ms.is_some());
         self.drop_acknowledgement(id);
         if kept {
+            self.by_name.remove(&*id.to_string());
             self.keep(Keep::Alert(id.clone(), None));
         }
     }
@@ -108,15 +111,16 @@ impl Book {
         let Some(alert) = self.alerts.get_mut(id) else { return };
         let since = alert.parts.values().filter_map(|part| Some(part.firing?.1)).min();
         let episode_ms = since.unwrap_or(now.wall_ms).max(alert.episode_ms.map_or(i64::MIN, |last| last + 1));
-        alert.episode_ms = Some(episode_ms);
+        if alert.episode_ms.replace(episode_ms).is_none() {
+            self.by_name.insert(id.to_string().into(), id.clone());
+        }
         (alert.severity, alert.ended, alert.was_audible) = (Some(severity), None, None);
-        (alert.shown_until_ms, alert.last_ending) = (None, None);
+        alert.to_act = true;
+        (alert.shown_until_ms, alert.last_ending, alert.muted_by) = (None, None, None);
         alert.incident = Some(Arc::clone(&incident));
         alert.rule_labels = rule.map(|rule| rule.labels.clone()).unwrap_or_default();
         self.tell(id, AlertChange::Fired(severity), now, format!("{id} fires: {severity}"));
         self.enter(&incident, EntryKind::Fired, id, now, format!("fires: {severity}"));
-        self.keep_alert(id);
-        self.act(id, &incident, true, now);
     }
 
     /// It is worse, or less bad.
@@ -145,12 +149,12 @@ impl Book {
         self.keep_alert(id);
         let Some(incident) = incident else { return };
         self.enter(&incident, EntryKind::Resolved, id, now, format!("is over: {}", ending.as_str()));
-        self.act(id, &incident, false, now);
+        self.act(id, false);
         self.leave_incident(&incident, id, now);
     }
 
     /// Whether somebody may hear of it, and who.
-    fn hear(&mut self, id: &AlertId, now: Moment) {
+    fn hear(&mut self, id: &AlertId, rechecked: bool, now: Moment) {
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(severity), Some(episode_ms)) = (alert.severity, alert.episode_ms) else { return };
         let (firing, ended) = (alert.is_firing(), alert.ended.map(|(ending, _)| ending));
@@ -162,12 +166,24 @@ impl Book {
         }
         let audible = alert.any_audible() && !acknowledged;
         let was = alert.was_audible.replace(audible);
+        let acts = firing && audible && std::mem::take(&mut alert.to_act);
         let labels = alert::labels_of(id, &alert.rule_labels, severity);
         let lanes = if firing { self.orders.tree.lanes(&labels) } else { Vec::new() };
         let standing = Standing { id: id.clone(), episode_ms, severity, routed: true, audible, ended };
         self.voice(id, &standing, lanes, now);
-        if firing && was != Some(audible) && (was.is_some() || !audible) {
+        if !firing {
+            return;
+        }
+        let otherwise = was != Some(audible);
+        let muted_anew = (rechecked || otherwise) && self.note_mute(id, was, now);
+        if otherwise && (was.is_some() || !audible) {
             self.hear_otherwise(id, audible, now);
+        }
+        if acts {
+            self.act(id, true);
+        }
+        if otherwise || muted_anew || acts {
+            self.keep_alert(id);
         }
     }
 
@@ -179,24 +195,26 @@ impl Book {
             false => (EntryKind::Held, why.clone()),
         };
         self.tell(id, AlertChange::Held(!audible), now, why);
-        self.keep_alert(id);
         self.held.all();
         if let Some(incident) = self.alerts.get(id).and_then(|alert| alert.incident.clone()) {
             self.enter(&incident, kind, id, now, text);
         }
     }
 
-    fn act(&mut self, id: &AlertId, incident: &Arc<str>, firing: bool, _now: Moment) {
+    /// Starts what its rule starts, or says that it is over: of an episode at most once each, and only once somebody
+    /// could hear of it. What is planned, or comes of something else, is not acted on.
+    fn act(&mut self, id: &AlertId, firing: bool) {
         let Some(rule) = self.orders.rules.rule(&id.rule).cloned() else { return };
         let Some(alert) = self.alerts.get(id) else { return };
         let (Some(episode_ms), Some(severity)) = (alert.episode_ms, alert.severity) else { return };
+        let Some(incident) = alert.incident.clone() else { return };
         for action in &rule.actions {
             let act = Act {
                 action: Arc::clone(action),
                 alert: id.clone(),
                 episode_ms,
                 labels: alert::labels_of(id, &rule.labels, severity),
-                incident: Arc::clone(incident),
+                incident: Arc::clone(&incident),
                 firing,
             };
             self.outputs.push(Output::Act(act));

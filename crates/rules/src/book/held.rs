@@ -43,9 +43,9 @@ pub(super) struct Holding {
 }
 
 impl Book {
-    /// An element became pending or firing, or is neither any more: others may be held back by it.
-    pub(super) fn may_hold(&mut self, id: &ElementId, is_active: bool) {
-        let changed = match is_active {
+    /// An element holds others back from now on, or does not any more.
+    pub(super) fn may_hold(&mut self, id: &ElementId, holds: bool) {
+        let changed = match holds {
             true => self.suppressor.active(&id.rule, &id.labels),
             false => self.suppressor.inactive(&id.rule, &id.labels),
         };

@@ -1,10 +1,13 @@
 //! Incidents in the book: which one an alert belongs to, and when one is kept. One that many alerts join is kept once in
 //! a while: who belongs to it stands in the alerts, too.
 
+use super::alert;
+use super::element::Appearance;
 use super::{Book, Due, LOOK_AGAIN_MS};
-use crate::incident::{Entry, EntryKind, Incident};
-use crate::output::{Keep, Output};
-use crate::{AlertId, Moment, Severity};
+use crate::incident::{Entry, EntryKind, Incident, STATUSES_AT_MOST};
+use crate::output::{ElementId, Keep, Output};
+use crate::step::Turn;
+use crate::{AlertId, Ending, Moment, Severity};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -33,6 +36,7 @@ impl Book {
         for parent in parents {
             if let Some(parent) = self.alerts.get_mut(&parent)
                 && !parent.is_firing()
+                && !parent.parts.is_empty()
             {
                 parent.incident = Some(Arc::clone(&incident));
             }
@@ -113,6 +117,84 @@ impl Book {
             let ended = last.filter_map(|alert| Some(alert.ended?.1)).max();
             incident.ended_ms = Some(ended.unwrap_or(incident.began_ms));
             self.keep(Keep::Incident(Arc::new(incident)));
+        }
+    }
+
+    /// An element of an alert that fires looks otherwise than before. Of a value, and of what is an alert of its own, the
+    /// alert itself says so.
+    pub(super) fn note_status(
+        &mut self,
+        alert: &AlertId,
+        id: &ElementId,
+        was: &Appearance,
+        turns: &[Turn],
+        now: Moment,
+    ) {
+        let Some(element) = self.elements.get(id) else { return };
+        let is = element.appearance();
+        let gone = turns.iter().find_map(|turn| match turn {
+            Turn::Resolved(how) if *how != Ending::Recovered => Some(how.as_str()),
+            _ => None,
+        });
+        let [before, after] = [was, &is].map(|looks| match &looks.status {
+            Some(status) => Some(&**status),
+            None => looks.severity.map(Severity::as_str),
+        });
+        if (gone.is_none() && before == after)
+            || (is.status.is_none() && self.rule(element.rule).by.is_none())
+        {
+            return;
+        }
+        let firing = self.alerts.get(alert).filter(|alert| alert.is_firing());
+        let Some(name) = firing.and_then(|alert| alert.incident.clone()) else { return };
+        let Some(incident) = self.incidents.get_mut(&name) else { return };
+        if incident.statuses > STATUSES_AT_MOST {
+            return;
+        }
+        incident.statuses += 1;
+        self.incidents_anew.insert(Arc::clone(&name));
+        let is_full = incident.statuses > STATUSES_AT_MOST;
+        let text = match (gone, before) {
+            _ if is_full => "further changes of status are left out".to_owned(),
+            (Some(how), _) => format!("{} is gone: {how}", id.labels),
+            (None, None) => format!("{} is {}", id.labels, after.unwrap_or("recovered")),
+            (None, Some(before)) => {
+                format!("{} is {}, was {before}", id.labels, after.unwrap_or("recovered"))
+            }
+        };
+        self.enter(&name, EntryKind::Status, alert, now, text);
+    }
+
+    /// What mutes an alert that fires is not what it was when that was last looked at. `before` says whether somebody
+    /// could hear of it then: that nobody can any more is told by itself. False where it is the same.
+    pub(super) fn note_mute(&mut self, id: &AlertId, before: Option<bool>, now: Moment) -> bool {
+        let Some(alert) = self.alerts.get(id) else { return false };
+        let Some(severity) = alert.severity else { return false };
+        let muted = self.muted_by(alert, &alert::labels_of(id, &alert.rule_labels, severity));
+        let (incident, is_quiet) = (alert.incident.clone(), alert.was_audible == Some(false));
+        let Some(alert) = self.alerts.get_mut(id) else { return false };
+        let was = std::mem::replace(&mut alert.muted_by, muted.clone());
+        if was == muted {
+            return false;
+        }
+        let text = match (was, muted) {
+            (Some(was), None) => format!("not muted by {was} any more"),
+            (None, Some(muted)) if is_quiet => format!("muted by {muted}"),
+            (Some(was), Some(muted)) if is_quiet => format!("muted by {muted}, before that by {was}"),
+            _ => return true,
+        };
+        if let Some(incident) = incident.filter(|_| before == Some(false)) {
+            self.enter(&incident, EntryKind::Held, id, now, text);
+        }
+        true
+    }
+
+    /// Nobody takes care any more of an alert that still fires.
+    pub(super) fn note_unacknowledged(&mut self, id: &AlertId, author: &str, why: &str, now: Moment) {
+        let firing = self.alerts.get(id).filter(|alert| alert.is_firing());
+        if let Some(incident) = firing.and_then(|alert| alert.incident.clone()) {
+            let text = format!("{author} does not take care of it any more: {why}");
+            self.enter(&incident, EntryKind::Unacknowledged, id, now, text);
         }
     }
 

@@ -140,7 +140,11 @@ impl Book {
         let Some(ack) = self.mutes.acknowledgements.get(id) else { return false };
         let holds = ack.holds(episode_ms, severity, now.wall_ms);
         if !holds {
+            let worse = ack.severity < severity;
+            let why = if worse { "it is worse than it was then" } else { "its time is up" };
+            let author = ack.author.clone();
             self.drop_acknowledgement(id);
+            self.note_unacknowledged(id, &author, why, now);
         }
         holds
     }
@@ -159,10 +163,13 @@ impl Book {
 
     /// Nobody takes care of it any more. False where nobody did.
     pub fn unacknowledge(&mut self, id: &AlertId, now: Moment) -> bool {
-        let was = self.mutes.acknowledgements.remove(id).is_some();
+        let was = self.mutes.acknowledgements.remove(id);
+        if let Some(ack) = &was {
+            self.note_unacknowledged(id, &ack.author, "taken back", now);
+        }
         self.dirty.insert(id.clone());
         self.flush(now);
-        was
+        was.is_some()
     }
 
     /// What mutes has changed: every alert is looked at anew, and told at once where it still fires.

@@ -2,6 +2,7 @@
 
 use super::alert::{self, Alert};
 use super::element::Element;
+use super::hold::Hold;
 use super::{Book, Due, Talk};
 use crate::incident::Incident;
 use crate::output::{ConversationId, ElementId, SavedAlert, SavedElement};
@@ -53,6 +54,7 @@ impl Book {
         for (id, saved) in &saved.alerts {
             let mut alert = Alert::restored(saved);
             alert.shown_until_ms = saved.ended.is_some().then(|| alert::shown_until_ms(now));
+            self.by_name.insert(id.to_string().into(), id.clone());
             self.alerts.insert(id.clone(), alert);
         }
         self.know_who_was_told();
@@ -89,17 +91,18 @@ impl Book {
 
     fn bring_back(&mut self, id: ElementId, saved: SavedElement, alive_until_wall_ms: i64, now: Moment) {
         let Some(number) = self.orders.rules.number(&id.rule) else { return };
-        let element = Element {
+        let mut element = Element {
             rule: number,
             fingerprint: saved.fingerprint,
             life: Life::restored(saved.life, alive_until_wall_ms),
             seen: saved.seen,
             fresh_until_ms: None,
             quiet_at_ms: saved.happens.then(|| now.run_ms + super::QUIET_MS),
+            hold: Hold::restored(saved.hold, alive_until_wall_ms, now),
             ended: None,
             planned_ms: None,
         };
-        if element.is_active() {
+        if element.hold_anew(&[], now) {
             self.suppressor.active(&id.rule, &id.labels);
         }
         if let Some(agent) = id.labels.get("agent") {

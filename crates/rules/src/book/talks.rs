@@ -2,9 +2,13 @@
 
 use super::{Book, Due, LOOK_AGAIN_MS};
 use crate::output::{ConversationId, Keep, Output, Telling};
-use crate::{AlertId, Conversation, Ending, Lane, Moment, Notice, Standing, Waits};
+use crate::{AlertId, Conversation, Ending, Lane, Moment, Notice, Severity, Standing, Waits};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+
+/// After a pause so many new critical alerts of one conversation are told the moment they come, each in a notice of its
+/// own. Those after them are a crowd: what comes within a second is told at once.
+const AT_ONCE: u8 = 8;
 
 /// A conversation and the alerts that it is about.
 pub(super) struct Talk {
@@ -17,6 +21,8 @@ pub(super) struct Talk {
     changed: BTreeMap<AlertId, Standing>,
     /// When it was last looked at, on the running clock.
     looked_ms: Option<u64>,
+    /// So many more looks need not wait.
+    at_once: u8,
     /// When it is looked at next: the agenda has no later look than that, and need have no second one.
     planned_ms: Option<u64>,
     /// As it was last kept, if it was.
@@ -41,6 +47,7 @@ impl Talk {
             route: "".into(),
             changed: BTreeMap::new(),
             looked_ms: None,
+            at_once: AT_ONCE,
             planned_ms: None,
             kept: None,
         }
@@ -50,9 +57,27 @@ impl Talk {
         self.changed.insert(standing.id.clone(), standing);
     }
 
-    /// When to look at it for what just changed: at once, unless that was just done.
-    fn look_ms(&self, now: Moment) -> u64 {
-        self.looked_ms.map_or(now.run_ms, |looked| (looked + LOOK_AGAIN_MS).max(now.run_ms))
+    /// When to look at it for what just changed: at once, unless that was just done. What is `urgent` waits for no look
+    /// unless it is one of a crowd.
+    fn look_ms(&mut self, urgent: bool, now: Moment) -> u64 {
+        let Some(looked_ms) = self.looked_ms else { return now.run_ms };
+        if looked_ms + 2 * LOOK_AGAIN_MS <= now.run_ms {
+            self.at_once = AT_ONCE;
+        }
+        let again_ms = looked_ms + LOOK_AGAIN_MS;
+        if urgent && again_ms > now.run_ms && self.at_once > 0 {
+            self.at_once -= 1;
+            return now.run_ms;
+        }
+        again_ms.max(now.run_ms)
+    }
+
+    /// Whether it is news to the receiver that this alert is critical. What is released comes in crowds.
+    fn is_urgent(&self, standing: &Standing) -> bool {
+        let bad = standing.severity == Severity::Critical && standing.audible && standing.ended.is_none();
+        let told = || self.conversation.told_of(&standing.id);
+        let is_raised = || told().is_some_and(|told| told.severity < Severity::Critical);
+        bad && (!self.conversation.knows(&standing.id) || is_raised())
     }
 
     /// Whether the end of this alert must be said here.
@@ -84,7 +109,7 @@ impl Book {
                 let ended = Some(standing.ended.unwrap_or(Ending::Removed));
                 self.unroute(talk, Standing { ended, ..standing.clone() }, now);
             } else {
-                self.look_soon(talk, now);
+                self.look_soon(talk, false, now);
             }
         }
         talks.extend(here);
@@ -99,8 +124,9 @@ impl Book {
         let talk = self.talks.entry(id.clone()).or_insert_with(Talk::new);
         talk.waits = lane.waits;
         talk.route = lane.path;
+        let urgent = talk.is_urgent(&standing);
         talk.put(standing);
-        self.look_soon(&id, now);
+        self.look_soon(&id, urgent, now);
         id
     }
 
@@ -108,7 +134,7 @@ impl Book {
     fn unroute(&mut self, id: &ConversationId, standing: Standing, now: Moment) {
         let Some(talk) = self.talks.get_mut(id) else { return };
         talk.put(Standing { routed: standing.ended.is_some(), ..standing });
-        self.look_soon(id, now);
+        self.look_soon(id, false, now);
     }
 
     /// Other routes lead to the same receiver in another conversation: that one goes on with what was told in this one.
@@ -124,9 +150,12 @@ impl Book {
         adopted
     }
 
-    fn look_soon(&mut self, id: &ConversationId, now: Moment) {
-        let Some(talk) = self.talks.get(id) else { return };
-        let at_ms = talk.look_ms(now);
+    fn look_soon(&mut self, id: &ConversationId, urgent: bool, now: Moment) {
+        if self.talking.contains(id) {
+            return;
+        }
+        let Some(talk) = self.talks.get_mut(id) else { return };
+        let at_ms = talk.look_ms(urgent, now);
         if at_ms <= now.run_ms {
             self.talking.insert(id.clone());
         } else {

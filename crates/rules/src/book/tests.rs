@@ -1,11 +1,13 @@
 //! Histories of a fleet as scripts: what is seen at which second, and every notice that leaves, in full.
 
+mod acts;
 mod clocks;
 mod fleet;
 mod lives;
 mod people;
 mod random;
 mod routes;
+mod timeline;
 
 use super::{Book, Orders, SavedBook};
 use crate::{
@@ -185,6 +187,10 @@ struct Scene {
     tellings: Vec<Telling>,
     events: Vec<String>,
     entries: Vec<(Arc<str>, String)>,
+    /// The lines of all time lines, as people read them.
+    lines: Vec<String>,
+    /// The actions that were asked for, and the ends that were told.
+    acts: Vec<String>,
 }
 
 impl Scene {
@@ -205,6 +211,8 @@ impl Scene {
             tellings: Vec::new(),
             events: Vec::new(),
             entries: Vec::new(),
+            lines: Vec::new(),
+            acts: Vec::new(),
         }
     }
 
@@ -253,8 +261,15 @@ impl Scene {
                 }
                 Output::Keep(keep) => self.ledger.take(&keep),
                 Output::Alert(event) => self.events.push(format!("{:?} {}", event.change, event.id)),
-                Output::Entry(incident, entry) => self.entries.push((incident, format!("{:?}", entry.kind))),
-                Output::Act(_) => {}
+                Output::Entry(incident, entry) => {
+                    let (second, kind) = (self.ran_ms / 1_000, format!("{:?}", entry.kind));
+                    self.lines.push(format!("{second} {kind}: {}", entry.text));
+                    self.entries.push((incident, kind));
+                }
+                Output::Act(act) => {
+                    let what = if act.firing { "do" } else { "over" };
+                    self.acts.push(format!("{what} {} {}", act.action, short(&act.alert)));
+                }
             }
         }
     }
@@ -302,7 +317,7 @@ impl Scene {
     }
 }
 
-/// A notice in short: `+` it fires, `^` raised, `>` released, `=` as before, `-` over, `!` critical, `~` quiet.
+/// A notice in short: `+` it fires, `^` raised, `v` fell, `>` released, `=` as before, `-` over, `!` critical, `~` quiet.
 fn words(notice: &Notice) -> String {
     let over = notice.resolved.iter().map(|over| {
         let again = if over.again { " again" } else { "" };
@@ -312,6 +327,7 @@ fn words(notice: &Notice) -> String {
         let sign = match alert.why {
             Why::First => "+",
             Why::Raised => "^",
+            Why::Fell => "v",
             Why::Released => ">",
             _ => "=",
         };

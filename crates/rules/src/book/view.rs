@@ -5,6 +5,7 @@ use super::alert::{self, Alert};
 use crate::output::{AlertView, ConversationId, ElementId, ElementView};
 use crate::step::{Phase, Timing};
 use crate::{AlertId, Labels, Matcher, Moment, MutedBy, NAMED_AT_MOST, Rule};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Why something fires or does not, as far as the rules know.
@@ -100,7 +101,7 @@ impl Book {
     }
 
     /// What mutes an alert: as a whole, or else the first of its elements, if nobody hears of any.
-    fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
+    pub(super) fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
         let whole = self.mutes.muted(labels);
         let quiet = alert.is_firing() && !alert.any_audible();
         let mut elements = alert.parts.iter().filter(|_| quiet).take(NAMED_AT_MOST);
@@ -159,15 +160,16 @@ impl Book {
         self.elements.keys().filter(move |id| Matcher::all(matchers, &id.labels))
     }
 
-    /// The incidents of alerts, by the ids under which receivers know them: `<alert>#<episode>`.
+    /// The incidents of alerts, by the ids under which receivers know them: `<alert>#<episode>`. An alert of which two
+    /// episodes are named comes once.
     #[must_use]
     pub fn incidents_of(&self, words: &[String]) -> Vec<(Arc<str>, AlertId)> {
-        let known = self.alerts.iter().filter_map(|(id, alert)| Some((id, alert.incident.as_ref()?)));
-        let named = known.filter(|(id, _)| {
-            let name = id.to_string();
-            words.iter().any(|word| word.strip_prefix(&*name).is_some_and(|rest| rest.starts_with('#')))
+        let names: BTreeSet<&str> = words.iter().filter_map(|word| Some(word.rsplit_once('#')?.0)).collect();
+        let known = names.into_iter().filter_map(|name| {
+            let id = self.by_name.get(name)?;
+            Some((self.alerts.get(id)?.incident.clone()?, id.clone()))
         });
-        named.map(|(id, incident)| (Arc::clone(incident), id.clone())).collect()
+        known.collect()
     }
 
     /// The elements of an alert.

@@ -2,7 +2,7 @@
 
 use super::{CompileError, MAX_RULES};
 use crate::{Condition, Judge, MonitorCondition, Operator, Rule, Subject};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 const SECOND: u64 = 1_000;
@@ -14,7 +14,7 @@ const MAX_ITEMS: usize = 64;
 /// Everything that is wrong.
 pub(super) fn all(rules: &[Rule]) -> Vec<CompileError> {
     let mut errors = Vec::new();
-    let names: HashSet<&str> = rules.iter().map(|rule| &*rule.name).collect();
+    let by_name: HashMap<&str, &Rule> = rules.iter().map(|rule| (&*rule.name, rule)).collect();
     let mut seen = HashSet::new();
     for rule in rules {
         let mut found = Found(Vec::new());
@@ -23,9 +23,12 @@ pub(super) fn all(rules: &[Rule]) -> Vec<CompileError> {
         }
         one(rule, &mut found);
         for dependency in &rule.depends_on {
-            let other = &dependency.rule;
-            if !names.contains(&**other) {
-                found.tell("depends_on", format!("names `{other}`, and there is no such rule"));
+            match by_name.get(&*dependency.rule) {
+                Some(parent) => joined(rule, parent, &dependency.on, &mut found),
+                None => {
+                    let other = &dependency.rule;
+                    found.tell("depends_on", format!("names `{other}`, and there is no such rule"));
+                }
             }
         }
         errors.extend(found.errors(rule));
@@ -234,23 +237,49 @@ fn label_names(key: &'static str, names: &[Arc<str>], found: &mut Found) {
     }
 }
 
+/// By no labels any alert of the parent would hold back all of the rule's; by a label that elements of one of the two
+/// never have, none ever would.
+fn joined(rule: &Rule, parent: &Rule, on: &[Arc<str>], found: &mut Found) {
+    let name = &parent.name;
+    if on.is_empty() && labels_of(parent).is_none_or(|known| !known.is_empty()) {
+        let example = "write those that both must have with the same values, such as `on: [agent]`";
+        found.tell("depends_on", format!("names `{name}` and no labels; {example}"));
+    }
+    for label in on {
+        let lacks = [rule, parent].into_iter().find_map(|of| {
+            let known = labels_of(of).filter(|known| !known.contains(&&**label))?;
+            Some(format!("what `{}` looks at has {}", of.name, has(known)))
+        });
+        if let Some(lacks) = lacks {
+            found.tell("depends_on", format!("names `{name}` and `{label}`; {lacks}"));
+        }
+    }
+}
+
 /// A label that no element of the subject has would leave the rule without alerts.
 fn by_labels(rule: &Rule, by: &[Arc<str>], found: &mut Found) {
-    let known: &[&str] = match rule.subject {
+    let Some(known) = labels_of(rule) else { return };
+    for name in by.iter().filter(|name| !known.contains(&&***name)) {
+        found.tell("by", format!("has `{name}`; what this rule looks at has {}", has(known)));
+    }
+}
+
+fn has(known: &[&str]) -> String {
+    if known.is_empty() { "no labels".to_owned() } else { format!("only `{}`", known.join("`, `")) }
+}
+
+/// The labels that elements of the rule can have, where that is known.
+fn labels_of(rule: &Rule) -> Option<&'static [&'static str]> {
+    Some(match rule.subject {
         // These have their agent's labels, which nobody knows here.
-        Subject::Metric { .. } | Subject::Component { .. } | Subject::Agent(_) => return,
+        Subject::Metric { .. } | Subject::Component { .. } | Subject::Agent(_) => return None,
         Subject::Service(_) => &["service"],
         Subject::Group(_) => &["group"],
         Subject::Monitor(MonitorCondition::QueueFull) => &["queue"],
         Subject::Monitor(MonitorCondition::ReceiverFailing) => &["receiver"],
         Subject::Monitor(MonitorCondition::ActionFailed) => &["action"],
         Subject::Monitor(_) => &[],
-    };
-    for name in by.iter().filter(|name| !known.contains(&&***name)) {
-        let has =
-            if known.is_empty() { "no labels".to_owned() } else { format!("only `{}`", known.join("`, `")) };
-        found.tell("by", format!("has `{name}`; what this rule looks at has {has}"));
-    }
+    })
 }
 
 fn name_is_valid(name: &str) -> bool {

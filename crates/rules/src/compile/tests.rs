@@ -131,6 +131,7 @@ fn bounds_names_and_labels_are_checked() {
         (Rule { depends_on: dependency("nobody", &["agent"]), ..cpu() }, Some("depends_on")),
         (Rule { depends_on: dependency("cpu", &["agent"]), ..cpu() }, Some("depends_on")),
         (Rule { depends_on: dependency("other", &["1"]), ..cpu() }, Some("depends_on")),
+        (Rule { depends_on: dependency("other", &[]), ..cpu() }, Some("depends_on")),
         (Rule { labels: label("team"), ..cpu() }, None),
         (Rule { labels: label("severity"), ..cpu() }, Some("labels")),
         (Rule { labels: label("a b"), ..cpu() }, Some("labels")),
@@ -139,6 +140,58 @@ fn bounds_names_and_labels_are_checked() {
     ] {
         let found = keys(vec![Rule { name: "other".into(), ..cpu() }, rule.clone()]);
         assert_eq!(found, Vec::from_iter(expected), "{rule:?}");
+    }
+}
+
+#[test]
+fn what_a_rule_depends_on_is_joined_by_labels_that_both_can_have() {
+    let blind = rule("blind", Subject::Monitor(MonitorCondition::Blind), condition());
+    let queue = rule("queue", Subject::Monitor(MonitorCondition::QueueFull), condition());
+    let lost = rule("lost", Subject::Agent(AgentCondition::Lost), condition());
+    let down = || statuses(&[Status::Unhealthy], false);
+    let service = rule("service", Subject::Service(None), down());
+    let group = rule("group", Subject::Group(None), down());
+    for (child, parent, on, expected) in [
+        (&cpu(), "lost", &["agent", "cluster"] as &[&str], None),
+        (&cpu(), "service", &["service"], None),
+        (&service, "down", &["service"], None),
+        (&cpu(), "queue", &["queue"], None),
+        (&cpu(), "blind", &[], None),
+        (
+            &cpu(),
+            "lost",
+            &[],
+            Some("names `lost` and no labels; write those that both must have with the same values, such"),
+        ),
+        (&service, "lost", &[], Some("names `lost` and no labels; write")),
+        (&cpu(), "queue", &[], Some("names `queue` and no labels; write")),
+        (
+            &service,
+            "lost",
+            &["agent"],
+            Some("names `lost` and `agent`; what `child` looks at has only `service`"),
+        ),
+        (
+            &cpu(),
+            "group",
+            &["agent"],
+            Some("names `group` and `agent`; what `group` looks at has only `group`"),
+        ),
+        (&service, "group", &["group"], Some("what `child` looks at has only `service`")),
+        (&cpu(), "blind", &["agent"], Some("names `blind` and `agent`; what `blind` looks at has no labels")),
+    ] {
+        let on = on.iter().map(|name| Arc::from(*name)).collect();
+        let depends_on = vec![Dependency { rule: parent.into(), on, redundancy: None }];
+        let child = Rule { name: "child".into(), depends_on, ..child.clone() };
+        let component = rule("down", Subject::Component { name: None, kind: None }, down());
+        let mut rules = vec![blind.clone(), queue.clone(), lost.clone(), service.clone(), group.clone()];
+        rules.extend([component, child.clone()]);
+        let found = Ruleset::new(rules).err().unwrap_or_default();
+        assert_eq!(found.len(), usize::from(expected.is_some()), "{child:?}: {found:?}");
+        for (error, expected) in found.iter().zip(expected) {
+            assert_eq!(error.key, "depends_on");
+            assert!(error.what.contains(expected), "{} is not {expected}", error.what);
+        }
     }
 }
 

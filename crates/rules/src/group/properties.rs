@@ -130,12 +130,23 @@ impl Receiver {
         }
     }
 
+    /// Whether it was told of this episode as worse.
+    fn fell(&self, name: &str, episode_ms: i64, severity: Severity) -> bool {
+        self.believes.get(name).is_some_and(|told| told.0 == episode_ms && told.1 > severity)
+    }
+
     /// What is audible now, with since when.
     fn listen(&mut self, at: u64) {
-        let audible = self.world.firing.iter().filter(|(_, alert)| alert.audible && alert.routed);
+        let audible = self.world.firing.iter().filter(|(name, alert)| {
+            alert.audible && (alert.routed || self.fell(name, alert.episode_ms, alert.severity))
+        });
         let heard = audible.map(|(name, alert)| {
             let (episode_ms, severity) = (alert.episode_ms, alert.severity);
-            let same = |h: &&Heard| h.episode_ms == episode_ms && h.severity >= severity;
+            let told = self.believes.get(name);
+            let same = |h: &&Heard| {
+                let falls = h.severity > severity && told == Some(&(episode_ms, h.severity));
+                h.episode_ms == episode_ms && h.severity >= severity && !falls
+            };
             let since = self.heard.get(name).filter(same).map_or(at, |h| h.since);
             (name.clone(), Heard { episode_ms, severity, since })
         });
@@ -194,7 +205,7 @@ impl Receiver {
         for (name, heard) in &self.heard {
             let told = self.believes.get(name);
             if told.is_some_and(|(episode_ms, severity)| {
-                *episode_ms == heard.episode_ms && *severity >= heard.severity
+                *episode_ms == heard.episode_ms && *severity == heard.severity
             }) {
                 continue;
             }

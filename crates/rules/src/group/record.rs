@@ -56,6 +56,8 @@ struct Firing {
 enum Voice {
     Audible,
     Muted,
+    /// Not routed here, because it is less bad than it was told here: that is still to be told.
+    Leaving,
     /// Not routed here.
     Elsewhere,
 }
@@ -102,7 +104,10 @@ impl Record {
             };
         }
         let before = self.firing.filter(|firing| firing.episode_ms == alert.episode_ms);
+        let told = self.told.filter(|told| told.episode_ms == alert.episode_ms && self.over.is_none());
+        let fell = told.is_some_and(|told| told.severity > alert.severity);
         let voice = match (alert.routed, alert.audible) {
+            (false, true) if fell => Voice::Leaving,
             (false, _) => Voice::Elsewhere,
             (true, false) => Voice::Muted,
             (true, true) => Voice::Audible,
@@ -152,13 +157,14 @@ impl Record {
             }
             Some(_) if released => (Why::Released, !recent(self.released)),
             Some(told) if told.episode_ms != episode_ms => (Why::First, false),
+            Some(told) if severity < told.severity => (Why::Fell, false),
             Some(_) => return None,
         };
         Some((Cause { why, severity, released }, urgent))
     }
 
     fn heard(&self) -> Option<Firing> {
-        self.firing.filter(|firing| firing.voice == Voice::Audible)
+        self.firing.filter(|firing| matches!(firing.voice, Voice::Audible | Voice::Leaving))
     }
 
     pub(super) fn wanted(&self) -> Option<Why> {
@@ -235,9 +241,13 @@ impl Record {
         if severity == Severity::Critical {
             self.raised = Some(clock.run);
         }
-        if let Some(firing) = self.firing.as_mut().filter(|firing| firing.muted) {
-            firing.muted = false;
-            self.released = Some(clock.run);
+        if let Some(firing) = &mut self.firing {
+            if std::mem::take(&mut firing.muted) {
+                self.released = Some(clock.run);
+            }
+            if firing.voice == Voice::Leaving {
+                firing.voice = Voice::Elsewhere;
+            }
         }
         let (at, at_ms) = self.told.map_or((clock.run, clock.wall_ms), |told| (told.at, told.at_ms));
         self.told = Some(Told { episode_ms, severity, at, at_ms });

@@ -255,11 +255,11 @@ impl Node {
     }
 }
 
-/// Whether an alert of this rule means that others cannot work: a warning does not, nor does `degraded`, which is still
-/// up. A certificate that will expire in two weeks must not hide outages until then.
+/// Whether an alert of this rule means that others cannot work: only a service does, of which so many instances must be
+/// up; not one of its components at one of them. A warning does not, nor does `degraded`, which is still up.
 fn tells_of_services(rule: &Rule) -> bool {
     let Judge::Statuses { statuses, severity, .. } = &rule.judge else { return false };
-    matches!(rule.subject, Subject::Component { .. } | Subject::Service(_))
+    matches!(rule.subject, Subject::Service(_))
         && *severity == Severity::Critical
         && statuses.iter().all(|status| matches!(status, Status::Unhealthy | Status::Unknown))
 }

@@ -210,28 +210,29 @@ fn services_hold_those_that_need_them_however_far() {
         rule("mild", Kind::Mild, &[]),
     ];
     for (active, element, held) in [
-        ("down service=postgres", "slow service=payments", true),
         ("service service=postgres", "slow service=payments", true),
-        ("down service=postgres", "slow service=shop", true),
-        ("down service=postgres", "down service=shop agent=a", true),
-        ("down service=postgres", "service service=shop", true),
-        ("down service=shop", "slow service=payments", false),
-        ("down service=postgres", "slow service=redis", false),
-        ("down service=postgres", "slow service=blog", false),
-        ("down service=postgres", "slow service=unheard", false),
-        ("down service=postgres", "slow agent=a", false),
+        ("service service=postgres", "slow service=shop", true),
+        ("service service=postgres", "down service=shop agent=a", true),
+        ("service service=postgres", "service service=shop", true),
+        ("service service=shop", "slow service=payments", false),
+        ("service service=postgres", "slow service=redis", false),
+        ("service service=postgres", "slow service=blog", false),
+        ("service service=postgres", "slow service=unheard", false),
+        ("service service=postgres", "slow agent=a", false),
         // None holds its own service.
-        ("down service=payments agent=a", "down service=payments agent=b", false),
-        // What is slow, degraded or a warning is up; a lost agent is no service and needs none.
+        ("service service=payments", "down service=payments agent=b", false),
+        // What is slow, degraded or a warning is up, and so is a service one of whose components is down; a lost agent
+        // is no service and needs none.
+        ("down service=postgres agent=a", "slow service=payments", false),
         ("slow service=postgres", "down service=payments", false),
         ("worse service=postgres", "slow service=payments", false),
         ("mild service=postgres", "slow service=payments", false),
         ("lost service=postgres", "slow service=payments", false),
-        ("down service=postgres", "lost service=payments", false),
+        ("service service=postgres", "lost service=payments", false),
     ] {
         let mut all = suppressor(&rules, needs);
         let (rule, active_labels) = active.split_once(' ').unwrap();
-        let of_services = rule == "down" || rule == "service";
+        let of_services = rule == "service";
         assert_eq!(
             all.active(rule, &labels(active_labels)),
             of_services && !active.contains("=shop"),
@@ -242,16 +243,16 @@ fn services_hold_those_that_need_them_however_far() {
         assert_eq!(holders.is_some(), held, "{active} / {element}: {holders:?}");
     }
     let all = suppressor(&rules, needs);
-    assert_eq!(all.graph().affected("down").len(), 5, "all but the agent's");
-    assert!(all.graph().affected("slow").is_empty());
-    assert!(suppressor(&rules, &[("blog", &[])]).graph().affected("down").is_empty());
+    assert_eq!(all.graph().affected("service").len(), 5, "all but the agent's");
+    assert!(all.graph().affected("slow").is_empty() && all.graph().affected("down").is_empty());
+    assert!(suppressor(&rules, &[("blog", &[])]).graph().affected("service").is_empty());
 }
 
 #[test]
 fn no_two_hold_each_other_through_rules_and_services() {
     let needs: &[(&str, &[&str])] = &[("shop", &["postgres"])];
     for (on, held) in [(&["cluster"] as &[&str], false), (&["cluster", "service"], true)] {
-        let rules = [rule("slow", Kind::Metric, &[]), rule("down", Kind::Down, &[("slow", on, None)])];
+        let rules = [rule("slow", Kind::Metric, &[]), rule("down", Kind::Service, &[("slow", on, None)])];
         let mut all = suppressor(&rules, needs);
         let (slow, down) = (labels("service=shop cluster=eu"), labels("service=postgres cluster=eu"));
         all.active("slow", &slow);
@@ -263,7 +264,8 @@ fn no_two_hold_each_other_through_rules_and_services() {
 
 #[test]
 fn one_parent_is_told_to_fifty_thousand_children_and_so_many_parents_to_one() {
-    let rules = [rule("lost", Kind::Agent, &[]), rule("down", Kind::Down, &[("lost", &["cluster"], None)])];
+    let rules =
+        [rule("lost", Kind::Agent, &[]), rule("down", Kind::Service, &[("lost", &["cluster"], None)])];
     let mut all = suppressor(&rules, &[("shop", &["postgres"])]);
     let element = |n: u32| labels(&format!("agent=a{n:05} cluster=eu service=postgres"));
     for n in 0..50_000 {
@@ -325,7 +327,7 @@ fn a_chain_has_256_steps_and_not_one_more() {
         let needs: BTreeMap<Arc<str>, Vec<Arc<str>>> =
             (0..steps).map(|n| (name(n).into(), vec![name(n + 1).into()])).collect();
         let rules = Graph::new(&chain, &BTreeMap::new());
-        let down: Vec<Rule> = vec![rule("down", Kind::Down, &[])];
+        let down: Vec<Rule> = vec![rule("down", Kind::Service, &[])];
         let services = Graph::new(&down, &needs);
         assert_eq!((rules.is_ok(), services.is_ok()), (right, right), "{steps}");
         let (Ok(rules), Ok(services)) = (rules, services) else { continue };

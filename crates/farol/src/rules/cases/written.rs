@@ -18,10 +18,11 @@ const START: &str = "2000-01-01T00:00:00Z";
 const SEVERITIES: [(&str, Option<Severity>); 2] =
     [("warning", Some(Severity::Warning)), ("critical", Some(Severity::Critical))];
 const PHASES: [(&str, Option<bool>); 2] = [("pending", Some(false)), ("firing", Some(true))];
-const WHYS: [(&str, Option<Why>); 6] = [
+const WHYS: [(&str, Option<Why>); 7] = [
     ("first", Some(Why::First)),
     ("more", Some(Why::More)),
     ("raised", Some(Why::Raised)),
+    ("fell", Some(Why::Fell)),
     ("released", Some(Why::Released)),
     ("resolved", Some(Why::Resolved)),
     ("repeat", Some(Why::Repeat)),

@@ -167,6 +167,24 @@ fn mistakes_of_what_follows_are_told_with_line_key_and_what_to_do() {
 }
 
 #[test]
+fn rules_that_do_not_go_together_are_told_where_they_are_written() {
+    for (on, expected) in [
+        ("", "r.yaml:3: rules[1].depends_on: names `cut` and no labels; write"),
+        (
+            ", on: [agent]",
+            "r.yaml:3: rules[1].depends_on: names `cut` and `agent`; what `b` looks at has only",
+        ),
+    ] {
+        let text = format!(
+            "rules:\n- {{name: cut, agent: lost}}\n- {{name: b, service: x, depends_on: [{{rule: cut{on}}}]}}\n"
+        );
+        let found = problems(&text);
+        assert!(found.contains(expected), "{expected} is not in\n{found}");
+        assert_eq!(found.lines().count(), 1, "{found}");
+    }
+}
+
+#[test]
 fn all_mistakes_of_all_rules_come_at_once() {
     let text = "rules:\n- {name: a, metric: m}\n- {nam: b, service: x}\n- {name: c, component: '*', for: long}\n\
                 - {name: c, agent: lost, depends_on: [{rule: a}, {rule: z}]}\n";

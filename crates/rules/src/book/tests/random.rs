@@ -207,6 +207,7 @@ impl Play {
         }
         assert!(self.scene.ledger.is_empty(), "kept for ever");
         assert!(self.scene.book.elements.is_empty() && self.scene.book.talks.is_empty());
+        assert!(self.scene.book.by_name.is_empty());
         assert!(self.scene.book.incidents.is_empty() && self.scene.book.alerts.is_empty());
     }
 }

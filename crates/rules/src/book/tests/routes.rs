@@ -32,6 +32,34 @@ fn a_reload_of_the_same_says_nothing_and_keeps_timers() {
 }
 
 #[test]
+fn who_is_told_of_critical_alerts_only_hears_that_one_fell_and_that_it_is_over() {
+    let mut scene = Scene::routed(&[cpu()], critical_to("pager"));
+    let hot = |scene: &mut Scene, until: u64, value| {
+        while scene.ran_ms < until * 1_000 {
+            scene.see(&[measured("a", value)]);
+            scene.until(scene.ran_ms / 1_000 + 20);
+        }
+    };
+    hot(&mut scene, 400, 90.0);
+    assert_eq!(scene.heard(), ["0 pager First: +cpu/a/eu!"]);
+    hot(&mut scene, 20_000, 80.0);
+    assert_eq!(
+        scene.heard(),
+        ["400 pager Fell: vcpu/a/eu", "430 ops First: +cpu/a/eu", "14830 ops Repeat: =cpu/a/eu"]
+    );
+    let words = &scene.tellings[1].alerts[0];
+    assert_eq!(
+        (words.severity, words.labels.get("severity").map(|it| &**it)),
+        (Severity::Warning, Some("warning"))
+    );
+    hot(&mut scene, 20_100, 1.0);
+    assert_eq!(
+        scene.heard(),
+        ["20000 ops Resolved: -cpu/a/eu recovered", "20000 pager Resolved: -cpu/a/eu recovered"]
+    );
+}
+
+#[test]
 fn a_rule_that_is_taken_out_or_changed_takes_back_what_it_told() {
     let mut scene = Scene::new(&[down(), lost(), cpu()]);
     scene.see(&[bad("a"), is_lost("b", Is::On), measured("c", 80.0)]);

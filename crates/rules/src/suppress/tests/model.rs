@@ -68,7 +68,7 @@ impl Model {
     }
 
     fn tells(&self, name: &str) -> bool {
-        matches!(self.kind(name), Kind::Down | Kind::Service)
+        self.kind(name) == Kind::Service
     }
 
     /// Whether a path of dependencies goes there that loses the service.
@@ -85,7 +85,7 @@ impl Model {
     }
 }
 
-const KINDS: [Kind; 6] = [Kind::Metric, Kind::Down, Kind::Down, Kind::Service, Kind::Worse, Kind::Agent];
+const KINDS: [Kind; 6] = [Kind::Metric, Kind::Down, Kind::Service, Kind::Service, Kind::Worse, Kind::Agent];
 const ONS: [&[&str]; 5] = [&["agent"], &["service"], &["agent", "service"], &["cluster"], &[]];
 
 /// For each rule: its kind, what it matches, and on which earlier ones it depends.
