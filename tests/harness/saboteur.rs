@@ -72,6 +72,8 @@ pub enum Word {
     Silence,
     /// An acknowledgement.
     Acknowledgement,
+    /// An attempt whose last word is this: `started`, `verifying`.
+    Attempt(&'static str),
 }
 
 impl Word {
@@ -93,6 +95,10 @@ impl Word {
                 return put.kind == DocumentKind::Due && is_over == (self == Self::Resolved);
             }
             Self::Mark => return false,
+            Self::Attempt(outcome) => {
+                let said: serde_json::Value = serde_json::from_slice(&put.body).unwrap_or_default();
+                return put.kind == DocumentKind::Action && said["outcome"]["outcome"] == outcome;
+            }
             Self::Element => DocumentKind::Element,
             Self::Conversation => DocumentKind::Conversation,
             Self::Incident => DocumentKind::Incident,
@@ -152,8 +158,16 @@ pub const LEDGER: [(&str, Point); 16] = [
     ("after_acknowledgement", Point::AfterWord(Word::Acknowledgement)),
 ];
 
+/// Those round the attempts of actions, by their names.
+pub const ATTEMPTS: [(&str, Point); 4] = [
+    ("before_started", Point::Before(Word::Attempt("started"))),
+    ("after_started", Point::AfterWord(Word::Attempt("started"))),
+    ("before_verifying", Point::Before(Word::Attempt("verifying"))),
+    ("after_verifying", Point::AfterWord(Word::Attempt("verifying"))),
+];
+
 fn all() -> impl Iterator<Item = (&'static str, Point)> {
-    POINTS.into_iter().chain(LEDGER)
+    POINTS.into_iter().chain(LEDGER).chain(ATTEMPTS)
 }
 
 /// Upkeep goes through these in this order when all are due, as they are at a start: what follows a piece is known

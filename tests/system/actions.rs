@@ -2,6 +2,7 @@
 //! is decided purely and tested there; here is what leaves, what is told, and what a failure on the way makes of it.
 
 mod breakers;
+mod crash_points;
 mod guarded;
 mod restart;
 mod scale;
@@ -29,6 +30,9 @@ const LIMIT: Duration = Duration::from_secs(20);
 /// What is scaled.
 const PAYMENTS: &str = "deployments/shop/payments";
 
+/// Tells requests apart.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
+
 /// The process around the actions.
 struct World {
     firing: Arc<Mutex<Option<bool>>>,
@@ -36,6 +40,8 @@ struct World {
     /// Added to the time that has truly passed, milliseconds.
     ahead: Arc<AtomicU64>,
     began: Instant,
+    /// What the running clock shows when the time of the test begins.
+    booted_ms: u64,
 }
 
 impl World {
@@ -46,23 +52,26 @@ impl World {
             records: Arc::default(),
             ahead: Arc::default(),
             began: Instant::now(),
+            booted_ms: 0,
         }
     }
 
     fn surroundings(&self) -> Surroundings {
-        let (ahead, began) = (Arc::clone(&self.ahead), self.began);
+        let (ahead, began, booted_ms) = (Arc::clone(&self.ahead), self.began, self.booted_ms);
         let (firing, records) = (Arc::clone(&self.firing), Arc::clone(&self.records));
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
         Surroundings {
             client: client.build().unwrap(),
-            now: Arc::new(move || moment(&ahead, began)),
+            now: Arc::new(move || moment(&ahead, began, booted_ms)),
             firing: Arc::new(move |_, _| *firing.lock()),
+            population: Arc::new(|_| Population { instances: 10, agents: 100 }),
             tell: Arc::new(move |record| records.lock().push(record)),
+            recorded: Arc::new(|| Box::pin(std::future::ready(()))),
         }
     }
 
     fn now(&self) -> Moment {
-        moment(&self.ahead, self.began)
+        moment(&self.ahead, self.began, self.booted_ms)
     }
 
     fn pass(&self, time: Duration) {
@@ -75,13 +84,13 @@ impl World {
 
     fn request(&self, action: &str) -> ActionRequest {
         ActionRequest {
+            id: format!("run-{}", REQUESTS.fetch_add(1, Ordering::Relaxed)),
             action: action.into(),
             alert: alert(),
             episode_ms: 7,
             incident: "i-1".into(),
             labels: Labels::from([("service", "payments")]),
-            population: Population { instances: 10, agents: 100 },
-            at: self.now(),
+            asked_ms: self.now().wall_ms,
         }
     }
 
@@ -110,9 +119,9 @@ impl World {
     }
 }
 
-fn moment(ahead: &AtomicU64, began: Instant) -> Moment {
-    let run_ms = began.elapsed().as_millis() as u64 + ahead.load(Ordering::Relaxed);
-    Moment { run_ms, wall_ms: 1_800_000_000_000 + run_ms as i64 }
+fn moment(ahead: &AtomicU64, began: Instant, booted_ms: u64) -> Moment {
+    let passed = began.elapsed().as_millis() as u64 + ahead.load(Ordering::Relaxed);
+    Moment { run_ms: booted_ms + passed, wall_ms: 1_800_000_000_000 + passed as i64 }
 }
 
 fn alert() -> AlertId {

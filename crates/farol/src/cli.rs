@@ -7,9 +7,9 @@ mod stores;
 mod words;
 
 pub use alerting::{
-    AckArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs,
+    AckArgs, AdmitArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs,
     MaintenanceAddArgs, MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs,
-    Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
+    ReportArgs, Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
 };
 pub use rules::{RulesCheckArgs, RulesCommand, RulesTestArgs, When};
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};
@@ -130,9 +130,7 @@ impl Command {
             Self::Notifications(args) => {
                 runtime.block_on(notifications::run(args, terminal)).map(|()| Found::Fine)
             }
-            Self::Breakers(args) => {
-                runtime.block_on(breakers::run(args, &env, terminal)).map(|()| Found::Fine)
-            }
+            Self::Breakers(args) => runtime.block_on(breakers::run(args, &env, terminal)),
             Self::Healthcheck(args) => {
                 let healthy = runtime.block_on(healthcheck::run(args, terminal))?;
                 Ok(if healthy { Found::Fine } else { Found::NotHealthy })
@@ -332,7 +330,7 @@ mod tests {
             ("farol why --help", &["farol why component ", "64"]),
             ("farol incidents --help", &["farol incidents --open", "64"]),
             ("farol notifications --help", &["notifications resend ", "--dead", "64"]),
-            ("farol breakers --help", &["farol breakers open ", "64"]),
+            ("farol breakers --help", &["farol breakers open ", "farol breakers admit ", "64"]),
         ] {
             let help = parse(line).unwrap_err().to_string();
             for word in words {

@@ -6,6 +6,7 @@ mod attempt;
 mod blast;
 mod breaker;
 mod breakers;
+mod carried;
 mod failure;
 mod guard;
 mod kubernetes;
@@ -27,23 +28,27 @@ pub use record::{ActionRecord, Outcome};
 pub use runner::Runner;
 pub use scale::{Amount, Bounds, target};
 pub use settings::{Action, Settings, Verify, What};
-pub use webhook::{SIGNATURE_HEADER, Webhook, sign};
+pub use webhook::Webhook;
 
 use arc_swap::ArcSwap;
-use farol_rules::{AlertId, Labels, Moment};
+use farol_rules::{Act, AlertId, Labels, Moment};
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-/// So many requests wait; of more each is refused, recorded and counted.
-const QUEUE: usize = 64;
+/// So many requests wait; of more each is refused, recorded and counted. Alerts that begin in one step ask at once.
+const QUEUE: usize = 1_024;
 
 /// Says whether an alert still fires in this episode; `None` when that is not known, because data is missing.
 pub type Firing = Arc<dyn Fn(&AlertId, i64) -> Option<bool> + Send + Sync>;
+
+/// Waits until everything that was told is kept; not for long where the store does not take it.
+pub type Recorded = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync>;
 
 /// What actions need of the process around them.
 #[derive(Clone)]
@@ -54,13 +59,19 @@ pub struct Surroundings {
     pub now: Arc<dyn Fn() -> Moment + Send + Sync>,
     /// Whether an alert still fires.
     pub firing: Firing,
-    /// Takes every record. Called without a lock, must not block.
+    /// How many there are of what an alert with these labels is about.
+    pub population: Arc<dyn Fn(&Labels) -> Population + Send + Sync>,
+    /// Takes every record. Called without a lock of actions, must not block; of a refusal perhaps by who asks.
     pub tell: Arc<dyn Fn(ActionRecord) + Send + Sync>,
+    /// Whether that is kept.
+    pub recorded: Recorded,
 }
 
 /// An alert asks for an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActionRequest {
+    /// Of the attempt: all records have it, and what is asked again after a restart is the same attempt.
+    pub id: String,
     /// The action's name.
     pub action: Arc<str>,
     /// Which alert.
@@ -71,10 +82,37 @@ pub struct ActionRequest {
     pub incident: String,
     /// The alert's labels: `service` says whose instances are counted.
     pub labels: Labels,
-    /// How many there are of them.
-    pub population: Population,
-    /// When.
-    pub at: Moment,
+    /// When, unix milliseconds.
+    pub asked_ms: i64,
+}
+
+impl ActionRequest {
+    /// What a rule's alert asks for.
+    #[must_use]
+    pub fn of(act: Act, asked_ms: i64) -> Self {
+        Self {
+            id: Uuid::new_v4().to_string(),
+            action: act.action,
+            alert: act.alert,
+            episode_ms: act.episode_ms,
+            incident: act.incident.to_string(),
+            labels: act.labels,
+            asked_ms,
+        }
+    }
+
+    /// What was asked for before a restart.
+    fn again(record: &ActionRecord) -> Self {
+        Self {
+            id: record.id.clone(),
+            action: Arc::clone(&record.action),
+            alert: record.alert.clone(),
+            episode_ms: record.episode_ms,
+            incident: record.incident.clone(),
+            labels: record.labels.clone(),
+            asked_ms: record.asked_ms,
+        }
+    }
 }
 
 /// The actions: a handle to ask them by. What it takes is carried out by its [`Runner`].
@@ -121,6 +159,13 @@ impl Actions {
         (Self { inner: Arc::clone(&inner), queue }, Runner::new(inner, requests))
     }
 
+    /// What is to be kept together with what asks, before it [starts](Self::start): a restart asks again where nothing
+    /// later is kept.
+    #[must_use]
+    pub fn asked(&self, request: &ActionRequest) -> ActionRecord {
+        self.inner.record_of(request, Outcome::Asked)
+    }
+
     /// Asks for an action; returns at once. What becomes of it is told in records, a refusal too.
     pub fn start(&self, request: ActionRequest) {
         if let Err(error) = self.queue.try_send(request) {
@@ -156,11 +201,13 @@ impl Actions {
         &self.inner.breakers
     }
 
-    /// Other settings, from the next request on. What is under way ends by those that it began with.
-    pub fn replace(&self, settings: Settings) {
-        self.inner.breakers.replace(settings.breakers());
+    /// Other settings, from the next request on. What is under way ends by those that it began with. The names of the
+    /// breakers that are no more.
+    pub fn replace(&self, settings: Settings) -> Vec<Arc<str>> {
+        let gone = self.inner.breakers.replace(settings.breakers());
         self.inner.settings.store(Arc::new(settings));
         self.inner.reloaded.notify_one();
+        gone
     }
 
     /// Requests that were refused because too many waited.
@@ -182,19 +229,21 @@ impl Inner {
     /// Whether what a request is part of is wide by now.
     fn wide(&self, request: &ActionRequest, radius: &BlastRadius) -> Option<Wide> {
         let service = request.labels.get("service").map(AsRef::as_ref);
-        self.state.lock().blast.judge(radius, service, request.population, self.now())
+        let population = (self.surroundings.population)(&request.labels);
+        self.state.lock().blast.judge(radius, service, population, self.now())
     }
 
     fn record(&self, request: &ActionRequest, action: Option<&Action>, outcome: Outcome) -> ActionRecord {
         let now = self.now();
         ActionRecord {
-            id: Uuid::new_v4().to_string(),
+            id: request.id.clone(),
             action: Arc::clone(&request.action),
             target: action.map(|action| action.what.target()).unwrap_or_default(),
             alert: request.alert.clone(),
             episode_ms: request.episode_ms,
             incident: request.incident.clone(),
-            asked_ms: request.at.wall_ms,
+            labels: request.labels.clone(),
+            asked_ms: request.asked_ms,
             run_ms: now.run_ms,
             at_ms: now.wall_ms,
             known_ms: now.wall_ms,
@@ -206,10 +255,12 @@ impl Inner {
         }
     }
 
+    fn record_of(&self, request: &ActionRequest, outcome: Outcome) -> ActionRecord {
+        self.record(request, self.settings.load().actions.get(&request.action), outcome)
+    }
+
     fn refuse(&self, request: &ActionRequest, refusal: Refusal) {
-        let settings = self.settings.load();
-        let action = settings.actions.get(&request.action);
-        self.tell(self.record(request, action, Outcome::Refused { refusal }));
+        self.tell(self.record_of(request, Outcome::Refused { refusal }));
     }
 }
 

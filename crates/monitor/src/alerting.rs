@@ -26,7 +26,7 @@ use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, 
 use arc_swap::ArcSwap;
 use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, Act, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError, MuteError,
+    Acknowledgement, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError, MuteError,
     Observation, Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use outbox::Outbox;
@@ -36,7 +36,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use telling::Phrases;
 pub(crate) use telling::word_id;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 
 /// Without a route everything goes here.
 pub const LOG: &str = "log";
@@ -57,8 +57,6 @@ pub struct Alerting {
     heartbeat: watch::Sender<Option<Heartbeat>>,
     /// Which addresses the heartbeat and actions may speak to.
     egress: Egress,
-    /// Where actions wait for what only the fleet knows; full, they are refused.
-    ask: mpsc::Sender<Act>,
     /// Tells the lines of time lines apart that are written in one millisecond.
     lines: AtomicU64,
     /// Rises whenever maintenance windows are taken or ended.
@@ -167,7 +165,6 @@ impl Alerting {
             actions: parts.actions,
             heartbeat: watch::Sender::new(parts.heartbeat),
             egress: parts.egress,
-            ask: parts.ask,
             lines: AtomicU64::new(0),
             plans: AtomicU64::new(0),
             was_planned,
@@ -330,7 +327,6 @@ pub(crate) struct Parts {
     pub(crate) actions: Actions,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) egress: Egress,
-    pub(crate) ask: mpsc::Sender<Act>,
 }
 
 /// A moment in the rules' words.

@@ -106,6 +106,8 @@ fn table() -> Vec<Route> {
         Route::get("/api/v1/breakers", Read, breakers::list, "The circuit breakers").asks(breakers::ASKS).lists::<breakers::Breaker>(),
         Route::post("/api/v1/breakers/{name}/open", Operate, breakers::open, "Open a circuit breaker").takes::<breakers::Word>().gives::<breakers::Breaker>(),
         Route::post("/api/v1/breakers/{name}/close", Operate, breakers::close, "Close a circuit breaker").takes::<breakers::Word>().gives::<breakers::Breaker>(),
+        Route::post("/api/v1/breakers/{name}/admit", Operate, breakers::admit, "Ask a circuit breaker whether a call may be made").gives::<breakers::Admitted>(),
+        Route::post("/api/v1/breakers/{name}/report", Operate, breakers::report, "Say how a call fared that was let through to see").takes::<breakers::Fared>().gives::<breakers::Breaker>(),
         Route::get("/api/v1/actions", Read, breakers::actions, "What actions did, newest first").asks(breakers::ASKS).lists::<breakers::Action>(),
         Route::get("/api/v1/why/alert/{id}", Read, why::alert, "Why an alert is what it is, and who was told").asks(why::ASKS).gives::<why::Why>(),
         Route::get("/api/v1/why/service/{service}", Read, why::service, "Why a service is alerted, or is not").asks(why::ASKS).gives::<why::Why>(),

@@ -1,7 +1,7 @@
 //! What the guard keeps from running, with everything around it.
 
 use super::{Live, Site, World, verifying};
-use farol_monitor::act::{Actions, Outcome, Refusal, Scope, Wide};
+use farol_monitor::act::{Actions, Outcome, Population, Refusal, Scope, Wide};
 use farol_tests::wait::until;
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,8 +59,8 @@ async fn a_wide_failure_has_no_automatic_action() {
     let wide = Wide { scope: Scope::Service, count: 5, of: 10 };
     assert_eq!(refused(world.ended(1).await.outcome), Refusal::BlastRadius(wide));
     assert!(site.cluster.requests().is_empty(), "not even a look");
-    let request = world.request("up");
-    assert_eq!(live.actions.wide(Some("payments"), request.population, world.now()), Some(wide));
+    let population = Population { instances: 10, agents: 100 };
+    assert_eq!(live.actions.wide(Some("payments"), population, world.now()), Some(wide));
     world.pass(Duration::from_secs(61));
     live.actions.start(world.request("up"));
     assert_eq!(world.ended(2).await.outcome, Outcome::Done);
@@ -95,15 +95,15 @@ async fn what_becomes_wide_meanwhile_is_not_taken_back() {
 async fn what_the_queue_has_no_room_for_is_told_and_counted() {
     let (site, world) = (Site::with(3).await, World::new());
     let (actions, runner) = Actions::new(site.settings(), world.surroundings());
-    for _ in 0..66 {
+    for _ in 0..1_026 {
         actions.start(world.request("up"));
     }
     assert_eq!((actions.dropped(), world.records().len()), (2, 2));
     assert_eq!(refused(world.ended(2).await.outcome), Refusal::QueueFull);
     let live = Live::run(actions, runner);
-    world.ended(66).await;
+    world.ended(1_026).await;
     let running =
         world.outcomes().into_iter().filter(|o| *o == Outcome::Refused { refusal: Refusal::AlreadyRunning });
-    assert_eq!(running.count(), 63, "of 64 of one action one runs");
+    assert_eq!(running.count(), 1_023, "of 1 024 of one action one runs");
     live.stop().await;
 }

@@ -32,6 +32,11 @@ fn answer(method: &str, target: &str) -> (u16, String) {
             r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it"}"#.to_owned(),
         ),
         ("POST", "/api/v1/breakers/pay/open") => (200, r#"{"state":"open"}"#.to_owned()),
+        ("POST", "/api/v1/breakers/pay/report") => (200, r#"{"state":"closed"}"#.to_owned()),
+        ("POST", "/api/v1/breakers/pay/admit") => (200, r#"{"admission":"probe"}"#.to_owned()),
+        ("POST", "/api/v1/breakers/shut/admit") => {
+            (200, r#"{"admission":"denied","retry_after_ms":12400}"#.to_owned())
+        }
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
         ("GET", "/api/v1/why/component/a/pay/db") => {
             (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned())
@@ -171,11 +176,22 @@ fn what_operators_want_is_sent_as_they_wrote_it() {
         (&["silence", "end", "s/1"][..], "/api/v1/silences/s%2F1"),
         (&["maintenance", "end", "w"], "/api/v1/maintenance/w"),
         (&["breakers", "open", "pay", "--reason", "x"], "/api/v1/breakers/pay/open"),
+        (&["breakers", "admit", "pay"], "/api/v1/breakers/pay/admit"),
+        (&["breakers", "report", "pay", "--success"], "/api/v1/breakers/pay/report"),
         (&["notifications", "resend", "n1"], "/api/v1/notifications/n1/resend"),
     ] {
         let (found, _, asked) = run(line);
         assert_eq!((found.unwrap(), &*asked[0].1, asked[0].2), (Found::Fine, target, true));
     }
+}
+
+#[test]
+fn a_call_that_is_not_to_be_made_is_not_taken_for_one_that_is() {
+    let (found, text, _) = run(&["breakers", "admit", "shut"]);
+    assert_eq!((found.unwrap(), &*text), (Found::NotAsExpected, "denied for 13 s\n"));
+    let (_, _, asked) = run(&["breakers", "report", "pay", "--failure"]);
+    assert_eq!(asked[0].3, r#"{"success":false}"#);
+    assert!(Cli::try_parse_from(["farol", "breakers", "report", "pay"]).is_err(), "neither");
 }
 
 #[test]

@@ -330,6 +330,39 @@ pub enum BreakersCommand {
     Open(BreakerArgs),
     /// Close one: calls are made again
     Close(BreakerArgs),
+    /// Ask whether a call may be made
+    Admit(AdmitArgs),
+    /// Say how a call fared that was let through to see
+    Report(ReportArgs),
+}
+
+/// Which breaker is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct AdmitArgs {
+    /// Its name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// By which right
+    #[command(flatten)]
+    pub right: Right,
+    /// Which monitor
+    #[command(flatten)]
+    pub which: Which,
+}
+
+/// How a call fared.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(group = ArgGroup::new("fared").args(["success", "failure"]).required(true))]
+pub struct ReportArgs {
+    /// It did well
+    #[arg(long)]
+    pub success: bool,
+    /// It failed
+    #[arg(long)]
+    pub failure: bool,
+    /// Which breaker
+    #[command(flatten)]
+    pub breaker: AdmitArgs,
 }
 
 /// Which breaker, and why.

@@ -7,7 +7,6 @@ use super::record::{ActionRecord, Outcome};
 use super::settings::{Action, Settings, What};
 use super::webhook::{self, Operation, Order, Webhook};
 use super::{Access, ActionRequest, Amount, Bounds, Failure, Inner, scale};
-use farol_rules::Labels;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::sleep;
@@ -61,15 +60,7 @@ impl Attempt {
         let settings = inner.settings.load_full();
         let same = |action: &&Action| action.what.target() == record.target;
         let action = settings.actions.get(&record.action).filter(same).cloned();
-        let request = ActionRequest {
-            action: Arc::clone(&record.action),
-            alert: record.alert.clone(),
-            episode_ms: record.episode_ms,
-            incident: record.incident.clone(),
-            labels: Labels::default(),
-            population: super::Population::default(),
-            at: inner.now(),
-        };
+        let request = ActionRequest::again(&record);
         Self::of(inner, settings, action, request, record, stopping)
     }
 
@@ -150,7 +141,8 @@ impl Attempt {
             (self.record.before, self.record.after) = (Some(found.replicas), Some(after));
             return Ok(());
         }
-        let changed = kubernetes::change(&access, workload, |found| {
+        let recorded = Arc::clone(&self.inner.surroundings.recorded);
+        let changed = kubernetes::change(&access, workload, &recorded, |found| {
             // Since the guard was asked more may have gone bad.
             if let Some(wide) = self.inner.wide(&self.request, &self.settings.radius) {
                 return Err(Stop::Refused(Refusal::BlastRadius(wide)));
@@ -176,6 +168,7 @@ impl Attempt {
             return Ok(());
         }
         self.tell(Outcome::Started);
+        (self.inner.surroundings.recorded)().await;
         let said = self.send(webhook, Operation::Scale, by, bounds).await?;
         (self.record.before, self.record.after) = (said.before, said.after);
         Ok(())
@@ -258,7 +251,8 @@ impl Attempt {
                     return Err(Failure::untouched("how many there were before is not known").into());
                 };
                 let object = self.record.object.as_deref();
-                kubernetes::change(&self.access()?, workload, |found| {
+                let recorded = &self.inner.surroundings.recorded;
+                kubernetes::change(&self.access()?, workload, recorded, |found| {
                     let ours = found.replicas == after && object == Some(found.uid.as_str());
                     if ours { Ok(before) } else { Err(Stop::ChangedByOthers { replicas: found.replicas }) }
                 })

@@ -1,6 +1,7 @@
 //! One circuit breaker: closed, open, half-open. Pure; who asks it and who is told is decided elsewhere. It opens when
 //! its alert fires, lets a few through after a while, and closes when they do well or when the alert is over.
 
+use super::carried::Carried;
 use farol_rules::{AlertId, Moment};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -15,6 +16,13 @@ pub struct BreakerPolicy {
     pub open_for_ms: u64,
     /// So many are let through half-open, and all of them must do well.
     pub half_open_probes: u32,
+}
+
+impl BreakerPolicy {
+    /// When one that was let through then, and never reported, is given up.
+    const fn given_up(&self, admitted_run_ms: u64) -> u64 {
+        admitted_run_ms.saturating_add(self.open_for_ms)
+    }
 }
 
 /// Whether calls are to be made.
@@ -32,7 +40,7 @@ pub enum State {
     HalfOpen {
         /// So many were let through.
         admitted: u32,
-        /// The last of them then, on the running clock.
+        /// The last of them then, on the running clock; before the first, when it became half-open.
         admitted_run_ms: u64,
         /// So many of them did well.
         succeeded: u32,
@@ -50,7 +58,7 @@ pub enum Cause {
         /// Which.
         alert: AlertId,
     },
-    /// It was open for long enough.
+    /// It was open for long enough, or half-open for so long that nothing is to be expected of it.
     Time,
     /// How those fared that were let through.
     Probes,
@@ -124,6 +132,17 @@ impl Breaker {
         self.firing.iter()
     }
 
+    /// As an earlier process kept it, on the clock of this one.
+    pub(super) fn carried(mut self, carried: Carried) -> Self {
+        match &mut self.state {
+            State::Open { until_run_ms: Some(run_ms) } | State::HalfOpen { admitted_run_ms: run_ms, .. } => {
+                *run_ms = carried.over(*run_ms);
+            }
+            State::Closed | State::Open { until_run_ms: None } => {}
+        }
+        self
+    }
+
     fn becomes(&mut self, state: State, because: Cause, now: Moment) {
         (self.state, self.because, self.since_ms) = (state, because, now.wall_ms);
     }
@@ -157,31 +176,39 @@ impl Breaker {
     }
 
     /// What time brings about.
-    pub fn step(&mut self, now: Moment) {
-        let State::Open { until_run_ms: Some(until) } = self.state else { return };
-        if now.run_ms < until {
-            return;
-        }
-        // Those that were let through and failed are newer evidence than the end of an alert before them.
-        if self.firing.is_empty() && self.because != Cause::Probes {
-            self.becomes(State::Closed, Cause::Recovered, now);
-        } else {
-            let state = State::HalfOpen { admitted: 0, admitted_run_ms: now.run_ms, succeeded: 0 };
-            self.becomes(state, Cause::Time, now);
+    pub fn step(&mut self, policy: &BreakerPolicy, now: Moment) {
+        match self.state {
+            // Those that were let through and failed are newer evidence than the end of an alert before them.
+            State::Open { until_run_ms: Some(until) } if now.run_ms >= until => {
+                if self.firing.is_empty() && self.because != Cause::Probes {
+                    self.becomes(State::Closed, Cause::Recovered, now);
+                } else {
+                    let state = State::HalfOpen { admitted: 0, admitted_run_ms: now.run_ms, succeeded: 0 };
+                    self.becomes(state, Cause::Time, now);
+                }
+            }
+            // Nobody has shown that it is well: what is known is that its alerts fire.
+            State::HalfOpen { admitted_run_ms, .. }
+                if !self.firing.is_empty() && now.run_ms >= policy.given_up(admitted_run_ms) =>
+            {
+                let until = now.run_ms.saturating_add(policy.open_for_ms);
+                self.becomes(State::Open { until_run_ms: Some(until) }, Cause::Time, now);
+            }
+            _ => {}
         }
     }
 
     /// Whether a call may be made now. One that was let through and never reported is given up after the time that
     /// the breaker stays open.
     pub fn admit(&mut self, policy: &BreakerPolicy, now: Moment) -> Admission {
-        self.step(now);
+        self.step(policy, now);
         match &mut self.state {
             State::Closed => Admission::Allowed,
             State::Open { until_run_ms } => {
                 Admission::Denied { retry_after_ms: until_run_ms.map(|until| until - now.run_ms) }
             }
             State::HalfOpen { admitted, admitted_run_ms, succeeded } => {
-                let given_up = admitted_run_ms.saturating_add(policy.open_for_ms);
+                let given_up = policy.given_up(*admitted_run_ms);
                 if *admitted >= policy.half_open_probes && now.run_ms >= given_up {
                     *admitted = *succeeded;
                 }

@@ -2,6 +2,7 @@
 //! who publish the states are told when one changes. Locked for a look or a step, never over an await.
 
 use super::breaker::{Admission, Breaker, BreakerPolicy, Cause, State};
+use super::carried::Carried;
 use farol_rules::{AlertId, Moment};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -23,6 +24,10 @@ pub struct Breakers {
 pub struct Kept {
     /// Its name.
     pub name: Arc<str>,
+    /// When this was noted, on the running clock that its times are of.
+    pub run_ms: u64,
+    /// The same, unix milliseconds.
+    pub at_ms: i64,
     /// What it knows.
     pub breaker: Breaker,
 }
@@ -66,8 +71,8 @@ impl Breakers {
         Self { all: Mutex::new(all.collect()), generation: watch::Sender::new(0) }
     }
 
-    /// A new configuration: those that stay keep their state.
-    pub fn replace(&self, policies: impl IntoIterator<Item = (Arc<str>, BreakerPolicy)>) {
+    /// A new configuration: those that stay keep their state. The names of those that do not.
+    pub fn replace(&self, policies: impl IntoIterator<Item = (Arc<str>, BreakerPolicy)>) -> Vec<Arc<str>> {
         let mut all = self.all.lock();
         let mut old = std::mem::take(&mut *all);
         for (name, policy) in policies {
@@ -76,26 +81,40 @@ impl Breakers {
         }
         drop(all);
         self.rise();
+        old.into_keys().collect()
     }
 
-    /// As they were kept. One that is configured no more is left out.
-    pub fn restore(&self, kept: impl IntoIterator<Item = Kept>) {
-        let mut all = self.all.lock();
-        for Kept { name, breaker } in kept {
-            if let Some((_, known)) = all.get_mut(&name) {
-                *known = breaker;
+    /// As they were kept by a process that was last alive then, unix milliseconds. The names of those that are
+    /// configured no more: they are left out.
+    pub fn restore(
+        &self,
+        kept: impl IntoIterator<Item = Kept>,
+        alive_until_ms: i64,
+        now: Moment,
+    ) -> Vec<Arc<str>> {
+        let (mut all, mut gone) = (self.all.lock(), Vec::new());
+        for Kept { name, run_ms, at_ms, breaker } in kept {
+            match all.get_mut(&name) {
+                Some((_, known)) => {
+                    let noted = Moment { run_ms, wall_ms: at_ms };
+                    *known = breaker.carried(Carried::new(noted, alive_until_ms, now));
+                }
+                None => gone.push(name),
             }
         }
         drop(all);
         self.rise();
+        gone
     }
 
     /// To be kept.
     #[must_use]
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self, now: Moment) -> Vec<Kept> {
         let all = self.all.lock();
         let one = |(name, (_, breaker)): (&Arc<str>, &(BreakerPolicy, Breaker))| Kept {
             name: Arc::clone(name),
+            run_ms: now.run_ms,
+            at_ms: now.wall_ms,
             breaker: breaker.clone(),
         };
         all.iter().map(one).collect()
@@ -139,19 +158,19 @@ impl Breakers {
 
     /// An alert is over: every breaker that waits for it knows.
     pub fn resolved(&self, alert: &AlertId, now: Moment) {
-        self.each(|breaker| breaker.resolved(alert, now));
+        self.each(|_, breaker| breaker.resolved(alert, now));
     }
 
     /// What time brings about.
     pub fn step(&self, now: Moment) {
-        self.each(|breaker| breaker.step(now));
+        self.each(|policy, breaker| breaker.step(policy, now));
     }
 
-    fn each(&self, step: impl Fn(&mut Breaker)) {
+    fn each(&self, step: impl Fn(&BreakerPolicy, &mut Breaker)) {
         let mut changed = false;
-        for (_, breaker) in self.all.lock().values_mut() {
+        for (policy, breaker) in self.all.lock().values_mut() {
             let before = (breaker.since_ms(), breaker.state(), breaker.firing().len());
-            step(breaker);
+            step(policy, breaker);
             changed |= before != (breaker.since_ms(), breaker.state(), breaker.firing().len());
         }
         if changed {
@@ -213,8 +232,8 @@ impl Breakers {
     #[must_use]
     pub fn status(&self, name: &str, now: Moment) -> Option<BreakerView> {
         let name: Arc<str> = name.into();
-        self.with(&name, |_, breaker| {
-            breaker.step(now);
+        self.with(&name, |policy, breaker| {
+            breaker.step(policy, now);
             view(&name, breaker, now)
         })
         .ok()
@@ -264,16 +283,37 @@ mod tests {
     fn a_reload_and_a_restart_keep_what_is_known() {
         let breakers = Breakers::new([("pay".into(), POLICY), ("old".into(), POLICY)]);
         breakers.fire("pay", &alert(), at(0)).unwrap();
-        breakers.replace([("pay".into(), POLICY), ("new".into(), POLICY)]);
+        let gone = breakers.replace([("pay".into(), POLICY), ("new".into(), POLICY)]);
+        assert_eq!(gone, [Arc::from("old")]);
         assert_eq!(breakers.fire("old", &alert(), at(1)), Err(NoSuchBreaker));
         let after = Breakers::new([("pay".into(), POLICY)]);
-        after.restore(breakers.kept());
+        let gone = after.restore(breakers.kept(at(2)), at(2).wall_ms, at(2));
+        assert_eq!(gone, [Arc::from("new")]);
         let view = after.status("pay", at(2)).unwrap();
         assert_eq!((view.state, view.until_ms), ("open", Some(at(30).wall_ms)));
         assert!(!view.lets_through() && view.firing == [alert()]);
         assert_eq!(after.all(at(2)).len(), 1);
         after.resolved(&alert(), at(31));
         assert_eq!(after.status("pay", at(31)).unwrap().state, "closed");
+    }
+
+    #[test]
+    fn on_another_machine_it_is_open_for_as_long_as_was_left_when_the_monitor_ended() {
+        let later = |moment: Moment, run_ms| Moment { run_ms, wall_ms: moment.wall_ms + 3_600_000 };
+        for (uptime, next) in [(2_592_000, 60_000), (60, 2_592_000_000)] {
+            let breakers = Breakers::new([("pay".into(), POLICY)]);
+            breakers.fire("pay", &alert(), at(uptime)).unwrap();
+            let kept = breakers.kept(at(uptime + 1));
+            let text = serde_json::to_string(&kept).unwrap();
+            let kept: Vec<Kept> = serde_json::from_str(&text).unwrap();
+            let (ended, now) = (at(uptime + 10), later(at(uptime), next));
+            let after = Breakers::new([("pay".into(), POLICY)]);
+            assert_eq!(after.restore(kept, ended.wall_ms, now), Vec::<Arc<str>>::new());
+            let view = after.status("pay", now).unwrap();
+            assert_eq!((view.state, view.until_ms), ("open", Some(now.wall_ms + 20_000)), "{uptime}");
+            let now = Moment { run_ms: next + 20_000, wall_ms: now.wall_ms + 20_000 };
+            assert_eq!(after.status("pay", now).unwrap().state, "half_open", "{uptime}");
+        }
     }
 
     #[test]

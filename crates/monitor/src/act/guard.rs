@@ -66,6 +66,8 @@ pub enum Refusal {
     SwitchedOff,
     /// The alert was over before it could run.
     AlertOver,
+    /// Asked for before a restart, and nothing was known of the alert afterwards.
+    AlertUnknown,
     /// No such action is configured.
     UnknownAction,
     /// Too many wait already.
@@ -97,6 +99,7 @@ impl fmt::Display for Refusal {
             }
             Self::SwitchedOff => f.write_str("there are no replicas: it is switched off"),
             Self::AlertOver => f.write_str("the alert is over already"),
+            Self::AlertUnknown => f.write_str("nothing is known of the alert since the restart"),
             Self::UnknownAction => f.write_str("no action of this name is configured"),
             Self::QueueFull => f.write_str("too many actions wait already"),
         }

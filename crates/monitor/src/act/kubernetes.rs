@@ -4,6 +4,7 @@
 mod access;
 mod workload;
 
+use super::Recorded;
 use super::failure::{self, Failure, printable};
 use super::guard::Refusal;
 use reqwest::{Response, StatusCode};
@@ -82,19 +83,22 @@ pub(super) async fn read(access: &Access, workload: &Workload) -> Result<Scale, 
     })
 }
 
-/// Reads, decides and writes, again from the start when someone else wrote in between.
+/// Reads, decides, waits until what is about to be done is recorded, and writes; again from the start when someone else
+/// wrote in between.
 ///
 /// # Errors
 /// The decision stops it, or the API server does.
 pub(super) async fn change(
     access: &Access,
     workload: &Workload,
+    recorded: &Recorded,
     mut decide: impl FnMut(&Scale) -> Result<u32, Stop>,
 ) -> Result<Changed, Stop> {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
         let scale = read(access, workload).await?;
         let after = decide(&scale)?;
+        recorded().await;
         if write(access, workload, &scale, after).await? {
             return Ok(Changed { before: scale.replicas, after, uid: scale.uid });
         }

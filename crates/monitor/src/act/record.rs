@@ -2,7 +2,7 @@
 //! nothing; the last record of an id is the true one.
 
 use super::guard::Refusal;
-use farol_rules::AlertId;
+use farol_rules::{AlertId, Labels};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -22,6 +22,9 @@ pub struct ActionRecord {
     pub episode_ms: i64,
     /// Of which incident.
     pub incident: String,
+    /// The alert's labels.
+    #[serde(default)]
+    pub labels: Labels,
     /// When it was asked for, unix milliseconds.
     pub asked_ms: i64,
     /// When it was begun, on the running clock.
@@ -46,6 +49,8 @@ pub struct ActionRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
+    /// An alert asks for it; nothing is decided.
+    Asked,
     /// It is about to act: what follows may have been done even if nothing more is told.
     Started,
     /// It did not act.
@@ -89,6 +94,7 @@ pub enum Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Asked => f.write_str("asked for"),
             Self::Started => f.write_str("started"),
             Self::Refused { refusal } => write!(f, "refused: {refusal}"),
             Self::WouldRun => f.write_str("would have run (dry run)"),
@@ -109,7 +115,7 @@ impl Outcome {
     /// Whether nothing more follows.
     #[must_use]
     pub const fn is_last(&self) -> bool {
-        !matches!(self, Self::Started | Self::Verifying { .. })
+        !matches!(self, Self::Asked | Self::Started | Self::Verifying { .. })
     }
 
     /// Whether someone should look at it: it failed, or was of no use.
@@ -128,6 +134,6 @@ impl Outcome {
     /// Whether it counts for the pause and the budget.
     #[must_use]
     pub const fn counts(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Failed { touched: false, .. })
+        !matches!(self, Self::Asked | Self::Refused { .. } | Self::Failed { touched: false, .. })
     }
 }

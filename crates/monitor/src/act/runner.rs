@@ -2,10 +2,12 @@
 //! before a restart; ends when it is told to.
 
 use super::attempt::Attempt;
+use super::carried::Carried;
 use super::guard::{Refusal, Verdict};
 use super::mirror::{self, Mirror};
 use super::record::{ActionRecord, Outcome};
 use super::{ActionRequest, Inner};
+use farol_rules::Moment;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -18,23 +20,42 @@ const TICK: Duration = Duration::from_secs(1);
 /// What is under way at the end may take so long still.
 const LAST: Duration = Duration::from_secs(5);
 
+/// After a restart it takes a while until agents have said again how they are: before that nothing is known of alerts.
+const SETTLED_MS: u64 = 30_000;
+/// What was asked for before a restart waits so long for that.
+const UNSURE_MS: u64 = 120_000;
+
 /// What carries actions out: to be run as a task of the process.
 pub struct Runner {
     inner: Arc<Inner>,
     requests: mpsc::Receiver<ActionRequest>,
     /// Attempts of before the restart whose effect is to be looked at.
     awaited: Vec<ActionRecord>,
+    /// What was asked for before the restart, and not begun: whether its alert still fires is to be known first. No
+    /// more than was restored.
+    unsure: Vec<ActionRequest>,
+    /// When it was restored, on the running clock.
+    restored_run_ms: u64,
 }
 
 impl Runner {
     pub(super) fn new(inner: Arc<Inner>, requests: mpsc::Receiver<ActionRequest>) -> Self {
-        Self { inner, requests, awaited: Vec::new() }
+        Self { inner, requests, awaited: Vec::new(), unsure: Vec::new(), restored_run_ms: 0 }
     }
 
-    /// The last record of each attempt, as it was stored: budgets and pauses go on, an effect that is awaited is
-    /// looked at, and one that was broken off is told so.
-    pub fn restore(&mut self, records: impl IntoIterator<Item = ActionRecord>) {
+    /// The last record of each attempt, as it was stored by a process that was last alive then, unix milliseconds:
+    /// budgets and pauses go on, an effect that is awaited is looked at, what was asked for is asked for again, and one
+    /// that was broken off is told so.
+    pub fn restore(&mut self, records: impl IntoIterator<Item = ActionRecord>, alive_until_ms: i64) {
+        let now = self.inner.now();
+        self.restored_run_ms = now.run_ms;
         for mut record in records {
+            let noted = Moment { run_ms: record.run_ms, wall_ms: record.at_ms };
+            let carried = Carried::new(noted, alive_until_ms, now);
+            record.run_ms = carried.over(record.run_ms);
+            if let Outcome::Verifying { due_run_ms } = &mut record.outcome {
+                *due_run_ms = carried.over(*due_run_ms).max(now.run_ms.saturating_add(SETTLED_MS));
+            }
             let awaited = matches!(record.outcome, Outcome::Verifying { .. });
             if record.outcome.counts() {
                 let mut state = self.inner.state.lock();
@@ -43,9 +64,11 @@ impl Runner {
             }
             if awaited {
                 self.awaited.push(record);
+            } else if record.outcome == Outcome::Asked {
+                self.unsure.push(ActionRequest::again(&record));
             } else if record.outcome == Outcome::Started {
                 record.outcome = Outcome::Interrupted;
-                record.known_ms = self.inner.now().wall_ms;
+                record.known_ms = now.wall_ms;
                 self.inner.tell(record);
             }
         }
@@ -75,13 +98,36 @@ impl Runner {
                     tracing::error!(%error, "an action broke off");
                 },
                 () = self.inner.reloaded.notified() => mirroring.follow(&self.inner, &stopping),
-                _ = tick.tick() => self.inner.breakers.step(self.inner.now()),
+                _ = tick.tick() => {
+                    self.inner.breakers.step(self.inner.now());
+                    for request in self.sure_by_now() {
+                        if let Some(attempt) = self.begin(request, &stopping) {
+                            attempts.spawn(attempt.carry_out());
+                        }
+                    }
+                }
             }
         }
         let rest = async { while attempts.join_next().await.is_some() {} };
         if tokio::time::timeout(LAST, rest).await.is_err() {
             tracing::warn!(attempts = attempts.len(), "actions were broken off by the end of the process");
         }
+    }
+
+    /// Those of before the restart of whose alert something is known by now. What waited too long for it is refused.
+    fn sure_by_now(&mut self) -> Vec<ActionRequest> {
+        let (inner, is_late) =
+            (&self.inner, self.inner.now().run_ms >= self.restored_run_ms.saturating_add(UNSURE_MS));
+        let is_sure = |request: &mut ActionRequest| {
+            (inner.surroundings.firing)(&request.alert, request.episode_ms).is_some()
+        };
+        let sure = self.unsure.extract_if(.., is_sure).collect();
+        if is_late {
+            for request in self.unsure.drain(..) {
+                inner.refuse(&request, Refusal::AlertUnknown);
+            }
+        }
+        sure
     }
 
     /// Asks the guard. What is refused is told.

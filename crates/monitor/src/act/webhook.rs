@@ -1,19 +1,16 @@
 //! Scaling by someone else: one signed POST says what is wanted. It is never repeated, because the other side may have
 //! acted on one that had no answer.
 
-mod signature;
-
-use super::failure::{self, Failure, printable};
+use super::failure::{self, Failure};
 use super::guard::{Limit, Refusal};
 use super::kubernetes::Stop;
 use super::scale::{Amount, Bounds};
+use crate::notify::receivers::{SIGNATURE, sign};
 use farol_config::{Secret, Url};
 use farol_rules::AlertId;
 use reqwest::header::CONTENT_TYPE;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-pub use signature::{SIGNATURE_HEADER, sign};
 
 /// The largest answer.
 const MOST: usize = 64 << 10;
@@ -65,6 +62,16 @@ pub(super) struct Order<'o> {
     pub after: Option<u32>,
 }
 
+impl Order<'_> {
+    /// Tells a copy: a roll back is another order than its run.
+    fn key(&self) -> String {
+        match self.operation {
+            Operation::Scale => self.id.to_owned(),
+            Operation::RollBack => format!("{}-roll_back", self.id),
+        }
+    }
+}
+
 fn as_text<S: serde::Serializer>(by: &Option<Amount>, serializer: S) -> Result<S::Ok, S::Error> {
     by.map(|by| by.to_string()).serialize(serializer)
 }
@@ -91,13 +98,13 @@ pub(super) async fn send(
 ) -> Result<Said, Stop> {
     let body = serde_json::to_vec(order)
         .map_err(|error| Failure::untouched(format!("the order cannot be written: {error}")))?;
-    let signature = sign(webhook.secret.expose(), unix_s, &body);
+    let signature = sign(&webhook.secret, unix_s, &body);
     let request = client
         .post(webhook.url.expose())
         .timeout(webhook.deadline)
         .header(CONTENT_TYPE, "application/json")
-        .header(SIGNATURE_HEADER, signature)
-        .header("idempotency-key", order.id)
+        .header(SIGNATURE, signature)
+        .header("idempotency-key", order.key())
         .body(body);
     let sent = request.send().await;
     let response = sent.map_err(|error| Failure {
@@ -106,14 +113,12 @@ pub(super) async fn send(
     })?;
     let status = response.status();
     let touched = !status.is_client_error() && !status.is_redirection();
-    let answer = failure::body(response, MOST).await;
     if !status.is_success() {
-        let said = answer.map(|bytes| printable(&String::from_utf8_lossy(&bytes))).unwrap_or_default();
-        let colon = if said.is_empty() { "" } else { ": " };
-        let message = format!("the webhook answered {}{colon}{said}", status.as_u16());
-        return Err(Failure { message, touched }.into());
+        // Its words stay out: what is known of an attempt is read by many, and a receiver may echo what it was sent.
+        return Err(Failure { message: format!("the webhook answered {}", status.as_u16()), touched }.into());
     }
-    let bytes = answer.map_err(|why| Failure::unsure(format!("the webhook {why}")))?;
+    let bytes =
+        failure::body(response, MOST).await.map_err(|why| Failure::unsure(format!("the webhook {why}")))?;
     judge(&bytes, order)
 }
 

@@ -1,6 +1,6 @@
 //! Alerting's state as documents of the store, and back. Decides their keys and the form of their bodies.
 
-use crate::act::{ActionRecord, Kept};
+use crate::act::{ActionRecord, Kept, Outcome};
 use crate::store::{Document, DocumentChange, DocumentKind};
 use bytes::Bytes;
 use farol_rules::{
@@ -98,14 +98,28 @@ fn plain(kind: DocumentKind, key: &str, is: Option<&impl Serialize>, at_ms: i64)
     }
 }
 
-/// The last word on an action.
-pub(super) fn action(record: &ActionRecord, at_ms: i64) -> DocumentChange {
-    DocumentChange::Put(document(DocumentKind::Action, record.id.as_str().into(), at_ms, record))
+/// How the keys of what actions did begin: a restart reads these.
+pub(super) const RUNS: &str = "run/";
+
+/// The last word on an attempt. On one that was refused nothing depends.
+pub(super) fn action(record: &ActionRecord) -> Vec<DocumentChange> {
+    let (id, at_ms) = (&record.id, record.known_ms);
+    let run = format!("{RUNS}{id}").into();
+    if !matches!(record.outcome, Outcome::Refused { .. }) {
+        return vec![DocumentChange::Put(document(DocumentKind::Action, run, at_ms, record))];
+    }
+    let refused = document(DocumentKind::Action, format!("refused/{id}").into(), at_ms, record);
+    vec![DocumentChange::Delete { kind: DocumentKind::Action, key: run }, DocumentChange::PutSpare(refused)]
 }
 
 /// A breaker as it is now.
 pub(super) fn breaker(kept: &Kept, at_ms: i64) -> DocumentChange {
     plain(DocumentKind::Breaker, &kept.name, Some(kept), at_ms)
+}
+
+/// Breakers that are no more.
+pub(super) fn no_breakers(names: Vec<Arc<str>>) -> Vec<DocumentChange> {
+    names.into_iter().map(|key| DocumentChange::Delete { kind: DocumentKind::Breaker, key }).collect()
 }
 
 /// The breakers as they were.

@@ -1,7 +1,7 @@
 //! Alerting at the start, at a reload and at work: what it is put together from, and the tasks that it runs.
 
-use super::{Act, Alerting, LOG, Parts, Plan, condition, heartbeat};
-use crate::act::{ActionRecord, ActionRequest, Actions, Outcome, Population, Runner, Surroundings};
+use super::{Alerting, LOG, Parts, Plan, condition, heartbeat};
+use crate::act::{ActionRecord, Actions, Outcome, Population, Runner, Surroundings};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Alerting as Settings, Config, Heartbeat, Receivers};
@@ -16,10 +16,10 @@ use anyhow::Context;
 use farol_rules::{AlertId, EntryKind, Labels, MonitorCondition, Rule, SavedBook};
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock, Weak};
-use tokio::sync::mpsc;
+use std::time::Duration;
 
-/// So many actions wait to be asked for.
-const ASKED: usize = 64;
+/// An action waits so long until what it is about to do is kept, then it acts all the same.
+const RECORDED_WITHIN: Duration = Duration::from_millis(500);
 
 /// A configuration that makes sense, and its receivers.
 pub(crate) struct Prepared {
@@ -30,7 +30,7 @@ pub(crate) struct Prepared {
 /// What runs once the fleet is there.
 pub(crate) struct Working {
     runner: Runner,
-    asked: mpsc::Receiver<Act>,
+    back: Arc<Back>,
 }
 
 /// Alerting as it was when the monitor was last alive, and what runs for it.
@@ -48,11 +48,14 @@ pub(crate) async fn open(
     dispatcher.set_receivers(receivers(&config.receivers, &egress)?);
     let due = restored.documents.iter().filter(|document| document.kind == DocumentKind::Due);
     dispatcher.restore(due.cloned().collect());
-    let surroundings = surroundings(&back, clock, &egress)?;
+    let surroundings = surroundings(&back, clock, journal, &egress)?;
     let (actions, mut runner) = Actions::new(config.actions.clone(), surroundings);
-    actions.breakers().restore(super::keeping::breakers(&restored.documents));
-    runner.restore(last_actions(&**store).await?);
-    let (ask, asked) = mpsc::channel(ASKED);
+    let (alive_until_ms, now) = (restored.last_commit_ms, clock.now());
+    let was_alive_ms = alive_until_ms.unwrap_or(now.wall_ms);
+    let breakers = super::keeping::breakers(&restored.documents);
+    let gone = actions.breakers().restore(breakers, was_alive_ms, super::rules_moment(now));
+    journal.documents(super::keeping::no_breakers(gone));
+    let last = last_actions(&**store).await?;
     let parts = Parts {
         clock: Arc::clone(clock),
         journal: journal.clone(),
@@ -61,13 +64,13 @@ pub(crate) async fn open(
         actions,
         heartbeat: config.heartbeat.clone(),
         egress,
-        ask,
     };
-    let alive_until_ms = restored.last_commit_ms;
     let alerting = Alerting::restore(plan, &restored.documents, &**store, alive_until_ms, parts).await?;
     // Nobody else sets it.
-    back.0.get_or_init(|| Arc::downgrade(&alerting));
-    Ok((alerting, Working { runner, asked }))
+    back.alerting.get_or_init(|| Arc::downgrade(&alerting));
+    // What was broken off is told.
+    runner.restore(last, was_alive_ms);
+    Ok((alerting, Working { runner, back }))
 }
 
 /// Alerting without a rule, for those who have a monitor without its parts: benches, and tests of what only reads.
@@ -85,9 +88,8 @@ pub fn without_rules(
     let back = Arc::new(Back::default());
     let dispatcher = Dispatcher::new(journal.clone(), Arc::clone(store), Arc::clone(&back) as Arc<dyn Watch>);
     let egress = Egress::new(Policy::default());
-    let surroundings = surroundings(&back, clock, &egress)?;
+    let surroundings = surroundings(&back, clock, journal, &egress)?;
     let (actions, _) = Actions::new(crate::act::Settings::default(), surroundings);
-    let (ask, _) = mpsc::channel(1);
     let parts = Parts {
         clock: Arc::clone(clock),
         journal: journal.clone(),
@@ -96,7 +98,6 @@ pub fn without_rules(
         actions,
         heartbeat: None,
         egress,
-        ask,
     };
     Ok(Alerting::new(plan, SavedBook::default(), None, parts))
 }
@@ -112,8 +113,8 @@ impl Working {
         let reloaded = condition(MonitorCondition::ReloadFailed, Labels::default(), None);
         alerting.see(&[reloaded], app.clock.now());
         alerting.dispatcher().run(handle);
+        self.back.fleet.get_or_init(|| Arc::downgrade(&app.fleet));
         handle.spawn("actions", self.runner.run(handle.cleaning()));
-        handle.spawn("actions asked for", ask(Arc::clone(app), self.asked));
         handle.spawn("breakers", keep_breakers(Arc::clone(app)));
         let (heartbeat, egress) = (alerting.heartbeat.subscribe(), alerting.egress.clone());
         handle.spawn("heartbeat", heartbeat::run(Arc::clone(app), heartbeat, egress));
@@ -161,7 +162,8 @@ impl Alerting {
         self.follow(config.heartbeat.clone(), &config.receivers.egress);
         // Before the routes that lead to them.
         self.dispatcher.set_receivers(receivers);
-        self.actions.replace(config.actions.clone());
+        let gone = self.actions.replace(config.actions.clone());
+        self.journal.documents(super::keeping::no_breakers(gone));
         self.order(plan, now);
         app.fleet.take_rules(rules, now);
         app.fleet.set_restart_grace(config.restart_grace);
@@ -178,13 +180,27 @@ fn receivers(config: &Receivers, egress: &Egress) -> anyhow::Result<BTreeMap<Arc
     Ok(receivers)
 }
 
-/// The way back to alerting from what it made.
+/// The way back to alerting from what it made, and to the fleet, which is there later.
 #[derive(Default)]
-struct Back(OnceLock<Weak<Alerting>>);
+struct Back {
+    alerting: OnceLock<Weak<Alerting>>,
+    fleet: OnceLock<Weak<Fleet>>,
+}
 
 impl Back {
     fn alerting(&self) -> Option<Arc<Alerting>> {
-        self.0.get()?.upgrade()
+        self.alerting.get()?.upgrade()
+    }
+
+    /// How many there are of what an alert with these labels is about.
+    fn population(&self, labels: &Labels) -> Population {
+        let Some(fleet) = self.fleet.get().and_then(Weak::upgrade) else { return Population::default() };
+        let service = labels.get("service").and_then(|service| fleet.service(service));
+        let instances = service.map_or(0, |service| service.counts.counted());
+        Population {
+            instances: u32::try_from(instances).unwrap_or(u32::MAX),
+            agents: u32::try_from(fleet.agents().len()).unwrap_or(u32::MAX),
+        }
     }
 }
 
@@ -213,10 +229,15 @@ impl Back {
     }
 }
 
-fn surroundings(back: &Arc<Back>, clock: &Arc<Clock>, egress: &Egress) -> anyhow::Result<Surroundings> {
+fn surroundings(
+    back: &Arc<Back>,
+    clock: &Arc<Clock>,
+    journal: &Journal,
+    egress: &Egress,
+) -> anyhow::Result<Surroundings> {
     let client = egress.plain_client().map_err(|why| anyhow::anyhow!("{why}"))?;
-    let clock = Arc::clone(clock);
-    let (firing, tell) = (Arc::clone(back), Arc::clone(back));
+    let (clock, journal) = (Arc::clone(clock), journal.clone());
+    let (firing, tell, population) = (Arc::clone(back), Arc::clone(back), Arc::clone(back));
     Ok(Surroundings {
         client,
         now: Arc::new(move || super::rules_moment(clock.now())),
@@ -228,12 +249,25 @@ fn surroundings(back: &Arc<Back>, clock: &Arc<Clock>, egress: &Egress) -> anyhow
                 alerting.acted(&record);
             }
         }),
+        population: Arc::new(move |labels: &Labels| population.population(labels)),
+        recorded: Arc::new(move || Box::pin(recorded(journal.clone()))),
     })
 }
 
-/// The last record of each of the last actions.
+/// Waits until all that was handed in is kept.
+async fn recorded(journal: Journal) {
+    let number = journal.documents(Vec::new());
+    let mut documents = journal.committed_documents();
+    let kept = documents.wait_for(|documents| documents.holds(number) || documents.lost >= number);
+    let in_time = matches!(tokio::time::timeout(RECORDED_WITHIN, kept).await, Ok(Ok(documents)) if documents.holds(number));
+    if !in_time {
+        tracing::warn!("the store did not take in time what an action is about to do: it acts unrecorded");
+    }
+}
+
+/// The last record of each of the last attempts that were not refused.
 async fn last_actions(store: &dyn Store) -> anyhow::Result<Vec<ActionRecord>> {
-    let page = DocumentPage { limit: 1_000, ..DocumentPage::default() };
+    let page = DocumentPage { prefix: Some(super::keeping::RUNS.into()), ..DocumentPage::default() };
     let documents: Vec<Document> = store.documents(DocumentKind::Action, page).await?;
     let mut records: Vec<ActionRecord> =
         documents.iter().filter_map(|document| serde_json::from_slice(&document.body).ok()).collect();
@@ -241,36 +275,16 @@ async fn last_actions(store: &dyn Store) -> anyhow::Result<Vec<ActionRecord>> {
     Ok(records)
 }
 
-/// Asks for actions, with what only the fleet knows.
-async fn ask(app: Arc<App>, mut asked: mpsc::Receiver<Act>) {
-    let cleaning = app.handle.cleaning();
-    while let Some(Some(act)) = cleaning.run_until_cancelled(asked.recv()).await {
-        let service = act.labels.get("service").and_then(|service| app.fleet.service(service));
-        let instances = service.map_or(0, |service| service.counts.counted());
-        let population = Population {
-            instances: u32::try_from(instances).unwrap_or(u32::MAX),
-            agents: u32::try_from(app.fleet.agents().len()).unwrap_or(u32::MAX),
-        };
-        app.alerting.actions().start(ActionRequest {
-            action: act.action,
-            alert: act.alert,
-            episode_ms: act.episode_ms,
-            incident: act.incident.to_string(),
-            labels: act.labels,
-            population,
-            at: super::rules_moment(app.clock.now()),
-        });
-    }
-}
-
 /// Keeps the breakers whenever one changes.
 async fn keep_breakers(app: Arc<App>) {
     let breakers = Arc::clone(app.alerting.actions().breakers());
     let (mut changes, cleaning) = (breakers.changes(), app.handle.cleaning());
+    // What was restored is of another running clock.
+    changes.mark_changed();
     while let Some(Ok(())) = cleaning.run_until_cancelled(changes.changed()).await {
-        let at_ms = app.clock.now().wall_ms;
+        let now = super::rules_moment(app.clock.now());
         let kept: Vec<DocumentChange> =
-            breakers.kept().iter().map(|kept| super::keeping::breaker(kept, at_ms)).collect();
+            breakers.kept(now).iter().map(|kept| super::keeping::breaker(kept, now.wall_ms)).collect();
         app.journal.documents(kept);
     }
 }
@@ -307,10 +321,7 @@ impl Alerting {
 
     /// An action was started, refused, or ended.
     fn acted(&self, record: &ActionRecord) {
-        let at_ms = record.known_ms;
-        self.journal.documents(vec![super::keeping::action(record, at_ms)]);
-        let text = format!("action {} on {}: {}", record.action, record.target, record.outcome);
-        self.note(&record.incident, EntryKind::Action, Some(record.alert.clone()), text);
+        self.journal.documents(self.told(record));
         if record.outcome.is_bad() {
             let labels = Labels::from([("action", &*record.action)]);
             let why = record.outcome.to_string();

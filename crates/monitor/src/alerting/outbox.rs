@@ -2,11 +2,12 @@
 //! order of the decisions, and outside the book's lock: words take their time. Decides nothing about alerts.
 
 use super::{Alerting, keeping, rules_moment, telling, word_id};
+use crate::act::{ActionRecord, ActionRequest};
 use crate::clock::Moment;
 use crate::fleet::Effects;
 use crate::notify::{AlertWord, ResendError};
 use crate::store::DocumentChange;
-use farol_rules::{Act, AlertChange, Book, Output};
+use farol_rules::{AlertChange, Book, Entry, EntryKind, Output};
 use parking_lot::Mutex;
 use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::Ordering;
@@ -92,6 +93,7 @@ impl Alerting {
 
     fn carry(&self, Decided { outputs, said, now }: Decided) -> u64 {
         let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let mut asked = Vec::new();
         for output in outputs {
             match output {
                 Output::Notify(telling) => {
@@ -111,7 +113,11 @@ impl Alerting {
                     events.extend(telling::event(&event));
                 }
                 Output::Entry(incident, entry) => documents.push(self.line(&incident, &entry)),
-                Output::Act(act) => self.ask_for(act),
+                Output::Act(act) => {
+                    let request = ActionRequest::of(act, now.wall_ms);
+                    documents.extend(self.told(&self.actions.asked(&request)));
+                    asked.push(request);
+                }
             }
         }
         // The last word on what it is about.
@@ -121,6 +127,7 @@ impl Alerting {
             self.counts.notices.fetch_add(1, Ordering::Relaxed);
             self.dispatcher.push(notice, number);
         }
+        asked.into_iter().for_each(|request| self.actions.start(request));
         events.iter().for_each(crate::outlet::log);
         if !events.is_empty() {
             self.events.push(&Effects { events, ..Effects::default() });
@@ -128,11 +135,14 @@ impl Alerting {
         number
     }
 
-    fn ask_for(&self, act: Act) {
-        if let Err(error) = self.ask.try_send(act) {
-            let act = error.into_inner();
-            tracing::warn!(action = &*act.action, alert = %act.alert, "an action is refused: too many wait");
-        }
+    /// What is known of an attempt, and the line of it on its incident's time line.
+    pub(super) fn told(&self, record: &ActionRecord) -> Vec<DocumentChange> {
+        let text = format!("action {} on {}: {}", record.action, record.target, record.outcome);
+        let alert = Some(record.alert.clone());
+        let entry = Entry { at_ms: record.known_ms, kind: EntryKind::Action, alert, text };
+        let mut documents = keeping::action(record);
+        documents.push(self.line(&record.incident, &entry));
+        documents
     }
 
     fn count(&self, change: AlertChange) {

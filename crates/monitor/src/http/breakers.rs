@@ -1,4 +1,5 @@
-//! Circuit breakers, and what actions did. Decides nothing: breakers are opened and closed by whoever keeps them.
+//! Circuit breakers, and what actions did. Decides nothing: breakers are opened and closed by whoever keeps them, and
+//! asked by those who make the calls. These are answered at once: what they bring about is kept a moment later.
 
 use super::asked::{AFTER, Asked, LIMIT};
 use super::incidents::{after, place, read};
@@ -8,7 +9,7 @@ use super::problem::Problem;
 use super::range::no_answer;
 use super::route::Param;
 use super::told::{Told, kept, lasting, refused, signed};
-use crate::act::{ActionRecord, BreakerView, NoSuchBreaker};
+use crate::act::{ActionRecord, Admission, BreakerView, NoSuchBreaker};
 use crate::alerting::rules_moment;
 use crate::app::App;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage};
@@ -32,6 +33,23 @@ pub(super) struct Word {
     reason: String,
     /// Open for so long: `10m`. Until someone closes it when not given.
     lasts: Option<String>,
+}
+
+/// Whether a call may be made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Admitted {
+    /// `allowed`; `probe`: to be made, and how it fares is to be reported; `denied`.
+    admission: &'static str,
+    /// Denied, asking again pays after so many milliseconds; `null` otherwise, and until someone closes the breaker.
+    retry_after_ms: Option<u64>,
+}
+
+/// How a call fared that was let through to see.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Fared {
+    /// It did well.
+    success: bool,
 }
 
 /// A circuit breaker.
@@ -107,6 +125,31 @@ pub(super) async fn close(
     answer(&app, &name).await
 }
 
+pub(super) async fn admit(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+) -> Result<Json<Admitted>, Problem> {
+    let now = rules_moment(app.clock.now());
+    let said = app.alerting.actions().breakers().admit(&name, now).map_err(|why| unknown(&name, why))?;
+    let (admission, retry_after_ms) = match said {
+        Admission::Allowed => ("allowed", None),
+        Admission::Probe => ("probe", None),
+        Admission::Denied { retry_after_ms } => ("denied", retry_after_ms),
+    };
+    Ok(Json(Admitted { admission, retry_after_ms }))
+}
+
+pub(super) async fn report(
+    State(app): State<Arc<App>>,
+    Named(name): Named,
+    Told(fared): Told<Fared>,
+) -> Result<Json<Breaker>, Problem> {
+    let (breakers, now) = (app.alerting.actions().breakers(), rules_moment(app.clock.now()));
+    breakers.report(&name, fared.success, now).map_err(|why| unknown(&name, why))?;
+    let view = breakers.status(&name, now).ok_or_else(|| unknown(&name, NoSuchBreaker))?;
+    Ok(Json(view.into()))
+}
+
 fn unknown(name: &str, why: NoSuchBreaker) -> Problem {
     Problem::not_found("unknown_breaker", format!("`{name:.100}`: {why}; /api/v1/breakers lists them"))
 }
@@ -116,7 +159,7 @@ async fn answer(app: &App, name: &str) -> Result<Json<Breaker>, Problem> {
     let now = app.clock.now();
     let breakers = app.alerting.actions().breakers();
     let view = breakers.status(name, rules_moment(now)).ok_or_else(|| unknown(name, NoSuchBreaker))?;
-    if let Some(kept_so) = breakers.kept().into_iter().find(|kept| *kept.name == *name) {
+    if let Some(kept_so) = breakers.kept(rules_moment(now)).into_iter().find(|kept| *kept.name == *name) {
         let body = serde_json::to_vec(&kept_so).unwrap_or_default().into();
         let document = Document { kind: DocumentKind::Breaker, key: kept_so.name, at_ms: now.wall_ms, body };
         let number = app.journal.documents(vec![DocumentChange::Put(document)]);

@@ -48,6 +48,7 @@ fn is_let_in(route: &Route, reply: &Reply) -> bool {
         ("/api/v1/incidents/{id}", _) => reply.code() == "unknown_incident",
         ("/api/v1/notifications/{id}/resend", _) => reply.code() == "unknown_notification",
         ("/api/v1/why/receiver/{receiver}", _) => reply.code() == "unknown_receiver",
+        ("/api/v1/breakers/{name}/admit", _) => reply.code() == "unknown_breaker",
         // It wants a body.
         _ if route.takes.is_some() => reply.code() == "bad_body",
         // What is asked of it is no level.

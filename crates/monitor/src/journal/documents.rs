@@ -141,9 +141,7 @@ impl Words {
 /// What only tells what was. Never the last word on what still goes on.
 fn may_be_missed(change: &DocumentChange) -> bool {
     match change {
-        DocumentChange::Put(document) => {
-            matches!(document.kind, DocumentKind::IncidentEntry | DocumentKind::Action)
-        }
+        DocumentChange::Put(document) => document.kind == DocumentKind::IncidentEntry,
         DocumentChange::PutSpare(_) => true,
         DocumentChange::Delete { .. } => false,
     }

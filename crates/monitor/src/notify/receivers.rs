@@ -10,6 +10,7 @@ mod reading;
 mod slack;
 mod webhook;
 
+pub(crate) use webhook::{SIGNATURE, sign};
 pub use webhook::{VerifyError, verify};
 
 use super::egress::Egress;

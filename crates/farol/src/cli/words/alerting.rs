@@ -156,8 +156,11 @@ Examples:
   farol breakers
   farol breakers open payments --reason 'their deployment' --for 10m
   farol breakers close payments --reason 'all is well'
+  farol breakers admit payments && curl https://payments.example/
+  farol breakers report payments --failure
 
 Exit codes:
-  0   told, or done and kept
-  1   there is no such breaker, no monitor answers, or its store did not take it
+  0   told, or done and kept; the call may be made
+  1   the call is not to be made, there is no such breaker, no monitor answers,
+      or its store did not take it
   64  the command line is wrong";

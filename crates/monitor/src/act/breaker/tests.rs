@@ -23,7 +23,7 @@ fn does(breaker: &mut Breaker, what: &str, now: Moment) -> Option<Admission> {
         "good" | "bad" => breaker.report(&POLICY, word == "good", now),
         "open" => breaker.open("ann", "a release", rest.parse().ok().map(|s: u64| s * 1_000), now),
         "close" => breaker.close("ann", "it is well", now),
-        "step" => breaker.step(now),
+        "step" => breaker.step(&POLICY, now),
         "admit" => return Some(breaker.admit(&POLICY, now)),
         other => panic!("{other} is no step"),
     }
@@ -41,7 +41,7 @@ fn word(breaker: &Breaker) -> &'static str {
 /// Steps at seconds, and what it is afterwards.
 type Script = &'static [(u64, &'static str, &'static str)];
 
-const SCRIPTS: [Script; 11] = [
+const SCRIPTS: [Script; 13] = [
     &[(0, "fire a", "open"), (29, "step", "open"), (30, "step", "half-open"), (40, "over a", "closed")],
     &[(0, "fire a", "open"), (10, "over a", "open"), (29, "step", "open"), (30, "step", "closed")],
     &[
@@ -75,6 +75,29 @@ const SCRIPTS: [Script; 11] = [
     ],
     // Fires anew half-open.
     &[(0, "fire a", "open"), (30, "step", "half-open"), (31, "fire b", "open"), (60, "step", "open")],
+    // Nobody tries it, and its alert fires on: open again, and again.
+    &[
+        (0, "fire a", "open"),
+        (30, "step", "half-open"),
+        (59, "step", "half-open"),
+        (60, "step", "open"),
+        (89, "step", "open"),
+        (90, "step", "half-open"),
+        (119, "admit", "half-open"),
+        (148, "step", "half-open"),
+        (149, "step", "open"),
+        (150, "over a", "open"),
+        (179, "step", "closed"),
+    ],
+    // Nothing fires: it waits for those who try it.
+    &[
+        (0, "fire a", "open"),
+        (30, "admit", "half-open"),
+        (31, "bad", "open"),
+        (32, "over a", "open"),
+        (61, "step", "half-open"),
+        (900, "step", "half-open"),
+    ],
     // What nobody was let through for says nothing.
     &[(0, "fire a", "open"), (30, "step", "half-open"), (31, "good", "half-open"), (31, "bad", "half-open")],
     &[(0, "good", "closed"), (0, "bad", "closed"), (0, "fire a", "open"), (1, "good", "open")],
@@ -111,13 +134,16 @@ fn a_few_are_let_through_and_those_that_never_report_are_given_up() {
     let mut breaker = Breaker::default();
     assert_eq!(breaker.admit(&POLICY, at(0)), Admission::Allowed);
     breaker.fire(&POLICY, &alert("a"), at(0));
-    assert_eq!(breaker.admit(&POLICY, at(10)), Admission::Denied { retry_after_ms: Some(20_000) });
-    let said: Vec<_> = [30, 31, 32, 60].map(|second| breaker.admit(&POLICY, at(second))).into();
     let denied = |left| Admission::Denied { retry_after_ms: Some(left) };
+    assert_eq!(breaker.admit(&POLICY, at(10)), denied(20_000));
+    assert_eq!(breaker.admit(&POLICY, at(30)), Admission::Probe);
+    breaker.report(&POLICY, false, at(31));
+    breaker.resolved(&alert("a"), at(32));
+    let said: Vec<_> = [61, 62, 63, 91].map(|second| breaker.admit(&POLICY, at(second))).into();
     assert_eq!(said, [Admission::Probe, Admission::Probe, denied(29_000), denied(1_000)]);
-    breaker.report(&POLICY, true, at(60));
-    assert_eq!(breaker.admit(&POLICY, at(61)), Admission::Probe, "one of two never reported");
-    breaker.report(&POLICY, true, at(62));
+    breaker.report(&POLICY, true, at(91));
+    assert_eq!(breaker.admit(&POLICY, at(92)), Admission::Probe, "one of two never reported");
+    breaker.report(&POLICY, true, at(93));
     assert_eq!(word(&breaker), "closed");
 }
 

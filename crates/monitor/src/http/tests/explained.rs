@@ -3,6 +3,7 @@
 use super::super::scene::{Scene, series};
 use super::alerts::{firing, refused, scene, signed, until};
 use crate::act::{Action, BreakerPolicy, Policy, Settings, What};
+use crate::alerting::rules_moment;
 use axum::http::{Method, StatusCode};
 use farol_health::Status::{Healthy, Starting, Unhealthy, Unknown};
 use farol_wire::SeriesType;
@@ -192,4 +193,35 @@ async fn a_breaker_is_opened_and_closed_by_who_says_why() {
     let unknown = scene.tell(Method::POST, "/api/v1/breakers/x/open", &signed(json!({}))).await;
     refused(&unknown, StatusCode::NOT_FOUND, "unknown_breaker");
     assert_eq!(scene.get("/api/v1/actions").await.json(), json!({"items": [], "next": null}));
+}
+
+#[tokio::test]
+async fn a_half_open_breaker_lets_a_few_through_and_goes_by_how_they_fare() {
+    let mut scene = Scene::new().await;
+    let policy = BreakerPolicy { open_for_ms: 1, half_open_probes: 1 };
+    let what = What::Breaker { name: "pay".into(), policy };
+    let policy = Policy { cool_down_ms: 0, per_hour: 1, dry_run: false };
+    let actions = [("cut".into(), Action { what, policy, verify: None })].into();
+    scene.app.alerting.actions().replace(Settings { actions, ..Settings::default() });
+    scene.write();
+    let admit = "/api/v1/breakers/pay/admit";
+    let allowed = scene.tell(Method::POST, admit, &json!({})).await.json();
+    assert_eq!(allowed, json!({"admission": "allowed", "retry_after_ms": null}));
+    let (breakers, then) = (scene.app.alerting.actions().breakers(), rules_moment(scene.app.clock.now()));
+    let alert = farol_rules::AlertId { rule: "slow".into(), labels: Default::default() };
+    let past = farol_rules::Moment { run_ms: then.run_ms - 1, ..then };
+    breakers.fire("pay", &alert, past).unwrap();
+    breakers.step(then);
+    let probe = scene.tell(Method::POST, admit, &json!({})).await.json();
+    assert_eq!(probe["admission"], "probe", "{probe}");
+    let report = "/api/v1/breakers/pay/report";
+    let failed = scene.tell(Method::POST, report, &json!({"success": false})).await.json();
+    assert_eq!((&failed["state"], &failed["because"]["cause"]), (&json!("open"), &json!("probes")));
+    scene.tell(Method::POST, "/api/v1/breakers/pay/open", &signed(json!({}))).await;
+    let denied = scene.tell(Method::POST, admit, &json!({})).await.json();
+    assert_eq!(denied, json!({"admission": "denied", "retry_after_ms": null}));
+    let unknown = scene.tell(Method::POST, "/api/v1/breakers/x/admit", &json!({})).await;
+    refused(&unknown, StatusCode::NOT_FOUND, "unknown_breaker");
+    let odd = scene.tell(Method::POST, report, &json!({"success": "yes"})).await;
+    refused(&odd, StatusCode::BAD_REQUEST, "bad_body");
 }

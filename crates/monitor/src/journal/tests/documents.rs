@@ -3,7 +3,7 @@
 use super::{Bench, refused, report};
 use crate::journal::Documents;
 use crate::journal::documents::DOCUMENT_BYTES_AT_MOST;
-use crate::store::DocumentKind::{self, Action, Conversation, Element, IncidentEntry, Notice};
+use crate::store::DocumentKind::{self, Conversation, Element, IncidentEntry, Notice};
 use crate::store::{Document, DocumentChange, StoreError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -160,7 +160,7 @@ async fn without_room_what_may_be_missed_goes_oldest_first_and_never_what_still_
     bench.journal.documents(vec![put(Element, "first", "x")]);
     bench.pass(100).await;
     let spare = |key| DocumentChange::PutSpare(document(Notice, key, &"x".repeat((1 << 20) - 1_000)));
-    bench.journal.documents(vec![large(Action, "spare 1"), large(Conversation, "c")]);
+    bench.journal.documents(vec![large(IncidentEntry, "spare 1"), large(Conversation, "c")]);
     bench.journal.documents(vec![large(IncidentEntry, "spare 2"), large(Notice, "sent"), spare("sent")]);
     let filling: Vec<String> = (0..ROOM - 4).map(|n| format!("e{n}")).collect();
     for key in &filling {
@@ -207,7 +207,7 @@ async fn of_those_that_may_be_missed_the_oldest_goes_alone_when_that_is_enough()
     let bench = Bench::new([refused(), refused()]);
     bench.journal.blind(1, 2);
     bench.pass(300).await;
-    bench.journal.documents(vec![large(Action, "older"), large(IncidentEntry, "younger")]);
+    bench.journal.documents(vec![large(IncidentEntry, "older"), large(IncidentEntry, "younger")]);
     bench.journal.documents((2..=ROOM).map(|n| large(Element, &n.to_string())).collect());
     bench.pass(5_000).await;
     let last = groups(&bench).pop().unwrap();

@@ -18,7 +18,8 @@ use std::time::Duration;
 const VERSION: &str = "1";
 /// The largest body, in bytes: alerts past it are left out and counted.
 const BODY: usize = 1 << 20;
-const SIGNATURE: &str = "x-farol-signature";
+/// The header with the signature.
+pub(crate) const SIGNATURE: &str = "x-farol-signature";
 
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +142,8 @@ fn key(secret: &Secret) -> hmac::Key {
     hmac::Key::new(hmac::HMAC_SHA256, secret.expose().as_bytes())
 }
 
-fn sign(secret: &Secret, seconds: i64, body: &[u8]) -> String {
+/// The signature, `t=<unix seconds>,v1=<hex>`: HMAC-SHA256 over `<unix seconds>.<body>`.
+pub(crate) fn sign(secret: &Secret, seconds: i64, body: &[u8]) -> String {
     let mut context = hmac::Context::with_key(&key(secret));
     context.update(format!("{seconds}.").as_bytes());
     context.update(body);
