@@ -7,6 +7,7 @@
 mod agents;
 mod crash_points;
 mod harmless;
+mod peers;
 mod reload;
 mod troubles;
 mod unrecorded;

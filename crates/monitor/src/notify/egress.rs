@@ -5,6 +5,7 @@ mod addresses;
 mod answer;
 
 pub use addresses::Range;
+pub(super) use answer::host;
 
 use addresses::{Class, class};
 use farol_config::Map;
