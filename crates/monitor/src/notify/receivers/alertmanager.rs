@@ -145,8 +145,9 @@ fn entries(message: &Message, valid_for: Duration) -> Vec<Value> {
             continue;
         }
         entries.push(entry(message, alert, alert.severity, alert.ended_ms, valid_for));
-        // There the severity is part of what an alert is: the one with the other severity must end too.
-        if message.why == Why::Raised || alert.ended.is_some() {
+        // There the severity is part of what an alert is: the one with the other severity must end too. Not where none can
+        // have changed, as an end of what never was would be news there.
+        if alert.ended.is_some() || !matches!(message.why, Why::First | Why::Repeat | Why::Resolved) {
             let other = match alert.severity {
                 Severity::Warning => Severity::Critical,
                 Severity::Critical => Severity::Warning,
@@ -215,12 +216,20 @@ mod tests {
         let found = entries(&told, HOUR);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0]["endsAt"], "2026-03-01T13:01:00Z");
-        told.why = Why::Raised;
-        let found = entries(&told, HOUR);
-        assert_eq!(
-            (&found[1]["labels"]["severity"], &found[1]["endsAt"]),
-            (&json!("warning"), &json!("2026-03-01T12:01:00Z"))
-        );
+        // Of several things a notice says the loudest: more of the group fires, and this one is a warning by now.
+        for (why, severity, other) in [
+            (Why::Raised, Severity::Critical, "warning"),
+            (Why::More, Severity::Warning, "critical"),
+            (Why::Released, Severity::Warning, "critical"),
+        ] {
+            (told.why, told.alerts[0].severity) = (why, severity);
+            let found = entries(&told, HOUR);
+            assert_eq!(
+                (&found[1]["labels"]["severity"], &found[1]["endsAt"]),
+                (&json!(other), &json!("2026-03-01T12:01:00Z")),
+                "{why:?}"
+            );
+        }
         told.why = Why::Resolved;
         told.alerts[0].ended = Some(Ending::Recovered);
         told.alerts[0].ended_ms = Some(told.at_ms - 5_000);
