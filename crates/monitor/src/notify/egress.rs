@@ -114,6 +114,11 @@ impl Egress {
         Self { policy: Arc::new(policy), lookup }
     }
 
+    /// These rules.
+    pub(super) fn policy(&self) -> Policy {
+        Policy::clone(&self.policy)
+    }
+
     /// A client for one receiver: `ca` (PEM) takes the place of the machine's authorities.
     pub(super) fn client(&self, url: &Url, ca: Option<&[u8]>) -> Result<Client, String> {
         let client = Client::builder()

@@ -98,6 +98,33 @@ async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
+    let ops = Desk::new(Answer::Take);
+    let (takes, pause) = (Duration::from_secs(5), Duration::from_secs(30));
+    *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(takes, None)));
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "many");
+    for _ in 0..20 {
+        process.tell("ops", "few");
+        pass(5_000).await;
+    }
+    assert_eq!(ops.ids().len(), 20, "others do not wait");
+    assert!(ops.taken.lock().iter().all(|got| got.at_ms % 5_000 < 5));
+    let tries = ops.tried.lock().iter().filter(|got| got.id == "many1").count();
+    assert!((20..=21).contains(&tries), "{tries}");
+    assert_eq!((process.told.failing.lock().len(), process.stats("ops").failed), (0, 0));
+    *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(Duration::ZERO, Some(pause))));
+    pass(10_000).await;
+    ops.tried.lock().clear();
+    *ops.of.lock() = None;
+    pass(19_000).await;
+    assert_eq!(ops.tried.lock().len(), 0, "a pause is kept");
+    pass(10_000).await;
+    assert_eq!(ops.ids().last().map(|id| &**id), Some("many1"));
+    assert_eq!(process.told.failing.lock().len(), 0);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conversation_that_fails_alone_holds_no_other_up() {
     let ops = Desk::new(Answer::Take);
     *ops.of.lock() = Some(("bad".to_owned(), Answer::Fail));
