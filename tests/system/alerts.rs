@@ -8,6 +8,7 @@ mod agents;
 mod clock;
 mod crash_points;
 mod harmless;
+mod peers;
 mod reload;
 mod troubles;
 mod unrecorded;

@@ -55,7 +55,7 @@ async fn a_second_try_sends_only_the_events_that_were_not_taken_and_a_refused_on
     sink.next([Answer::status(202), Answer::status(400), pause]);
     let failure = pager.send(&told).await.unwrap_err();
     assert!(
-        matches!(&failure, Failure::Retry { after: Some(after), .. } if *after == Duration::from_secs(7)),
+        matches!(&failure, Failure::Partly { after: Some(after), .. } if *after == Duration::from_secs(7)),
         "{failure:?}"
     );
     assert_eq!(sink.taken().len(), 3, "nothing overtakes what has to wait");

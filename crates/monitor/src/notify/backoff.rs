@@ -81,6 +81,11 @@ impl Strain {
             self.general += 1;
             self.probe_ms = now_ms + wait_ms(self.general, draw);
         }
+        self.pause(pause, now_ms);
+    }
+
+    /// It asked to be left alone for so long.
+    pub(super) fn pause(&mut self, pause: Option<Duration>, now_ms: u64) {
         if let Some(pause) = pause {
             let pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
             self.pause_ms = self.pause_ms.max(now_ms.saturating_add(pause_ms));

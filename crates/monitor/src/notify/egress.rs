@@ -5,6 +5,7 @@ mod addresses;
 mod answer;
 
 pub use addresses::Range;
+pub(super) use answer::host;
 
 use addresses::{Class, class};
 use arc_swap::ArcSwap;
@@ -121,6 +122,11 @@ impl Egress {
             self.policy.store(Arc::new(policy.clone()));
         }
         are_others
+    }
+
+    /// These rules.
+    pub(super) fn policy(&self) -> Policy {
+        Policy::clone(&self.policy)
     }
 
     /// A client for one receiver: `ca` (PEM) takes the place of the machine's authorities.

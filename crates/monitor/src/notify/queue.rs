@@ -40,6 +40,8 @@ pub(super) enum Landing {
     Taken,
     /// It may be taken later; not before the pause, if one was asked for.
     Failed { why: String, pause: Option<Duration> },
+    /// Some of it was taken, and it is tried again at once; not before the pause, if one was asked for.
+    Partly { why: String, pause: Option<Duration> },
     /// It will never be taken.
     Refused { why: String },
 }
@@ -208,19 +210,28 @@ impl<T: Clone> Queue<T> {
         let (name, order) = (Arc::clone(name), line.flying?);
         match landing {
             Landing::Taken => self.strain.took(),
+            Landing::Partly { pause, .. } => {
+                self.strain.took();
+                self.strain.pause(*pause, now_ms);
+            }
             Landing::Refused { why } => self.strain.refused(why, now_ms),
             Landing::Failed { why, pause } => self.strain.failed(&name, *pause, why, now_ms, draw),
         }
         let line = self.lines.get_mut(&name)?;
         line.flying = None;
         self.flying -= 1;
-        if !matches!(landing, Landing::Failed { .. }) {
-            (line.failures, line.at_ms) = (0, 0);
-            return self.remove(&name, order).map(Landed::Over);
+        match landing {
+            Landing::Taken | Landing::Refused { .. } => {
+                (line.failures, line.at_ms) = (0, 0);
+                return self.remove(&name, order).map(Landed::Over);
+            }
+            Landing::Partly { .. } => (line.failures, line.at_ms) = (0, now_ms),
+            Landing::Failed { .. } => {
+                line.failures = line.failures.saturating_add(1);
+                // Another draw than the receiver's.
+                line.at_ms = now_ms + wait_ms(line.failures, draw.rotate_left(32));
+            }
         }
-        line.failures = line.failures.saturating_add(1);
-        // Another draw than the receiver's.
-        line.at_ms = now_ms + wait_ms(line.failures, draw.rotate_left(32));
         let entry = line.waiting.get(&order)?;
         let waited_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_sub(entry.since_ms);
         if waited_ms >= GIVE_UP_MS as i64 {

@@ -13,7 +13,7 @@ mod webhook;
 pub(crate) use webhook::{SIGNATURE, sign};
 pub use webhook::{VerifyError, verify};
 
-use super::egress::Egress;
+use super::egress::{Egress, Policy};
 use super::message::Message;
 use farol_config::Map;
 use futures::future::BoxFuture;
@@ -26,8 +26,49 @@ pub trait Receiver: Send + Sync {
     /// The kind: `slack`, `email`, ….
     fn kind(&self) -> &'static str;
 
+    /// One that has not answered by then has failed. Where the other end may take a notice late, it is later than that.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
+    /// What it is made of, where a configuration made it. One that is made of the same again is the same receiver.
+    fn origin(&self) -> Option<&Origin> {
+        None
+    }
+
     /// Tells it once. Safe to call again with the same message: what was taken is not told twice by this process.
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>>;
+}
+
+/// What a configuration says that matters for one receiver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Origin {
+    settings: Settings,
+    policy: Policy,
+}
+
+/// A receiver that knows what it is made of.
+struct Made<R> {
+    origin: Origin,
+    sender: R,
+}
+
+impl<R: Receiver> Receiver for Made<R> {
+    fn kind(&self) -> &'static str {
+        self.sender.kind()
+    }
+
+    fn deadline(&self) -> Duration {
+        self.sender.deadline()
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        Some(&self.origin)
+    }
+
+    fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {
+        self.sender.send(message)
+    }
 }
 
 /// It was taken.
@@ -42,6 +83,13 @@ pub struct Sent {
 pub enum Failure {
     /// It may be taken later.
     Retry {
+        /// What happened.
+        why: String,
+        /// The receiver asks for so long a pause; at most an hour.
+        after: Option<Duration>,
+    },
+    /// Some of it was taken, and the rest is to come soon: it is no sign that the receiver fails.
+    Partly {
         /// What happened.
         why: String,
         /// The receiver asks for so long a pause; at most an hour.
@@ -63,7 +111,7 @@ impl Failure {
     #[must_use]
     pub fn why(&self) -> &str {
         match self {
-            Self::Retry { why, .. } | Self::Dead { why } => why,
+            Self::Retry { why, .. } | Self::Partly { why, .. } | Self::Dead { why } => why,
         }
     }
 }
@@ -93,8 +141,11 @@ macro_rules! kinds {
             /// # Errors
             /// It cannot be made on this machine.
             pub fn build(&self, egress: &Egress) -> Result<Arc<dyn Receiver>, String> {
+                let origin = Origin { settings: self.clone(), policy: egress.policy() };
                 match self {
-                    $(Self::$kind(settings) => Ok(Arc::new($module::Sender::new(settings, egress)?)),)+
+                    $(Self::$kind(settings) => {
+                        Ok(Arc::new(Made { origin, sender: $module::Sender::new(settings, egress)? }))
+                    })+
                 }
             }
         }
@@ -117,6 +168,17 @@ pub fn to_log() -> Arc<dyn Receiver> {
 }
 
 impl Settings {
+    /// Itself under its name, or each of its peers under a name of its own.
+    pub(crate) fn peers(self, name: &str) -> Vec<(Arc<str>, Self)> {
+        match self {
+            Self::Alertmanager(settings) => {
+                let peers = settings.peers().into_iter();
+                peers.map(|(peer, one)| (format!("{name}@{peer}").into(), Self::Alertmanager(one))).collect()
+            }
+            other => vec![(name.into(), other)],
+        }
+    }
+
     /// Reads one receiver: a map with exactly one kind. What is wrong is recorded as a problem.
     pub fn read(m: &mut Map<'_>, egress: &Egress) -> Option<Self> {
         let written: Vec<&str> = KINDS.iter().copied().filter(|kind| m.has(kind)).collect();

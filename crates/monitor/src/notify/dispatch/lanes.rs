@@ -138,10 +138,15 @@ impl Lanes {
                 }
                 continue;
             };
-            if lane.receiver.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &receiver)) {
+            // One that is as it was goes on with what it knows: parts that were taken, pauses, open connections.
+            let is_same = |before: &Arc<dyn Receiver>| {
+                Arc::ptr_eq(before, &receiver)
+                    || before.origin().is_some_and(|before| receiver.origin() == Some(before))
+            };
+            if !lane.receiver.as_ref().is_some_and(is_same) {
                 lane.queue.hurry();
+                lane.receiver = Some(receiver);
             }
-            lane.receiver = Some(receiver);
         }
         for (name, receiver) in receivers {
             self.lanes.insert(name, Lane { receiver: Some(receiver), ..Lane::default() });
@@ -217,8 +222,12 @@ impl Lanes {
                 let changes = load.over(Verdict::Sent, sent.note.as_deref());
                 (Outcome::Sent { note: sent.note }, changes.into())
             }
-            (Err(_), Landing::Failed { why, .. }, Some(Landed::Again(at_ms))) => {
-                lane.counts.failed += 1;
+            (
+                Err(_),
+                Landing::Failed { why, .. } | Landing::Partly { why, .. },
+                Some(Landed::Again(at_ms)),
+            ) => {
+                lane.counts.failed += u64::from(matches!(landing, Landing::Failed { .. }));
                 let in_ms = i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
                 (Outcome::Retry { why: why.clone(), next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
             }
@@ -326,21 +335,22 @@ fn die(tellings: &mut VecDeque<Telling>, name: &Arc<str>, load: &Load, why: &str
 fn landing(result: &Result<crate::notify::receivers::Sent, Failure>, stays: bool) -> Landing {
     match result {
         Ok(_) => Landing::Taken,
-        Err(Failure::Retry { why, .. }) if !stays => {
+        Err(Failure::Retry { why, .. } | Failure::Partly { why, .. }) if !stays => {
             Landing::Refused { why: format!("{REMOVED}; its last answer: {why}") }
         }
         Err(Failure::Retry { why, after }) => Landing::Failed { why: why.clone(), pause: *after },
+        Err(Failure::Partly { why, after }) => Landing::Partly { why: why.clone(), pause: *after },
         Err(Failure::Dead { why }) => Landing::Refused { why: why.clone() },
     }
 }
 
 fn why_dead(failure: &Failure, landing: &Landing, landed: Option<&Landed<Load>>) -> String {
-    let why = match (landing, failure) {
-        (Landing::Refused { why } | Landing::Failed { why, .. }, _) => why,
-        (Landing::Taken, Failure::Retry { why, .. } | Failure::Dead { why }) => why,
+    let why = match landing {
+        Landing::Refused { why } | Landing::Failed { why, .. } | Landing::Partly { why, .. } => why,
+        Landing::Taken => failure.why(),
     };
     match landed {
         Some(Landed::GivenUp(_)) => format!("given up after a day: {why}"),
-        _ => why.clone(),
+        _ => why.to_owned(),
     }
 }

@@ -1,15 +1,15 @@
-//! The kind `alertmanager`: the v2 API of each of its peers, since they do not pass alerts on. The same alerts posted
-//! twice change nothing there, so a peer that failed is tried until it took them.
+//! The kind `alertmanager`: the v2 API of each of its peers, since they do not pass alerts on. Each peer is a receiver
+//! of its own, so that none waits for another. The same alerts posted twice change nothing there.
 
 use super::progress::Progress;
 use super::reading::{self, Address};
 use super::{Failure, Receiver, Sent};
-use crate::notify::egress::Egress;
+use crate::notify::egress::{Egress, host};
 use crate::notify::message::{AlertWord, Message, Why};
 use crate::notify::{text, wording};
 use farol_config::{Map, Secret};
 use farol_rules::Severity;
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use reqwest::{Client, Url};
 use serde_json::{Map as Object, Value, json};
 use std::time::Duration;
@@ -22,7 +22,9 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    urls: Vec<Address>,
+    url: Address,
+    /// Its peers, until each of them is a receiver of its own.
+    others: Vec<Address>,
     basic: Option<(String, Secret)>,
     ca: Option<Vec<u8>>,
     /// Without a word of ours it takes a firing alert as over after so long.
@@ -42,16 +44,36 @@ impl Settings {
         if written.is_empty() {
             m.problem("urls", "names no peer; write for instance `urls: [\"http://alertmanager:9093\"]`");
         }
+        if (1..urls.len()).any(|i| urls[..i].contains(&urls[i])) {
+            m.problem("urls", "names a peer twice; take one of them out");
+        }
+        // There is none only where there is a problem.
+        let mut urls = urls.into_iter();
+        let url = urls.next().unwrap_or_else(reading::stand_in);
         let (user, password) = (m.text("username").optional(), m.secret("password").optional());
         if user.is_some() != password.is_some() {
             m.problem("username", "and `password` stand together");
         }
         Self {
-            urls,
+            url,
+            others: urls.collect(),
             basic: user.zip(password),
             ca: reading::ca(m),
             valid_for: m.duration("valid_for").within(HOUR..=HOUR * 24 * 30).or(HOUR * 24),
         }
+    }
+
+    /// Each peer, under its host; from the second one with the same host, with a number.
+    pub(super) fn peers(mut self) -> Vec<(String, Self)> {
+        let others = std::mem::take(&mut self.others);
+        let mut peers: Vec<(String, Self)> = Vec::with_capacity(others.len() + 1);
+        for url in std::iter::once(self.url.clone()).chain(others) {
+            let at = host(&url.0);
+            let same = peers.iter().filter(|(_, peer)| host(&peer.url.0) == at).count();
+            let name = if same == 0 { at } else { format!("{at}+{}", same + 1) };
+            peers.push((name, Self { url, ..self.clone() }));
+        }
+        peers
     }
 }
 
@@ -66,55 +88,39 @@ fn endpoint(base: &Url) -> Result<Url, String> {
     base.join(PATH).map_err(|_| "is no web address".into())
 }
 
-/// Sends to all peers.
+/// Sends to one peer.
 pub(super) struct Sender {
     settings: Settings,
-    clients: Vec<Client>,
+    client: Client,
     egress: Egress,
     progress: Progress,
 }
 
 impl Sender {
     pub(super) fn new(settings: &Settings, egress: &Egress) -> Result<Self, String> {
-        let client = |url: &Address| egress.client(&url.0, settings.ca.as_deref());
-        let clients = settings.urls.iter().map(client).collect::<Result<_, _>>()?;
+        let client = egress.client(&settings.url.0, settings.ca.as_deref())?;
         let (settings, egress) = (settings.clone(), egress.clone());
-        Ok(Self { settings, clients, egress, progress: Progress::default() })
+        Ok(Self { settings, client, egress, progress: Progress::default() })
     }
 
-    async fn peer(&self, client: &Client, url: &Url, notice: &str, bodies: &[Value]) -> Result<(), Failure> {
-        for (i, body) in bodies.iter().enumerate() {
-            let part = format!("{i} {url}");
+    /// One batch after the other; a second try sends only what was not taken.
+    async fn all(&self, message: &Message) -> Result<Sent, Failure> {
+        let (url, notice) = (&self.settings.url.0, &message.notice_id);
+        let entries = entries(message, self.settings.valid_for);
+        for (i, batch) in entries.chunks(BATCH).enumerate() {
+            let part = i.to_string();
             if self.progress.is_done(notice, &part) {
                 continue;
             }
-            let mut request = client.post(url.clone()).json(body);
+            let mut request = self.client.post(url.clone()).json(batch);
             if let Some((user, password)) = &self.settings.basic {
                 request = request.basic_auth(user, Some(password.expose()));
             }
             self.egress.send(url, request).await?.judge(url)?;
             self.progress.done(notice, &part);
         }
-        Ok(())
-    }
-
-    /// Over when each peer has taken it or never will; dead when none took it.
-    async fn all(&self, message: &Message) -> Result<Sent, Failure> {
-        let entries = entries(message, self.settings.valid_for);
-        let bodies: Vec<Value> = entries.chunks(BATCH).map(|batch| Value::from(batch.to_vec())).collect();
-        let peers = self.settings.urls.iter().zip(&self.clients);
-        let sent = peers.map(|(url, client)| self.peer(client, &url.0, &message.notice_id, &bodies));
-        let failures: Vec<Failure> = join_all(sent).await.into_iter().filter_map(Result::err).collect();
-        let retry = failures.iter().find(|failure| matches!(failure, Failure::Retry { .. }));
-        if let Some(retry) = retry {
-            return Err(retry.clone());
-        }
-        self.progress.finish(&message.notice_id);
-        match failures.first() {
-            Some(dead) if failures.len() == self.settings.urls.len() => Err(dead.clone()),
-            Some(dead) => Ok(Sent { note: Some(dead.why().to_owned()) }),
-            None => Ok(Sent::default()),
-        }
+        self.progress.finish(notice);
+        Ok(Sent::default())
     }
 }
 
@@ -139,8 +145,9 @@ fn entries(message: &Message, valid_for: Duration) -> Vec<Value> {
             continue;
         }
         entries.push(entry(message, alert, alert.severity, alert.ended_ms, valid_for));
-        // There the severity is part of what an alert is: the one with the other severity must end too.
-        if message.why == Why::Raised || alert.ended.is_some() {
+        // There the severity is part of what an alert is: the one with the other severity must end too. Not where none can
+        // have changed, as an end of what never was would be news there.
+        if alert.ended.is_some() || !matches!(message.why, Why::First | Why::Repeat | Why::Resolved) {
             let other = match alert.severity {
                 Severity::Warning => Severity::Critical,
                 Severity::Critical => Severity::Warning,
@@ -209,12 +216,20 @@ mod tests {
         let found = entries(&told, HOUR);
         assert_eq!(found.len(), 1);
         assert_eq!(found[0]["endsAt"], "2026-03-01T13:01:00Z");
-        told.why = Why::Raised;
-        let found = entries(&told, HOUR);
-        assert_eq!(
-            (&found[1]["labels"]["severity"], &found[1]["endsAt"]),
-            (&json!("warning"), &json!("2026-03-01T12:01:00Z"))
-        );
+        // Of several things a notice says the loudest: more of the group fires, and this one is a warning by now.
+        for (why, severity, other) in [
+            (Why::Raised, Severity::Critical, "warning"),
+            (Why::More, Severity::Warning, "critical"),
+            (Why::Released, Severity::Warning, "critical"),
+        ] {
+            (told.why, told.alerts[0].severity) = (why, severity);
+            let found = entries(&told, HOUR);
+            assert_eq!(
+                (&found[1]["labels"]["severity"], &found[1]["endsAt"]),
+                (&json!(other), &json!("2026-03-01T12:01:00Z")),
+                "{why:?}"
+            );
+        }
         told.why = Why::Resolved;
         told.alerts[0].ended = Some(Ending::Recovered);
         told.alerts[0].ended_ms = Some(told.at_ms - 5_000);

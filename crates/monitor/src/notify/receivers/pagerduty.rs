@@ -12,12 +12,16 @@ use futures::future::BoxFuture;
 use reqwest::Client;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 const ENQUEUE: &str = "https://events.pagerduty.com/v2/enqueue";
 /// The largest event, in bytes.
 const EVENT: usize = 512 << 10;
 /// The longest summary, in characters.
 const SUMMARY: usize = 1_024;
+/// No event is begun later in one try: the rest goes in the next ones.
+const ROUND: Duration = Duration::from_secs(5);
 
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -52,17 +56,28 @@ impl Sender {
 
     /// A pause ends the round, so that the order holds; an event that is refused does not hold up the others.
     async fn all(&self, message: &Message) -> Result<Sent, Failure> {
-        let url = &self.settings.url.0;
-        let mut refused = Vec::new();
+        let (url, began) = (&self.settings.url.0, Instant::now());
+        let (mut refused, mut taken, count) = (Vec::new(), 0, message.alerts.len());
         for alert in &message.alerts {
             if self.progress.is_done(&message.notice_id, &alert.id) {
                 continue;
             }
+            if taken > 0 && began.elapsed() > ROUND {
+                let why = format!("{taken} of {count} events were taken, the others follow");
+                return Err(Failure::Partly { why, after: None });
+            }
             let event = event(self.settings.routing_key.expose(), message, alert);
             let answer = self.egress.send(url, self.client.post(url.clone()).json(&event)).await;
             match answer.and_then(|answer| answer.judge(url)) {
-                Ok(()) => self.progress.done(&message.notice_id, &alert.id),
+                Ok(()) => {
+                    self.progress.done(&message.notice_id, &alert.id);
+                    taken += 1;
+                }
                 Err(Failure::Dead { why }) => refused.push(why),
+                Err(Failure::Retry { why, after }) if taken > 0 => {
+                    let why = format!("{taken} of {count} events were taken, then: {why}");
+                    return Err(Failure::Partly { why, after });
+                }
                 Err(retry) => return Err(retry),
             }
         }

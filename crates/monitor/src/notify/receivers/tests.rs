@@ -98,6 +98,7 @@ fn what_is_wrong_is_told_with_its_line_and_never_with_the_secret() {
         ("a: {webhook: {url: \"https://h.test/\", headers: {host: S3CRET}}}", "written by Farol itself"),
         ("a: {webhook: {url: \"https://h.test/\", ca: /nonexistent}}", "/nonexistent cannot be read"),
         ("a: {alertmanager: {urls: []}}", "names no peer"),
+        ("a: {alertmanager: {urls: [\"https://am.test\", \"https://am.test/\"]}}", "names a peer twice"),
         ("a: {alertmanager: {urls: [\"https://am.test/?S3CRET\"]}}", "has a query"),
         ("a: {alertmanager: {urls: [\"https://am.test\"], username: u}}", "stand together"),
         ("a: {email: {server: \"m.test:25\", from: x@y.test, to: [nonsense]}}", "holds what is no address"),

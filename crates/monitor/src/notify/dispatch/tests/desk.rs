@@ -1,5 +1,6 @@
 //! A receiver that answers as a test says, and notes what it got and when.
 
+use crate::notify::receivers::Origin;
 use crate::notify::{Attempt, Failure, Message, Receiver, Sent, Watch};
 use futures::FutureExt;
 use futures::future::BoxFuture;
@@ -17,6 +18,8 @@ pub(super) enum Answer {
     Slowly(Duration),
     Fail,
     Pause(Duration),
+    /// Some of it is taken, after so long; what follows has to wait for so long.
+    Partly(Duration, Option<Duration>),
     Refuse,
     /// None ever; the notice was not taken.
     Hang,
@@ -43,19 +46,27 @@ pub(super) struct Desk {
     pub(super) of: Mutex<Option<(String, Answer)>>,
     pub(super) tried: Mutex<Vec<Got>>,
     pub(super) taken: Mutex<Vec<Got>>,
+    pub(super) deadline: Mutex<Duration>,
+    pub(super) origin: Option<Origin>,
     /// Most at once.
     pub(super) at_once: Mutex<(usize, usize)>,
 }
 
 impl Desk {
     pub(super) fn new(then: Answer) -> Arc<Self> {
+        Self::made_of(None, then)
+    }
+
+    pub(super) fn made_of(origin: Option<Origin>, then: Answer) -> Arc<Self> {
         Arc::new(Self {
+            origin,
             began: Instant::now(),
             answers: Mutex::default(),
             then: Mutex::new(then),
             of: Mutex::default(),
             tried: Mutex::default(),
             taken: Mutex::default(),
+            deadline: Mutex::new(Duration::from_secs(10)),
             at_once: Mutex::default(),
         })
     }
@@ -80,6 +91,14 @@ impl Receiver for Desk {
         "desk"
     }
 
+    fn deadline(&self) -> Duration {
+        *self.deadline.lock()
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {
         async move {
             let at_ms = self.began.elapsed().as_millis() as u64;
@@ -98,6 +117,10 @@ impl Receiver for Desk {
                 Answer::Slowly(takes) => tokio::time::sleep(takes).await,
                 Answer::Fail => return Err(failure(None)),
                 Answer::Pause(pause) => return Err(failure(Some(pause))),
+                Answer::Partly(takes, after) => {
+                    tokio::time::sleep(takes).await;
+                    return Err(Failure::Partly { why: "200 of 500".into(), after });
+                }
                 Answer::Refuse => return Err(Failure::Dead { why: "404".into() }),
                 Answer::Hang => std::future::pending().await,
                 Answer::TakeAndHang => {

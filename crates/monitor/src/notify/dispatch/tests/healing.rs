@@ -61,6 +61,21 @@ async fn a_receiver_that_hangs_holds_no_other_up_and_is_cut_after_ten_seconds() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_answers_take_long_is_cut_by_its_own_deadline() {
+    let mail = Desk::new(Answer::Slowly(Duration::from_secs(45)));
+    *mail.deadline.lock() = Duration::from_secs(60);
+    let process = Process::start(Shelf::default(), &[("mail", &mail)]);
+    process.tell("mail", "a");
+    pass(46_000).await;
+    assert_eq!((mail.tried.lock().len(), mail.ids()), (1, vec!["a1".into()]));
+    *mail.then.lock() = Answer::Hang;
+    process.tell("mail", "b");
+    pass(60_100).await;
+    let last = process.told.attempts.lock().last().unwrap().outcome.clone();
+    assert!(matches!(&last, Outcome::Retry { why, .. } if why == "no answer within 60 s"), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
     let ops = Desk::new(Answer::Take);
     ops.answers.lock().push_back(Answer::Pause(Duration::from_secs(120)));
@@ -80,6 +95,33 @@ async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
         "{:?}",
         ops.tried_ms()
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
+    let ops = Desk::new(Answer::Take);
+    let (takes, pause) = (Duration::from_secs(5), Duration::from_secs(30));
+    *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(takes, None)));
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "many");
+    for _ in 0..20 {
+        process.tell("ops", "few");
+        pass(5_000).await;
+    }
+    assert_eq!(ops.ids().len(), 20, "others do not wait");
+    assert!(ops.taken.lock().iter().all(|got| got.at_ms % 5_000 < 5));
+    let tries = ops.tried.lock().iter().filter(|got| got.id == "many1").count();
+    assert!((20..=21).contains(&tries), "{tries}");
+    assert_eq!((process.told.failing.lock().len(), process.stats("ops").failed), (0, 0));
+    *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(Duration::ZERO, Some(pause))));
+    pass(10_000).await;
+    ops.tried.lock().clear();
+    *ops.of.lock() = None;
+    pass(19_000).await;
+    assert_eq!(ops.tried.lock().len(), 0, "a pause is kept");
+    pass(10_000).await;
+    assert_eq!(ops.ids().last().map(|id| &**id), Some("many1"));
+    assert_eq!(process.told.failing.lock().len(), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,6 +2,40 @@
 
 use super::*;
 use crate::notify::Outcome;
+use crate::notify::egress::{Egress, Policy};
+use crate::notify::receivers::{Origin, Settings};
+use farol_config::Sources;
+
+/// What a Slack receiver with this URL is made of.
+fn origin(url: &str, policy: Policy) -> Option<Origin> {
+    let egress = Egress::new(policy);
+    let tree = Sources::new().text("m.yaml", &format!("r: {{slack: {{url: \"{url}\"}}}}")).load().unwrap();
+    let settings = tree.read(|m| m.map("r", |m| Settings::read(m, &egress))).unwrap().flatten().unwrap();
+    settings.build(&egress).unwrap().origin().cloned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_receiver_that_did_not_change_goes_on_with_what_it_knows_and_another_takes_its_place() {
+    let private = || Policy { private: true, ..Policy::default() };
+    let same = || origin("https://hooks.test/a", Policy::default());
+    for (other, expected) in [
+        (same(), (false, Some(1_800_000))),
+        (origin("https://hooks.test/b", Policy::default()), (true, None)),
+        (origin("https://hooks.test/a", private()), (true, None)),
+        (None, (true, None)),
+    ] {
+        let asked_to_wait = Desk::made_of(same(), Answer::Fail);
+        asked_to_wait.answers.lock().push_back(Answer::Pause(Duration::from_secs(1_800)));
+        let process = Process::start(Shelf::default(), &[("ops", &asked_to_wait)]);
+        process.tell("ops", "a");
+        pass(100_000).await;
+        let anew = Desk::made_of(other.clone(), Answer::Take);
+        process.dispatcher.set_receivers(receivers(&[("ops", &anew)]));
+        pass(1_700_500).await;
+        let second = asked_to_wait.tried_ms().get(1).copied();
+        assert_eq!((!anew.ids().is_empty(), second), expected, "{other:?}");
+    }
+}
 
 #[tokio::test(start_paused = true)]
 async fn a_reload_drops_nothing_on_its_way_nor_anything_of_those_that_stay() {
