@@ -126,7 +126,7 @@ impl Egress {
 
     /// These rules.
     pub(super) fn policy(&self) -> Policy {
-        Policy::clone(&self.policy)
+        Policy::clone(&self.policy.load())
     }
 
     /// A client for one receiver: `ca` (PEM) takes the place of the machine's authorities.
