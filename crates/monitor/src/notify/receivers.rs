@@ -25,6 +25,11 @@ pub trait Receiver: Send + Sync {
     /// The kind: `slack`, `email`, ….
     fn kind(&self) -> &'static str;
 
+    /// One that has not answered by then has failed. Where the other end may take a notice late, it is later than that.
+    fn deadline(&self) -> Duration {
+        Duration::from_secs(10)
+    }
+
     /// Tells it once. Safe to call again with the same message: what was taken is not told twice by this process.
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>>;
 }

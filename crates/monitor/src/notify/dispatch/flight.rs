@@ -9,8 +9,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
-/// A receiver that has not answered by then has failed.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
 /// The store has so long to take a notice, or the word that the one before it was sent.
 const RECORD_WITHIN: Duration = Duration::from_millis(500);
 
@@ -41,9 +39,9 @@ impl Flight {
             Arc::make_mut(&mut message).unrecorded = unrecorded;
         }
         let (began_ms, began) = (wall_ms(), Instant::now());
-        let sent = timeout(SEND_WITHIN, self.receiver.send(&message)).await;
-        let late =
-            || Failure::Retry { why: format!("no answer within {} s", SEND_WITHIN.as_secs()), after: None };
+        let within = self.receiver.deadline();
+        let sent = timeout(within, self.receiver.send(&message)).await;
+        let late = || Failure::retry(format!("no answer within {} s", within.as_secs()));
         let result = sent.unwrap_or_else(|_| Err(late()));
         Flown { result, began_ms, took: began.elapsed(), unrecorded }
     }

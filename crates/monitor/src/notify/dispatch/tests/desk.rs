@@ -43,6 +43,7 @@ pub(super) struct Desk {
     pub(super) of: Mutex<Option<(String, Answer)>>,
     pub(super) tried: Mutex<Vec<Got>>,
     pub(super) taken: Mutex<Vec<Got>>,
+    pub(super) deadline: Mutex<Duration>,
     /// Most at once.
     pub(super) at_once: Mutex<(usize, usize)>,
 }
@@ -56,6 +57,7 @@ impl Desk {
             of: Mutex::default(),
             tried: Mutex::default(),
             taken: Mutex::default(),
+            deadline: Mutex::new(Duration::from_secs(10)),
             at_once: Mutex::default(),
         })
     }
@@ -78,6 +80,10 @@ impl Desk {
 impl Receiver for Desk {
     fn kind(&self) -> &'static str {
         "desk"
+    }
+
+    fn deadline(&self) -> Duration {
+        *self.deadline.lock()
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {

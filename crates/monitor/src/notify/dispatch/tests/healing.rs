@@ -61,6 +61,21 @@ async fn a_receiver_that_hangs_holds_no_other_up_and_is_cut_after_ten_seconds() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_whose_answers_take_long_is_cut_by_its_own_deadline() {
+    let mail = Desk::new(Answer::Slowly(Duration::from_secs(45)));
+    *mail.deadline.lock() = Duration::from_secs(60);
+    let process = Process::start(Shelf::default(), &[("mail", &mail)]);
+    process.tell("mail", "a");
+    pass(46_000).await;
+    assert_eq!((mail.tried.lock().len(), mail.ids()), (1, vec!["a1".into()]));
+    *mail.then.lock() = Answer::Hang;
+    process.tell("mail", "b");
+    pass(60_100).await;
+    let last = process.told.attempts.lock().last().unwrap().outcome.clone();
+    assert!(matches!(&last, Outcome::Retry { why, .. } if why == "no answer within 60 s"), "{last:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
     let ops = Desk::new(Answer::Take);
     ops.answers.lock().push_back(Answer::Pause(Duration::from_secs(120)));
