@@ -51,6 +51,11 @@ pub enum Failure {
         /// The receiver asks for so long a pause; at most an hour.
         after: Option<Duration>,
     },
+    /// Perhaps it will never be taken, perhaps somebody mends it soon: tried again for ten minutes.
+    Unsure {
+        /// What happened.
+        why: String,
+    },
     /// It will not get better by itself.
     Dead {
         /// What happened, and what to do.
@@ -67,7 +72,7 @@ impl Failure {
     #[must_use]
     pub fn why(&self) -> &str {
         match self {
-            Self::Retry { why, .. } | Self::Dead { why } => why,
+            Self::Retry { why, .. } | Self::Unsure { why } | Self::Dead { why } => why,
         }
     }
 }

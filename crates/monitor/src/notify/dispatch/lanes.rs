@@ -216,10 +216,11 @@ impl Lanes {
                 let changes = load.over(Verdict::Sent, sent.note.as_deref());
                 (Outcome::Sent { note: sent.note }, changes.into())
             }
-            (Err(_), Landing::Failed { why, .. }, Some(Landed::Again(at_ms))) => {
+            (Err(failure), _, Some(Landed::Again(at_ms))) => {
                 lane.counts.failed += 1;
                 let in_ms = i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
-                (Outcome::Retry { why: why.clone(), next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
+                let why = failure.why().to_owned();
+                (Outcome::Retry { why, next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
             }
             (Err(failure), landing, landed) => {
                 lane.counts.failed += 1;
@@ -318,21 +319,23 @@ fn die(tellings: &mut VecDeque<Telling>, name: &Arc<str>, load: &Load, why: &str
 fn landing(result: &Result<crate::notify::receivers::Sent, Failure>, stays: bool) -> Landing {
     match result {
         Ok(_) => Landing::Taken,
-        Err(Failure::Retry { why, .. }) if !stays => {
+        Err(Failure::Retry { why, .. } | Failure::Unsure { why }) if !stays => {
             Landing::Refused { why: format!("{REMOVED}; its last answer: {why}") }
         }
         Err(Failure::Retry { why, after }) => Landing::Failed { why: why.clone(), pause: *after },
+        Err(Failure::Unsure { why }) => Landing::Unsure { why: why.clone() },
         Err(Failure::Dead { why }) => Landing::Refused { why: why.clone() },
     }
 }
 
 fn why_dead(failure: &Failure, landing: &Landing, landed: Option<&Landed<Load>>) -> String {
-    let why = match (landing, failure) {
-        (Landing::Refused { why } | Landing::Failed { why, .. }, _) => why,
-        (Landing::Taken, Failure::Retry { why, .. } | Failure::Dead { why }) => why,
+    let why = match landing {
+        Landing::Refused { why } | Landing::Failed { why, .. } | Landing::Unsure { why } => why,
+        Landing::Taken => failure.why(),
     };
-    match landed {
-        Some(Landed::GivenUp(_)) => format!("given up after a day: {why}"),
-        _ => why.clone(),
+    match (landed, landing) {
+        (Some(Landed::GivenUp(_)), Landing::Unsure { .. }) => format!("given up after ten minutes: {why}"),
+        (Some(Landed::GivenUp(_)), _) => format!("given up after a day: {why}"),
+        _ => why.to_owned(),
     }
 }

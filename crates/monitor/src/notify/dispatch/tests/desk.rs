@@ -18,6 +18,7 @@ pub(super) enum Answer {
     Fail,
     Pause(Duration),
     Refuse,
+    Unsure,
     /// None ever; the notice was not taken.
     Hang,
     /// It was taken, and the answer never comes.
@@ -105,6 +106,7 @@ impl Receiver for Desk {
                 Answer::Fail => return Err(failure(None)),
                 Answer::Pause(pause) => return Err(failure(Some(pause))),
                 Answer::Refuse => return Err(Failure::Dead { why: "404".into() }),
+                Answer::Unsure => return Err(Failure::Unsure { why: "401".into() }),
                 Answer::Hang => std::future::pending().await,
                 Answer::TakeAndHang => {
                     self.taken.lock().push(got);
