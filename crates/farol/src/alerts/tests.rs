@@ -32,6 +32,8 @@ fn answer(method: &str, target: &str) -> (u16, String) {
             r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it"}"#.to_owned(),
         ),
         ("POST", "/api/v1/breakers/pay/open") => (200, r#"{"state":"open"}"#.to_owned()),
+        ("GET", "/api/v1/notifications") => (200, list(r#"{"id":"n2"},{"id":"n1"},{"id":"n0"}"#)),
+        ("POST", "/api/v1/notifications/n0/resend") => (200, r#"{"id":"n0-r1"}"#.to_owned()),
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
         ("GET", "/api/v1/why/component/a/pay/db") => {
             (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned())
@@ -176,6 +178,17 @@ fn what_operators_want_is_sent_as_they_wrote_it() {
         let (found, _, asked) = run(line);
         assert_eq!((found.unwrap(), &*asked[0].1, asked[0].2), (Found::Fine, target, true));
     }
+}
+
+#[test]
+fn all_that_is_dead_is_sent_again_the_oldest_first_whatever_is_refused_of_it() {
+    let (found, printed, asked) = run(&["notifications", "resend", "--all", "--receiver", "pager"]);
+    let refused = found.unwrap_err().to_string();
+    assert!(refused.starts_with("n2: ") && !refused.contains('\n'), "{refused}");
+    assert!(printed.contains("2 are due again."), "{printed}");
+    assert!(asked[0].1.contains("state=dead") && asked[0].1.contains("receiver=pager"), "{asked:?}");
+    let ids: Vec<&str> = asked[1..].iter().filter_map(|asked| asked.1.split('/').nth(4)).collect();
+    assert_eq!(ids, ["n0", "n1", "n2"]);
 }
 
 #[test]
