@@ -137,9 +137,10 @@ impl Config {
         let history = m.section("history", |m| store::read_history(m, keeping.keep.clone()));
         let receivers = receivers::read(m);
         let (actions, action_names) = actions::read(m, &Egress::new(receivers.egress.clone()));
-        let named = receivers.by_name.keys().map(String::as_str);
+        let named = receivers.peers.keys().map(String::as_str);
         let names: Vec<&str> = named.chain([crate::alerting::LOG]).collect();
-        let alerting = alerting::read(m, &names, &action_names);
+        let mut alerting = alerting::read(m, &names, &action_names);
+        alerting.route.iter_mut().for_each(|route| receivers.lead(route));
         Self {
             listen,
             tls,

@@ -26,6 +26,8 @@ const SEVERITY: &str = "severity";
 pub struct Route {
     /// Who is told; `None` is as the parent says. The root must say it.
     pub receiver: Option<Arc<str>>,
+    /// Who else is told just as that one is: its peers. Nobody where `receiver` is as the parent says.
+    pub peers: Vec<Arc<str>>,
     /// Which alerts it takes; all of them must match. The root has none.
     pub matchers: Vec<Matcher>,
     /// Which alerts are told together; `None` is as the parent says.
@@ -149,7 +151,8 @@ pub struct Tree(Node);
 
 #[derive(Clone, Debug)]
 struct Node {
-    receiver: Arc<str>,
+    /// Who is told, each in lanes of its own.
+    receivers: Arc<[Arc<str>]>,
     matchers: Vec<Matcher>,
     group_by: Arc<GroupBy>,
     waits: Waits,
@@ -160,7 +163,7 @@ struct Node {
 
 /// What a child has from its parent.
 struct Heritage<'a> {
-    receiver: &'a Arc<str>,
+    receivers: &'a Arc<[Arc<str>]>,
     group_by: &'a Arc<GroupBy>,
     waits: Waits,
 }
@@ -177,9 +180,11 @@ impl Tree {
         if root.continues {
             return Err(RouteError::RootContinues);
         }
-        let receiver = root.receiver.clone().ok_or(RouteError::NoReceiver)?;
-        let group_by = Arc::default();
-        let heritage = Heritage { receiver: &receiver, group_by: &group_by, waits: Waits::default() };
+        if root.receiver.is_none() {
+            return Err(RouteError::NoReceiver);
+        }
+        let (receivers, group_by) = (Arc::from([]), Arc::default());
+        let heritage = Heritage { receivers: &receivers, group_by: &group_by, waits: Waits::default() };
         Ok(Self(Node::new(root, &heritage, Arc::from("route"), 1)?))
     }
 
@@ -197,7 +202,10 @@ impl Node {
         if depth > DEPTH {
             return Err(RouteError::TooDeep { path });
         }
-        let receiver = route.receiver.unwrap_or_else(|| Arc::clone(parent.receiver));
+        let receivers = match route.receiver {
+            Some(first) => std::iter::once(first).chain(route.peers).collect(),
+            None => Arc::clone(parent.receivers),
+        };
         let group_by = route.group_by.map_or_else(|| Arc::clone(parent.group_by), Arc::new);
         let waits = route.waits.over(parent.waits);
         for (wait, ms) in
@@ -207,13 +215,13 @@ impl Node {
                 return Err(RouteError::NoInterval { path, wait });
             }
         }
-        let heritage = Heritage { receiver: &receiver, group_by: &group_by, waits };
+        let heritage = Heritage { receivers: &receivers, group_by: &group_by, waits };
         let mut routes = Vec::with_capacity(route.routes.len());
         for (i, child) in route.routes.into_iter().enumerate() {
             routes.push(Self::new(child, &heritage, format!("{path}.routes[{i}]").into(), depth + 1)?);
         }
         Ok(Self {
-            receiver,
+            receivers,
             matchers: route.matchers,
             group_by,
             waits,
@@ -239,9 +247,11 @@ impl Node {
         }
         if !taken {
             let group = self.group(labels);
-            if !lanes.iter().any(|lane| lane.receiver == self.receiver && lane.group == group) {
-                let (receiver, path) = (Arc::clone(&self.receiver), Arc::clone(&self.path));
-                lanes.push(Lane { receiver, group, waits: self.waits, path });
+            for receiver in &*self.receivers {
+                if !lanes.iter().any(|lane| lane.receiver == *receiver && lane.group == group) {
+                    let (receiver, path) = (Arc::clone(receiver), Arc::clone(&self.path));
+                    lanes.push(Lane { receiver, group: group.clone(), waits: self.waits, path });
+                }
             }
         }
         true

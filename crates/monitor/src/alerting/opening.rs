@@ -146,7 +146,7 @@ fn receivers(config: &Receivers, egress: &Egress) -> anyhow::Result<BTreeMap<Arc
     let mut receivers = BTreeMap::from([(Arc::from(LOG), crate::notify::receivers::to_log())]);
     for (name, settings) in &config.by_name {
         let receiver = settings.build(egress).map_err(|why| anyhow::anyhow!("{why}"));
-        receivers.insert(Arc::from(name.as_str()), receiver.with_context(|| format!("receivers.{name}"))?);
+        receivers.insert(Arc::clone(name), receiver.with_context(|| format!("receivers.{name}"))?);
     }
     Ok(receivers)
 }

@@ -4,13 +4,17 @@
 use crate::notify::egress::{Egress, Policy};
 use crate::notify::receivers::Settings;
 use farol_config::Map;
+use farol_rules::Route;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Who is told.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Receivers {
-    /// Each under its name, which routes use.
-    pub by_name: BTreeMap<String, Settings>,
+    /// Each under its name. The peers of one that has several are receivers of their own, so that none waits for another.
+    pub by_name: BTreeMap<Arc<str>, Settings>,
+    /// Who is told where a route names one: itself, or its peers.
+    pub peers: BTreeMap<String, Vec<Arc<str>>>,
     /// Which addresses they may have.
     pub egress: Policy,
 }
@@ -20,8 +24,25 @@ pub(super) fn read(m: &mut Map<'_>) -> Receivers {
     let policy = m.section("egress", Policy::read);
     let egress = Egress::new(policy.clone());
     let read = m.entries("receivers", |_, m| Settings::read(m, &egress));
-    let by_name = read.into_iter().filter_map(|(name, settings)| Some((name, settings?))).collect();
-    Receivers { by_name, egress: policy }
+    let mut receivers = Receivers { egress: policy, ..Receivers::default() };
+    for (name, settings) in read.into_iter().filter_map(|(name, settings)| Some((name, settings?))) {
+        let all = settings.peers(&name);
+        receivers.peers.insert(name, all.iter().map(|(name, _)| Arc::clone(name)).collect());
+        receivers.by_name.extend(all);
+    }
+    receivers
+}
+
+impl Receivers {
+    /// Leads each route that names one to all of its peers.
+    pub(super) fn lead(&self, route: &mut Route) {
+        let peers = route.receiver.as_deref().and_then(|name| self.peers.get(name));
+        if let Some((first, others)) = peers.and_then(|peers| peers.split_first()) {
+            route.receiver = Some(Arc::clone(first));
+            route.peers = others.to_vec();
+        }
+        route.routes.iter_mut().for_each(|route| self.lead(route));
+    }
 }
 
 #[cfg(test)]
@@ -46,5 +67,21 @@ mod tests {
         let error = read_text("egress: {allow: [\"10.0.0.0/99\", \"http://x\"]}").unwrap_err();
         assert!(error.contains("egress.allow: holds what is neither a host nor a range"), "{error}");
         assert_eq!(read_text("").unwrap(), Receivers::default());
+    }
+
+    #[test]
+    fn each_person_of_a_mail_is_a_receiver_and_a_route_to_it_leads_to_all() {
+        let receivers = read_text(
+            "receivers: {mail: {email: {server: \"mail.test:587\", from: f@f.test, to: [ops@f.test, Bob <a/b@f.test>, ops@f.test]}}, log-too: {log: {}}}",
+        )
+        .unwrap();
+        let names: Vec<&str> = receivers.by_name.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["log-too", "mail@a%2Fb@f.test", "mail@ops@f.test"]);
+        let child = Route { receiver: Some("log-too".into()), ..Route::default() };
+        let mut route = Route { receiver: Some("mail".into()), routes: vec![child], ..Route::default() };
+        receivers.lead(&mut route);
+        assert_eq!(route.receiver.as_deref(), Some("mail@a%2Fb@f.test"));
+        assert_eq!(route.peers, [Arc::from("mail@ops@f.test")]);
+        assert_eq!((route.routes[0].receiver.as_deref(), route.routes[0].peers.len()), (Some("log-too"), 0));
     }
 }

@@ -126,6 +126,17 @@ pub fn to_log() -> Arc<dyn Receiver> {
 }
 
 impl Settings {
+    /// Itself under its name, or each of its peers under a name of its own.
+    pub(crate) fn peers(self, name: &str) -> Vec<(Arc<str>, Self)> {
+        match self {
+            Self::Email(settings) => {
+                let peers = settings.peers().into_iter();
+                peers.map(|(peer, one)| (format!("{name}@{peer}").into(), Self::Email(one))).collect()
+            }
+            other => vec![(name.into(), other)],
+        }
+    }
+
     /// Reads one receiver: a map with exactly one kind. What is wrong is recorded as a problem.
     pub fn read(m: &mut Map<'_>, egress: &Egress) -> Option<Self> {
         let written: Vec<&str> = KINDS.iter().copied().filter(|kind| m.has(kind)).collect();

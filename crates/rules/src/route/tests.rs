@@ -52,6 +52,18 @@ fn the_first_child_that_matches_takes_it_and_the_next_only_if_that_one_continues
 }
 
 #[test]
+fn peers_are_told_wherever_the_receiver_is_and_where_its_children_name_no_other() {
+    let pager = when(&[("severity", "critical")], Some("pager"), vec![]);
+    let inherits = when(&[("team", "shop")], None, vec![]);
+    let peers = vec!["chat-b".into(), "chat-c".into()];
+    let tree = Tree::new(Route { peers, ..root(vec![pager, inherits]) }).unwrap();
+    assert_eq!(led(&tree, []), ["chat route", "chat-b route", "chat-c route"]);
+    assert_eq!(led(&tree, [("severity", "critical")]), ["pager route.routes[0]"]);
+    let all = ["chat route.routes[1]", "chat-b route.routes[1]", "chat-c route.routes[1]"];
+    assert_eq!(led(&tree, [("team", "shop")]), all);
+}
+
+#[test]
 fn one_receiver_is_told_once_of_one_group() {
     let twice = |group_by| {
         let mut first = when(&[], None, vec![]);

@@ -38,6 +38,7 @@ fn route(m: &mut Map<'_>, known: Option<&[&str]>, is_root: bool) -> Route {
     let has = |m: &Map<'_>, key: &str| !is_root || m.has(key);
     Route {
         receiver: receiver.map(Arc::from),
+        peers: Vec::new(),
         matchers: if has(m, "match") { matchers(m) } else { Vec::new() },
         group_by: m.has("group_by").then(|| group_by(m)),
         waits: waits(m),
