@@ -1,5 +1,5 @@
 //! A mail server that keeps what it is sent: STARTTLS or TLS with a given certificate, AUTH PLAIN and LOGIN, refusals by
-//! address. It speaks as much SMTP as a client needs to hand over a mail.
+//! address and by command, long thoughts. It speaks as much SMTP as a client needs to hand over a mail.
 
 use anyhow::Result;
 use parking_lot::Mutex;
@@ -7,6 +7,7 @@ use rustls::ServerConfig;
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -62,6 +63,24 @@ struct Shared {
     mails: Mutex<Vec<Mail>>,
     /// What `RCPT` is answered, by address; 250 otherwise.
     answers: Mutex<HashMap<String, &'static str>>,
+    /// What else is answered, by the command's word, `GREETING`, or `.` for the end of a mail: an answer instead of the
+    /// good one, after so long.
+    moods: Mutex<HashMap<&'static str, (Duration, Option<&'static str>)>>,
+    /// What it thinks about.
+    thinks: Mutex<Option<String>>,
+}
+
+impl Shared {
+    /// How it answers this, if otherwise than well, when it has thought about it.
+    async fn mood(&self, word: &str) -> Option<&'static str> {
+        let (thinks, answer) = self.moods.lock().get(word).copied().unwrap_or_default();
+        if !thinks.is_zero() {
+            *self.thinks.lock() = Some(word.to_owned());
+            tokio::time::sleep(thinks).await;
+            *self.thinks.lock() = None;
+        }
+        answer
+    }
 }
 
 impl MailServer {
@@ -73,7 +92,8 @@ impl MailServer {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (mails, answers) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { protection, mails, answers });
+        let (moods, thinks) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { protection, mails, answers, moods, thinks });
         let mut task = JoinSet::new();
         task.spawn(accept(listener, Arc::clone(&shared)));
         Ok(Self { address, shared, _task: task })
@@ -88,6 +108,18 @@ impl MailServer {
     /// What it answers from now on when a mail is for this address, for instance `550 no such user`.
     pub fn answer(&self, to: &str, answer: &'static str) {
         self.shared.answers.lock().insert(to.to_owned(), answer);
+    }
+
+    /// What it answers from now on to a command (`AUTH`), as its greeting (`GREETING`) or at the end of a mail (`.`): the
+    /// good answer where none is given, after so long.
+    pub fn mood(&self, word: &'static str, thinks: Duration, answer: Option<&'static str>) {
+        self.shared.moods.lock().insert(word, (thinks, answer));
+    }
+
+    /// About what it thinks now.
+    #[must_use]
+    pub fn thinks(&self) -> Option<String> {
+        self.shared.thinks.lock().clone()
     }
 
     /// Every mail it took, the oldest first.
@@ -110,17 +142,17 @@ async fn serve(stream: TcpStream, shared: &Shared) -> Result<()> {
         Protection::Tls(config) => {
             let stream = TlsAcceptor::from(Arc::clone(config)).accept(stream).await?;
             let mut session = Session::new(stream, true);
-            session.say("220 mail.test").await?;
+            session.greet(shared).await?;
             session.run(shared, false).await.map(drop)
         }
         Protection::None => {
             let mut session = Session::new(stream, false);
-            session.say("220 mail.test").await?;
+            session.greet(shared).await?;
             session.run(shared, false).await.map(drop)
         }
         Protection::StartTls(config) => {
             let mut session = Session::new(stream, false);
-            session.say("220 mail.test").await?;
+            session.greet(shared).await?;
             if session.run(shared, true).await? {
                 let plain = session.stream.into_inner();
                 let stream = TlsAcceptor::from(Arc::clone(config)).accept(plain).await?;
@@ -149,6 +181,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         Ok(())
     }
 
+    async fn greet(&mut self, shared: &Shared) -> Result<()> {
+        let mood = shared.mood("GREETING").await;
+        self.say(mood.unwrap_or("220 mail.test")).await
+    }
+
     async fn line(&mut self) -> Result<Option<String>> {
         let mut line = String::new();
         let read = self.stream.read_line(&mut line).await?;
@@ -159,6 +196,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
     async fn run(&mut self, shared: &Shared, starttls: bool) -> Result<bool> {
         while let Some(line) = self.line().await? {
             let word = line.split([' ', ':']).next().unwrap_or_default().to_uppercase();
+            if let Some(answer) = shared.mood(&word).await {
+                self.say(answer).await?;
+                continue;
+            }
             match word.as_str() {
                 "EHLO" => {
                     let more = if starttls { "250-STARTTLS\r\n" } else { "250-AUTH PLAIN LOGIN\r\n" };
@@ -212,8 +253,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         let next = Mail { to: Vec::new(), data: String::new(), ..self.mail.clone() };
         let mut mail = std::mem::replace(&mut self.mail, next);
         mail.data = data;
-        shared.mails.lock().push(mail);
-        self.say("250 taken").await
+        let answer = shared.mood(".").await;
+        if answer.is_none() {
+            shared.mails.lock().push(mail);
+        }
+        self.say(answer.unwrap_or("250 taken")).await
     }
 }
 

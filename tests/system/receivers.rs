@@ -87,5 +87,5 @@ fn now_ms() -> i64 {
 }
 
 fn is_retry(failure: &Failure) -> bool {
-    matches!(failure, Failure::Retry { .. })
+    matches!(failure, Failure::Retry { .. } | Failure::Unsure { .. })
 }

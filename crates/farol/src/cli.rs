@@ -9,7 +9,7 @@ mod words;
 pub use alerting::{
     AckArgs, AdmitArgs, AlertsArgs, BreakerArgs, BreakersArgs, BreakersCommand, EndArgs, IncidentsArgs,
     MaintenanceAddArgs, MaintenanceCommand, NotificationsArgs, NotificationsCommand, NotificationsListArgs,
-    ReportArgs, Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
+    ReportArgs, ResendArgs, Right, Signed, SilenceAddArgs, SilenceCommand, Which, WhyArgs, WhyCommand,
 };
 pub use rules::{RulesCheckArgs, RulesCommand, RulesTestArgs, When};
 pub use stores::{CopyArgs, EstimateArgs, StoreCommand, WhichStore};

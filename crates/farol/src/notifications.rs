@@ -1,7 +1,7 @@
 //! `farol notifications`: what is to be sent, was sent, or nobody took; and sending it again.
 
 use crate::asking::{moment, print, table, text};
-use crate::cli::{NotificationsArgs, NotificationsCommand, NotificationsListArgs};
+use crate::cli::{NotificationsArgs, NotificationsCommand, NotificationsListArgs, ResendArgs};
 use crate::terminal::Terminal;
 use crate::verdict::Error;
 use serde_json::{Value, json};
@@ -9,12 +9,36 @@ use serde_json::{Value, json};
 pub(crate) async fn run(args: &NotificationsArgs, terminal: &mut Terminal) -> Result<(), Error> {
     match &args.command {
         None => list(&args.list, terminal).await,
-        Some(NotificationsCommand::Resend(args)) => {
-            let (rest, token) = (args.which.rest()?, args.right.token()?);
-            let answer = rest.post(&["notifications", &args.id, "resend"], &token, &json!({})).await?;
-            print(&args.which, &answer, || format!("It is due again as {}.", text(&answer, "id")), terminal)
+        Some(NotificationsCommand::Resend(args)) => resend(args, terminal).await,
+    }
+}
+
+/// One that is refused holds up none of the others.
+async fn resend(args: &ResendArgs, terminal: &mut Terminal) -> Result<(), Error> {
+    let (rest, token) = (args.which.rest()?, args.right.token()?);
+    if let Some(id) = &args.id {
+        let answer = rest.post(&["notifications", id, "resend"], &token, &json!({})).await?;
+        return print(
+            &args.which,
+            &answer,
+            || format!("It is due again as {}.", text(&answer, "id")),
+            terminal,
+        );
+    }
+    let mut filter = vec![("state", "dead")];
+    filter.extend(args.receiver.as_deref().map(|receiver| ("receiver", receiver)));
+    let dead = rest.all(&["notifications"], &filter).await?;
+    let (mut sent, mut refused) = (Vec::new(), Vec::new());
+    for notice in dead.iter().rev() {
+        let id = text(notice, "id");
+        match rest.post(&["notifications", id, "resend"], &token, &json!({})).await {
+            Ok(answer) => sent.push(answer),
+            Err(error) => refused.push(format!("{id}: {error}")),
         }
     }
+    let count = sent.len();
+    print(&args.which, &json!({ "items": sent }), || format!("{count} are due again."), terminal)?;
+    if refused.is_empty() { Ok(()) } else { Err(Error::Failed(refused.join("\n"))) }
 }
 
 async fn list(args: &NotificationsListArgs, terminal: &mut Terminal) -> Result<(), Error> {

@@ -3,6 +3,7 @@
 
 use super::{BAD, DOWN, SOON, Scene, WAITS, WELL, all, webhook};
 use farol_tests::hook::{Hook, Mood};
+use farol_tests::smtp::{MailServer, Protection};
 use farol_tests::wait::until;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -67,4 +68,46 @@ async fn a_receiver_in_trouble_delays_no_other_and_hears_everything_once_when_it
     farol_tests::wait::holds("nothing comes twice", super::QUIET, async || count() == 2 * troubles.len())
         .await
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_mailbox_and_a_mail_server_that_hangs_keep_nothing_from_others() {
+    let (mail, stuck) = (
+        MailServer::start(Protection::None).await.unwrap(),
+        MailServer::start(Protection::None).await.unwrap(),
+    );
+    mail.answer("full@farol.test", "452 4.2.2 mailbox full");
+    stuck.mood("GREETING", Duration::from_secs(3_600), None);
+    let email = |server: &MailServer, to: &str| {
+        let port = server.port();
+        format!("{{email: {{server: \"localhost:{port}\", tls: none, from: farol@farol.test, to: [{to}]}}}}")
+    };
+    let hook = Hook::start().await.unwrap();
+    let further = format!(
+        "default_rules: false\nreceivers: {{good: {}, mail: {}, stuck: {}}}\nroute: {{receiver: good, {WAITS}, routes: [\
+         {{match: {{service: \"~.*\"}}, receiver: stuck, continue: true}}, \
+         {{match: {{service: \"~.*\"}}, receiver: mail, continue: true}}, {{match: {{service: \"~.*\"}}, receiver: good}}]}}\n",
+        webhook(&hook, GOOD),
+        email(&mail, "full@farol.test, ops@farol.test"),
+        email(&stuck, "ops@farol.test")
+    );
+    let scene = Scene::with(hook, DOWN, &further).await;
+    let fleet = scene.fleet(1);
+    scene.stack.shows("teller-0", "part", "healthy", SOON).await.unwrap();
+    let told = |to: &str| -> Vec<String> {
+        let mails = mail.mails().into_iter().filter(|mail| mail.to == [to.to_owned()]);
+        mails.filter_map(|mail| mail.header("x-farol-state")).collect()
+    };
+
+    fleet.say(0, BAD);
+    until("the other is told", AT_ONCE, async || told("ops@farol.test") == ["firing"]).await.unwrap();
+    fleet.say(0, WELL);
+    let both = ["firing", "resolved"];
+    until("and told the end", AT_ONCE, async || told("ops@farol.test") == both).await.unwrap();
+    let hook = scene.hook.until("as is the hook", GOOD, AT_ONCE, |told| all(told).len() == 2).await.unwrap();
+    assert_eq!(all(&hook), ["part_down fires", "part_down recovered"]);
+    assert_eq!(told("full@farol.test"), [""; 0]);
+    mail.answer("full@farol.test", "250 fine");
+    until("there is room", SOON, async || told("full@farol.test") == both).await.unwrap();
+    assert_eq!(told("ops@farol.test"), both, "nobody gets two");
 }

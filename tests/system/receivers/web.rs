@@ -129,8 +129,10 @@ async fn each_answer_means_what_it_says_and_no_reason_holds_a_secret() {
     let told = message("n", vec![alert("a", "p")]);
     for (status, after, retried) in [
         (400, None, false),
-        (401, None, false),
-        (404, None, false),
+        (401, None, true),
+        (403, None, true),
+        (404, None, true),
+        (407, None, true),
         (408, None, true),
         (410, None, false),
         (429, Some("Sun, 06 Nov 1994 08:49:37 GMT"), true),

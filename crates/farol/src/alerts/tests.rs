@@ -37,6 +37,8 @@ fn answer(method: &str, target: &str) -> (u16, String) {
         ("POST", "/api/v1/breakers/shut/admit") => {
             (200, r#"{"admission":"denied","retry_after_ms":12400}"#.to_owned())
         }
+        ("GET", "/api/v1/notifications") => (200, list(r#"{"id":"n2"},{"id":"n1"},{"id":"n0"}"#)),
+        ("POST", "/api/v1/notifications/n0/resend") => (200, r#"{"id":"n0-r1"}"#.to_owned()),
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
         ("GET", "/api/v1/why/component/a/pay/db") => {
             (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned())
@@ -192,6 +194,17 @@ fn a_call_that_is_not_to_be_made_is_not_taken_for_one_that_is() {
     let (_, _, asked) = run(&["breakers", "report", "pay", "--failure"]);
     assert_eq!(asked[0].3, r#"{"success":false}"#);
     assert!(Cli::try_parse_from(["farol", "breakers", "report", "pay"]).is_err(), "neither");
+}
+
+#[test]
+fn all_that_is_dead_is_sent_again_the_oldest_first_whatever_is_refused_of_it() {
+    let (found, printed, asked) = run(&["notifications", "resend", "--all", "--receiver", "pager"]);
+    let refused = found.unwrap_err().to_string();
+    assert!(refused.starts_with("n2: ") && !refused.contains('\n'), "{refused}");
+    assert!(printed.contains("2 are due again."), "{printed}");
+    assert!(asked[0].1.contains("state=dead") && asked[0].1.contains("receiver=pager"), "{asked:?}");
+    let ids: Vec<&str> = asked[1..].iter().filter_map(|asked| asked.1.split('/').nth(4)).collect();
+    assert_eq!(ids, ["n0", "n1", "n2"]);
 }
 
 #[test]

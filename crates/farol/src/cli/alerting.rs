@@ -307,8 +307,28 @@ pub struct NotificationsListArgs {
 /// What may be done with notices.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum NotificationsCommand {
-    /// Send a dead notice again
-    Resend(EndArgs),
+    /// Send a dead notice again, or all of them
+    Resend(ResendArgs),
+}
+
+/// The arguments of `notifications resend`.
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
+pub struct ResendArgs {
+    /// Its id
+    #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
+    pub id: Option<String>,
+    /// All that are dead, the oldest first
+    #[arg(long)]
+    pub all: bool,
+    /// Of all, only those to this receiver
+    #[arg(long, value_name = "NAME", requires = "all")]
+    pub receiver: Option<String>,
+    /// By which right
+    #[command(flatten)]
+    pub right: Right,
+    /// Which monitor
+    #[command(flatten)]
+    pub which: Which,
 }
 
 /// The arguments of `breakers`.

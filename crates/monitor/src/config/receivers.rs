@@ -86,4 +86,20 @@ mod tests {
         assert_eq!(others, ["am@am-1", "am@am-0:9093+2", "am@[::1]:9093"]);
         assert_eq!((route.routes[0].receiver.as_deref(), route.routes[0].peers.len()), (Some("log-too"), 0));
     }
+
+    #[test]
+    fn each_person_of_a_mail_is_a_receiver_and_a_route_to_it_leads_to_all() {
+        let receivers = read_text(
+            "receivers: {mail: {email: {server: \"mail.test:587\", from: f@f.test, to: [ops@f.test, Bob <a/b@f.test>, ops@f.test]}}, log-too: {log: {}}}",
+        )
+        .unwrap();
+        let names: Vec<&str> = receivers.by_name.keys().map(|name| &**name).collect();
+        assert_eq!(names, ["log-too", "mail@a%2Fb@f.test", "mail@ops@f.test"]);
+        let child = Route { receiver: Some("log-too".into()), ..Route::default() };
+        let mut route = Route { receiver: Some("mail".into()), routes: vec![child], ..Route::default() };
+        receivers.lead(&mut route);
+        assert_eq!(route.receiver.as_deref(), Some("mail@a%2Fb@f.test"));
+        assert_eq!(route.peers, [Arc::from("mail@ops@f.test")]);
+        assert_eq!((route.routes[0].receiver.as_deref(), route.routes[0].peers.len()), (Some("log-too"), 0));
+    }
 }

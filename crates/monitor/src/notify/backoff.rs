@@ -10,6 +10,8 @@ const FIRST_MS: u64 = 1_000;
 const AT_MOST_MS: u64 = 300_000;
 /// Who was tried in vain for so long is not tried again.
 pub(super) const GIVE_UP_MS: u64 = 24 * 3_600_000;
+/// Nor who answered for so long what may never change.
+pub(super) const UNSURE_MS: u64 = 600_000;
 /// A receiver that failed so often in a row is told of.
 const FAILING_TIMES: u32 = 3;
 /// Or for so long.

@@ -7,7 +7,7 @@ mod properties;
 #[cfg(test)]
 mod tests;
 
-use super::backoff::{GIVE_UP_MS, Strain, wait_ms};
+use super::backoff::{GIVE_UP_MS, Strain, UNSURE_MS, wait_ms};
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub(super) enum Landing {
     Failed { why: String, pause: Option<Duration> },
     /// Some of it was taken, and it is tried again at once; not before the pause, if one was asked for.
     Partly { why: String, pause: Option<Duration> },
+    /// The same, but not for long.
+    Unsure { why: String },
     /// It will never be taken.
     Refused { why: String },
 }
@@ -65,6 +67,8 @@ struct Line<T> {
     flying: Option<u64>,
     /// Tries of the first one that failed in a row.
     failures: u32,
+    /// Since when each try of its notices left unsure whether more are of any use.
+    unsure_ms: Option<u64>,
     /// Not before this.
     at_ms: u64,
 }
@@ -128,7 +132,8 @@ impl<T: Clone> Queue<T> {
         }
         self.notices += 1;
         self.bytes += entry.weight;
-        let fresh = || Line { waiting: BTreeMap::new(), flying: None, failures: 0, at_ms: 0 };
+        let fresh =
+            || Line { waiting: BTreeMap::new(), flying: None, failures: 0, unsure_ms: None, at_ms: 0 };
         let line = self.lines.entry(Arc::clone(&conversation)).or_insert_with(fresh);
         line.waiting.insert(entry.order, entry);
         self.step_in(&conversation);
@@ -216,17 +221,18 @@ impl<T: Clone> Queue<T> {
             }
             Landing::Refused { why } => self.strain.refused(why, now_ms),
             Landing::Failed { why, pause } => self.strain.failed(&name, *pause, why, now_ms, draw),
+            Landing::Unsure { why } => self.strain.failed(&name, None, why, now_ms, draw),
         }
         let line = self.lines.get_mut(&name)?;
         line.flying = None;
         self.flying -= 1;
         match landing {
             Landing::Taken | Landing::Refused { .. } => {
-                (line.failures, line.at_ms) = (0, 0);
+                (line.failures, line.at_ms, line.unsure_ms) = (0, 0, None);
                 return self.remove(&name, order).map(Landed::Over);
             }
             Landing::Partly { .. } => (line.failures, line.at_ms) = (0, now_ms),
-            Landing::Failed { .. } => {
+            Landing::Failed { .. } | Landing::Unsure { .. } => {
                 line.failures = line.failures.saturating_add(1);
                 // Another draw than the receiver's.
                 line.at_ms = now_ms + wait_ms(line.failures, draw.rotate_left(32));
@@ -234,7 +240,11 @@ impl<T: Clone> Queue<T> {
         }
         let entry = line.waiting.get(&order)?;
         let waited_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_sub(entry.since_ms);
-        if waited_ms >= GIVE_UP_MS as i64 {
+        let unsure = matches!(landing, Landing::Unsure { .. });
+        line.unsure_ms = unsure.then(|| line.unsure_ms.unwrap_or(now_ms));
+        let in_vain = line.unsure_ms.is_some_and(|since_ms| now_ms - since_ms >= UNSURE_MS)
+            && waited_ms >= UNSURE_MS as i64;
+        if in_vain || waited_ms >= GIVE_UP_MS as i64 {
             return self.remove(&name, order).map(Landed::GivenUp);
         }
         let (repeat, again_ms) = (entry.repeat, line.at_ms.max(self.strain.opens_ms()));

@@ -95,6 +95,11 @@ pub enum Failure {
         /// The receiver asks for so long a pause; at most an hour.
         after: Option<Duration>,
     },
+    /// Perhaps it will never be taken, perhaps somebody mends it soon: tried again for ten minutes.
+    Unsure {
+        /// What happened.
+        why: String,
+    },
     /// It will not get better by itself.
     Dead {
         /// What happened, and what to do.
@@ -111,7 +116,10 @@ impl Failure {
     #[must_use]
     pub fn why(&self) -> &str {
         match self {
-            Self::Retry { why, .. } | Self::Partly { why, .. } | Self::Dead { why } => why,
+            Self::Retry { why, .. }
+            | Self::Partly { why, .. }
+            | Self::Unsure { why }
+            | Self::Dead { why } => why,
         }
     }
 }
@@ -174,6 +182,10 @@ impl Settings {
             Self::Alertmanager(settings) => {
                 let peers = settings.peers().into_iter();
                 peers.map(|(peer, one)| (format!("{name}@{peer}").into(), Self::Alertmanager(one))).collect()
+            }
+            Self::Email(settings) => {
+                let peers = settings.peers().into_iter();
+                peers.map(|(peer, one)| (format!("{name}@{peer}").into(), Self::Email(one))).collect()
             }
             other => vec![(name.into(), other)],
         }

@@ -144,10 +144,11 @@ Examples:
   farol notifications --dead                    those that nobody took
   farol notifications --sent --receiver pager
   farol notifications resend 1768473000000-17-pager
+  farol notifications resend --all --receiver pager
 
 Exit codes:
   0   told, or made due again
-  1   there is no such notice, its receiver is gone, or no monitor answers
+  1   there is no such notice, its receiver is gone, one of all was refused, or no monitor answers
   64  the command line is wrong";
 
 /// `farol breakers --help`.

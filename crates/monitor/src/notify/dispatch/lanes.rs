@@ -222,14 +222,11 @@ impl Lanes {
                 let changes = load.over(Verdict::Sent, sent.note.as_deref());
                 (Outcome::Sent { note: sent.note }, changes.into())
             }
-            (
-                Err(_),
-                Landing::Failed { why, .. } | Landing::Partly { why, .. },
-                Some(Landed::Again(at_ms)),
-            ) => {
-                lane.counts.failed += u64::from(matches!(landing, Landing::Failed { .. }));
+            (Err(failure), landing, Some(Landed::Again(at_ms))) => {
+                lane.counts.failed += u64::from(!matches!(landing, Landing::Partly { .. }));
                 let in_ms = i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
-                (Outcome::Retry { why: why.clone(), next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
+                let why = failure.why().to_owned();
+                (Outcome::Retry { why, next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
             }
             (Err(failure), landing, landed) => {
                 lane.counts.failed += 1;
@@ -335,22 +332,27 @@ fn die(tellings: &mut VecDeque<Telling>, name: &Arc<str>, load: &Load, why: &str
 fn landing(result: &Result<crate::notify::receivers::Sent, Failure>, stays: bool) -> Landing {
     match result {
         Ok(_) => Landing::Taken,
-        Err(Failure::Retry { why, .. } | Failure::Partly { why, .. }) if !stays => {
+        Err(Failure::Retry { why, .. } | Failure::Partly { why, .. } | Failure::Unsure { why }) if !stays => {
             Landing::Refused { why: format!("{REMOVED}; its last answer: {why}") }
         }
         Err(Failure::Retry { why, after }) => Landing::Failed { why: why.clone(), pause: *after },
         Err(Failure::Partly { why, after }) => Landing::Partly { why: why.clone(), pause: *after },
+        Err(Failure::Unsure { why }) => Landing::Unsure { why: why.clone() },
         Err(Failure::Dead { why }) => Landing::Refused { why: why.clone() },
     }
 }
 
 fn why_dead(failure: &Failure, landing: &Landing, landed: Option<&Landed<Load>>) -> String {
     let why = match landing {
-        Landing::Refused { why } | Landing::Failed { why, .. } | Landing::Partly { why, .. } => why,
+        Landing::Refused { why }
+        | Landing::Failed { why, .. }
+        | Landing::Partly { why, .. }
+        | Landing::Unsure { why } => why,
         Landing::Taken => failure.why(),
     };
-    match landed {
-        Some(Landed::GivenUp(_)) => format!("given up after a day: {why}"),
+    match (landed, landing) {
+        (Some(Landed::GivenUp(_)), Landing::Unsure { .. }) => format!("given up after ten minutes: {why}"),
+        (Some(Landed::GivenUp(_)), _) => format!("given up after a day: {why}"),
         _ => why.to_owned(),
     }
 }

@@ -102,3 +102,33 @@ async fn a_connection_to_a_refused_address_is_never_made() {
     let accepted = tokio::time::timeout(Duration::from_millis(50), listener.accept()).await;
     assert!(accepted.is_err(), "somebody connected");
 }
+
+/// Answers each request so, and never ends its body.
+async fn endless(status: &'static str) -> Url {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+    let mut serving = tokio::task::JoinSet::new();
+    serving.spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        assert!(stream.read(&mut request).await.unwrap() > 0);
+        let head = format!("HTTP/1.1 {status}\r\ncontent-length: 1000\r\n\r\nbegins");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    serving.detach_all();
+    url
+}
+
+#[tokio::test]
+async fn an_answer_counts_when_its_status_is_there_whether_or_not_its_body_ends() {
+    let egress = Egress::new(private());
+    for (status, taken) in [("200 OK", true), ("500 Sorry", false)] {
+        let url = endless(status).await;
+        let request = egress.client(&url, None).unwrap().post(url.clone()).body("told");
+        let sent = tokio::time::timeout(Duration::from_secs(5), egress.send(&url, request)).await;
+        let answer = sent.expect("its body is not waited for").unwrap();
+        assert_eq!(answer.judge(&url).is_ok(), taken, "{status}");
+    }
+}

@@ -1,8 +1,8 @@
-//! The kind `email`: one mail a notice, as text and HTML, by SMTP with TLS. The mail itself is written in `mail.rs`.
+//! The kind `email`: one mail a notice, as text and HTML, by SMTP with TLS. Each of several people is a receiver of its
+//! own, so that a full mailbox keeps nothing from the others. The mail itself is written in `mail.rs`.
 
 mod mail;
 
-use super::progress::Progress;
 use super::reading;
 use super::{Failure, Receiver, Sent};
 use crate::notify::egress::Egress;
@@ -16,13 +16,16 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, Certific
 use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::{Error, extension::Extension, extension::MailParameter};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::time::timeout;
 
 const CONNECT: Duration = Duration::from_secs(3);
-/// A whole session: servers make strangers wait before they greet.
-const WHOLE: Duration = Duration::from_secs(30);
+/// All that comes before the end of the mail: servers make strangers wait before they greet.
+const HAND_OVER: Duration = Duration::from_secs(60);
+/// A server that has the whole mail looks through it before it answers. Whoever does not wait for that sends copies.
+const TAKE: Duration = Duration::from_secs(300);
 /// The most people one receiver writes to.
 const RECIPIENTS: usize = 50;
 
@@ -33,7 +36,10 @@ pub struct Settings {
     tls: Tls,
     login: Option<(String, Secret)>,
     from: Mailbox,
-    to: Vec<Mailbox>,
+    /// Who gets it.
+    to: Mailbox,
+    /// All who are told, that one included, as each mail names them.
+    all: Vec<Mailbox>,
     ca: Option<Vec<u8>>,
 }
 
@@ -64,11 +70,24 @@ impl Settings {
         }
         let from = m.text("from").example("farol@example.org").required();
         let from = mailbox(m, "from", &from);
-        let to: Vec<Mailbox> = m.texts("to").iter().map(|text| mailbox(m, "to", text)).collect();
-        if to.is_empty() || to.len() > RECIPIENTS {
-            m.problem("to", format!("names {} addresses; name 1 to {RECIPIENTS}", to.len()));
+        let all: Vec<Mailbox> = m.texts("to").iter().map(|text| mailbox(m, "to", text)).collect();
+        if all.is_empty() || all.len() > RECIPIENTS {
+            m.problem("to", format!("names {} addresses; name 1 to {RECIPIENTS}", all.len()));
         }
-        Self { server, tls, login: user.zip(password), from, to, ca: reading::ca(m) }
+        // There is none only where there is a problem.
+        let to = all.first().cloned().unwrap_or_else(nobody);
+        Self { server, tls, login: user.zip(password), from, to, all, ca: reading::ca(m) }
+    }
+
+    /// Each of those who are told, under the address; one who is named twice is told once.
+    pub(super) fn peers(self) -> Vec<(String, Self)> {
+        let mut peers: BTreeMap<String, Self> = BTreeMap::new();
+        for to in &self.all {
+            // A name is part of keys, in which `/` separates.
+            let name = wire(to).replace('/', "%2F");
+            peers.insert(name, Self { to: to.clone(), ..self.clone() });
+        }
+        peers.into_iter().collect()
     }
 }
 
@@ -78,8 +97,12 @@ fn mailbox(m: &mut Map<'_>, key: &str, text: &str) -> Mailbox {
         if m.has(key) {
             m.problem(key, "holds what is no address; write for instance `Ops <ops@example.org>`");
         }
-        "nobody@localhost".parse().expect("this address is well formed")
+        nobody()
     })
+}
+
+fn nobody() -> Mailbox {
+    "nobody@localhost".parse().expect("this address is well formed")
 }
 
 /// An address as the server is told it.
@@ -87,13 +110,11 @@ fn wire(mailbox: &Mailbox) -> &str {
     mailbox.email.as_ref()
 }
 
-/// Sends by one server.
+/// Sends to one by one server.
 pub(super) struct Sender {
     settings: Settings,
     tls: Option<TlsParameters>,
     egress: Egress,
-    /// Who has a mail already that others are still waiting for.
-    progress: Progress,
 }
 
 impl Sender {
@@ -109,74 +130,42 @@ impl Sender {
             Tls::Start | Tls::Whole => Some(builder.build().map_err(wrong)?),
         };
         let (settings, egress) = (settings.clone(), egress.clone());
-        Ok(Self { settings, tls, egress, progress: Progress::default() })
+        Ok(Self { settings, tls, egress })
     }
 
     async fn post(&self, message: &Message) -> Result<Sent, Failure> {
-        let mail = mail::write(message, &self.settings.from, &self.settings.to)
+        let mail = mail::write(message, &self.settings.from, &self.settings.all)
             .map_err(|why| Failure::Dead { why })?;
-        let sent = timeout(WHOLE, self.session(message, &mail)).await;
-        let late = || Failure::retry(format!("{} does not answer in time", self.settings.server));
-        let result = sent.map_err(|_| late())?;
-        if !matches!(result, Err(Failure::Retry { .. })) {
-            self.progress.finish(&message.notice_id);
-        }
-        result
+        let late = |_| Failure::retry(format!("{} does not answer in time", self.settings.server));
+        let mut connection = timeout(HAND_OVER, self.hand_over()).await.map_err(late)??;
+        let taken = timeout(TAKE, connection.message(&mail)).await.map_err(late)?;
+        taken.map_err(|error| self.failure(&error))?;
+        // It is the server's from here on, whatever becomes of the connection.
+        drop(timeout(CONNECT, connection.quit()).await);
+        Ok(Sent::default())
     }
 
-    async fn session(&self, message: &Message, mail: &[u8]) -> Result<Sent, Failure> {
+    /// Everything but the mail itself.
+    async fn hand_over(&self) -> Result<AsyncSmtpConnection, Failure> {
         let mut connection = self.connect().await?;
-        let failed = |error: &Error| self.failure(error);
         if let Some((user, password)) = &self.settings.login {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             let known = [Mechanism::Plain, Mechanism::Login];
-            connection.auth(&known, &credentials).await.map_err(|error| failed(&error))?;
+            connection.auth(&known, &credentials).await.map_err(|error| self.unwelcome(&error))?;
         }
-        let from = Some(self.settings.from.email.clone());
-        let wide =
-            !wire(&self.settings.from).is_ascii() || self.settings.to.iter().any(|to| !wire(to).is_ascii());
+        let Settings { from, to, server, .. } = &self.settings;
+        let wide = !wire(from).is_ascii() || !wire(to).is_ascii();
         let options = if wide { vec![MailParameter::SmtpUtfEight] } else { Vec::new() };
         if wide && !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
-            let why = format!("{} takes no addresses that are not ASCII", self.settings.server);
+            let why = format!("{server} takes no addresses that are not ASCII");
             return Err(Failure::Dead { why });
         }
-        connection.command(Mail::new(from, options)).await.map_err(|error| failed(&error))?;
-        let recipients = self.recipients(&mut connection, &message.notice_id).await?;
-        if !recipients.taken.is_empty() {
-            connection.command(Data).await.map_err(|error| failed(&error))?;
-            connection.message(mail).await.map_err(|error| failed(&error))?;
-        }
-        // It is the server's from here on, whatever becomes of the connection.
-        for to in &recipients.taken {
-            self.progress.done(&message.notice_id, to);
-        }
-        drop(timeout(CONNECT, connection.quit()).await);
-        recipients.outcome(self.settings.to.len())
-    }
-
-    /// Names those who have not got it yet.
-    async fn recipients(
-        &self,
-        connection: &mut AsyncSmtpConnection,
-        notice: &str,
-    ) -> Result<Recipients, Failure> {
-        let mut recipients = Recipients::default();
-        for to in &self.settings.to {
-            let address = to.email.to_string();
-            if self.progress.is_done(notice, &address) {
-                continue;
-            }
-            match connection.command(Rcpt::new(to.email.clone(), Vec::new())).await {
-                Ok(_) => recipients.taken.push(address),
-                Err(error) if error.is_permanent() => {
-                    recipients.why = Some(self.failure(&error));
-                    recipients.refused.push(address);
-                }
-                Err(error) if error.is_transient() => recipients.later = Some(self.failure(&error)),
-                Err(error) => return Err(self.failure(&error)),
-            }
-        }
-        Ok(recipients)
+        let mail = Mail::new(Some(from.email.clone()), options);
+        connection.command(mail).await.map_err(|error| self.unwelcome(&error))?;
+        let to = Rcpt::new(to.email.clone(), Vec::new());
+        connection.command(to).await.map_err(|error| self.failure(&error))?;
+        connection.command(Data).await.map_err(|error| self.failure(&error))?;
+        Ok(connection)
     }
 
     async fn connect(&self) -> Result<AsyncSmtpConnection, Failure> {
@@ -203,31 +192,48 @@ impl Sender {
                             return Err(Failure::retry(why));
                         }
                         let started = connection.starttls(tls, &hello).await;
-                        started.map_err(|error| self.failure(&error))?;
+                        started.map_err(|error| self.unwelcome(&error))?;
                     }
                     return Ok(connection);
                 }
-                Err(error) => last = self.failure(&error),
+                Err(error) => last = self.unwelcome(&error),
             }
         }
         Err(last)
     }
 
-    /// What a server says after its code may hold anything, so it goes to the log only.
+    /// A refusal before anybody was named is of us, not of the mail: a password is being changed, a server is busy.
+    fn unwelcome(&self, error: &Error) -> Failure {
+        match self.failure(error) {
+            Failure::Dead { why } => Failure::Unsure { why },
+            other => other,
+        }
+    }
+
+    /// What a server says after its codes may hold anything, also a secret that it was sent: it is not repeated.
     fn failure(&self, error: &Error) -> Failure {
         let server = &self.settings.server;
+        let deepest = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
+        let what = deepest.map_or_else(|| error.to_string(), ToString::to_string);
         let Some(code) = error.status() else {
-            let deepest =
-                std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
-            let what = deepest.map_or_else(|| error.to_string(), ToString::to_string);
             let why = format!("{server} cannot be spoken to: {}", text::cut(&text::line(&what), 200));
             return Failure::retry(why);
         };
-        let said = error.to_string();
-        tracing::warn!(%server, answer = &*text::cut(&text::line(&said), 200), "a mail server refuses");
-        let why = format!("{server} answers {code}");
+        let why = match detail(&what) {
+            Some(detail) => format!("{server} answers {code} {detail}"),
+            None => format!("{server} answers {code}"),
+        };
+        tracing::warn!(%server, why, "a mail server refuses");
         if error.is_permanent() { Failure::Dead { why } } else { Failure::retry(why) }
     }
+}
+
+/// The code in three numbers with which most answers begin: `5.7.1`.
+fn detail(said: &str) -> Option<&str> {
+    let word = said.split_whitespace().next()?;
+    let numbers: Vec<&str> = word.split('.').collect();
+    let number = |text: &&str| matches!(text.len(), 1..=3) && text.bytes().all(|byte| byte.is_ascii_digit());
+    (numbers.len() == 3 && numbers.iter().all(number)).then_some(word)
 }
 
 impl Receiver for Sender {
@@ -235,30 +241,32 @@ impl Receiver for Sender {
         "email"
     }
 
+    fn deadline(&self) -> Duration {
+        // Our own patience ends first, and says what it waited for.
+        HAND_OVER + TAKE + 2 * CONNECT
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {
         Box::pin(self.post(message))
     }
 }
 
-/// What became of those to whom one mail goes.
-#[derive(Default)]
-struct Recipients {
-    taken: Vec<String>,
-    refused: Vec<String>,
-    /// The last refusal.
-    why: Option<Failure>,
-    /// Some are to be tried again.
-    later: Option<Failure>,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Recipients {
-    fn outcome(self, all: usize) -> Result<Sent, Failure> {
-        let why = self.why.as_ref().map_or("", Failure::why);
-        match self.later {
-            Some(later) => Err(later),
-            None if self.refused.is_empty() => Ok(Sent::default()),
-            None if self.refused.len() == all => Err(Failure::Dead { why: why.to_owned() }),
-            None => Ok(Sent { note: Some(format!("not taken for {}: {why}", self.refused.join(", "))) }),
+    #[test]
+    fn of_an_answer_only_its_codes_are_repeated() {
+        for (said, expected) in [
+            ("5.7.1 S3CRET is not welcome", Some("5.7.1")),
+            ("4.2.0", Some("4.2.0")),
+            ("5.7.8888 no", None),
+            ("1.2.3.4 is blocked", None),
+            ("no such user", None),
+            ("5.x.1 no", None),
+            ("", None),
+        ] {
+            assert_eq!(detail(said), expected, "{said}");
         }
     }
 }

@@ -21,6 +21,7 @@ pub(super) enum Answer {
     /// Some of it is taken, after so long; what follows has to wait for so long.
     Partly(Duration, Option<Duration>),
     Refuse,
+    Unsure,
     /// None ever; the notice was not taken.
     Hang,
     /// It was taken, and the answer never comes.
@@ -122,6 +123,7 @@ impl Receiver for Desk {
                     return Err(Failure::Partly { why: "200 of 500".into(), after });
                 }
                 Answer::Refuse => return Err(Failure::Dead { why: "404".into() }),
+                Answer::Unsure => return Err(Failure::Unsure { why: "401".into() }),
                 Answer::Hang => std::future::pending().await,
                 Answer::TakeAndHang => {
                     self.taken.lock().push(got);

@@ -76,6 +76,41 @@ async fn one_whose_answers_take_long_is_cut_by_its_own_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_that_may_change_soon_is_borne_for_ten_minutes() {
+    let ops = Desk::new(Answer::Unsure);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "a");
+    pass(590_000).await;
+    *ops.then.lock() = Answer::Take;
+    pass(300_001).await;
+    assert_eq!(ops.ids(), ["a1"], "its password was changed");
+
+    *ops.then.lock() = Answer::Unsure;
+    for conversation in ["a", "a", "b"] {
+        process.tell("ops", conversation);
+    }
+    let dead = || -> Vec<(u32, String)> {
+        let attempts = process.told.attempts.lock().clone();
+        let dead = attempts.into_iter().filter_map(|attempt| match attempt.outcome {
+            Outcome::Dead { why } => Some((attempt.number, why)),
+            _ => None,
+        });
+        dead.collect()
+    };
+    pass(599_000).await;
+    assert_eq!(dead(), []);
+    pass(1_800_000).await;
+    let dead = dead();
+    assert_eq!(dead.len(), 3, "{dead:?}");
+    assert!(dead.iter().all(|(_, why)| why == "given up after ten minutes: 401"), "{dead:?}");
+    assert_eq!(
+        dead.iter().filter(|(tries, _)| *tries == 1).count(),
+        1,
+        "what waited behind it has waited: {dead:?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_pause_that_was_asked_for_is_kept_by_all_conversations() {
     let ops = Desk::new(Answer::Take);
     ops.answers.lock().push_back(Answer::Pause(Duration::from_secs(120)));
