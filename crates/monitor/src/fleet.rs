@@ -109,7 +109,7 @@ impl Fleet {
     }
 
     /// Takes in what the store knows, as it was when the monitor stopped. What has changed since is a step as any
-    /// other: agents whose last word is too old are lost.
+    /// other: statuses that are too old are unknown.
     pub fn restore(&self, restored: &Restored, now: Moment) {
         self.layouts.restore(&restored.layouts, restored.last_layout_key);
         self.last_key.store(restored.last_agent_key, Ordering::Relaxed);

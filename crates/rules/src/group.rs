@@ -257,10 +257,10 @@ impl Conversation {
         Clock { run: signed(now.run_ms), wall_ms: now.wall_ms, waits: self.waits, last }
     }
 
-    /// Whether news waits for more of its kind also long after the last notice: there is something of which nothing is new
-    /// yet.
+    /// Whether news waits for more of its kind also long after the last notice: something that was told goes on. Once all
+    /// of it is over nothing more comes.
     fn gathers(&self) -> bool {
-        self.alerts.values().any(|record| record.repeats() && record.wanted().is_none())
+        self.alerts.values().any(|record| record.repeats() && !record.is_over())
     }
 
     fn repeat_due(&self) -> Option<Tick> {

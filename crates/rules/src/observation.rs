@@ -44,6 +44,8 @@ pub enum Observation {
         rule: Arc<str>,
         /// The element.
         labels: Labels,
+        /// It will not come back; otherwise what measures it may only give nothing for a while.
+        for_good: bool,
     },
     /// All elements of an agent's series that rules look at, the first time since the monitor started, or none where it
     /// has no series any more: what it was known to have besides is gone.

@@ -38,7 +38,7 @@ impl Documents {
             .cloned()
             .collect();
         found.sort_by_key(|document| Reverse((document.at_ms, Arc::clone(&document.key))));
-        found.truncate(page.limit.min(DOCUMENTS_AT_MOST));
+        found.truncate(page.limit.min(DOCUMENTS_AT_MOST + 1));
         found
     }
 

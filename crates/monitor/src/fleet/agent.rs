@@ -176,8 +176,8 @@ impl Live {
         }
     }
 
-    /// An agent as the monitor knew it when it stopped: its statuses stand until it speaks, for a while if they are
-    /// young enough; if not, the next tick finds it lost. One that was lost then still is.
+    /// An agent as the monitor knew it when it stopped: it has a while to speak, and until then its statuses stand if they
+    /// are young enough; if not, the next tick finds them stale. One that was lost then still is.
     pub(crate) fn restored(
         record: &AgentRecord,
         components: &[ComponentRecord],
@@ -186,13 +186,13 @@ impl Live {
     ) -> Self {
         let AgentRecord { last_seen_ms, interval_ms, .. } = *record;
         let age = now.wall_ms.saturating_sub(last_seen_ms);
-        let young = (0..=RESTORE_AT_MOST_MS).contains(&age);
-        let grace_ms = if young { restore_grace_ms(interval_ms, grace_ms) } else { 0 };
+        let stands = (0..=RESTORE_AT_MOST_MS).contains(&age);
+        let until_ms = now.run_ms + restore_grace_ms(interval_ms, grace_ms);
         let was_lost = !components.is_empty() && components.iter().all(|record| record.stale);
         let presence = if was_lost {
             Presence::Lost { since_ms: now.run_ms }
         } else {
-            Presence::Restored { until_ms: now.run_ms + grace_ms }
+            Presence::Restored { until_ms, stands }
         };
         let run_ms =
             |at: i64| now.run_ms.saturating_sub(now.wall_ms.saturating_sub(at).max(0).unsigned_abs());
@@ -229,7 +229,7 @@ impl Live {
             samples: Samples::default(),
             losses: Losses::default(),
             starts: Starts::default(),
-            watch: Watch::default(),
+            watch: Watch::of_past(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
             components,

@@ -8,6 +8,10 @@ use std::sync::Arc;
 use super::hold::Hold;
 use super::{Book, Due};
 
+/// What an agent does not have any more counts as gone after so long. Before, what measures it may only give nothing: a
+/// check that fails has no figures.
+const VANISHED_FOR_MS: u64 = 3_600_000;
+
 /// An element that is not as any element is at first.
 pub(super) struct Element {
     /// The number of its rule.
@@ -22,6 +26,8 @@ pub(super) struct Element {
     pub(super) fresh_until_ms: Option<u64>,
     /// It is over then, unless it happens or is said again.
     pub(super) quiet_at_ms: Option<u64>,
+    /// It is gone then, unless it is seen again.
+    pub(super) gone_at_ms: Option<u64>,
     /// Whether it holds others back.
     pub(super) hold: Hold,
     /// How it last ended.
@@ -50,6 +56,7 @@ impl Element {
             seen: Seen::default(),
             fresh_until_ms: None,
             quiet_at_ms: None,
+            gone_at_ms: None,
             hold: Hold::default(),
             ended: None,
             planned_ms: None,
@@ -87,7 +94,8 @@ impl Element {
 
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
-        [self.life.due_ms(timing), fresh, self.quiet_at_ms, self.let_go_ms()].into_iter().flatten().min()
+        let told = [fresh, self.quiet_at_ms, self.gone_at_ms, self.let_go_ms()];
+        self.life.due_ms(timing).into_iter().chain(told.into_iter().flatten()).min()
     }
 }
 
@@ -133,6 +141,7 @@ impl Book {
         }
         element.fresh_until_ms = with.fresh_for_ms.map(|ms| now.run_ms + ms).or(element.fresh_until_ms);
         element.quiet_at_ms = with.quiet_ms.map(|ms| now.run_ms + ms);
+        element.gone_at_ms = None;
         let timing = timing(&self.orders.rules, at);
         let before = worth_keeping(&element.life);
         let turns = element.take(&timing, input, now);
@@ -159,6 +168,21 @@ impl Book {
             turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
+        if element.gone_at_ms.is_some_and(|at| at <= now.run_ms) {
+            element.gone_at_ms = None;
+            turns.extend(element.life.step(&timing, Input::Gone(Ending::Removed), now));
+        }
+        self.after(id, &was, &turns, now);
+    }
+
+    /// An element is not seen any more, and perhaps never will be: it is stale, and gone after a while.
+    pub(super) fn vanish(&mut self, id: &ElementId, now: Moment) {
+        let Some(element) = self.elements.get_mut(id) else { return };
+        let timing = timing(&self.orders.rules, element.rule);
+        let was = element.appearance();
+        element.fresh_until_ms = None;
+        element.gone_at_ms.get_or_insert(now.run_ms + VANISHED_FOR_MS);
+        let turns = element.take(&timing, Input::Stale, now);
         self.after(id, &was, &turns, now);
     }
 
@@ -167,7 +191,7 @@ impl Book {
         let Some(element) = self.elements.get_mut(id) else { return };
         let timing = timing(&self.orders.rules, element.rule);
         let was = element.appearance();
-        (element.fresh_until_ms, element.quiet_at_ms) = (None, None);
+        (element.fresh_until_ms, element.quiet_at_ms, element.gone_at_ms) = (None, None, None);
         let turns = element.life.step(&timing, Input::Gone(how), now);
         self.after(id, &was, &turns, now);
     }

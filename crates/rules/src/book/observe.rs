@@ -64,9 +64,12 @@ impl Book {
             Observation::GroupGone(name) => self.end_shown(name, true, now),
             Observation::Exist { services, groups } => self.exist(services, groups, now),
             Observation::Measured(reading) => self.reading(reading, now),
-            Observation::ReadingGone { rule, labels } => {
+            Observation::ReadingGone { rule, labels, for_good } => {
                 let id = ElementId { rule: Arc::clone(rule), labels: labels.clone() };
-                self.end(&id, Ending::Removed, now);
+                match for_good {
+                    true => self.end(&id, Ending::Removed, now),
+                    false => self.vanish(&id, now),
+                }
             }
             Observation::Looked { agent, elements } => self.looked(agent, elements, now),
             Observation::Agent { labels, condition, is } => {
@@ -201,7 +204,7 @@ impl Book {
         let gone: Vec<ElementId> =
             measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
         for id in gone {
-            self.end(&id, Ending::Removed, now);
+            self.vanish(&id, now);
         }
     }
 }

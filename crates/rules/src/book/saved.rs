@@ -103,6 +103,7 @@ impl Book {
             seen: saved.seen,
             fresh_until_ms: None,
             quiet_at_ms: (saved.happens || own).then(|| now.run_ms + super::QUIET_MS),
+            gone_at_ms: None,
             hold: Hold::restored(saved.hold, alive_until_wall_ms, now),
             ended: None,
             planned_ms: None,

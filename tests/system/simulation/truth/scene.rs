@@ -141,8 +141,8 @@ impl Scene {
         self.sim.bounce(MONITOR);
     }
 
-    /// The ledger says that exactly this was sent, and that nothing waits.
-    pub(super) fn told(&self, expected: &[Told]) {
+    /// What the ledger says was sent, by second; nothing waits.
+    pub(super) fn heard(&self) -> Vec<(i64, String)> {
         let store = Arc::clone(&self.monitor.store.lock());
         let due = store.documents_of(DocumentKind::Due);
         assert!(due.is_empty(), "{} notices wait", due.len());
@@ -151,8 +151,12 @@ impl Scene {
             store.documents_of(DocumentKind::Notice).iter().map(|document| read(&document.body)).collect();
         sent.sort_by_key(|record| (record.message.at_ms, record.message.conversation.clone()));
         let begun_ms = self.begun_ms.load(Ordering::Relaxed);
-        let told: Vec<(i64, String)> =
-            sent.iter().map(|record| ((record.message.at_ms - begun_ms) / 1_000, short(record))).collect();
+        sent.iter().map(|record| ((record.message.at_ms - begun_ms) / 1_000, short(record))).collect()
+    }
+
+    /// Exactly this was sent.
+    pub(super) fn told(&self, expected: &[Told]) {
+        let told = self.heard();
         let is_it =
             |((at_s, told), (when, words)): (&(i64, String), &Told)| when.contains(at_s) && told == words;
         let same = told.len() == expected.len() && told.iter().zip(expected).all(is_it);

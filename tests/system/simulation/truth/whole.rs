@@ -44,7 +44,8 @@ fn a_monitor_stopped_for_five_minutes_tells_what_changed_and_nothing_again() {
     scene.told(&[
         down,
         each,
-        (600..=605, "first: +blind()"),
+        // A warning waits for others.
+        (630..=635, "first: +blind()"),
         (600..=680, "resolved: +pod_down(pod-0)! -pod_down(pod-1)! recovered"),
         (660..=680, "first: +agent_lost(pod-9)!"),
         (720..=790, "more: +pod_down(pod-0)! +pod_down(pod-2)!"),
@@ -61,5 +62,16 @@ fn a_monitor_killed_again_and_again_calls_nobody_lost() {
         scene.start_monitor();
     }
     scene.until(600);
-    scene.told(&[]);
+    scene.told(&[(90..=100, "first: +blind()")]);
+}
+
+#[test]
+fn a_monitor_that_was_away_for_long_gives_everybody_time_to_come_back() {
+    let mut scene = Scene::begin(10, "", "services: {pay: {at_least: 10}}");
+    scene.until(60);
+    scene.kill_monitor();
+    scene.until(800);
+    scene.start_monitor();
+    scene.until(1_000);
+    scene.told(&[(830..=835, "first: +blind()")]);
 }

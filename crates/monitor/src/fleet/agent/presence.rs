@@ -22,10 +22,12 @@ pub enum Presence {
         /// Until when.
         until_ms: u64,
     },
-    /// The monitor restarted, or did not run for long, and has not heard it yet: the last statuses stand until then.
+    /// The monitor restarted, or did not run for long, and has not heard it yet: it is not called lost until then.
     Restored {
         /// Until when.
         until_ms: u64,
+        /// The last statuses are young enough to stand so long.
+        stands: bool,
     },
     /// It ends with its workload: under maintenance until its stream ends or it is silent, at the latest then.
     Leaving {
@@ -76,7 +78,7 @@ impl Presence {
         match self {
             Self::Here => silent_after(lost_after_ms),
             Self::Leaving { until_ms } => until_ms.min(silent_after(lost_after_ms.max(LEAVING_AT_LEAST_MS))),
-            Self::Held { until_ms } | Self::Restored { until_ms } => until_ms,
+            Self::Held { until_ms } | Self::Restored { until_ms, .. } => until_ms,
             Self::Lost { .. } => u64::MAX,
         }
     }
@@ -91,7 +93,7 @@ pub fn forget_after_ms(role: Role) -> u64 {
     }
 }
 
-/// How long restored statuses stand for an agent with this interval: as configured, and never less than its silence
+/// How long an agent with this interval has to speak before it is called lost, and its restored statuses stand: as configured, and never less than its silence
 /// may last.
 #[must_use]
 pub(crate) fn restore_grace_ms(interval_ms: u32, configured_ms: u64) -> u64 {

@@ -248,7 +248,7 @@ impl Live {
     pub(in crate::fleet) fn excuse(&mut self, now: Moment, grace_ms: u64) {
         if self.presence == Presence::Here {
             let grace_ms = restore_grace_ms(self.interval_ms, grace_ms);
-            self.presence = Presence::Restored { until_ms: now.run_ms + grace_ms };
+            self.presence = Presence::Restored { until_ms: now.run_ms + grace_ms, stands: true };
             self.may_be_due_sooner = true;
         }
     }
@@ -276,6 +276,10 @@ impl Live {
             }
             _ => u64::MAX,
         };
+        let stands = !matches!(self.presence, Presence::Restored { stands: false, .. });
+        if !stands && self.components.iter().any(|component| !component.stale) {
+            return run_ms;
+        }
         let is_here = self.presence == Presence::Here;
         let components = self.components.iter().map(|part| part.due_ms(is_here, self.interval_ms));
         components.chain([presence, forgetting]).min().unwrap_or(u64::MAX)
@@ -330,7 +334,7 @@ impl Live {
                 changed = true;
             }
             let stale = match presence {
-                Presence::Lost { .. } => true,
+                Presence::Lost { .. } | Presence::Restored { stands: false, .. } => true,
                 Presence::Here => {
                     component.held_until_ms.is_none() && component.has_expired(now.run_ms, interval_ms)
                 }

@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     /// What the program was built for.
     layout: Option<Arc<Compiled>>,
     labels: Labels,
+    /// The rules may know of it from before a restart.
+    has_past: bool,
     /// When what was known of its series is gone, on the running clock, if it has none: never again once it was told.
     gone_at_ms: Option<u64>,
     /// What is to be told with the step that the samples came with.
@@ -26,6 +28,11 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Of an agent that the monitor knew when it stopped.
+    pub(crate) fn of_past() -> Self {
+        Self { has_past: true, ..Self::default() }
+    }
+
     /// Reads a tick of the source at this position of the layout.
     #[inline]
     pub(crate) fn read(
@@ -60,11 +67,14 @@ impl Watch {
         match self.program.take() {
             Some(old) => {
                 program.go_on_from(&old);
-                self.told.extend(gone(&old, &program));
+                let for_good = *labels != self.labels;
+                self.told.extend(gone(&old, &program, for_good));
             }
             // What was known before a restart of what it has no more is over.
             None => {
-                program.unsettle();
+                if self.has_past {
+                    program.unsettle();
+                }
                 self.told.push(looked(labels, elements(&program).collect()));
             }
         }
@@ -124,11 +134,12 @@ fn elements(program: &Program) -> impl Iterator<Item = (Arc<str>, Labels)> {
     })
 }
 
-/// What is looked at no more. Also what was clear: it may be kept firing, or flap.
-fn gone(old: &Program, new: &Program) -> impl Iterator<Item = Observation> {
+/// What is looked at no more. Also what was clear: it may be kept firing, or flap. Under other labels of the agent it will
+/// not be looked at again.
+fn gone(old: &Program, new: &Program, for_good: bool) -> impl Iterator<Item = Observation> {
     let has: HashSet<_> = elements(new).collect();
     let gone = elements(old).filter(move |element| !has.contains(element));
-    gone.map(|(rule, labels)| Observation::ReadingGone { rule, labels })
+    gone.map(move |(rule, labels)| Observation::ReadingGone { rule, labels, for_good })
 }
 
 #[cfg(test)]

@@ -82,7 +82,7 @@ fn group() -> Group {
             change(300, Status::Unhealthy, false),
             change(400, Status::Unknown, true),
             change(450, Status::Unhealthy, false),
-            change(500, Status::Healthy, false),
+            change(540, Status::Healthy, false),
         ],
         blind: vec![(at(320), at(380))],
         ..Group::default()
@@ -138,13 +138,14 @@ async fn a_stored_past_tells_what_would_have_been_told_live() {
         (400, Why::First, "lost"),
         // A warning waits for others.
         (410, Why::First, "asleep"),
-        // It is bad for 20 s until the monitor stops, for 20 s until nothing is heard, and for 20 s afterwards.
-        (470, Why::First, "down"),
         // Ends wait for the interval of their group, in which the monitor runs.
         (490, Why::Resolved, "busy"),
+        // It is bad for 20 s until the monitor stops, for 20 s until nothing is heard, and for 20 s afterwards: at 470 s. A
+        // minute from the end of what it depends on it is told.
+        (510, Why::Released, "down"),
         (660, Why::Resolved, "below"),
         (700, Why::Resolved, "lost"),
-        (770, Why::Resolved, "down"),
+        (810, Why::Resolved, "down"),
         // What only happens is over when it has not happened again for ten minutes.
         (980, Why::Resolved, "asleep"),
     ];

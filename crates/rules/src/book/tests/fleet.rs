@@ -271,19 +271,40 @@ fn a_drained_node_takes_what_was_told_of_it_along_and_nothing_else() {
 }
 
 #[test]
-fn an_agent_that_had_what_it_has_no_more_ends_it_as_removed() {
-    let mut scene = Scene::new(&[cpu(), down().each()]);
-    scene.see(&[measured("a", 99.0), bad("a")]);
+fn what_an_agent_has_no_more_is_removed_after_an_hour_and_what_it_checks_no_more_at_once() {
+    let none = || Observation::Looked { agent: "a".into(), elements: Vec::new() };
+    let no_more = |for_good| Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good };
+    for (seen, at_s) in [(none(), 4_000), (no_more(false), 4_000), (no_more(true), 400)] {
+        let mut scene = Scene::new(&[cpu(), down().each()]);
+        scene.see(&[measured("a", 99.0), bad("a")]);
+        scene.until(400);
+        scene.heard();
+        let (agent, service, component) = ("a".into(), "pay".into(), "db".into());
+        scene.see(&[Observation::ComponentGone { agent, service, component, how: Ending::Removed }]);
+        scene.see(&[seen]);
+        scene.until(4_100);
+        let cpu = format!("{at_s} ops Resolved: -cpu/a/eu removed");
+        let mut expected = ["400 ops Resolved: -down/a/eu/db/tcp/pay removed".to_owned(), cpu];
+        expected.sort();
+        assert_eq!(scene.heard(), expected);
+        assert!(scene.ledger.is_empty());
+    }
+}
+
+#[test]
+fn what_was_missing_for_less_than_an_hour_goes_on_as_it_was() {
+    let mut scene = Scene::new(&[cpu()]);
+    scene.see(&[measured("a", 99.0)]);
     scene.until(400);
     scene.heard();
-    scene.see(&[Observation::Looked { agent: "a".into(), elements: Vec::new() }]);
-    let (agent, service, component) = ("a".into(), "pay".into(), "db".into());
-    scene.see(&[Observation::ComponentGone { agent, service, component, how: Ending::Removed }]);
-    scene.until(401);
-    assert_eq!(
-        scene.heard(),
-        ["400 ops Resolved: -cpu/a/eu removed", "400 ops Resolved: -down/a/eu/db/tcp/pay removed"]
-    );
+    scene.see(&[Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good: false }]);
+    scene.until(3_900);
+    scene.see(&[measured("a", 98.0)]);
+    scene.until(4_100);
+    assert_eq!(scene.heard(), no_words());
+    scene.see(&[measured("a", 1.0)]);
+    scene.until(4_200);
+    assert_eq!(scene.heard(), ["4100 ops Resolved: -cpu/a/eu recovered"]);
 }
 
 #[test]

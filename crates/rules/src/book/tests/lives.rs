@@ -34,7 +34,7 @@ fn a_value_that_creeps_up_is_told_as_a_warning_then_raised_and_taken_back_when_i
         scene.until(step * 10);
         scene.see(&[measured("a", if step < 240 { 80.0 } else { 60.0 })]);
     }
-    assert_eq!(scene.heard(), ["2000 ops Fell: vcpu/a/eu", "2400 ops Resolved: -cpu/a/eu recovered"]);
+    assert_eq!(scene.heard(), ["2030 ops Fell: vcpu/a/eu", "2400 ops Resolved: -cpu/a/eu recovered"]);
     scene.until(8_000);
     assert_eq!(scene.heard(), Vec::<String>::new());
     assert!(scene.ledger.is_empty());

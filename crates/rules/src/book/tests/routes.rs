@@ -45,7 +45,7 @@ fn who_is_told_of_critical_alerts_only_hears_that_one_fell_and_that_it_is_over()
     hot(&mut scene, 20_000, 80.0);
     assert_eq!(
         scene.heard(),
-        ["400 pager Fell: vcpu/a/eu", "430 ops First: +cpu/a/eu", "14830 ops Repeat: =cpu/a/eu"]
+        ["430 ops First: +cpu/a/eu", "430 pager Fell: vcpu/a/eu", "14830 ops Repeat: =cpu/a/eu"]
     );
     let words = &scene.tellings[1].alerts[0];
     assert_eq!(
