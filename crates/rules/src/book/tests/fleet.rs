@@ -282,7 +282,7 @@ fn what_an_agent_has_no_more_is_removed_after_an_hour_and_what_it_checks_no_more
         let (agent, service, component) = ("a".into(), "pay".into(), "db".into());
         scene.see(&[Observation::ComponentGone { agent, service, component, how: Ending::Removed }]);
         scene.see(&[seen]);
-        scene.until(4_100);
+        scene.until(4_700);
         let cpu = format!("{at_s} ops Resolved: -cpu/a/eu removed");
         let mut expected = ["400 ops Resolved: -down/a/eu/db/tcp/pay removed".to_owned(), cpu];
         expected.sort();
