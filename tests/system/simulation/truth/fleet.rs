@@ -89,7 +89,7 @@ fn a_pod_that_is_killed_is_told_as_lost_and_back_again_as_over() {
     scene.kill_pod(1);
     scene.until(400);
     let lost = (70..=85, "first: +agent_lost(pod-1)!");
-    scene.told(&[lost.clone()]);
+    scene.told(std::slice::from_ref(&lost));
     scene.start_pod(1);
     scene.until(800);
     scene.told(&[lost, (400..=410, "resolved: -agent_lost(pod-1)! recovered")]);
