@@ -111,6 +111,9 @@ async fn the_end_of_what_a_removed_rule_told_is_said_in_its_words() {
     let mut words = told.iter().flat_map(|letter| &letter.record.message.alerts);
     let over = words.find(|word| word.ended.is_some()).unwrap();
     assert_eq!(over.annotations["summary"], "r0 fails");
+    let mut incidents =
+        told.iter().flat_map(|letter| &letter.record.message.alerts).map(|word| &word.incident);
+    assert!(incidents.all(|incident| incident.is_some() && *incident == over.incident), "{told:?}");
 }
 
 #[tokio::test]
