@@ -191,6 +191,14 @@ impl Settings {
         }
     }
 
+    /// Its kind and key for how long it believes that an alert fires, when it hears nothing, and how long that is.
+    pub(crate) fn belief(&self) -> Option<(&'static str, &'static str, Duration)> {
+        match self {
+            Self::Alertmanager(settings) => Some(("alertmanager", "valid_for", settings.valid_for())),
+            _ => None,
+        }
+    }
+
     /// Reads one receiver: a map with exactly one kind. What is wrong is recorded as a problem.
     pub fn read(m: &mut Map<'_>, egress: &Egress) -> Option<Self> {
         let written: Vec<&str> = KINDS.iter().copied().filter(|kind| m.has(kind)).collect();
