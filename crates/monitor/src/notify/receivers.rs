@@ -175,6 +175,11 @@ pub fn to_log() -> Arc<dyn Receiver> {
     Arc::new(log::Sender)
 }
 
+/// Whether a receiver is meant by a name: its own, or the one that it shares with its peers, without what follows `@`.
+pub(crate) fn is_meant(receiver: &str, name: &str) -> bool {
+    receiver == name || receiver.split_once('@').is_some_and(|(shared, _)| shared == name)
+}
+
 impl Settings {
     /// Itself under its name, or each of its peers under a name of its own.
     pub(crate) fn peers(self, name: &str) -> Vec<(Arc<str>, Self)> {
