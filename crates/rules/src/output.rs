@@ -17,7 +17,7 @@ pub enum Output {
     Alert(AlertEvent),
     /// A line of an incident's time line.
     Entry(Arc<str>, Entry),
-    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began; or it is over.
+    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began.
     Act(Act),
 }
 

@@ -189,6 +189,19 @@ fn what_began_goes_on_after_the_clock_was_set_back_whatever_else_people_mute() {
 }
 
 #[test]
+fn what_began_by_a_clock_that_was_wrong_by_hours_does_not_go_on() {
+    let mut scene = Scene::new(&[down()]);
+    scene.silence("s", is("component", "db"), 50_000, 60_000);
+    scene.until(10);
+    scene.moved_ms += 52_000_000;
+    scene.until(20);
+    scene.moved_ms -= 52_000_000;
+    scene.until(30);
+    scene.see(&[bad("a")]);
+    assert_eq!(scene.heard(), ["30 ops First: +down/db/pay!"]);
+}
+
+#[test]
 fn while_the_monitor_does_not_run_no_time_goes_by() {
     let mut scene = Scene::new(&[down().after_s(60), cpu()]);
     scene.see(&[bad("a"), measured("b", 80.0)]);
