@@ -48,10 +48,11 @@ pub enum Observation {
         for_good: bool,
     },
     /// All elements of an agent's series that rules look at, the first time since the monitor started, or none where it
-    /// has no series any more: what it was known to have besides is gone.
+    /// has no series any more: what it was known to have besides is stale, and gone if it does not come back. What it
+    /// was known to have under other labels is gone at once.
     Looked {
-        /// Its id.
-        agent: Arc<str>,
+        /// Its labels, `agent` among them.
+        labels: Labels,
         /// Rule and labels of each.
         elements: Vec<(Arc<str>, Labels)>,
     },

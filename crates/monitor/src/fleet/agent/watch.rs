@@ -112,8 +112,7 @@ impl Watch {
 }
 
 fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>) -> Observation {
-    let agent = labels.get("agent").cloned().unwrap_or_else(|| "".into());
-    Observation::Looked { agent, elements }
+    Observation::Looked { labels: labels.clone(), elements }
 }
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {
@@ -220,6 +219,24 @@ mod tests {
         agent.tick(1, &[5.0, 5.0]);
         agent.has(&[(1, "/")]);
         assert_eq!(agent.tick(1, &[5.0]), ["/data gone", "/ Clear"]);
+    }
+
+    #[test]
+    fn what_comes_back_clear_is_told_for_as_long_as_it_may_have_been_kept_firing() {
+        let mut agent = Agent::new();
+        agent.has(&[(1, "/")]);
+        agent.tick(1, &[99.0]);
+        agent.has(&[]);
+        for _ in 0..=NONE_FOR_MS / 10_000 {
+            agent.now_ms += 10_000;
+            agent.watch.reported(&agent.labels, &agent.samples, agent.now_ms);
+        }
+        agent.watch.take();
+        agent.has(&[(1, "/")]);
+        assert_eq!(agent.tick(1, &[5.0]), ["1 looked at", "/ Clear"]);
+        for _ in 0..11 {
+            assert_eq!(agent.tick(1, &[5.0]), ["/ Clear"]);
+        }
     }
 
     #[test]
