@@ -94,7 +94,7 @@ impl Element {
 
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
-        let told = [fresh, self.quiet_at_ms, self.gone_at_ms, self.let_go_ms()];
+        let told = [fresh, self.quiet_at_ms, self.gone_at_ms, self.let_go_ms(), self.hold.held_until_ms];
         self.life.due_ms(timing).into_iter().chain(told.into_iter().flatten()).min()
     }
 }
@@ -212,14 +212,18 @@ impl Book {
             }
         }
         let holds_anew = element.hold_anew(turns, now).then_some(element.hold.is_on);
+        let is_let_go = element.is_let_go(now);
         let (is_active, is_idle) = (element.is_active(), element.is_idle());
         let alert = super::alert::id_of(&rule, &id.labels);
         self.note_status(&alert, id, was, turns, now);
         if let Some(holds) = holds_anew {
             self.may_hold(id, holds);
         }
-        if !turns.is_empty() {
+        if !turns.is_empty() || is_let_go {
             self.join(&alert, id, is_active);
+            if is_let_go && let Some(alert) = self.alerts.get_mut(&alert) {
+                alert.recheck = true;
+            }
             self.dirty.insert(alert.clone());
         }
         if let Some(Turn::Pending(severity)) = turns.first()
