@@ -81,7 +81,8 @@ impl Book {
         }
     }
 
-    /// An element goes on under other labels. Where they make it part of another alert the one that it leaves may end.
+    /// An element goes on under other labels. Where they make it part of another alert the one that it leaves may end: to
+    /// people the new one is another, with an incident of its own, and nobody has taken care of it yet.
     fn rename(&mut self, from: &ElementId, to: &ElementId, now: Moment) {
         let Some(mut element) = self.forget(from) else { return };
         let (rule, is_active) = (Arc::clone(self.rule(element.rule)), element.is_active());

@@ -249,12 +249,11 @@ impl Program {
     pub fn go_on_from(&mut self, old: &Self) {
         let before: HashMap<_, _> = old.named().zip(&old.unsettled_ms).collect();
         let same = self.rules.version() == old.rules.version();
-        let left_ms =
-            self.named().zip(&self.bindings).map(|(name, binding)| match before.get(&name) {
-                Some(0) => 0,
-                Some(left_ms) if same => **left_ms,
-                _ => settling_ms(self.rule_of(binding)),
-            });
+        let left_ms = self.named().zip(&self.bindings).map(|(name, binding)| match before.get(&name) {
+            Some(0) => 0,
+            Some(left_ms) if same => **left_ms,
+            _ => settling_ms(self.rule_of(binding)),
+        });
         self.unsettled_ms = left_ms.collect();
         for (new, old_place) in self.places_in(old, |binding| binding.window) {
             self.windows[new as usize].go_on_from(&old.windows[old_place as usize]);
