@@ -69,12 +69,14 @@ impl Hold {
             Some(left_ms.min(most))
         };
         let pending_left_ms = saved.pending_left_ms.or(left(saved.pending_ms, PENDING_MS));
-        let pending_left_ms = pending_left_ms.filter(|left_ms| *left_ms > 0);
-        let waits_ms = if life.is_stale() { 0 } else { NEWS_WITHIN_MS };
+        let waits = |left_ms: u64| left_ms > 0 && !life.is_stale();
+        let pending_ms = pending_left_ms
+            .map(|left_ms| now.run_ms + left_ms + if waits(left_ms) { NEWS_WITHIN_MS } else { 0 });
         Self {
             is_on: false,
-            pending_ms: pending_left_ms.map(|left_ms| now.run_ms + left_ms + waits_ms),
-            pending_left_ms: pending_left_ms.filter(|_| !life.is_stale()),
+            // One that held for all its time does not hold for another.
+            pending_ms,
+            pending_left_ms: pending_left_ms.filter(|left_ms| waits(*left_ms)),
             ended_ms: left(saved.ended_ms, AFTER_END_MS).map(|left_ms| now.run_ms + left_ms),
             held_until_ms: None,
         }

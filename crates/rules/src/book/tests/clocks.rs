@@ -145,6 +145,18 @@ fn what_is_pending_holds_back_after_a_restart_for_as_long_as_it_would_have() {
 }
 
 #[test]
+fn what_held_back_for_all_its_time_while_it_was_pending_does_not_again_after_a_restart() {
+    let mut scene = Scene::new(&[lost().after_s(120), down().each().held_by("lost", &["agent"])]);
+    scene.see(&[is_lost("a", Is::On), bad("a")]);
+    scene.until(60);
+    scene.restart(3);
+    scene.see(&[bad("a"), is_lost("a", Is::On)]);
+    scene.until(62);
+    let events = scene.events.iter().filter(|event| event.starts_with("Held")).count();
+    assert_eq!((scene.heard().len(), events), (1, 2), "{:?}", scene.events);
+}
+
+#[test]
 fn a_rule_that_is_gone_after_a_restart_ends_what_it_told() {
     let mut scene = Scene::new(&[down(), lost()]);
     scene.see(&[bad("a"), is_lost("b", Is::On)]);
