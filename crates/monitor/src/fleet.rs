@@ -354,6 +354,11 @@ impl Fleet {
     /// Takes other alert rules, and tells them everything that is known of now.
     pub fn take_rules(&self, rules: Ruleset, now: Moment) {
         self.rules.store(Arc::new(rules));
+        self.retell(now);
+    }
+
+    /// Tells the rules in force everything that is known of now.
+    pub(crate) fn retell(&self, now: Moment) {
         for agent in self.agents() {
             self.step(&agent, now, |live, step| {
                 if matches!(live.presence, Presence::Lost { .. }) && !live.is_forgotten {

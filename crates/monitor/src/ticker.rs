@@ -3,7 +3,6 @@
 use crate::alerting::{Conditions, Plans, blind_for};
 use crate::app::App;
 use crate::fleet::{Effects, Event, EventKind};
-use farol_rules::Ruleset;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::MissedTickBehavior;
@@ -64,8 +63,7 @@ fn tick(app: &App, conditions: &mut Conditions, plans: &mut Plans) {
     app.fleet.tick(now);
     let has_room_again = app.alerting.book().has_room_again();
     if has_room_again {
-        let rules = Ruleset::clone(&app.fleet.rules());
-        app.fleet.take_rules(rules, now);
+        app.fleet.retell(now);
     }
     conditions.look(&app.alerting, &app.journal.health(), now);
     app.alerting.tick(now);

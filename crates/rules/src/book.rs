@@ -195,11 +195,14 @@ impl Book {
     /// What comes with the wall clock: silences and windows begin and end, and where it was set everything is kept anew
     /// that counts by it.
     fn pass(&mut self, now: Moment) {
+        let skew_ms = now.wall_ms.saturating_sub_unsigned(now.run_ms);
+        let moved = self.skew_ms.is_some_and(|before| before.abs_diff(skew_ms) > SKEW_MS.unsigned_abs());
+        if moved {
+            self.mutes.look_again();
+        }
         if self.mutes.changed_by(now.wall_ms) {
             self.recheck_all();
         }
-        let skew_ms = now.wall_ms.saturating_sub_unsigned(now.run_ms);
-        let moved = self.skew_ms.is_some_and(|before| before.abs_diff(skew_ms) > SKEW_MS.unsigned_abs());
         if moved {
             self.keep_all(now);
         }

@@ -2,7 +2,7 @@
 //! nothing about where an alert goes or whether it is muted, and sends nothing: a [`Notice`] counts as told the moment it
 //! is returned, so it and the conversation are to be stored together, before it is sent.
 //!
-//! What is *urgent* goes after `critical_wait`, and all that fires goes along: a new critical alert, a raise to critical,
+//! What is *urgent* goes after `critical_wait` (in a crowd later: the book says when it looks), and all that fires goes along: a new critical alert, a raise to critical,
 //! an alert that is not muted any more. The rest, a fall to a warning too, waits: `group_wait` where nothing was told
 //! yet, else until `group_interval` after the last notice. An end goes along with what is urgent only when its alert was
 //! told at least `group_interval` ago, and the same alert is not urgent twice within it: what flaps is told once or twice

@@ -34,15 +34,15 @@ pub(crate) fn shown(judge: &Judge, shown: Shown) -> Input {
     }
 }
 
-/// A status that is not asked for ends nothing unless it is better than all that are: what was degraded and becomes
-/// unhealthy did not recover. `unknown` and `starting` are no evidence.
+/// What was degraded and becomes unhealthy did not recover, and does not end. A rule about what is `unknown` or `starting`
+/// knows by any status that it is not so any more. To all others these two are no evidence.
 fn status(bad: &[Status], severity: Severity, is: Status) -> Input {
     if bad.contains(&is) {
         return Input::Level(severity.into());
     }
     match is {
         Status::Unknown | Status::Starting => Input::Stale,
-        Status::Unhealthy if bad.iter().any(|bad| *bad != Status::Healthy) => Input::Level(Level::Between),
+        Status::Unhealthy if bad.contains(&Status::Degraded) => Input::Level(Level::Between),
         Status::Healthy | Status::Degraded | Status::Unhealthy => Input::Level(Level::Clear),
     }
 }
@@ -66,7 +66,8 @@ mod tests {
             (judge(&[Status::Unhealthy], false), Status::Starting, Evidence::Now, Input::Stale),
             (judge(&[Status::Unknown], false), Status::Unknown, Evidence::Now, bad),
             (judge(&[Status::Unknown], false), Status::Degraded, Evidence::Now, clear),
-            (judge(&[Status::Unknown], false), Status::Unhealthy, Evidence::Now, between),
+            (judge(&[Status::Unknown], false), Status::Unhealthy, Evidence::Now, clear),
+            (judge(&[Status::Unknown], true), Status::Unhealthy, Evidence::Now, clear),
             (judge(&[Status::Degraded], false), Status::Unhealthy, Evidence::Now, between),
             (judge(&[Status::Degraded], false), Status::Healthy, Evidence::Now, clear),
             (judge(&[Status::Degraded, Status::Unknown], false), Status::Unhealthy, Evidence::Now, between),

@@ -38,20 +38,21 @@ pub enum Observation {
     },
     /// A series' value as a rule judges it.
     Measured(Measured),
-    /// A rule looks no more at this element of an agent's series: it has it no more.
+    /// A rule looks no more at this element of an agent's series: it is stale, and gone if it does not come back.
     ReadingGone {
         /// The rule's name.
         rule: Arc<str>,
         /// The element.
         labels: Labels,
-        /// It will not come back; otherwise what measures it may only give nothing for a while.
+        /// It will not come back, and is gone at once; otherwise what measures it may only give nothing for a while.
         for_good: bool,
     },
     /// All elements of an agent's series that rules look at, the first time since the monitor started, or none where it
-    /// has no series any more: what it was known to have besides is gone.
+    /// has no series any more: what it was known to have besides is stale, and gone if it does not come back. What it
+    /// was known to have under other labels is gone at once.
     Looked {
-        /// Its id.
-        agent: Arc<str>,
+        /// Its labels, `agent` among them.
+        labels: Labels,
         /// Rule and labels of each.
         elements: Vec<(Arc<str>, Labels)>,
     },

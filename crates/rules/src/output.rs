@@ -17,7 +17,7 @@ pub enum Output {
     Alert(AlertEvent),
     /// A line of an incident's time line.
     Entry(Arc<str>, Entry),
-    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began; or it is over.
+    /// Somebody may hear of an alert whose rule starts actions, for the first time since it began.
     Act(Act),
 }
 
@@ -80,6 +80,9 @@ pub struct SavedElement {
 pub struct SavedHold {
     /// Because it is pending.
     pub(crate) pending_ms: Option<i64>,
+    /// How much of that is left once there is news of it, milliseconds, where there was none since the restart before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) pending_left_ms: Option<u64>,
     /// Because it fired a moment ago.
     pub(crate) ended_ms: Option<i64>,
 }

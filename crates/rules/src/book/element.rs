@@ -94,7 +94,7 @@ impl Element {
 
     fn due_ms(&self, timing: &Timing) -> Option<u64> {
         let fresh = self.fresh_until_ms.filter(|_| !self.life.is_stale());
-        let told = [fresh, self.quiet_at_ms, self.gone_at_ms, self.let_go_ms()];
+        let told = [fresh, self.quiet_at_ms, self.gone_at_ms, self.let_go_ms(), self.hold.held_until_ms];
         self.life.due_ms(timing).into_iter().chain(told.into_iter().flatten()).min()
     }
 }
@@ -154,6 +154,9 @@ impl Book {
 
     /// Time passed for an element.
     pub(super) fn wake(&mut self, id: &ElementId, now: Moment) {
+        let is_due = |element: &Element| element.gone_at_ms.is_some_and(|at| at <= now.run_ms);
+        let is_gone = self.elements.get(id).is_some_and(is_due);
+        let what_measures_is_bad = is_gone && self.is_of_bad_component(id);
         let Some(element) = self.elements.get_mut(id) else { return };
         element.planned_ms = None;
         let timing = timing(&self.orders.rules, element.rule);
@@ -168,14 +171,17 @@ impl Book {
             turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
-        if element.gone_at_ms.is_some_and(|at| at <= now.run_ms) {
+        if is_gone && what_measures_is_bad {
+            element.gone_at_ms = Some(now.run_ms + VANISHED_FOR_MS);
+        } else if is_gone {
             element.gone_at_ms = None;
             turns.extend(element.life.step(&timing, Input::Gone(Ending::Removed), now));
         }
         self.after(id, &was, &turns, now);
     }
 
-    /// An element is not seen any more, and perhaps never will be: it is stale, and gone after a while.
+    /// An element is not seen any more, and perhaps never will be: it is stale, and gone after a while, unless the
+    /// component that it is measured by is bad by then.
     pub(super) fn vanish(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let timing = timing(&self.orders.rules, element.rule);
@@ -206,14 +212,18 @@ impl Book {
             }
         }
         let holds_anew = element.hold_anew(turns, now).then_some(element.hold.is_on);
+        let is_let_go = element.is_let_go(now);
         let (is_active, is_idle) = (element.is_active(), element.is_idle());
         let alert = super::alert::id_of(&rule, &id.labels);
         self.note_status(&alert, id, was, turns, now);
         if let Some(holds) = holds_anew {
             self.may_hold(id, holds);
         }
-        if !turns.is_empty() {
+        if !turns.is_empty() || is_let_go {
             self.join(&alert, id, is_active);
+            if is_let_go && let Some(alert) = self.alerts.get_mut(&alert) {
+                alert.recheck = true;
+            }
             self.dirty.insert(alert.clone());
         }
         if let Some(Turn::Pending(severity)) = turns.first()

@@ -16,7 +16,8 @@ impl Book {
         let Some((severity, since_ms)) = element.firing() else {
             return Some(Part { firing: None, audible: false, held: false });
         };
-        let held = self.suppressor.holders(&id.rule, &id.labels).is_some();
+        let stays_held = element.hold.held_until_ms.is_some();
+        let held = stays_held || self.suppressor.holders(&id.rule, &id.labels).is_some();
         let of = AlertId { rule: Arc::clone(&id.rule), labels: id.labels.clone() };
         let muted = || self.mutes.muted(&alert::labels_of(&of, &rule.labels, severity)).is_some();
         Some(Part { firing: Some((severity, since_ms)), audible: !held && !muted(), held })

@@ -33,6 +33,15 @@ impl Book {
         from.take_while(|(at, _)| at == place).map(|(_, id)| id.clone()).collect()
     }
 
+    /// Whether the component that an element is about is bad, by any rule about components.
+    pub(super) fn is_of_bad_component(&self, id: &ElementId) -> bool {
+        let Some(agent) = id.labels.get("agent") else { return false };
+        let at = ["service", "component"].map(|name| id.labels.get(name).cloned());
+        self.of_component(agent, &at).iter().filter_map(|id| self.elements.get(id)).any(|element| {
+            matches!(self.rule(element.rule).subject, Subject::Component { .. }) && element.is_active()
+        })
+    }
+
     /// Elements of the same rule about the same thing, known under other labels.
     fn otherwise(&self, number: u32, id: &ElementId) -> Vec<ElementId> {
         let Some(of_agent) = id.labels.get("agent").and_then(|agent| self.by_agent.get(agent)) else {
@@ -72,7 +81,8 @@ impl Book {
         }
     }
 
-    /// An element goes on under other labels. Where they make it part of another alert the one that it leaves may end.
+    /// An element goes on under other labels. Where they make it part of another alert the one that it leaves may end: to
+    /// people the new one is another, with an incident of its own, and nobody has taken care of it yet.
     fn rename(&mut self, from: &ElementId, to: &ElementId, now: Moment) {
         let Some(mut element) = self.forget(from) else { return };
         let (rule, is_active) = (Arc::clone(self.rule(element.rule)), element.is_active());

@@ -43,6 +43,11 @@ impl Mutes {
         changed
     }
 
+    /// The clock was set: what is in force is found anew.
+    pub(super) fn look_again(&mut self) {
+        self.next_ms = Some(i64::MIN);
+    }
+
     /// Finds what is in force now, and until when that is so. What is over is dropped.
     pub(super) fn plan(&mut self, now_ms: i64) {
         let Self { silences, windows, over, .. } = self;
@@ -121,6 +126,8 @@ impl Book {
     /// It is not signed.
     pub fn acknowledge(&mut self, mut ack: Acknowledgement, now: Moment) -> Result<bool, MuteError> {
         ack.check()?;
+        // What ended in between is seen: below, what is in force is found anew.
+        self.pass(now);
         let Some(alert) = self.alerts.get(&ack.alert).filter(|alert| alert.is_firing()) else {
             return Ok(false);
         };

@@ -71,7 +71,7 @@ impl Book {
                     false => self.vanish(&id, now),
                 }
             }
-            Observation::Looked { agent, elements } => self.looked(agent, elements, now),
+            Observation::Looked { labels, elements } => self.looked(labels, elements, now),
             Observation::Agent { labels, condition, is } => {
                 let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
                 self.condition(&rules, labels, *is, None, now);
@@ -195,16 +195,20 @@ impl Book {
         self.condition(&rules, labels, is, Some(why), now);
     }
 
-    fn looked(&mut self, agent: &str, elements: &[(Arc<str>, Labels)], now: Moment) {
+    fn looked(&mut self, agent: &Labels, elements: &[(Arc<str>, Labels)], now: Moment) {
+        let Some(name) = agent.get("agent") else { return };
         let has: HashSet<(&str, &Labels)> = elements.iter().map(|(rule, labels)| (&**rule, labels)).collect();
-        let measured = self.of_agent(agent).filter(|id| {
+        let measured = self.of_agent(name).filter(|id| {
             let rule = self.orders.rules.rule(&id.rule);
             rule.is_some_and(|rule| matches!(rule.subject, Subject::Metric { .. }))
         });
         let gone: Vec<ElementId> =
             measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
         for id in gone {
-            self.vanish(&id, now);
+            match agent.iter().all(|(label, value)| id.labels.get(label) == Some(value)) {
+                true => self.vanish(&id, now),
+                false => self.end(&id, Ending::Removed, now),
+            }
         }
     }
 }

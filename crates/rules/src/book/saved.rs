@@ -72,6 +72,7 @@ impl Book {
         for (id, saved) in known {
             self.bring_back(id, saved, alive_until_wall_ms, now);
         }
+        self.keep_held(now);
         for (id, _) in gone {
             self.keep(Keep::Element(id, None));
         }
@@ -96,15 +97,17 @@ impl Book {
         let Some(number) = self.orders.rules.number(&id.rule) else { return };
         // What was wrong with the monitor was seen by another process: this one says it anew if it still is.
         let own = matches!(self.rule(number).subject, Subject::Monitor(_));
+        let life = Life::restored(saved.life, alive_until_wall_ms);
+        let hold = Hold::restored(saved.hold, &life, alive_until_wall_ms, now);
         let mut element = Element {
             rule: number,
             fingerprint: saved.fingerprint,
-            life: Life::restored(saved.life, alive_until_wall_ms),
+            life,
             seen: saved.seen,
             fresh_until_ms: None,
             quiet_at_ms: (saved.happens || own).then(|| now.run_ms + super::QUIET_MS),
             gone_at_ms: None,
-            hold: Hold::restored(saved.hold, alive_until_wall_ms, now),
+            hold,
             ended: None,
             planned_ms: None,
         };
@@ -114,6 +117,20 @@ impl Book {
         self.put_element(id.clone(), element);
         self.let_go_on(&id, now);
         self.plan_element(&id);
+    }
+
+    /// What was held back stays so until there is news of it, though what held it is over by then.
+    fn keep_held(&mut self, now: Moment) {
+        let is_held = |(id, element): &(&ElementId, &Element)| {
+            element.firing().is_some() && self.suppressor.holders(&id.rule, &id.labels).is_some()
+        };
+        let held: Vec<ElementId> = self.elements.iter().filter(is_held).map(|(id, _)| id.clone()).collect();
+        for id in held {
+            if let Some(element) = self.elements.get_mut(&id) {
+                element.stay_held(now);
+            }
+            self.plan_element(&id);
+        }
     }
 
     /// The parts of every alert from the elements that were brought back. An alert whose elements are all gone ends.

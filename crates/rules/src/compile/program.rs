@@ -13,7 +13,7 @@ use std::sync::Arc;
 const NONE: u32 = u32::MAX;
 /// Nothing was told yet.
 const UNTOLD: u8 = 0;
-/// It is clear, and was for so long that no life has a timer that runs: nothing is told any more.
+/// It is clear, and was for so long that nothing is left of what a life counts: nothing is told any more.
 const SETTLED: u8 = 5;
 /// After so many intervals without a tick no life's clock goes.
 const FRESH_INTERVALS: u64 = 3;
@@ -244,16 +244,17 @@ impl Program {
     }
 
     /// Goes on where an earlier program of the same agent was, after its layout, its labels or the rules changed:
-    /// windows and totals stay filled, and what was not settled is not. What was told is told again.
+    /// windows and totals stay filled, and what was not settled is not, nor is what the earlier one did not have: it may
+    /// have been there before. What was told is told again.
     pub fn go_on_from(&mut self, old: &Self) {
-        let unsettled = old.named().zip(&old.unsettled_ms).filter(|(_, left_ms)| **left_ms > 0);
-        let unsettled: HashMap<_, _> = unsettled.collect();
+        let before: HashMap<_, _> = old.named().zip(&old.unsettled_ms).collect();
         let same = self.rules.version() == old.rules.version();
-        let left_ms = self.named().zip(&self.bindings).map(|(name, binding)| {
-            let left_ms = **unsettled.get(&name)?;
-            Some(if same { left_ms } else { settling_ms(self.rule_of(binding)) })
+        let left_ms = self.named().zip(&self.bindings).map(|(name, binding)| match before.get(&name) {
+            Some(0) => 0,
+            Some(left_ms) if same => **left_ms,
+            _ => settling_ms(self.rule_of(binding)),
         });
-        self.unsettled_ms = left_ms.map(Option::unwrap_or_default).collect();
+        self.unsettled_ms = left_ms.collect();
         for (new, old_place) in self.places_in(old, |binding| binding.window) {
             self.windows[new as usize].go_on_from(&old.windows[old_place as usize]);
         }

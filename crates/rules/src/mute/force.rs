@@ -6,6 +6,9 @@ use crate::{Labels, Matcher};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+/// A clock that is set back by so much undoes nothing that began.
+const BACK_MS: i64 = 3_600_000;
+
 /// All that hold at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct InForce {
@@ -17,6 +20,7 @@ pub struct InForce {
 #[derive(Clone, Debug)]
 struct One {
     matchers: Vec<Matcher>,
+    from_ms: i64,
     until_ms: i64,
     window: bool,
     id: Arc<str>,
@@ -51,26 +55,29 @@ impl InForce {
         let silences = silences.into_iter().filter(|silence| silence.state(now_ms) == SilenceState::Active);
         let silences = silences.map(|silence| One {
             matchers: silence.matchers.clone(),
+            from_ms: silence.starts_ms,
             until_ms: silence.ends_ms,
             window: false,
             id: Arc::clone(&silence.id),
         });
         let windows = windows.into_iter().filter_map(|window| {
-            let until_ms = window.span(now_ms)?.to_ms;
+            let span = window.span(now_ms)?;
             let (matchers, id) = (window.matchers.clone(), Arc::clone(&window.id));
-            Some(One { matchers, until_ms, window: true, id })
+            Some(One { matchers, from_ms: span.from_ms, until_ms: span.to_ms, window: true, id })
         });
         let mut at = Self { all: silences.chain(windows).collect() };
         at.sort();
         at
     }
 
-    /// As at this moment, and what began before goes on until its end: the clock may have been set back.
+    /// As at this moment, and what began before goes on until its end: the clock may have been set back. By more than
+    /// [`BACK_MS`] before its beginning, and it was wrong that it began.
     #[must_use]
     pub(crate) fn going_on(mut self, before: &Self, now_ms: i64) -> Self {
         let has =
             |all: &[One], one: &One| all.iter().any(|known| known.window == one.window && known.id == one.id);
-        let goes_on = before.all.iter().filter(|one| one.until_ms > now_ms && !has(&self.all, one));
+        let began = |one: &One| one.until_ms > now_ms && one.from_ms.saturating_sub(BACK_MS) <= now_ms;
+        let goes_on = before.all.iter().filter(|one| began(one) && !has(&self.all, one));
         let goes_on: Vec<One> = goes_on.cloned().collect();
         self.all.extend(goes_on);
         self.sort();

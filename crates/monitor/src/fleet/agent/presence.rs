@@ -93,8 +93,8 @@ pub fn forget_after_ms(role: Role) -> u64 {
     }
 }
 
-/// How long an agent with this interval has to speak before it is called lost, and its restored statuses stand: as configured, and never less than its silence
-/// may last.
+/// How long an agent with this interval has to speak before it is called lost, and its restored statuses stand: as
+/// configured, and never less than its silence may last.
 #[must_use]
 pub(crate) fn restore_grace_ms(interval_ms: u32, configured_ms: u64) -> u64 {
     (LOST_AFTER_INTERVALS * u64::from(interval_ms)).max(configured_ms)

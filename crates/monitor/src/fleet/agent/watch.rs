@@ -19,7 +19,7 @@ pub(crate) struct Watch {
     /// What the program was built for.
     layout: Option<Arc<Compiled>>,
     labels: Labels,
-    /// The rules may know of it from before a restart.
+    /// The rules may know of it from before a restart, or from before it had no series.
     has_past: bool,
     /// When what was known of its series is gone, on the running clock, if it has none: never again once it was told.
     gone_at_ms: Option<u64>,
@@ -70,7 +70,7 @@ impl Watch {
                 let for_good = *labels != self.labels;
                 self.told.extend(gone(&old, &program, for_good));
             }
-            // What was known before a restart of what it has no more is over.
+            // What was known before of what it does not have is stale, and gone if it does not come back.
             None => {
                 if self.has_past {
                     program.unsettle();
@@ -88,7 +88,7 @@ impl Watch {
             self.gone_at_ms = None;
         } else if now_ms >= *self.gone_at_ms.get_or_insert(now_ms.saturating_add(NONE_FOR_MS)) {
             self.gone_at_ms = Some(u64::MAX);
-            (self.program, self.layout) = (None, None);
+            (self.program, self.layout, self.has_past) = (None, None, true);
             self.told.push(looked(labels, Vec::new()));
         }
     }
@@ -112,8 +112,7 @@ impl Watch {
 }
 
 fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>) -> Observation {
-    let agent = labels.get("agent").cloned().unwrap_or_else(|| "".into());
-    Observation::Looked { agent, elements }
+    Observation::Looked { labels: labels.clone(), elements }
 }
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {
@@ -220,6 +219,24 @@ mod tests {
         agent.tick(1, &[5.0, 5.0]);
         agent.has(&[(1, "/")]);
         assert_eq!(agent.tick(1, &[5.0]), ["/data gone", "/ Clear"]);
+    }
+
+    #[test]
+    fn what_comes_back_clear_is_told_for_as_long_as_it_may_have_been_kept_firing() {
+        let mut agent = Agent::new();
+        agent.has(&[(1, "/")]);
+        agent.tick(1, &[99.0]);
+        agent.has(&[]);
+        for _ in 0..=NONE_FOR_MS / 10_000 {
+            agent.now_ms += 10_000;
+            agent.watch.reported(&agent.labels, &agent.samples, agent.now_ms);
+        }
+        agent.watch.take();
+        agent.has(&[(1, "/")]);
+        assert_eq!(agent.tick(1, &[5.0]), ["1 looked at", "/ Clear"]);
+        for _ in 0..11 {
+            assert_eq!(agent.tick(1, &[5.0]), ["/ Clear"]);
+        }
     }
 
     #[test]

@@ -141,7 +141,11 @@ fn what_was_known_of_the_series_of_an_agent_that_has_none_for_ten_minutes_is_gon
             scene.pass(10_000);
             let observed = scene.report(&agent, Vec::new()).observed;
             found.extend(observed.iter().filter_map(|observation| match observation {
-                Observation::Looked { agent, elements } if &**agent == "a" => Some((second, elements.len())),
+                Observation::Looked { labels, elements }
+                    if labels.get("agent").is_some_and(|id| &**id == "a") =>
+                {
+                    Some((second, elements.len()))
+                }
                 _ => None,
             }));
         }

@@ -99,6 +99,64 @@ fn an_end_that_was_not_told_before_the_crash_is_told_after_it() {
 }
 
 #[test]
+fn what_was_held_back_is_not_told_by_a_restart_before_there_is_news_of_it() {
+    for (is_well, expected) in [(true, 0), (false, 1)] {
+        let mut scene = Scene::new(&[lost(), down().each().held_by("lost", &["agent"])]);
+        scene.see(&[is_lost("a", Is::On), bad("a")]);
+        scene.until(400);
+        scene.see(&[is_lost("a", Is::Off)]);
+        scene.until(405);
+        scene.restart(3);
+        scene.until(463);
+        if is_well {
+            scene.see(&[good("a")]);
+        }
+        scene.until(2_000);
+        let told: Vec<_> = scene.heard().into_iter().filter(|told| told.contains("down")).collect();
+        assert_eq!(told.len(), expected, "{told:?}");
+        // Without news it is told when there should have been some.
+        assert!(told.iter().all(|told| told.starts_with("465 ops Released: >down")), "{told:?}");
+    }
+}
+
+#[test]
+fn what_is_pending_holds_back_after_a_restart_for_as_long_as_it_would_have() {
+    let mut scene = Scene::new(&[lost().after_s(60), down().each().held_by("lost", &["agent"])]);
+    scene.see(&[is_lost("a", Is::On), bad("a")]);
+    for second in [20, 30] {
+        scene.until(second);
+        scene.restart(3);
+    }
+    scene.until(50);
+    scene.see(&[bad("a")]);
+    scene.until(70);
+    scene.see(&[is_lost("a", Is::On)]);
+    scene.until(300);
+    assert_eq!(scene.heard(), ["110 ops First: +lost/a/eu!"], "20 s of its minute were seen");
+    let mut scene = Scene::new(&[lost().after_s(120), down().each().held_by("lost", &["agent"])]);
+    scene.see(&[is_lost("a", Is::On), bad("a")]);
+    scene.until(20);
+    scene.restart(3);
+    scene.see(&[bad("a")]);
+    scene.until(40);
+    scene.see(&[is_lost("a", Is::On)]);
+    scene.until(81);
+    assert_eq!(scene.heard(), ["80 ops Released: >down/a/eu/db/tcp/pay!"], "it had held for 20 s of 60");
+}
+
+#[test]
+fn what_held_back_for_all_its_time_while_it_was_pending_does_not_again_after_a_restart() {
+    let mut scene = Scene::new(&[lost().after_s(120), down().each().held_by("lost", &["agent"])]);
+    scene.see(&[is_lost("a", Is::On), bad("a")]);
+    scene.until(60);
+    scene.restart(3);
+    scene.see(&[bad("a"), is_lost("a", Is::On)]);
+    scene.until(62);
+    let events = scene.events.iter().filter(|event| event.starts_with("Held")).count();
+    assert_eq!((scene.heard().len(), events), (1, 2), "{:?}", scene.events);
+}
+
+#[test]
 fn a_rule_that_is_gone_after_a_restart_ends_what_it_told() {
     let mut scene = Scene::new(&[down(), lost()]);
     scene.see(&[bad("a"), is_lost("b", Is::On)]);
@@ -186,6 +244,19 @@ fn what_began_goes_on_after_the_clock_was_set_back_whatever_else_people_mute() {
     scene.moved_ms -= 1_800_000;
     assert!(scene.book.unsilence("s", scene.now()).is_some());
     assert!(scene.book.mutes.muted(&db()).is_none());
+}
+
+#[test]
+fn what_began_by_a_clock_that_was_wrong_by_hours_does_not_go_on() {
+    let mut scene = Scene::new(&[down()]);
+    scene.silence("s", is("component", "db"), 50_000, 60_000);
+    scene.until(10);
+    scene.moved_ms += 52_000_000;
+    scene.until(20);
+    scene.moved_ms -= 52_000_000;
+    scene.until(30);
+    scene.see(&[bad("a")]);
+    assert_eq!(scene.heard(), ["30 ops First: +down/db/pay!"]);
 }
 
 #[test]

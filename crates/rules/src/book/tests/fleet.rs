@@ -272,7 +272,7 @@ fn a_drained_node_takes_what_was_told_of_it_along_and_nothing_else() {
 
 #[test]
 fn what_an_agent_has_no_more_is_removed_after_an_hour_and_what_it_checks_no_more_at_once() {
-    let none = || Observation::Looked { agent: "a".into(), elements: Vec::new() };
+    let none = || Observation::Looked { labels: agent("a"), elements: Vec::new() };
     let no_more = |for_good| Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good };
     for (seen, at_s) in [(none(), 4_000), (no_more(false), 4_000), (no_more(true), 400)] {
         let mut scene = Scene::new(&[cpu(), down().each()]);
@@ -306,6 +306,23 @@ fn what_was_missing_for_less_than_an_hour_goes_on_as_it_was() {
     scene.see(&[measured("a", 1.0)]);
     scene.until(4_200);
     assert_eq!(scene.heard(), ["4100 ops Resolved: -cpu/a/eu recovered"]);
+}
+
+#[test]
+fn what_a_bad_component_measures_no_more_is_not_gone_before_that_is_well() {
+    let mut scene = Scene::new(&[cpu(), down()]);
+    let of_db = db().with(agent("a").iter());
+    let Observation::Measured(seen) = measured("a", 99.0) else { unreachable!() };
+    scene.see(&[Observation::Measured(Measured { labels: of_db.clone(), ..seen }), bad("a")]);
+    scene.until(400);
+    scene.heard();
+    scene.see(&[Observation::ReadingGone { rule: "cpu".into(), labels: of_db, for_good: false }]);
+    scene.until(7_000);
+    assert_eq!(scene.heard(), no_words());
+    scene.see(&[good("a")]);
+    scene.until(8_000);
+    let heard = ["7000 ops Resolved: -down/db/pay recovered", "7600 ops Resolved: -cpu/a/eu/db/pay removed"];
+    assert_eq!(scene.heard(), heard);
 }
 
 #[test]

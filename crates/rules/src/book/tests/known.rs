@@ -128,6 +128,24 @@ fn where_the_labels_tell_alerts_apart_the_old_one_ends_and_the_new_one_is_as_old
 }
 
 #[test]
+fn what_was_measured_under_labels_that_the_agent_has_no_more_is_over_after_a_restart() {
+    let mut scene = Scene::new(&[cpu()]);
+    let of = |version: &str| agent("a").with(Labels::from([("version", version)]).iter());
+    let high = |version: &str| {
+        let Observation::Measured(seen) = measured("a", 90.0) else { unreachable!() };
+        Observation::Measured(Measured { labels: of(version), ..seen })
+    };
+    scene.see(&[high("1")]);
+    scene.until(400);
+    scene.restart(300);
+    scene.heard();
+    let elements = vec![("cpu".into(), of("2"))];
+    scene.see(&[Observation::Looked { labels: of("2"), elements }, high("2")]);
+    scene.until(1_000);
+    assert_eq!(scene.heard(), ["400 ops More: -cpu/a/eu/1 removed, +cpu/a/eu/2!"]);
+}
+
+#[test]
 fn a_check_of_another_kind_ends_what_was_looked_at_by_its_kind() {
     let tcp = Subject::Component { name: None, kind: Some(Pattern::Is("tcp".into())) };
     let mut scene = Scene::new(&[Rule { subject: tcp, ..down() }, Rule { name: "any".into(), ..down() }]);

@@ -128,3 +128,17 @@ fn a_maintenance_window_mutes_and_at_its_end_what_still_fires_is_told() {
     assert_eq!(scene.heard(), ["600 ops Released: >down/a/eu/db/tcp/pay!"]);
     assert_eq!(scene.book.windows().len(), 0, "what is over is dropped");
 }
+
+#[test]
+fn what_a_silence_held_is_told_though_something_is_acknowledged_at_the_moment_of_its_end() {
+    let mut scene = Scene::new(&[down(), lost()]);
+    scene.silence("s", is("component", "db"), 0, 100);
+    scene.see(&[bad("a"), is_lost("b", Is::On)]);
+    scene.until(99);
+    scene.heard();
+    // Before the next look.
+    scene.ran_ms = 100_050;
+    scene.acknowledge("lost", agent("b"), None);
+    scene.until(102);
+    assert_eq!(scene.heard(), ["100 ops Released: >down/db/pay!"]);
+}

@@ -13,13 +13,32 @@ struct Series {
     columns: Columns,
 }
 
+/// Its layout, with that series or without any.
+fn layout(scene: &Scene, has: bool) -> Program {
+    let series = if has { vec![("cpu_percent".into(), Labels::default())] } else { Vec::new() };
+    let shape = SourceShape { interval_ms: 10_000, series };
+    Program::new(&scene.orders.rules, &[shape], &agent("a"))
+}
+
 impl Series {
     fn new(scene: &Scene) -> Self {
-        let series = vec![("cpu_percent".into(), Labels::default())];
-        let shape = SourceShape { interval_ms: 10_000, series };
-        let mut program = Program::new(&scene.orders.rules, &[shape], &agent("a"));
+        let mut program = layout(scene, true);
         program.unsettle();
         Self { program, columns: Columns::new(vec![Encoding::Float]) }
+    }
+
+    /// What measures it gives nothing: the agent has it no more. Then it has it again.
+    fn is_away(&mut self, scene: &mut Scene, until_s: u64) {
+        for has in [false, true] {
+            let mut program = layout(scene, has);
+            program.go_on_from(&self.program);
+            self.program = program;
+            if !has {
+                let (rule, labels) = ("cpu".into(), agent("a"));
+                scene.see(&[Observation::ReadingGone { rule, labels, for_good: false }]);
+                scene.until(until_s);
+            }
+        }
     }
 
     fn tick(&mut self, scene: &mut Scene, value: f64) {
@@ -100,6 +119,31 @@ fn while_it_flaps_missing_data_ends_nothing() {
     // It was seen up to 730 s.
     series.until(&mut scene, 21_000, |_| WELL);
     assert_eq!(scene.heard(), ["20430 ops Resolved: -cpu/a/eu recovered"]);
+}
+
+#[test]
+fn what_comes_back_well_ends_in_its_time() {
+    let mut scene = Scene::new(&[kept_for_two_minutes()]);
+    let mut series = Series::new(&scene);
+    series.until(&mut scene, 60, |_| BAD);
+    series.is_away(&mut scene, 1_200);
+    scene.heard();
+    series.until(&mut scene, 3_000, |_| WELL);
+    assert_eq!(scene.heard(), ["1320 ops Resolved: -cpu/a/eu recovered"]);
+    assert!(scene.ledger.is_empty());
+}
+
+#[test]
+fn what_flapped_and_comes_back_well_ends_when_it_is_steady() {
+    let mut scene = Scene::new(&[cpu()]);
+    let mut series = Series::new(&scene);
+    let flaps = |second: u64| if second < 600 && second.is_multiple_of(20) { BAD } else { WELL };
+    series.until(&mut scene, 600, flaps);
+    series.is_away(&mut scene, 2_000);
+    scene.heard();
+    series.until(&mut scene, 4_000, |_| WELL);
+    // Of the changes up to 590 s, the fourth from the end was 40 s before it was away.
+    assert_eq!(scene.heard(), ["2560 ops Resolved: -cpu/a/eu recovered"]);
 }
 
 #[test]
