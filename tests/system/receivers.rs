@@ -42,6 +42,7 @@ fn alert(id: &str, pod: &str) -> AlertWord {
         annotations: BTreeMap::from([("summary".to_owned(), format!("CPU 92.5% on {pod}"))]),
         elements: Listed::from_iter([pod]),
         holds: Listed::default(),
+        incident: None,
     }
 }
 

@@ -142,6 +142,7 @@ impl Config {
         let named = receivers.peers.keys().map(String::as_str);
         let names: Vec<&str> = named.chain([crate::alerting::LOG]).collect();
         let mut alerting = alerting::read(m, &names, &action_names);
+        alerting.route.iter().for_each(|route| receivers::check_reminders(m, &receivers, route));
         alerting.route.iter_mut().for_each(|route| receivers.lead(route));
         Self {
             listen,

@@ -296,7 +296,7 @@ pub struct NotificationsListArgs {
     /// Those that were sent
     #[arg(long)]
     pub sent: bool,
-    /// Only those to this receiver
+    /// Only those to this receiver, and to its peers
     #[arg(long, value_name = "NAME")]
     pub receiver: Option<String>,
     /// Which monitor
@@ -320,7 +320,7 @@ pub struct ResendArgs {
     /// All that are dead, the oldest first
     #[arg(long)]
     pub all: bool,
-    /// Of all, only those to this receiver
+    /// Of all, only those to this receiver, and to its peers
     #[arg(long, value_name = "NAME", requires = "all")]
     pub receiver: Option<String>,
     /// By which right

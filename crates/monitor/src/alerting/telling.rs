@@ -94,6 +94,7 @@ impl Phrases {
                 since_ms: over.episode_ms,
                 ended_ms: Some(now.since_ms.max(over.episode_ms)),
                 holds: Listed::default(),
+                incident: None,
                 ..now
             })
         });
@@ -118,6 +119,8 @@ impl Phrases {
             annotations,
             elements: Listed { names, total: alert.elements_count as u64 },
             holds: Listed { names: alert.holds.clone(), total: alert.holds_count as u64 },
+            // An episode before this one may have been part of another.
+            incident: alert.incident.as_deref().filter(|_| since_ms == alert.since_ms).map(str::to_owned),
         }
     }
 }

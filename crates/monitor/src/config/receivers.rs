@@ -4,9 +4,10 @@
 use crate::notify::egress::{Egress, Policy};
 use crate::notify::receivers::Settings;
 use farol_config::Map;
-use farol_rules::Route;
+use farol_rules::{Route, Waits};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Who is told.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -31,6 +32,71 @@ pub(super) fn read(m: &mut Map<'_>) -> Receivers {
         receivers.by_name.extend(all);
     }
     receivers
+}
+
+/// What is wrong with how often these receivers are reminded by these routes, which name them as they are written: one
+/// that takes an alert as over when it hears nothing must be reminded twice before.
+pub(super) fn check_reminders(m: &mut Map<'_>, receivers: &Receivers, route: &Route) {
+    let mut longest = BTreeMap::new();
+    reminders(route, None, Waits::default().repeat_interval_ms, "route", &mut longest);
+    for (name, (repeat_ms, path)) in longest {
+        let first = receivers.peers.get(&*name).and_then(|peers| peers.first());
+        let belief = first.and_then(|first| receivers.by_name.get(first)?.belief());
+        let Some((kind, key, lasts)) = belief else { continue };
+        let (repeat, least) = (Duration::from_millis(repeat_ms), Duration::from_millis(repeat_ms * 2));
+        if lasts >= least {
+            continue;
+        }
+        let message = format!(
+            "is {}, and must be twice the longest `repeat_interval` of the routes to it ({} of `{path}`), or alerts \
+             end there while they fire; write {} or more, or repeat more often",
+            written(lasts),
+            written(repeat),
+            written(least)
+        );
+        within(m, &["receivers", &name, kind], |m| m.problem(key, message));
+    }
+}
+
+/// The longest pause between two reminders of each receiver, and the route that makes it.
+fn reminders(
+    route: &Route,
+    receiver: Option<&Arc<str>>,
+    repeat_ms: u64,
+    path: &str,
+    longest: &mut BTreeMap<Arc<str>, (u64, String)>,
+) {
+    let receiver = route.receiver.as_ref().or(receiver);
+    let repeat_ms = route.waits.repeat_interval_ms.unwrap_or(repeat_ms);
+    if let Some(receiver) = receiver {
+        let known = longest.entry(Arc::clone(receiver)).or_default();
+        if repeat_ms > known.0 {
+            *known = (repeat_ms, path.to_owned());
+        }
+    }
+    for (i, child) in route.routes.iter().enumerate() {
+        reminders(child, receiver, repeat_ms, &format!("{path}.routes[{i}]"), longest);
+    }
+}
+
+/// A duration as it may be written.
+fn written(duration: Duration) -> String {
+    let ms = duration.as_millis();
+    let units = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)];
+    let fits = units.into_iter().find(|(_, unit)| ms.is_multiple_of(*unit));
+    fits.map_or_else(|| format!("{ms}ms"), |(name, unit)| format!("{}{name}", ms / unit))
+}
+
+/// Goes to a map that was read already.
+fn within(m: &mut Map<'_>, path: &[&str], f: impl FnOnce(&mut Map<'_>)) {
+    let Some((key, rest)) = path.split_first() else { return f(m) };
+    let mut f = Some(f);
+    m.map(key, |m| {
+        m.keys().iter().for_each(|key| m.ignore(key));
+        if let Some(f) = f.take() {
+            within(m, rest, f);
+        }
+    });
 }
 
 impl Receivers {
@@ -101,5 +167,45 @@ mod tests {
         assert_eq!(route.receiver.as_deref(), Some("mail@a%2Fb@f.test"));
         assert_eq!(route.peers, [Arc::from("mail@ops@f.test")]);
         assert_eq!((route.routes[0].receiver.as_deref(), route.routes[0].peers.len()), (Some("log-too"), 0));
+    }
+
+    #[test]
+    fn an_alertmanager_believes_twice_as_long_as_a_route_to_it_is_silent() {
+        let problems = |valid: &str, routes: &str| {
+            let text = format!(
+                "receivers:\n  log-too: {{log: {}}}\n  am:\n    alertmanager:\n      urls: [\"https://am-0.test\", \
+                 \"https://am-1.test\"]\n{valid}route:\n  receiver: log-too\n{routes}",
+                "{}"
+            );
+            let tree = Sources::new().text("monitor.yaml", &text).load().unwrap();
+            let read = tree.read(super::super::Config::read);
+            read.err().map(|problems| problems.to_string()).unwrap_or_default()
+        };
+        let child = |more: &str| format!("  routes:\n    - {{match: {{a: b}}, receiver: am{more}}}\n");
+        let days = |days: u32| format!("      valid_for: {days}d\n");
+        assert_eq!(problems("", &child("")), "", "the default is long enough for the default");
+        assert_eq!(problems(&days(2), &child(", repeat_interval: 1d")), "");
+        assert_eq!(problems(&days(62), &child(", repeat_interval: 31d")), "");
+        assert_eq!(problems(&days(1), "  repeat_interval: 31d\n"), "", "it leads to another one");
+        let long = "  repeat_interval: 5d\n".to_owned();
+        let deep = "  routes:\n    - {match: {a: b}, receiver: am, repeat_interval: 1h, routes: [{match: {c: d}, \
+                    repeat_interval: 30h}]}\n";
+        for (valid, routes, expected) in [
+            (
+                &*days(2),
+                &*child(", repeat_interval: 25h"),
+                "monitor.yaml:6: receivers.am.alertmanager.valid_for: is 2d",
+            ),
+            (&*days(2), &*(long.clone() + &child("")), "(5d of `route.routes[0]`)"),
+            ("", &*(long + &child("")), "receivers.am.alertmanager.valid_for: is 7d"),
+            (
+                &*days(1),
+                deep,
+                "(30h of `route.routes[0].routes[0]`), or alerts end there while they fire; write 60h or",
+            ),
+        ] {
+            let found = problems(valid, routes);
+            assert!(found.contains(expected) && found.lines().count() == 1, "{expected}: {found}");
+        }
     }
 }

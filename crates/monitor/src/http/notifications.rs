@@ -9,6 +9,7 @@ use super::range::no_answer;
 use super::route::{Kind, Param};
 use super::told::kept;
 use crate::app::App;
+use crate::notify::receivers::is_meant;
 use crate::notify::{Message, NoticeRecord, READ_AT_ONCE, ResendError, Verdict, Why};
 use crate::store::{DocumentKind, DocumentPage};
 use axum::Extension;
@@ -29,7 +30,7 @@ pub(super) const ASKS: &[Param] = &[
         "Only notices in this state: still to be sent, sent, or taken by nobody and not tried any more; `due` when \
          not given.",
     ),
-    Param::new("receiver", Kind::Text, "Only notices to this receiver."),
+    Param::new("receiver", Kind::Text, "Only notices to this receiver, and to its peers."),
 ];
 
 /// A notice.
@@ -120,7 +121,8 @@ pub(super) async fn list(
     let (kind, prefix) = match asked.text("state") {
         Some("sent") => (DocumentKind::Notice, "sent/".to_owned()),
         Some("dead") => (DocumentKind::Notice, "dead/".to_owned()),
-        _ => (DocumentKind::Due, receiver.map(|receiver| format!("{receiver}/")).unwrap_or_default()),
+        // Those of its peers begin with its name, too.
+        _ => (DocumentKind::Due, receiver.unwrap_or_default().to_owned()),
     };
     let prefix = Some(prefix).filter(|prefix| !prefix.is_empty()).map(Arc::from);
     let mut after = after(&asked)?;
@@ -128,7 +130,7 @@ pub(super) async fn list(
         DocumentKind::Due => unrecorded(&app, after.as_ref()),
         _ => Vec::new(),
     };
-    let is_asked_for = |one: &Notification| receiver.is_none_or(|receiver| receiver == one.receiver);
+    let is_asked_for = |one: &Notification| receiver.is_none_or(|name| is_meant(&one.receiver, name));
     items.retain(|(_, one)| is_asked_for(one));
     let most = items.len() + limit;
     while items.len() <= most {

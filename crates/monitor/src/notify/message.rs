@@ -80,6 +80,9 @@ pub struct AlertWord {
     pub elements: Listed,
     /// What it holds back.
     pub holds: Listed,
+    /// The incident that it is part of, where that is known.
+    #[serde(default)]
+    pub incident: Option<String>,
 }
 
 /// Some names of many.

@@ -175,6 +175,11 @@ pub fn to_log() -> Arc<dyn Receiver> {
     Arc::new(log::Sender)
 }
 
+/// Whether a receiver is meant by a name: its own, or the one that it shares with its peers, without what follows `@`.
+pub(crate) fn is_meant(receiver: &str, name: &str) -> bool {
+    receiver == name || receiver.split_once('@').is_some_and(|(shared, _)| shared == name)
+}
+
 impl Settings {
     /// Itself under its name, or each of its peers under a name of its own.
     pub(crate) fn peers(self, name: &str) -> Vec<(Arc<str>, Self)> {
@@ -188,6 +193,14 @@ impl Settings {
                 peers.map(|(peer, one)| (format!("{name}@{peer}").into(), Self::Email(one))).collect()
             }
             other => vec![(name.into(), other)],
+        }
+    }
+
+    /// Its kind and key for how long it believes that an alert fires, when it hears nothing, and how long that is.
+    pub(crate) fn belief(&self) -> Option<(&'static str, &'static str, Duration)> {
+        match self {
+            Self::Alertmanager(settings) => Some(("alertmanager", "valid_for", settings.valid_for())),
+            _ => None,
         }
     }
 

@@ -198,7 +198,7 @@ async fn a_breaker_is_opened_and_closed_by_who_says_why() {
 #[tokio::test]
 async fn a_half_open_breaker_lets_a_few_through_and_goes_by_how_they_fare() {
     let mut scene = Scene::new().await;
-    let policy = BreakerPolicy { open_for_ms: 1, half_open_probes: 1 };
+    let policy = BreakerPolicy { open_for_ms: 60_000, half_open_probes: 1 };
     let what = What::Breaker { name: "pay".into(), policy };
     let policy = Policy { cool_down_ms: 0, per_hour: 1, dry_run: false };
     let actions = [("cut".into(), Action { what, policy, verify: None })].into();
@@ -209,7 +209,7 @@ async fn a_half_open_breaker_lets_a_few_through_and_goes_by_how_they_fare() {
     assert_eq!(allowed, json!({"admission": "allowed", "retry_after_ms": null}));
     let (breakers, then) = (scene.app.alerting.actions().breakers(), rules_moment(scene.app.clock.now()));
     let alert = farol_rules::AlertId { rule: "slow".into(), labels: Default::default() };
-    let past = farol_rules::Moment { run_ms: then.run_ms - 1, ..then };
+    let past = farol_rules::Moment { run_ms: then.run_ms - 60_000, ..then };
     breakers.fire("pay", &alert, past).unwrap();
     breakers.step(then);
     let probe = scene.tell(Method::POST, admit, &json!({})).await.json();

@@ -111,6 +111,9 @@ async fn the_end_of_what_a_removed_rule_told_is_said_in_its_words() {
     let mut words = told.iter().flat_map(|letter| &letter.record.message.alerts);
     let over = words.find(|word| word.ended.is_some()).unwrap();
     assert_eq!(over.annotations["summary"], "r0 fails");
+    let mut incidents =
+        told.iter().flat_map(|letter| &letter.record.message.alerts).map(|word| &word.incident);
+    assert!(incidents.all(|incident| incident.is_some() && *incident == over.incident), "{told:?}");
 }
 
 #[tokio::test]
@@ -131,4 +134,55 @@ async fn what_somebody_says_is_kept_in_one_with_what_it_brings_about() {
     let number = scene.app.alerting.acknowledge(ack).unwrap().unwrap();
     assert_eq!((number, handed()), (before + 1, before + 1));
     assert_eq!(scene.app.alerting.unacknowledge(&id), Some(before + 2));
+}
+
+#[tokio::test]
+async fn who_asks_for_a_receiver_finds_its_peers_and_who_asks_for_a_peer_finds_that_one() {
+    let mut scene = Scene::new().await;
+    let names = ["am@h:1", "am@h:10", "amber", "am"];
+    let log = || crate::notify::receivers::to_log();
+    scene.app.alerting.dispatcher().set_receivers(names.iter().map(|name| ((*name).into(), log())).collect());
+    for (i, name) in names.iter().enumerate() {
+        let message = crate::notify::Message {
+            notice_id: format!("n{i}"),
+            conversation: "c".into(),
+            receiver: (*name).into(),
+            why: crate::notify::Why::First,
+            group: Labels::default(),
+            alerts: Vec::new(),
+            held_back: 0,
+            others: 0,
+            unrecorded: false,
+            at_ms: 1_000,
+            external_url: None,
+        };
+        let due = scene.app.alerting.dispatcher().due(message);
+        let number = scene.app.journal.documents(vec![due.put()]);
+        scene.app.alerting.dispatcher().push(due, number);
+    }
+    for written in [false, true] {
+        if written {
+            scene.write();
+            committed(&scene).await;
+        }
+        for (asked, expected) in [
+            ("am", &["am", "am@h:1", "am@h:10"][..]),
+            ("am@h:1", &["am@h:1"]),
+            ("amber", &["amber"]),
+            ("a", &[]),
+        ] {
+            let found = notices(&scene, &format!("due&receiver={asked}")).await;
+            let found: BTreeSet<_> = found.iter().filter_map(|notice| notice["receiver"].as_str()).collect();
+            assert_eq!(found, expected.iter().copied().collect(), "{asked}, written: {written}");
+            let why = scene.get(&format!("/api/v1/why/receiver/{asked}")).await;
+            if expected.is_empty() {
+                assert_eq!(why.status, StatusCode::NOT_FOUND);
+                continue;
+            }
+            let why = why.json();
+            assert_eq!((&why["receiver"], &why["peers"]), (&asked.into(), &expected.into()), "{why}");
+            assert_eq!(why["waiting"], expected.len(), "{why}");
+            assert_eq!(why["text"].to_string().contains("It stands for"), expected.len() > 1, "{why}");
+        }
+    }
 }

@@ -6,6 +6,8 @@ use super::super::problem::Problem;
 use super::text;
 use crate::alerting::rules_moment;
 use crate::app::App;
+use crate::notify::LaneStats;
+use crate::notify::receivers::is_meant;
 use axum::extract::State;
 use farol_rules::Labels;
 use serde::Serialize;
@@ -18,8 +20,10 @@ const TALKS: usize = 200;
 /// How a receiver does.
 #[derive(Debug, Serialize, ToSchema)]
 pub(in super::super) struct ReceiverWhy {
-    /// Its name.
+    /// The name that was asked for.
     pub(super) receiver: String,
+    /// Who is meant by it: itself, or each of its peers. What follows is of all of them together.
+    pub(super) peers: Vec<String>,
     /// Notices that wait, those on their way included.
     pub(super) waiting: usize,
     /// Those on their way.
@@ -44,6 +48,8 @@ pub(in super::super) struct ReceiverWhy {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = ReceiverConversation)]
 pub(in super::super) struct Talk {
+    /// Who is told.
+    pub(super) receiver: String,
     /// The labels that its alerts agree in.
     #[schema(value_type = BTreeMap<String, String>)]
     pub(super) group: Labels,
@@ -61,15 +67,19 @@ pub(in super::super) async fn receiver(
     Named(name): Named,
 ) -> Result<Json<ReceiverWhy>, Problem> {
     let now = app.clock.now();
-    let stats = app.alerting.dispatcher().stats().remove(&*name).ok_or_else(|| {
+    let all = app.alerting.dispatcher().stats();
+    let meant: Vec<(Arc<str>, LaneStats)> = all.into_iter().filter(|(one, _)| is_meant(one, &name)).collect();
+    if meant.is_empty() {
         let detail =
             format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
-        Problem::not_found("unknown_receiver", detail)
-    })?;
+        return Err(Problem::not_found("unknown_receiver", detail));
+    }
     let mut talks: Vec<Talk> = {
         let book = app.alerting.book();
-        let all = book.conversations_with(&name, rules_moment(now)).take(TALKS);
+        let of = |peer| book.conversations_with(peer, rules_moment(now)).take(TALKS);
+        let all = meant.iter().flat_map(|(peer, _)| of(peer)).take(TALKS);
         all.map(|talk| Talk {
+            receiver: talk.id.receiver.to_string(),
             group: talk.id.group,
             told: talk.told,
             next: talk.due_in_ms.map(|due_ms| Time(now.wall_ms.saturating_add_unsigned(due_ms))),
@@ -77,16 +87,22 @@ pub(in super::super) async fn receiver(
         })
         .collect()
     };
-    talks.sort_by(|a, b| a.group.cmp(&b.group));
+    talks.sort_by(|a, b| (&a.receiver, &a.group).cmp(&(&b.receiver, &b.group)));
+    let failing = meant.iter().filter_map(|(peer, stats)| {
+        let why = stats.failing.as_deref()?;
+        Some(if **peer == *name { why.to_owned() } else { format!("{peer}: {why}") })
+    });
+    let failing: Vec<String> = failing.collect();
     let mut why = ReceiverWhy {
         receiver: name,
-        waiting: stats.waiting,
-        in_flight: stats.in_flight,
-        oldest_ms: stats.oldest_ms,
-        sent: stats.sent,
-        failed: stats.failed,
-        dead: stats.dead,
-        failing: stats.failing,
+        peers: meant.iter().map(|(peer, _)| peer.to_string()).collect(),
+        waiting: meant.iter().map(|(_, stats)| stats.waiting).sum(),
+        in_flight: meant.iter().map(|(_, stats)| stats.in_flight).sum(),
+        oldest_ms: meant.iter().filter_map(|(_, stats)| stats.oldest_ms).max(),
+        sent: meant.iter().map(|(_, stats)| stats.sent).sum(),
+        failed: meant.iter().map(|(_, stats)| stats.failed).sum(),
+        dead: meant.iter().map(|(_, stats)| stats.dead).sum(),
+        failing: (!failing.is_empty()).then(|| failing.join("; ")),
         conversations: talks,
         text: Vec::new(),
     };

@@ -149,6 +149,10 @@ pub(super) fn of_receiver(why: &ReceiverWhy) -> Vec<String> {
         "Receiver {}: {} sent, {} attempts failed, {} dead since the start",
         why.receiver, why.sent, why.failed, why.dead
     )];
+    let is_shared = *why.peers != [why.receiver.as_str()];
+    if is_shared {
+        lines.push(format!("It stands for {}.", why.peers.join(", ")));
+    }
     if let Some(failing) = &why.failing {
         lines.push(format!("It is failing: {failing}."));
     }
@@ -161,7 +165,8 @@ pub(super) fn of_receiver(why: &ReceiverWhy) -> Vec<String> {
     }
     for talk in &why.conversations {
         let next = talk.next.map(|next| format!("; next at {}", time(next))).unwrap_or_default();
-        lines.push(format!("{} by `{}`: {} alerts told{next}", talk.group, talk.route, talk.told));
+        let to = if is_shared { format!("{}: ", talk.receiver) } else { String::new() };
+        lines.push(format!("{to}{} by `{}`: {} alerts told{next}", talk.group, talk.route, talk.told));
     }
     lines
 }

@@ -18,6 +18,7 @@ const PATH: &str = "api/v2/alerts";
 /// So many alerts stand in one request.
 const BATCH: usize = 64;
 const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -59,8 +60,13 @@ impl Settings {
             others: urls.collect(),
             basic: user.zip(password),
             ca: reading::ca(m),
-            valid_for: m.duration("valid_for").within(HOUR..=HOUR * 24 * 30).or(HOUR * 24),
+            valid_for: m.duration("valid_for").within(HOUR..=DAY * 62).or(DAY * 7),
         }
+    }
+
+    /// A firing alert is taken as over after so long.
+    pub(super) fn valid_for(&self) -> Duration {
+        self.valid_for
     }
 
     /// Each peer, under its host; from the second one with the same host, with a number.

@@ -20,6 +20,7 @@ pub(super) fn alert(id: &str, pod: &str) -> AlertWord {
         annotations: BTreeMap::from([("summary".to_owned(), format!("CPU 92.5% on {pod}"))]),
         elements: Listed::from_iter([pod]),
         holds: Listed::default(),
+        incident: None,
     }
 }
 

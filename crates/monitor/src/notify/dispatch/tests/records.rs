@@ -136,6 +136,7 @@ async fn what_was_tried_for_an_alert_is_remembered_and_what_became_of_it_is_kept
         annotations: Default::default(),
         elements: Default::default(),
         holds: Default::default(),
+        incident: None,
     };
     let odd = "down{path=\"a\\b\"}#7";
     process.send(Message { alerts: vec![word(odd), word("x")], ..message("ops", "a", "n1") });
