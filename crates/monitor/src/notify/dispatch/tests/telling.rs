@@ -51,6 +51,7 @@ fn about(conversation: &str, id: &str, alert: &str) -> Message {
         annotations: BTreeMap::new(),
         elements: Listed::default(),
         holds: Listed::default(),
+        incident: None,
     };
     Message { alerts: vec![word], ..message("ops", conversation, id) }
 }
