@@ -37,7 +37,7 @@ async fn resend(args: &ResendArgs, terminal: &mut Terminal) -> Result<(), Error>
         }
     }
     let count = sent.len();
-    print(&args.which, &json!({ "items": sent }), || format!("{count} are due again."), terminal)?;
+    print(&args.which, &json!({ "items": sent }), || due_again(count), terminal)?;
     if refused.is_empty() { Ok(()) } else { Err(Error::Failed(refused.join("\n"))) }
 }
 
@@ -49,16 +49,33 @@ async fn list(args: &NotificationsListArgs, terminal: &mut Terminal) -> Result<(
     };
     let mut filter = vec![("state", state)];
     filter.extend(args.receiver.as_deref().map(|receiver| ("receiver", receiver)));
-    let all = args.which.rest()?.all(&["notifications"], &filter).await?;
+    let rest = args.which.rest()?;
+    let all = rest.all(&["notifications"], &filter).await?;
     let rows: Vec<Vec<String>> = all.iter().map(row).collect();
     let none = match state {
-        "dead" => "Nothing is dead: everything found its receiver.",
-        "sent" => "Nothing was sent.",
-        _ => "Nothing waits to be sent.",
+        "dead" if all.is_empty() => {
+            filter[0].1 = "due";
+            nothing_dead(rest.all(&["notifications"], &filter).await?.len())
+        }
+        "sent" => "Nothing was sent.".to_owned(),
+        _ => "Nothing waits to be sent.".to_owned(),
     };
     let headings = ["STATE", "RECEIVER", "WHY", "RULES", "FIRING", "OVER", "AT", "NOTE", "ID"];
-    let page = table(&headings, &rows, none, terminal);
+    let page = table(&headings, &rows, &none, terminal);
     print(&args.which, &json!({ "items": all }), || page, terminal)
+}
+
+fn due_again(count: usize) -> String {
+    format!("{count} {} due again.", if count == 1 { "is" } else { "are" })
+}
+
+/// What still waits may not have found its receiver either.
+fn nothing_dead(waiting: usize) -> String {
+    match waiting {
+        0 => "Nothing is dead.".to_owned(),
+        1 => "Nothing is dead; 1 notice waits to be sent.".to_owned(),
+        _ => format!("Nothing is dead; {waiting} notices wait to be sent."),
+    }
 }
 
 fn row(notice: &Value) -> Vec<String> {

@@ -13,7 +13,7 @@ mod template;
 mod text;
 mod wording;
 
-pub use dispatch::{Attempt, Dispatcher, LaneStats, Outcome, READ_AT_ONCE, ResendError, Watch};
+pub use dispatch::{Attempt, Dispatcher, LaneStats, Outcome, READ_AT_ONCE, ResendError, Waiting, Watch};
 pub use ledger::{Due, Letter, NoticeRecord, Verdict};
 pub use message::{AlertWord, Listed, Message, Why};
 pub use receivers::{Failure, Receiver, Sent};

@@ -37,6 +37,10 @@ fn answer(method: &str, target: &str) -> (u16, String) {
         ("POST", "/api/v1/breakers/shut/admit") => {
             (200, r#"{"admission":"denied","retry_after_ms":12400}"#.to_owned())
         }
+        ("GET", "/api/v1/notifications") if target.contains("receiver=nobody") => {
+            (404, r#"{"code":"unknown_receiver","detail":"there is no receiver `nobody`"}"#.to_owned())
+        }
+        ("GET", "/api/v1/notifications") if target.contains("state=dead&receiver=slow") => (200, list("")),
         ("GET", "/api/v1/notifications") => (200, list(r#"{"id":"n2"},{"id":"n1"},{"id":"n0"}"#)),
         ("POST", "/api/v1/notifications/n0/resend") => (200, r#"{"id":"n0-r1"}"#.to_owned()),
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
@@ -205,6 +209,21 @@ fn all_that_is_dead_is_sent_again_the_oldest_first_whatever_is_refused_of_it() {
     assert!(asked[0].1.contains("state=dead") && asked[0].1.contains("receiver=pager"), "{asked:?}");
     let ids: Vec<&str> = asked[1..].iter().filter_map(|asked| asked.1.split('/').nth(4)).collect();
     assert_eq!(ids, ["n0", "n1", "n2"]);
+}
+
+#[test]
+fn nothing_dead_is_not_said_to_have_found_its_receiver() {
+    let (_, printed, asked) = run(&["notifications", "--dead", "--receiver", "slow"]);
+    assert!(printed.contains("Nothing is dead; 3 notices wait to be sent."), "{printed}");
+    assert!(asked[1].1.contains("state=due") && asked[1].1.contains("receiver=slow"), "{asked:?}");
+    for line in [
+        &["notifications", "--dead", "--receiver", "nobody"][..],
+        &["notifications", "resend", "--all", "--receiver", "nobody"],
+    ] {
+        let (found, printed, _) = run(line);
+        assert!(found.unwrap_err().to_string().contains("no receiver `nobody`"), "{printed}");
+        assert_eq!(printed, "");
+    }
 }
 
 #[test]

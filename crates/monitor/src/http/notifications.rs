@@ -126,6 +126,7 @@ pub(super) async fn list(
     };
     let prefix = Some(prefix).filter(|prefix| !prefix.is_empty()).map(Arc::from);
     let mut after = after(&asked)?;
+    let is_first = after.is_none();
     let mut items = match kind {
         DocumentKind::Due => unrecorded(&app, after.as_ref()),
         _ => Vec::new(),
@@ -156,11 +157,26 @@ pub(super) async fn list(
             break;
         }
     }
+    // What was for a receiver that is gone by now is still found.
+    if let Some(name) = receiver
+        && items.is_empty()
+        && is_first
+        && !app.alerting.dispatcher().stats().keys().any(|one| is_meant(one, name))
+    {
+        return Err(unknown_receiver(name));
+    }
     // Newest first, as the store gives them; what it has taken meanwhile is not unrecorded.
     items.sort_by(|(a, one), (b, other)| b.cmp(a).then(one.unrecorded.cmp(&other.unrecorded)));
     items.dedup_by(|(a, _), (b, _)| a == b);
     let List { items, next } = List::page(items, limit, |((at_ms, key), _)| place(*at_ms, key));
     Ok(Json(List { items: items.into_iter().map(|(_, one)| one).collect(), next }))
+}
+
+/// No receiver has this name.
+pub(super) fn unknown_receiver(name: &str) -> Problem {
+    let detail =
+        format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
+    Problem::not_found("unknown_receiver", detail)
 }
 
 /// Those that are due and that the store has not taken, of those that come after this place.

@@ -5,6 +5,7 @@ mod delivery;
 mod element;
 mod receiver;
 mod target;
+mod telling;
 mod text;
 
 pub(super) use receiver::{ReceiverWhy, receiver};
@@ -19,7 +20,7 @@ use crate::alerting::rules_moment;
 use crate::app::App;
 use axum::Extension;
 use axum::extract::State;
-use delivery::Delivery;
+use delivery::{Delivery, WaitingNotice};
 use element::{Candidate, RuleWhy};
 use farol_rules::{AlertShown, NAMED_AT_MOST};
 use serde::Serialize;
@@ -45,6 +46,8 @@ pub(super) struct Why {
     more: usize,
     /// Attempts to tell of the alert that is asked about, oldest first.
     deliveries: Vec<Delivery>,
+    /// Notices of the alert that is asked about that were not taken yet, in their order.
+    waiting: Vec<WaitingNotice>,
     /// All of it for people, line by line.
     text: Vec<String>,
 }
@@ -55,10 +58,12 @@ struct Question {
     candidates: Vec<Candidate>,
     /// Said before all else.
     text: Vec<String>,
+    /// The alert whose attempts are said elsewhere, by its word.
+    said: Option<String>,
 }
 
 async fn explain(app: &App, asked: &Asked, question: Question) -> Result<Why, Problem> {
-    let Question { about, mut candidates, text: mut lines } = question;
+    let Question { about, mut candidates, text: mut lines, said } = question;
     let wanted = asked.text("rule");
     if let Some(name) = wanted
         && app.alerting.book().rules().rule(name).is_none()
@@ -85,10 +90,8 @@ async fn explain(app: &App, asked: &Asked, question: Question) -> Result<Why, Pr
         }
     }
     lines.insert(0, about.clone());
-    for rule in &mut rules {
-        rule.text = text::of_rule(rule);
-        lines.extend(rule.text.iter().cloned());
-    }
+    text::of_rules(&mut rules, said);
+    lines.extend(rules.iter().flat_map(|rule| rule.text.iter().cloned()));
     if rules.is_empty() {
         lines.push(match wanted {
             Some(name) => format!("Rule `{name}` does not look at it."),
@@ -96,9 +99,10 @@ async fn explain(app: &App, asked: &Asked, question: Question) -> Result<Why, Pr
         });
     }
     if more > 0 {
-        lines.push(format!("… and {more} more elements; ask for one of them, or with `rule`."));
+        let more = text::counted(more, "more element");
+        lines.push(format!("… and {more}; ask for one of them, or with `rule`."));
     }
-    Ok(Why { about, alert: None, rules, more, deliveries: Vec::new(), text: lines })
+    Ok(Why { about, alert: None, rules, more, deliveries: Vec::new(), waiting: Vec::new(), text: lines })
 }
 
 pub(super) async fn alert(
@@ -106,18 +110,28 @@ pub(super) async fn alert(
     Named(name): Named,
     Extension(asked): Extension<Asked>,
 ) -> Result<Json<Why>, Problem> {
-    let now = rules_moment(app.clock.now());
+    let moment = app.clock.now();
+    let now = rules_moment(moment);
     let id = alerts::find(&app, &name).ok_or_else(|| alerts::unknown(&name))?;
     let shown = app.alerting.book().alert(&id, now).ok_or_else(|| alerts::unknown(&name))?;
     let (word, since_ms) = (crate::alerting::word_id(&id, shown.view.since_ms), shown.view.since_ms);
+    // What waits first: what lands meanwhile is then among what was delivered.
+    let waiting = app.alerting.dispatcher().waiting(&word).into_iter();
+    let waiting: Vec<WaitingNotice> = waiting.map(WaitingNotice::from).collect();
+    let deliveries = delivery::all(&app, &word, since_ms).await;
+    let mut lines = text::of_alert(&shown);
+    lines.extend(telling::of_alert(&shown.told, &deliveries, &waiting));
+    let age_ms = moment.boot_ms.saturating_sub(app.own.born_ms());
+    lines.extend(text::of_restart(since_ms, moment.wall_ms.saturating_sub_unsigned(age_ms)));
     let question = Question {
         about: format!("Alert {id}: {}, {}", shown.state.as_str(), shown.view.severity),
         candidates: target::of_alert(&app, &id),
-        text: text::of_alert(&shown),
+        text: lines,
+        said: Some(word),
     };
     let mut why = explain(&app, &asked, question).await?;
-    why.deliveries = delivery::all(&app, &word, since_ms).await;
-    why.text.extend(why.deliveries.iter().map(text::of_delivery));
+    why.text.extend(deliveries.iter().map(text::of_delivery));
+    (why.deliveries, why.waiting) = (deliveries, waiting);
     why.alert = Some(Alert::new(&app, shown));
     Ok(Json(why))
 }

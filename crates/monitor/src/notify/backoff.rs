@@ -12,9 +12,7 @@ const AT_MOST_MS: u64 = 300_000;
 pub(super) const GIVE_UP_MS: u64 = 24 * 3_600_000;
 /// Nor who answered for so long what may never change.
 pub(super) const UNSURE_MS: u64 = 600_000;
-/// A receiver that failed so often in a row is told of.
-const FAILING_TIMES: u32 = 3;
-/// Or for so long.
+/// A receiver that failed for so long is told of: a hiccup or its restart is no reason to wake anybody.
 const FAILING_MS: u64 = 60_000;
 /// Conversations that are spoken at once with one receiver.
 pub(super) const AT_ONCE: usize = 4;
@@ -41,7 +39,9 @@ pub(super) struct Strain {
     probe_ms: u64,
     /// Not before this, because it asked for a pause. Outlasts success.
     pause_ms: u64,
-    /// What the last failure said, until somebody was told of it.
+    /// It will never take a notice that it was given: that one is lost, and waiting would not bring it back.
+    died: bool,
+    /// What the last failure said.
     why: String,
     /// Somebody was told that it fails.
     told: bool,
@@ -51,6 +51,11 @@ impl Strain {
     /// So many may be on their way: one at a time tries whether it takes again.
     pub(super) fn at_once(&self) -> usize {
         if self.is_strained() { 1 } else { AT_ONCE }
+    }
+
+    /// What the last try's failure said; nothing once it took something.
+    pub(super) fn why(&self) -> Option<&str> {
+        (self.failed > 0).then_some(&*self.why)
     }
 
     /// It failed, and was not seen to take anything since.
@@ -97,6 +102,7 @@ impl Strain {
     /// It answered that it will never take a notice.
     pub(super) fn refused(&mut self, why: &str, now_ms: u64) {
         self.count(why, now_ms);
+        self.died = true;
     }
 
     fn count(&mut self, why: &str, now_ms: u64) {
@@ -115,13 +121,13 @@ impl Strain {
 
     /// When somebody is to be told that it fails, though nothing else happens.
     pub(super) fn tells_ms(&self) -> Option<u64> {
-        (self.failed > 0 && !self.told).then(|| self.since_ms + FAILING_MS)
+        let wait_ms = if self.died { 0 } else { FAILING_MS };
+        (self.failed > 0 && !self.told).then(|| self.since_ms + wait_ms)
     }
 
     /// What is to be told now: why it fails, or that it does no more.
     pub(super) fn tells(&mut self, now_ms: u64) -> Option<Option<String>> {
-        let fails =
-            self.failed >= FAILING_TIMES || self.tells_ms().is_some_and(|tells_ms| tells_ms <= now_ms);
+        let fails = self.tells_ms().is_some_and(|tells_ms| tells_ms <= now_ms);
         match (self.told, self.failed == 0) {
             (false, false) if fails => {
                 self.told = true;
@@ -186,16 +192,15 @@ mod tests {
         let mut strain = Strain::default();
         let a: Arc<str> = "a".into();
         assert_eq!((strain.tells(0), strain.tells_ms()), (None, None));
-        strain.failed(&a, None, "first", 100, 0);
+        (0..9).for_each(|_| strain.failed(&a, None, "first", 100, 0));
         assert_eq!((strain.tells(60_099), strain.tells_ms()), (None, Some(60_100)));
         assert_eq!(strain.tells(60_100), Some(Some("first".into())), "for a minute");
         assert_eq!((strain.tells(70_000), strain.tells_ms()), (None, None));
         strain.took();
         assert_eq!((strain.tells(70_001), strain.tells(70_002)), (Some(None), None));
-        strain.refused("no such hook", 80_000);
-        strain.failed(&a, None, "500", 80_001, 0);
+        strain.failed(&a, None, "500", 80_000, 0);
         assert_eq!(strain.tells(80_001), None);
-        strain.refused("third", 80_002);
-        assert_eq!(strain.tells(80_002), Some(Some("third".into())), "three in a row");
+        strain.refused("no such hook", 80_002);
+        assert_eq!(strain.tells(80_002), Some(Some("no such hook".into())), "a notice is lost");
     }
 }

@@ -11,7 +11,7 @@ mod sending;
 mod tests;
 
 pub use attempts::{Attempt, Outcome, Watch};
-pub use lanes::LaneStats;
+pub use lanes::{LaneStats, Waiting};
 pub use letters::{READ_AT_ONCE, ResendError};
 
 use super::ledger::Due;
@@ -127,6 +127,12 @@ impl Dispatcher {
     #[must_use]
     pub fn attempts(&self, alert: &str) -> Vec<Attempt> {
         self.0.attempts.lock().of_alert(alert)
+    }
+
+    /// The notices about this alert that wait, in their order.
+    #[must_use]
+    pub fn waiting(&self, alert: &str) -> Vec<Waiting> {
+        self.0.lanes.lock().waiting(alert, self.0.now_ms())
     }
 
     /// How each receiver does, by its name.

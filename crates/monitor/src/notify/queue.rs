@@ -48,6 +48,17 @@ pub(super) enum Landing {
     Refused { why: String },
 }
 
+/// When a notice that waits is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It is on its way.
+    Now,
+    /// Then, at the earliest.
+    At(u64),
+    /// After those before it in its conversation.
+    Behind,
+}
+
 /// What became of a notice.
 #[derive(Debug)]
 pub(super) enum Landed<T> {
@@ -151,6 +162,19 @@ impl<T: Clone> Queue<T> {
         self.lines.values().flat_map(|line| line.waiting.values())
     }
 
+    /// All that wait, each with when its turn comes.
+    pub(super) fn turns(&self) -> impl Iterator<Item = (&Entry<T>, Turn)> {
+        let opens_ms = self.strain.opens_ms();
+        self.lines.values().flat_map(move |line| {
+            let first = line.waiting.keys().next();
+            line.waiting.iter().map(move |(order, entry)| match line.flying {
+                Some(flying) if flying == *order => (entry, Turn::Now),
+                None if first == Some(order) => (entry, Turn::At(line.at_ms.max(opens_ms))),
+                _ => (entry, Turn::Behind),
+            })
+        })
+    }
+
     /// The notice that goes now, if one may: it is on its way until [`Self::land`].
     pub(super) fn next(&mut self, now_ms: u64) -> Option<Entry<T>> {
         if self.flying >= self.strain.at_once() || now_ms < self.strain.opens_ms() {
@@ -185,6 +209,11 @@ impl<T: Clone> Queue<T> {
 
     /// When [`Self::next`] may give something, or somebody is to be told, though nothing else happens.
     pub(super) fn wakes_ms(&self) -> Option<u64> {
+        self.next_ms().into_iter().chain(self.strain.tells_ms()).min()
+    }
+
+    /// When [`Self::next`] may give something, though nothing else happens.
+    pub(super) fn next_ms(&self) -> Option<u64> {
         let next = if self.flying >= self.strain.at_once() {
             None
         } else if self.ready.is_empty() {
@@ -192,8 +221,7 @@ impl<T: Clone> Queue<T> {
         } else {
             Some(0)
         };
-        let next = next.map(|at_ms| at_ms.max(self.strain.opens_ms()));
-        next.into_iter().chain(self.strain.tells_ms()).min()
+        next.map(|at_ms| at_ms.max(self.strain.opens_ms()))
     }
 
     /// What a conversation's first notice carries: the one that is on its way, if one is.

@@ -94,9 +94,12 @@ async fn why_an_alert_is_quiet_names_who_holds_it_and_what_became_of_telling() {
         "ann takes care of it: new disks.".to_owned(),
         format!("It is muted by silence {silence}."),
         "to `log`, attempt 0: dead (".to_owned(),
+        "`log` was not told: 1 notice of it is dead since ".to_owned(),
     ] {
         assert!(words.contains(&line), "{line}:\n{words}");
     }
+    assert!(!words.contains("was told of it"), "nobody took it:\n{words}");
+    assert_eq!((&why["waiting"], words.matches("attempt 0: dead").count()), (&json!([]), 1), "{words}");
 }
 
 #[tokio::test]

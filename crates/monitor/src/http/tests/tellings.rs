@@ -84,6 +84,41 @@ async fn a_notice_that_is_sent_again_raises_nothing_that_is_over() {
 }
 
 #[tokio::test]
+async fn a_receiver_that_there_is_not_is_refused_unless_something_was_for_it() {
+    let mut scene = scene(1).await;
+    scene.write();
+    committed(&scene).await;
+    for (asked, status) in [
+        ("dead&receiver=log", StatusCode::OK),
+        ("dead&receiver=pager", StatusCode::NOT_FOUND),
+        ("due&receiver=pager", StatusCode::NOT_FOUND),
+        ("due&receiver=log", StatusCode::NOT_FOUND),
+    ] {
+        let reply = scene.get(&format!("/api/v1/notifications?state={asked}")).await;
+        assert_eq!(reply.status, status, "{asked}: {}", reply.body);
+    }
+    listen(&scene);
+    let reply = scene.get("/api/v1/notifications?state=sent&receiver=log").await;
+    assert_eq!((reply.status, &reply.json()["items"]), (StatusCode::OK, &serde_json::json!([])));
+}
+
+#[tokio::test]
+async fn what_is_not_taken_is_said_to_wait_and_not_to_be_told() {
+    let scene = Scene::new().await;
+    scene.rules(RULES);
+    listen(&scene);
+    scene.app.alerting.see(&seen(1, true), scene.app.clock.now());
+    let id = scene.get("/api/v1/alerts").await.json()["items"][0]["id"].as_str().unwrap().to_owned();
+    let why = scene.get(&format!("/api/v1/why/alert/{id}")).await.json();
+    let words = why["text"].to_string();
+    assert!(words.contains("`log`: a notice waits since "), "{words}");
+    assert!(!words.contains("was told of it"), "{words}");
+    assert_eq!((&why["waiting"][0]["receiver"], &why["waiting"][0]["failed"]), (&"log".into(), &0.into()));
+    let receiver = scene.get("/api/v1/why/receiver/log").await.json();
+    assert!(receiver["text"].to_string().contains("1 notice waits for it"), "{receiver}");
+}
+
+#[tokio::test]
 async fn what_the_store_has_not_taken_is_listed_among_what_is_due() {
     let mut scene = Scene::new().await;
     scene.rules(RULES);
@@ -171,15 +206,17 @@ async fn who_asks_for_a_receiver_finds_its_peers_and_who_asks_for_a_peer_finds_t
             ("amber", &["amber"]),
             ("a", &[]),
         ] {
+            if expected.is_empty() {
+                for path in ["notifications?receiver=", "why/receiver/"] {
+                    let reply = scene.get(&format!("/api/v1/{path}{asked}")).await;
+                    assert_eq!(reply.status, StatusCode::NOT_FOUND, "{path}{asked}");
+                }
+                continue;
+            }
             let found = notices(&scene, &format!("due&receiver={asked}")).await;
             let found: BTreeSet<_> = found.iter().filter_map(|notice| notice["receiver"].as_str()).collect();
             assert_eq!(found, expected.iter().copied().collect(), "{asked}, written: {written}");
-            let why = scene.get(&format!("/api/v1/why/receiver/{asked}")).await;
-            if expected.is_empty() {
-                assert_eq!(why.status, StatusCode::NOT_FOUND);
-                continue;
-            }
-            let why = why.json();
+            let why = scene.get(&format!("/api/v1/why/receiver/{asked}")).await.json();
             assert_eq!((&why["receiver"], &why["peers"]), (&asked.into(), &expected.into()), "{why}");
             assert_eq!(why["waiting"], expected.len(), "{why}");
             assert_eq!(why["text"].to_string().contains("It stands for"), expected.len() > 1, "{why}");

@@ -2,7 +2,7 @@
 
 use super::super::json::Time;
 use crate::app::App;
-use crate::notify::{Attempt, NoticeRecord, Outcome, Verdict};
+use crate::notify::{Attempt, NoticeRecord, Outcome, Verdict, Waiting};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -27,6 +27,36 @@ pub(in super::super) struct Delivery {
     pub(super) took_ms: Option<u64>,
     /// The store had not taken the notice by then.
     pub(super) unrecorded: bool,
+}
+
+/// A notice of an alert that was not taken yet.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct WaitingNotice {
+    /// The notice.
+    pub(super) notification: String,
+    /// To whom.
+    pub(super) receiver: String,
+    /// When it was made.
+    pub(super) since: Time,
+    /// Attempts that failed since the monitor's start.
+    pub(super) failed: u32,
+    /// It is on its way.
+    pub(super) in_flight: bool,
+    /// When it is tried next, at the earliest; `null` while it is on its way, or behind another of its conversation.
+    pub(super) next: Option<Time>,
+}
+
+impl From<Waiting> for WaitingNotice {
+    fn from(notice: Waiting) -> Self {
+        Self {
+            notification: notice.notice_id,
+            receiver: notice.receiver.to_string(),
+            since: Time(notice.at_ms),
+            failed: notice.failed,
+            in_flight: notice.in_flight,
+            next: notice.next_ms.map(Time),
+        }
+    }
 }
 
 impl From<Attempt> for Delivery {

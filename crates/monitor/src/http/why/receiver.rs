@@ -2,6 +2,7 @@
 
 use super::super::json::{Json, Time};
 use super::super::named::Named;
+use super::super::notifications::unknown_receiver;
 use super::super::problem::Problem;
 use super::text;
 use crate::alerting::rules_moment;
@@ -36,8 +37,14 @@ pub(in super::super) struct ReceiverWhy {
     pub(super) failed: u64,
     /// Notices that died since the start.
     pub(super) dead: u64,
-    /// Why it fails, since it does for a while.
+    /// Why the last attempt failed, since it fails for a minute, or a notice died.
     pub(super) failing: Option<String>,
+    /// Why the last attempt failed, if it did.
+    pub(super) last_failure: Option<String>,
+    /// When that was.
+    pub(super) last_failed: Option<Time>,
+    /// When a notice that waits is tried next, at the earliest.
+    pub(super) next: Option<Time>,
     /// What it is told of now; 200 at most.
     pub(super) conversations: Vec<Talk>,
     /// For people.
@@ -53,9 +60,9 @@ pub(in super::super) struct Talk {
     /// The labels that its alerts agree in.
     #[schema(value_type = BTreeMap<String, String>)]
     pub(super) group: Labels,
-    /// So many of its alerts it believes to be firing.
+    /// So many of its alerts fire by the notices that were made for it, those among them that wait or are dead.
     pub(super) told: usize,
-    /// When it is told something next, if nothing changes.
+    /// When the next notice is made, if nothing changes: a reminder, mostly.
     pub(super) next: Option<Time>,
     /// The place of the route in the configuration.
     #[schema(value_type = String)]
@@ -70,9 +77,7 @@ pub(in super::super) async fn receiver(
     let all = app.alerting.dispatcher().stats();
     let meant: Vec<(Arc<str>, LaneStats)> = all.into_iter().filter(|(one, _)| is_meant(one, &name)).collect();
     if meant.is_empty() {
-        let detail =
-            format!("there is no receiver `{name:.100}`; the configuration names them under `receivers`");
-        return Err(Problem::not_found("unknown_receiver", detail));
+        return Err(unknown_receiver(&name));
     }
     let mut talks: Vec<Talk> = {
         let book = app.alerting.book();
@@ -93,7 +98,12 @@ pub(in super::super) async fn receiver(
         Some(if **peer == *name { why.to_owned() } else { format!("{peer}: {why}") })
     });
     let failing: Vec<String> = failing.collect();
+    let last = meant.iter().filter_map(|(_, stats)| stats.last_failure.clone()).max();
+    let next_in_ms = meant.iter().filter_map(|(_, stats)| stats.next_in_ms).min();
     let mut why = ReceiverWhy {
+        last_failed: last.as_ref().map(|(at_ms, _)| Time(*at_ms)),
+        last_failure: last.map(|(_, why)| why),
+        next: next_in_ms.map(|in_ms| Time(now.wall_ms.saturating_add_unsigned(in_ms))),
         receiver: name,
         peers: meant.iter().map(|(peer, _)| peer.to_string()).collect(),
         waiting: meant.iter().map(|(_, stats)| stats.waiting).sum(),

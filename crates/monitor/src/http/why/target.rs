@@ -84,7 +84,7 @@ pub(super) fn component(app: &App, agent: &str, service: &str, component: &str) 
     let wanted = [("agent", agent), ("service", service), ("component", component)];
     candidates.extend(known(app, &wanted, &candidates));
     let about = format!("Component {component} of service {service} on agent {agent}");
-    Ok(Question { about, candidates, text: Vec::new() })
+    Ok(Question { about, candidates, text: Vec::new(), said: None })
 }
 
 /// Why a status says nothing, if it does not.
@@ -145,7 +145,7 @@ pub(super) fn agent(app: &App, agent: &str) -> Result<Question, Problem> {
     drop(live);
     candidates.extend(known(app, &[("agent", agent)], &candidates));
     let text = vec![format!("It is {}.", presence.as_str())];
-    Ok(Question { about: format!("Agent {agent}"), candidates, text })
+    Ok(Question { about: format!("Agent {agent}"), candidates, text, said: None })
 }
 
 /// The last sample of what a rule looks at, as it judges it: without its window.
@@ -190,5 +190,5 @@ pub(super) fn service(app: &App, service: &str) -> Result<Question, Problem> {
         .collect();
     candidates.extend(known(app, &[("service", service)], &candidates));
     let text = vec![format!("It is {status}.")];
-    Ok(Question { about: format!("Service {service}"), candidates, text })
+    Ok(Question { about: format!("Service {service}"), candidates, text, said: None })
 }

@@ -5,8 +5,9 @@ use super::delivery::Delivery;
 use super::element::RuleWhy;
 use super::receiver::ReceiverWhy;
 use farol_rules::AlertShown;
+use std::collections::BTreeSet;
 
-fn time(time: Time) -> String {
+pub(super) fn time(time: Time) -> String {
     jiff::Timestamp::from_millisecond(time.0).map(|at| format!("{at:.0}")).unwrap_or_default()
 }
 
@@ -23,6 +24,11 @@ pub(super) fn lasting(ms: u64) -> String {
     }
 }
 
+/// `1 notice`, `2 notices`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// What is said of an alert as a whole.
 pub(super) fn of_alert(alert: &AlertShown) -> Vec<String> {
     let view = &alert.view;
@@ -30,27 +36,42 @@ pub(super) fn of_alert(alert: &AlertShown) -> Vec<String> {
     if let Some((ending, at_ms)) = view.ended {
         lines.push(format!("It ended at {}: {}.", time(Time(at_ms)), ending.as_str()));
     }
-    let count = view.elements_count;
-    lines.push(format!("{count} element{}.", if count == 1 { "" } else { "s" }));
+    lines.push(format!("{}.", counted(view.elements_count, "element")));
     if view.holds_count > 0 {
-        lines.push(format!("It holds back {} other alerts.", view.holds_count));
+        lines.push(format!("It holds back {}.", counted(view.holds_count, "other alert")));
     }
     if let Some(ack) = &alert.acknowledged {
         lines.push(format!("{} takes care of it: {}.", ack.author, ack.reason));
     }
-    for told in &alert.told {
-        let receiver = &told.to.receiver;
-        lines.push(match (told.told_ms, told.due_in_ms) {
-            (Some(at), _) => format!("`{receiver}` was told of it at {}.", time(Time(at))),
-            (None, Some(ms)) => format!("`{receiver}` is told of it in {}.", lasting(ms)),
-            (None, None) => format!("`{receiver}` was not told of it."),
-        });
-    }
     lines
 }
 
-/// What one rule says of one element.
-pub(super) fn of_rule(why: &RuleWhy) -> Vec<String> {
+/// What is missing among the attempts for an alert that fired before the monitor started.
+pub(super) fn of_restart(since_ms: i64, started_ms: i64) -> Option<String> {
+    (since_ms < started_ms).then(|| {
+        format!(
+            "Attempts are counted and listed since the monitor's start at {}; of notices that were over before, only \
+             their end is known.",
+            time(Time(started_ms))
+        )
+    })
+}
+
+/// Gives each its words. The attempts to tell of an alert stand once, whatever number of its elements there are, and not
+/// at all where they are `said` elsewhere.
+pub(super) fn of_rules(rules: &mut [RuleWhy], said: Option<String>) {
+    let mut said: BTreeSet<String> = said.into_iter().collect();
+    for rule in rules {
+        rule.text = of_rule(rule);
+        if rule.word.as_ref().is_some_and(|word| said.insert(word.clone())) {
+            let attempts = rule.deliveries.iter().map(|delivery| format!("  {}", of_delivery(delivery)));
+            rule.text.extend(attempts);
+        }
+    }
+}
+
+/// What one rule says of one element, without the attempts to tell of it.
+fn of_rule(why: &RuleWhy) -> Vec<String> {
     let mut lines = vec![format!("Rule `{}` on {}: {}", why.rule, why.labels, verdict(why))];
     let mut line = |text: String| lines.push(format!("  {text}"));
     for no in &why.unmatched {
@@ -75,8 +96,8 @@ pub(super) fn of_rule(why: &RuleWhy) -> Vec<String> {
         line("It is flapping: it fires until it is steady.".to_owned());
     }
     if why.changes > 0 && why.flapping_changes > 0 {
-        let (changes, within) = (why.changes, lasting(why.flapping_within_ms));
-        line(format!("It changed {changes} times in {within}; {} are flapping.", why.flapping_changes));
+        let (changes, within) = (counted(why.changes, "time"), lasting(why.flapping_within_ms));
+        line(format!("It changed {changes} in {within}; {} are flapping.", why.flapping_changes));
     }
     for by in &why.held_by {
         line(format!("It is held back by {by}."));
@@ -94,7 +115,6 @@ pub(super) fn of_rule(why: &RuleWhy) -> Vec<String> {
             route.receiver, route.path, route.group
         ));
     }
-    lines.extend(why.deliveries.iter().map(|delivery| format!("  {}", of_delivery(delivery))));
     lines
 }
 
@@ -146,27 +166,40 @@ pub(super) fn of_delivery(delivery: &Delivery) -> String {
 /// How a receiver does.
 pub(super) fn of_receiver(why: &ReceiverWhy) -> Vec<String> {
     let mut lines = vec![format!(
-        "Receiver {}: {} sent, {} attempts failed, {} dead since the start",
-        why.receiver, why.sent, why.failed, why.dead
+        "Receiver {}: {} sent, {} failed, {} dead since the start",
+        why.receiver,
+        why.sent,
+        counted(usize::try_from(why.failed).unwrap_or(usize::MAX), "attempt"),
+        why.dead
     )];
     let is_shared = *why.peers != [why.receiver.as_str()];
     if is_shared {
         lines.push(format!("It stands for {}.", why.peers.join(", ")));
     }
-    if let Some(failing) = &why.failing {
-        lines.push(format!("It is failing: {failing}."));
+    let last = why.last_failed.map(|at| format!(" at {}", time(at))).unwrap_or_default();
+    match (&why.failing, &why.last_failure) {
+        (Some(failing), _) => lines.push(format!("It is failing; the last attempt{last}: {failing}.")),
+        (None, Some(failure)) => lines.push(format!("It did not take the last attempt{last}: {failure}.")),
+        (None, None) => {}
     }
     if why.waiting > 0 {
         let oldest = why.oldest_ms.map(|ms| format!("; the oldest for {}", lasting(ms))).unwrap_or_default();
-        lines.push(format!("{} notices wait for it{oldest}.", why.waiting));
+        let (count, wait) = (counted(why.waiting, "notice"), if why.waiting == 1 { "waits" } else { "wait" });
+        let next = why.next.map(|next| format!("; next attempt at {}", time(next))).unwrap_or_default();
+        lines.push(format!("{count} {wait} for it{oldest}{next}."));
     }
     if why.conversations.is_empty() {
         lines.push("No alert goes to it now.".to_owned());
     }
     for talk in &why.conversations {
-        let next = talk.next.map(|next| format!("; next at {}", time(next))).unwrap_or_default();
+        let next = talk.next.map(|next| format!("; next notice made at {}", time(next))).unwrap_or_default();
         let to = if is_shared { format!("{}: ", talk.receiver) } else { String::new() };
-        lines.push(format!("{to}{} by `{}`: {} alerts told{next}", talk.group, talk.route, talk.told));
+        lines.push(format!(
+            "{to}{} by `{}`: {} in its notices{next}",
+            talk.group,
+            talk.route,
+            counted(talk.told, "alert")
+        ));
     }
     lines
 }
@@ -189,6 +222,68 @@ mod tests {
         ] {
             assert_eq!(lasting(ms), text);
         }
+    }
+
+    #[test]
+    fn the_attempts_to_tell_of_an_alert_stand_once_and_not_where_they_are_said_elsewhere() {
+        let element = |word: &str| RuleWhy {
+            word: Some(word.to_owned()),
+            verdict: "firing",
+            deliveries: vec![Delivery {
+                notification: "n".to_owned(),
+                receiver: "ops".to_owned(),
+                at: Time(0),
+                attempt: 1,
+                outcome: "sent",
+                why: None,
+                next: None,
+                took_ms: None,
+                unrecorded: false,
+            }],
+            ..RuleWhy::default()
+        };
+        let mut rules = [element("a"), element("a"), element("b"), element("c")];
+        of_rules(&mut rules, Some("b".to_owned()));
+        let attempts = |rule: &RuleWhy| rule.text.iter().filter(|line| line.contains("to `ops`")).count();
+        assert_eq!(rules.iter().map(attempts).collect::<Vec<_>>(), [1, 0, 0, 1]);
+    }
+
+    #[test]
+    fn what_came_before_the_start_is_said_to_be_missing() {
+        assert_eq!(of_restart(5_000, 5_000), None);
+        assert!(of_restart(4_999, 5_000).is_some_and(|line| line.contains("start at 1970-01-01T00:00:05Z")));
+        assert_eq!((counted(1, "notice"), counted(0, "notice")), ("1 notice".into(), "0 notices".into()));
+    }
+
+    #[test]
+    fn a_receiver_that_fails_says_why_it_did_the_last_time_and_when_it_is_tried_next() {
+        let why = ReceiverWhy {
+            receiver: "ops".to_owned(),
+            peers: vec!["ops".to_owned()],
+            waiting: 1,
+            in_flight: 0,
+            oldest_ms: Some(3_000),
+            sent: 0,
+            failed: 1,
+            dead: 0,
+            failing: None,
+            last_failure: Some("500".to_owned()),
+            last_failed: Some(Time(1_000)),
+            next: Some(Time(4_000)),
+            conversations: Vec::new(),
+            text: Vec::new(),
+        };
+        let lines = of_receiver(&why);
+        assert_eq!(lines[0], "Receiver ops: 0 sent, 1 attempt failed, 0 dead since the start");
+        assert_eq!(lines[1], "It did not take the last attempt at 1970-01-01T00:00:01Z: 500.");
+        assert_eq!(
+            lines[2],
+            "1 notice waits for it; the oldest for 3s; next attempt at 1970-01-01T00:00:04Z."
+        );
+        let why = ReceiverWhy { failing: Some("400".to_owned()), waiting: 2, ..why };
+        let lines = of_receiver(&why);
+        assert_eq!(lines[1], "It is failing; the last attempt at 1970-01-01T00:00:01Z: 400.");
+        assert!(lines[2].starts_with("2 notices wait for it;"), "{lines:?}");
     }
 
     #[test]

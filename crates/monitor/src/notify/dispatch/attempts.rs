@@ -2,7 +2,7 @@
 
 use crate::notify::message::Message;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,6 +34,8 @@ pub struct Attempt {
     pub receiver: Arc<str>,
     /// The ids of its alerts.
     pub alerts: Vec<String>,
+    /// The rules of its alerts.
+    pub rules: BTreeSet<String>,
     /// Which try since the process began: 1 is the first, 0 says that it was not tried.
     pub number: u32,
     /// When it began, unix milliseconds.
@@ -77,6 +79,7 @@ impl Attempt {
             conversation: message.conversation.clone(),
             receiver: Arc::clone(receiver),
             alerts: message.alerts.iter().map(|alert| alert.id.clone()).collect(),
+            rules: message.alerts.iter().map(|alert| alert.rule.clone()).collect(),
             number: 0,
             at_ms,
             outcome: Outcome::Dead { why: why.to_owned() },

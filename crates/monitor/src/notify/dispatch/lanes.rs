@@ -6,7 +6,7 @@ use super::flight::Flown;
 use crate::journal::Documents;
 use crate::notify::ledger::{Due, NoticeRecord, Verdict, no_more_due};
 use crate::notify::message::{Message, Why};
-use crate::notify::queue::{Entry, Landed, Landing, Queue};
+use crate::notify::queue::{Entry, Landed, Landing, Queue, Turn};
 use crate::notify::receivers::{Failure, Receiver};
 use crate::store::DocumentChange;
 use farol_health::clock::wall_ms;
@@ -75,6 +75,8 @@ pub(super) struct Departure {
 pub(super) enum Telling {
     Attempted(Attempt),
     Failing(Arc<str>, Option<String>),
+    /// A try failed, and why, after one that did not; or the first one after that which did not fail. For the log.
+    Turned(Arc<str>, Option<String>),
     Full(Arc<str>, bool),
 }
 
@@ -97,8 +99,29 @@ pub struct LaneStats {
     pub dead: u64,
     /// Of those, the ones for which there was no room.
     pub dropped: u64,
-    /// Since it failed for the third time, or for a minute: why.
+    /// When the next one is tried, in so many milliseconds; nothing where those that may be tried are on their way.
+    pub next_in_ms: Option<u64>,
+    /// Since it failed for a minute, or a notice died: why the last try failed.
     pub failing: Option<String>,
+    /// When the last try failed, Unix milliseconds, and why; nothing once it took something.
+    pub last_failure: Option<(i64, String)>,
+}
+
+/// A notice that waits, for those who ask why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which notice.
+    pub notice_id: String,
+    /// To whom.
+    pub receiver: Arc<str>,
+    /// When it was made, Unix milliseconds.
+    pub at_ms: i64,
+    /// Tries of it that failed since the process began.
+    pub failed: u32,
+    /// It is on its way.
+    pub in_flight: bool,
+    /// When it is tried again, Unix milliseconds; nothing while it is on its way, or behind another of its conversation.
+    pub next_ms: Option<i64>,
 }
 
 #[derive(Default)]
@@ -215,7 +238,16 @@ impl Lanes {
         load.last_ms = Some(flown.began_ms);
         let load = load.clone();
         let landing = landing(&flown.result, lane.receiver.is_some());
+        let failed_before = lane.queue.strain.why().is_some();
         let landed = lane.queue.land(conversation, &landing, now_ms, RandomState::new().hash_one(now_ms));
+        let why = lane.queue.strain.why().map(str::to_owned);
+        if lane.counts.failing.is_some() && why.is_some() {
+            lane.counts.failing.clone_from(&why);
+        }
+        if failed_before != why.is_some() && lane.receiver.is_some() {
+            tell(&mut self.tellings, Telling::Turned(Arc::clone(name), why.clone()));
+        }
+        lane.counts.last_failure = why.map(|why| (wall_ms(), why));
         let (outcome, changes) = match (flown.result, &landing, landed) {
             (Ok(sent), ..) => {
                 lane.counts.sent += 1;
@@ -310,9 +342,39 @@ impl Lanes {
             let (waiting, bytes, in_flight) = lane.queue.load();
             let oldest_ms = lane.queue.oldest_since_ms();
             let oldest_ms = oldest_ms.map(|since_ms| now_ms.saturating_sub(since_ms).unsigned_abs());
-            LaneStats { waiting, bytes, in_flight, oldest_ms, ..lane.counts.clone() }
+            let next_ms = lane.queue.next_ms().map(|at_ms| i64::try_from(at_ms).unwrap_or(i64::MAX));
+            let next_in_ms = next_ms.map(|at_ms| at_ms.saturating_sub(now_ms).max(0).unsigned_abs());
+            LaneStats { waiting, bytes, in_flight, oldest_ms, next_in_ms, ..lane.counts.clone() }
         };
         self.lanes.iter().map(|(name, lane)| (Arc::clone(name), stats(lane))).collect()
+    }
+
+    /// Those that wait and tell of this alert, in their order.
+    pub(super) fn waiting(&self, alert: &str, now_ms: u64) -> Vec<Waiting> {
+        let mut found = Vec::new();
+        for (name, lane) in &self.lanes {
+            let turns = lane.queue.turns();
+            let about =
+                turns.filter(|(entry, _)| entry.load.message.alerts.iter().any(|word| word.id == alert));
+            found.extend(about.map(|(entry, turn)| {
+                let message = &entry.load.message;
+                let at = |at_ms: u64| i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
+                let waiting = Waiting {
+                    notice_id: message.notice_id.clone(),
+                    receiver: Arc::clone(name),
+                    at_ms: message.at_ms,
+                    failed: entry.load.tries,
+                    in_flight: turn == Turn::Now,
+                    next_ms: match turn {
+                        Turn::At(at_ms) => Some(wall_ms().saturating_add(at(at_ms))),
+                        Turn::Now | Turn::Behind => None,
+                    },
+                };
+                (entry.order, waiting)
+            }));
+        }
+        found.sort_by_key(|(order, _)| *order);
+        found.into_iter().map(|(_, waiting)| waiting).collect()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::flight::{Flight, Flown};
 use super::lanes::{Departure, Telling};
-use super::{Inner, LAST};
+use super::{Attempt, Inner, LAST, Outcome};
 use crate::notify::receivers::Failure;
 use farol_health::clock::wall_ms;
 use std::collections::HashMap;
@@ -80,14 +80,34 @@ impl Inner {
         for telling in tellings {
             match telling {
                 Telling::Attempted(attempt) => {
+                    log_death(&attempt);
                     self.attempts.lock().note(attempt.clone());
                     self.watch.attempted(&attempt);
+                }
+                Telling::Turned(name, Some(why)) => {
+                    tracing::warn!(receiver = &*name, error = why, "a receiver begins to fail");
+                }
+                Telling::Turned(name, None) => {
+                    tracing::info!(receiver = &*name, "a receiver takes notices again");
                 }
                 Telling::Failing(name, why) => self.watch.failing(&name, why.as_deref()),
                 Telling::Full(name, full) => self.watch.full(&name, full),
             }
         }
     }
+}
+
+/// A notice that is dead is a message that somebody was to get, and does not.
+fn log_death(attempt: &Attempt) {
+    let Outcome::Dead { why } = &attempt.outcome else { return };
+    let rules = attempt.rules.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    tracing::error!(
+        receiver = &*attempt.receiver,
+        notice = attempt.notice_id,
+        rules,
+        error = why,
+        "a notice is dead: it is not sent, unless an operator sends it again"
+    );
 }
 
 /// A receiver's code panicked.

@@ -8,6 +8,7 @@ mod records;
 mod reloads;
 mod speed;
 mod store;
+mod telling;
 
 use super::{Dispatcher, LaneStats, ResendError};
 use crate::journal;
