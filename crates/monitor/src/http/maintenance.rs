@@ -6,7 +6,7 @@ use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
 use super::silences::{Mutes, new_id, written};
-use super::told::{Told, kept, lasting, moment, mute_refused, refused};
+use super::told::{Told, kept, lasting, moment, mute_refused, once_each, refused};
 use crate::alerting::CONFIGURED;
 use crate::app::App;
 use axum::Extension;
@@ -31,6 +31,7 @@ pub(super) struct NewWindow {
     /// What it is called.
     name: String,
     /// On what: all of these labels; a pattern is `text`, `!text`, `~expression` or `!~expression`.
+    #[serde(deserialize_with = "once_each")]
     r#match: BTreeMap<String, String>,
     /// `mute` when not given: alerts are held back. `drain`: instances take no work, too.
     mode: Option<String>,

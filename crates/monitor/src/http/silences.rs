@@ -5,7 +5,7 @@ use super::json::{Json, List, Time};
 use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
-use super::told::{Told, end, kept, moment, mute_refused, refused};
+use super::told::{Told, end, kept, moment, mute_refused, once_each, refused};
 use crate::app::App;
 use axum::Extension;
 use axum::extract::State;
@@ -25,6 +25,7 @@ pub(super) const ASKS: &[Param] = &[LIMIT, AFTER];
 pub(super) struct NewSilence {
     /// Which alerts: all of these, of the labels of their elements, `alertname` and `severity` among them; a pattern is
     /// `text`, `!text`, `~expression` or `!~expression`.
+    #[serde(deserialize_with = "once_each")]
     r#match: BTreeMap<String, String>,
     /// From then: RFC 3339. From now on when not given.
     starts: Option<String>,
