@@ -160,7 +160,7 @@ pub(super) async fn add(
     };
     let number = app.alerting.silence(silence.clone()).map_err(|error| mute_refused(&error))?;
     event::business("silence_added").outcome("success").subject(&silence.id).detail(&silence.author).log();
-    kept(&app, number).await?;
+    kept(&app, number).await.map_err(|problem| problem.about(&silence.id))?;
     let mutes = Some(Mutes::of(&app, &silence.matchers));
     Ok(Json(Silence { mutes, ..Silence::new(&silence, now_ms) }))
 }

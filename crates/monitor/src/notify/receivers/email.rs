@@ -66,7 +66,7 @@ impl Settings {
         let tls = tls.or(Tls::Start);
         let (user, password) = (m.text("username").optional(), m.secret("password").optional());
         // A password whose file cannot be read is told by itself.
-        if user.is_some() != (m.has("password") || m.has("password_file")) {
+        if user.is_some() != (m.is_set("password") || m.is_set("password_file")) {
             m.problem("username", "and `password` stand together");
         }
         let from = m.text("from").example("farol@example.org").required();
