@@ -139,7 +139,8 @@ impl Fleet {
             let live = agent.live.lock();
             let mut parts: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
             for component in &live.components {
-                *parts.entry(&component.service).or_insert(true) &= meant(matchers, &live.rule_labels, component);
+                *parts.entry(&component.service).or_insert(true) &=
+                    meant(matchers, &live.rule_labels, component);
             }
             for (service, _) in parts.into_iter().filter(|(_, whole)| *whole) {
                 drained.entry(Arc::clone(service)).or_default().insert(Arc::clone(&agent.id));

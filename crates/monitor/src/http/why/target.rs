@@ -7,7 +7,8 @@ use crate::app::App;
 use crate::fleet::{Live, Presence};
 use farol_health::aggregate::Aggregate;
 use farol_rules::{
-    AgentCondition, AlertId, Labels, Matcher, NAMED_AT_MOST, Pattern, Rule, Ruleset, Subject, Window, WindowMode,
+    AgentCondition, AlertId, Labels, Matcher, NAMED_AT_MOST, Pattern, Rule, Ruleset, Subject, Window,
+    WindowMode,
 };
 use std::sync::Arc;
 
@@ -200,7 +201,8 @@ pub(super) fn service(app: &App, service: &str) -> Result<Question, Problem> {
         let all = book.windows().iter().filter(|window| window.mode == WindowMode::Drain);
         all.filter(|window| window.span(now_ms).is_some()).cloned().collect()
     };
-    let drained = app.fleet.instances(service).into_iter().filter(|(_, shown)| *shown == Aggregate::Maintenance);
+    let drained =
+        app.fleet.instances(service).into_iter().filter(|(_, shown)| *shown == Aggregate::Maintenance);
     text.extend(drained.take(NAMED_AT_MOST).map(|(agent, _)| {
         let by = drains.iter().filter(|window| app.fleet.is_meant(&window.matchers, service, &agent));
         let by: Vec<String> =
