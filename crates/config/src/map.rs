@@ -110,6 +110,12 @@ impl<'t> Map<'t> {
         self.entries.iter().any(|entry| entry.key == key)
     }
 
+    /// Whether this key has a value, right or wrong. Does not make it known.
+    #[must_use]
+    pub fn is_set(&self, key: &str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// The keys that are written here. Does not make them known.
     #[must_use]
     pub fn keys(&self) -> Vec<String> {

@@ -14,11 +14,11 @@ pub(crate) async fn run(args: &IncidentsArgs, terminal: &mut Terminal) -> Result
         let page = whole(&incident, terminal);
         return print(&args.which, &incident, || page, terminal);
     }
-    let from = format!("-{}", args.since);
+    let now = Timestamp::now();
+    let from = Timestamp::from_millisecond(args.since.ms(now)).unwrap_or(now).to_string();
     let mut filter = vec![("from", from.as_str())];
     filter.extend(args.open.then_some(("open", "true")));
     let all = rest.all(&["incidents"], &filter).await?;
-    let now = Timestamp::now();
     let rows: Vec<Vec<String>> = all.iter().map(|incident| row(incident, now)).collect();
     let headings = ["SEVERITY", "CAUSE", "BEGAN", "IS", "ALERTS", "FIRING", "ID"];
     let page = table(&headings, &rows, "There were no incidents.", terminal);

@@ -8,6 +8,7 @@ use crate::terminal::Terminal;
 use crate::verdict::Error;
 use serde_json::{Value, json};
 use std::ffi::OsString;
+use std::fmt::Write as _;
 
 pub(crate) async fn run(
     command: &MaintenanceCommand,
@@ -46,8 +47,9 @@ async fn add(
         ("zone", args.zone.as_deref()),
     ];
     let token = args.signed.right.token()?;
-    let answer = args.which.rest()?.post(&["maintenance"], &token, &with(body, &more)).await?;
-    print(&args.which, &answer, || added(&answer), terminal)
+    let (made, kept) = args.which.rest()?.make("maintenance", &token, &with(body, &more)).await?;
+    print(&args.which, &made, || added(&made), terminal)?;
+    kept
 }
 
 fn added(window: &Value) -> String {
@@ -55,7 +57,17 @@ fn added(window: &Value) -> String {
     let when =
         if window["active"] == true { format!("until {to}") } else { format!("from {from} until {to}") };
     let again = if window["recurs"].is_null() { "" } else { ", and again" };
-    format!("Window {id} {when}{again}. {}", mutes(window))
+    let mut said = format!("Window {id} {when}{again}. {}", mutes(window));
+    for short in window["short"].as_array().into_iter().flatten() {
+        let service = text(short, "service");
+        let _ = write!(
+            said,
+            "\n{service} then has {} of the {} instances up that it needs, and is alerted. To keep that quiet, too: \
+             `farol silence add service:{service} alertname:service_below_minimum …`",
+            short["up"], short["needed"]
+        );
+    }
+    said
 }
 
 async fn list(which: &Which, terminal: &mut Terminal) -> Result<(), Error> {

@@ -7,7 +7,7 @@ use crate::verdict::Error;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ struct Problem {
     #[serde(default)]
     code: String,
     detail: String,
+    #[serde(default)]
+    id: Option<String>,
 }
 
 impl Token {
@@ -120,6 +122,23 @@ impl Rest {
         self.answer(request.header("content-type", "application/json").body(body.to_string())).await
     }
 
+    /// Makes something that is listed here: what was made, and why it is not kept yet, if it is not.
+    pub(crate) async fn make(
+        &self,
+        list: &str,
+        token: &Token,
+        body: &Value,
+    ) -> Result<(Value, Result<(), Error>), Error> {
+        match self.post(&[list], token, body).await {
+            Ok(made) => Ok((made, Ok(()))),
+            Err(Error::Unkept { id: Some(id), why }) => {
+                let made = self.get(&[list, &id], &[]).await.unwrap_or_else(|_| json!({ "id": id }));
+                Ok((made, Err(Error::Unkept { id: Some(id), why })))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Takes something away.
     pub(crate) async fn delete(&self, path: &[&str], token: &Token) -> Result<(), Error> {
         let request = self.client.request(Method::DELETE, self.url(path)).bearer_auth(&token.0);
@@ -148,6 +167,9 @@ impl Rest {
         Err(match serde_json::from_slice::<Problem>(&body) {
             // An agent, or whoever else words its errors so.
             Ok(problem) if problem.code == "no_such_path" => self.stranger(&problem.detail),
+            Ok(problem) if problem.code == "not_recorded" => {
+                Error::Unkept { id: problem.id, why: one_line(&problem.detail) }
+            }
             Ok(problem) => Error::Failed(format!(
                 "the monitor at {} refuses: {}",
                 self.shown(),

@@ -41,8 +41,9 @@ async fn add(
     let more =
         [("starts", args.from.as_deref()), ("ends", args.until.as_deref()), ("lasts", args.lasts.as_deref())];
     let token = args.signed.right.token()?;
-    let answer = args.which.rest()?.post(&["silences"], &token, &with(body, &more)).await?;
-    print(&args.which, &answer, || added(&answer), terminal)
+    let (made, kept) = args.which.rest()?.make("silences", &token, &with(body, &more)).await?;
+    print(&args.which, &made, || added(&made), terminal)?;
+    kept
 }
 
 fn added(silence: &Value) -> String {

@@ -18,6 +18,14 @@ pub enum Error {
     /// It could not be done.
     #[error("{0}")]
     Failed(String),
+    /// It is done, but a restart now would undo it.
+    #[error("{why}")]
+    Unkept {
+        /// What was made.
+        id: Option<String>,
+        /// Why.
+        why: String,
+    },
     /// It could not be done, and the log says why: nothing is left to say.
     #[error("")]
     Logged,

@@ -96,7 +96,7 @@ pub enum CalendarError {
     #[error("it ends before it starts; `to` must be later than `from`")]
     Backwards,
     /// A time that no calendar shows.
-    #[error("{0} is not a time between the years 1970 and 9999, in milliseconds since 1970")]
+    #[error("it lies before the year 1970 or after 9999; give one in between")]
     OutOfRange(i64),
 }
 

@@ -40,7 +40,8 @@ pub enum MuteError {
     Unshowable(&'static str),
     /// It would hold back everything.
     #[error(
-        "it would match every alert; name at least one label by what it is, for instance `service: payments`"
+        "it would match every alert, or nearly so; name at least one label other than `severity` by what it is, for instance \
+         `service: payments` or `alertname: host_memory_low`"
     )]
     MatchesAll,
     /// Too many labels.

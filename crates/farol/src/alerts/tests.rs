@@ -29,8 +29,12 @@ fn answer(method: &str, target: &str) -> (u16, String) {
         }
         ("POST", "/api/v1/maintenance") => (
             503,
-            r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it"}"#.to_owned(),
+            r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it","id":"w1"}"#
+                .to_owned(),
         ),
+        ("GET", "/api/v1/maintenance/w1") => {
+            (200, r#"{"id":"w1","active":true,"to":"2026-01-15T12:00:00Z","short":[{"service":"pay","up":1,"needed":2}]}"#.to_owned())
+        }
         ("POST", "/api/v1/breakers/pay/open") => (200, r#"{"state":"open"}"#.to_owned()),
         ("POST", "/api/v1/breakers/pay/report") => (200, r#"{"state":"closed"}"#.to_owned()),
         ("POST", "/api/v1/breakers/pay/admit") => (200, r#"{"admission":"probe"}"#.to_owned()),
@@ -228,8 +232,12 @@ fn nothing_dead_is_not_said_to_have_found_its_receiver() {
 
 #[test]
 fn what_was_not_kept_or_makes_no_sense_is_told() {
-    let unkept = run(&["maintenance", "add", "n", "agent:a", "--for", "1h", "--reason", "x"]).0.unwrap_err();
-    assert!(unkept.to_string().contains("in force, but the store"), "{unkept}");
+    let (unkept, text, _) = run(&["maintenance", "add", "n", "agent:a", "--for", "1h", "--reason", "x"]);
+    let unkept = unkept.unwrap_err();
+    assert!(unkept.to_string().starts_with("it is in force, but the store"), "{unkept}");
+    assert!(!unkept.is_configuration());
+    assert!(text.starts_with("Window w1 until 2026-01-15T12:00:00Z."), "{text}");
+    assert!(text.contains("pay then has 1 of the 2 instances up that it needs"), "{text}");
     let wrong = run(&["silence", "add", "pay", "--for", "1h", "--reason", "x"]).0.unwrap_err();
     assert!(wrong.is_configuration() && wrong.to_string().contains("LABEL:PATTERN"), "{wrong}");
     let twice = run(&["silence", "add", "a:b", "a:c", "--for", "1h", "--reason", "x"]).0.unwrap_err();
@@ -238,7 +246,11 @@ fn what_was_not_kept_or_makes_no_sense_is_told() {
         run(&["silence", "add", "a:b", "--for", "1h", "--reason", "x", "--token-file", "/nonexistent"]).0;
     assert!(none.unwrap_err().to_string().contains("--token-file"));
     assert!(Cli::try_parse_from(["farol", "ack", "x"]).is_err(), "neither a reason nor the end");
-    assert!(Cli::try_parse_from(["farol", "silence", "add", "a:b", "--reason", "x"]).is_err(), "no end");
+    let endless =
+        Cli::try_parse_from(["farol", "silence", "add", "a:b", "--reason", "x"]).unwrap_err().to_string();
+    assert!(endless.contains("--for <TIME>|--until <TIME>"), "{endless}");
+    let odd = Cli::try_parse_from(["farol", "incidents", "--since", "yesterday"]).unwrap_err().to_string();
+    assert!(odd.contains("`yesterday`") && odd.contains("2026-01-15T10:00:00Z"), "{odd}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! The arguments of the commands that are about alerts. Decides what may be written and the defaults.
 
+use super::rules::{When, moment};
 use super::{duration, monitor, words};
 use clap::{ArgGroup, Args, Subcommand};
 use std::path::PathBuf;
@@ -98,12 +99,13 @@ pub enum SilenceCommand {
 
 /// The arguments of `silence add`.
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
+#[command(group(ArgGroup::new("end").required(true).args(["lasts", "until"])))]
 pub struct SilenceAddArgs {
     /// Which alerts: LABEL:PATTERN, all of them
     #[arg(value_name = "MATCH", required = true)]
     pub matches: Vec<String>,
     /// For so long
-    #[arg(long = "for", value_name = "TIME", required_unless_present = "until", conflicts_with = "until")]
+    #[arg(long = "for", value_name = "TIME")]
     pub lasts: Option<String>,
     /// Until then (RFC 3339)
     #[arg(long, value_name = "TIME")]
@@ -267,9 +269,9 @@ pub struct IncidentsArgs {
     /// Only those that go on
     #[arg(long, conflicts_with = "id")]
     pub open: bool,
-    /// Only those that began so long ago at most
-    #[arg(long, value_name = "TIME", default_value = "7d", conflicts_with = "id")]
-    pub since: String,
+    /// Only those that began after this: so long ago, or a time such as 2026-01-15T10:00:00Z
+    #[arg(long, value_name = "TIME", default_value = "7d", value_parser = moment, conflicts_with = "id")]
+    pub since: When,
     /// Which monitor
     #[command(flatten)]
     pub which: Which,

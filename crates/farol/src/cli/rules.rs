@@ -82,7 +82,7 @@ impl When {
     }
 }
 
-fn moment(text: &str) -> Result<When, String> {
+pub(super) fn moment(text: &str) -> Result<When, String> {
     if text == "now" {
         return Ok(When::Ago(Duration::ZERO));
     }

@@ -201,3 +201,20 @@ fn without_a_store_files_or_time_there_is_nothing_to_tell() {
         assert!(error.to_string().contains(word), "{line}: {error}");
     }
 }
+
+#[test]
+fn the_examples_of_the_page_about_rules_go_together() {
+    let page = include_str!("../../../../docs/RULES.md");
+    let mut blocks = page.split("```yaml\n").skip(1).filter_map(|rest| Some(rest.split_once("```")?.0));
+    let rules = blocks.clone().find(|block| block.starts_with("rules:\n")).unwrap();
+    let cases = blocks.find(|block| block.contains("cases:\n")).unwrap();
+    let place = Place::new(&[("shop.yaml", rules), ("cases.yaml", cases)]);
+    let (found, text) = place.run("test --cases @cases.yaml @shop.yaml");
+    assert_eq!(found.unwrap(), Found::Fine, "{text}");
+    let late = cases.replace("at: 3m\n", "at: 2m30s\n");
+    assert_ne!(late, cases);
+    let place = Place::new(&[("shop.yaml", rules), ("cases.yaml", &late)]);
+    let (found, text) = place.run("test --cases @cases.yaml @shop.yaml");
+    assert_eq!(found.unwrap(), Found::NotAsExpected);
+    assert!(text.contains("at 2m30s expected"), "{text}");
+}

@@ -4,7 +4,9 @@
 use super::Fleet;
 use super::component::Component;
 use crate::clock::Moment;
+use farol_health::aggregate::InstanceCounts;
 use farol_rules::{Labels, Matcher, Window, WindowMode};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 /// The labels that a component has and its agent has not.
@@ -45,6 +47,16 @@ pub(crate) struct Drains {
     pub(crate) to_ms: i64,
 }
 
+/// What a window is matched against.
+fn labels(agent: &Labels, component: &Component) -> Labels {
+    let names = OF_COMPONENTS.map(Arc::<str>::from);
+    agent.with(names.iter().zip([&component.service, &component.name, &component.kind]))
+}
+
+fn meant(matchers: &[Matcher], agent: &Labels, component: &Component) -> bool {
+    Matcher::all(matchers, &labels(agent, component))
+}
+
 impl Drains {
     /// Whether it is asked to drain nothing.
     pub(crate) fn is_empty(&self) -> bool {
@@ -74,8 +86,7 @@ impl Planned {
         if self.is_empty() {
             return None;
         }
-        let names = OF_COMPONENTS.map(Arc::<str>::from);
-        let labels = agent.with(names.iter().zip([&component.service, &component.name, &component.kind]));
+        let labels = labels(agent, component);
         let holding = self.0.iter().filter(|work| Matcher::all(&work.matchers, &labels));
         holding.map(|work| work.until).max_by_key(|until| (until.mode == WindowMode::Drain, until.to_ms))
     }
@@ -107,7 +118,55 @@ impl Planned {
     }
 }
 
+/// A service that has too few instances while others drain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Short {
+    /// The service.
+    pub service: Arc<str>,
+    /// So many instances that are left are up.
+    pub up: u64,
+    /// So many must be.
+    pub needed: u64,
+}
+
 impl Fleet {
+    /// The services that have too few instances up while what these say drains, in the order of their names: one of
+    /// whose instances drains whole, and of which others are left.
+    #[must_use]
+    pub fn short_without(&self, matchers: &[Matcher]) -> Vec<Short> {
+        let mut drained: BTreeMap<Arc<str>, BTreeSet<Arc<str>>> = BTreeMap::new();
+        for agent in self.agents() {
+            let live = agent.live.lock();
+            let mut parts: BTreeMap<&Arc<str>, bool> = BTreeMap::new();
+            for component in &live.components {
+                *parts.entry(&component.service).or_insert(true) &=
+                    meant(matchers, &live.rule_labels, component);
+            }
+            for (service, _) in parts.into_iter().filter(|(_, whole)| *whole) {
+                drained.entry(Arc::clone(service)).or_default().insert(Arc::clone(&agent.id));
+            }
+        }
+        let short = |(service, agents): (Arc<str>, BTreeSet<Arc<str>>)| {
+            let view = self.service(&service)?;
+            let mut left = InstanceCounts::default();
+            let instances = self.instances(&service).into_iter();
+            instances.filter(|(agent, _)| !agents.contains(agent)).for_each(|(_, shown)| left.add(shown));
+            let (up, needed) = (left.up(), view.policy.needed(left.counted()));
+            (left.counted() > 0 && up < needed).then_some(Short { service, up, needed })
+        };
+        drained.into_iter().filter_map(short).collect()
+    }
+
+    /// Whether these are meant for something of an agent's instance of a service.
+    #[must_use]
+    pub fn is_meant(&self, matchers: &[Matcher], service: &str, agent: &str) -> bool {
+        self.agent(agent).is_some_and(|agent| {
+            let live = agent.live.lock();
+            let mut of_service = live.components.iter().filter(|component| *component.service == *service);
+            of_service.any(|component| meant(matchers, &live.rule_labels, component))
+        })
+    }
+
     /// The windows in force are these from now on: agents and services show it at once.
     pub fn plan(&self, planned: Planned, now: Moment) {
         let planned = Arc::new(planned);

@@ -53,7 +53,7 @@ async fn take_body(request: Request) -> Result<Request, Problem> {
         Problem::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "body_too_large",
-            format!("the body has more than {BODY_BYTES} bytes; send none"),
+            format!("the body has more than {BODY_BYTES} bytes; send {BODY_BYTES} at most"),
         )
     };
     let (parts, body) = request.into_parts();

@@ -6,7 +6,7 @@ use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
 use super::silences::{Mutes, new_id, written};
-use super::told::{Told, kept, lasting, moment, mute_refused, refused};
+use super::told::{Told, kept, lasting, moment, mute_refused, once_each, refused};
 use crate::alerting::CONFIGURED;
 use crate::app::App;
 use axum::Extension;
@@ -31,6 +31,7 @@ pub(super) struct NewWindow {
     /// What it is called.
     name: String,
     /// On what: all of these labels; a pattern is `text`, `!text`, `~expression` or `!~expression`.
+    #[serde(deserialize_with = "once_each")]
     r#match: BTreeMap<String, String>,
     /// `mute` when not given: alerts are held back. `drain`: instances take no work, too.
     mode: Option<String>,
@@ -87,6 +88,21 @@ pub(super) struct Window {
     created: Option<Time>,
     /// How many alerts that fire now it is meant for, whether it is in force or not; `null` in lists.
     mutes: Option<Mutes>,
+    /// Services that have too few instances while it drains, as things are now: these are alerted, the window mutes only
+    /// what it matches. `null` in lists, and where it drains nothing.
+    short: Option<Vec<Short>>,
+}
+
+/// A service that has too few instances.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Short {
+    /// The service.
+    #[schema(value_type = String)]
+    service: Arc<str>,
+    /// So many of those that are left are up.
+    up: u64,
+    /// So many must be.
+    needed: u64,
 }
 
 /// When a window comes again.
@@ -130,6 +146,20 @@ impl Window {
             reason: window.reason.clone(),
             created: (!configured).then_some(Time(window.created_ms)),
             mutes: None,
+            short: None,
+        }
+    }
+
+    /// With what comes of it.
+    fn whole(app: &App, window: &farol_rules::Window, now_ms: i64) -> Self {
+        let short = || {
+            let all = app.fleet.short_without(&window.matchers).into_iter();
+            all.map(|short| Short { service: short.service, up: short.up, needed: short.needed }).collect()
+        };
+        Self {
+            mutes: Some(Mutes::of(app, &window.matchers)),
+            short: (window.mode == WindowMode::Drain).then(short),
+            ..Self::new(window, now_ms)
         }
     }
 }
@@ -149,8 +179,7 @@ pub(super) async fn list(
 pub(super) async fn one(State(app): State<Arc<App>>, Named(id): Named) -> Result<Json<Window>, Problem> {
     let known = app.alerting.book().windows().iter().find(|window| *window.id == *id).cloned();
     let window = known.ok_or_else(|| unknown(&id))?;
-    let mutes = Some(Mutes::of(&app, &window.matchers));
-    Ok(Json(Window { mutes, ..Window::new(&window, app.clock.now().wall_ms) }))
+    Ok(Json(Window::whole(&app, &window, app.clock.now().wall_ms)))
 }
 
 fn unknown(id: &str) -> Problem {
@@ -221,9 +250,8 @@ pub(super) async fn add(
     };
     let number = app.alerting.maintain(window.clone()).map_err(|error| mute_refused(&error))?;
     event::business("maintenance_added").outcome("success").subject(&window.id).detail(&window.author).log();
-    kept(&app, number).await?;
-    let mutes = Some(Mutes::of(&app, &window.matchers));
-    Ok(Json(Window { mutes, ..Window::new(&window, now_ms) }))
+    kept(&app, number).await.map_err(|problem| problem.about(&window.id))?;
+    Ok(Json(Window::whole(&app, &window, now_ms)))
 }
 
 pub(super) async fn end_now(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {

@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// The media type of a problem document.
 pub(crate) const MEDIA_TYPE: &str = "application/problem+json";
@@ -15,6 +16,7 @@ pub(crate) struct Problem {
     status: StatusCode,
     code: &'static str,
     detail: Cow<'static, str>,
+    id: Option<Arc<str>>,
     header: Option<(header::HeaderName, HeaderValue)>,
 }
 
@@ -32,12 +34,15 @@ pub(crate) struct Document<'a> {
     code: &'static str,
     /// What is wrong and what to do.
     detail: &'a str,
+    /// With `not_recorded`: the id of what was made, and is in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
 }
 
 impl Problem {
     /// An error with this status.
     pub(crate) fn new(status: StatusCode, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { status, code, detail: detail.into(), header: None }
+        Self { status, code, detail: detail.into(), id: None, header: None }
     }
 
     /// The question itself is wrong.
@@ -61,6 +66,12 @@ impl Problem {
         self.code
     }
 
+    /// Adds what it is about.
+    pub(crate) fn about(mut self, id: &Arc<str>) -> Self {
+        self.id = Some(Arc::clone(id));
+        self
+    }
+
     /// Adds a header.
     pub(crate) fn with(mut self, name: header::HeaderName, value: HeaderValue) -> Self {
         self.header = Some((name, value));
@@ -76,6 +87,7 @@ impl IntoResponse for Problem {
             status: self.status.as_u16(),
             code: self.code,
             detail: &self.detail,
+            id: self.id.as_deref(),
         };
         let body = serde_json::to_vec(&document).unwrap_or_default();
         let mut response = (self.status, body).into_response();

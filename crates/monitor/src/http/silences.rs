@@ -5,7 +5,7 @@ use super::json::{Json, List, Time};
 use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
-use super::told::{Told, end, kept, moment, mute_refused, refused};
+use super::told::{Told, end, kept, moment, mute_refused, once_each, refused};
 use crate::app::App;
 use axum::Extension;
 use axum::extract::State;
@@ -25,6 +25,7 @@ pub(super) const ASKS: &[Param] = &[LIMIT, AFTER];
 pub(super) struct NewSilence {
     /// Which alerts: all of these, of the labels of their elements, `alertname` and `severity` among them; a pattern is
     /// `text`, `!text`, `~expression` or `!~expression`.
+    #[serde(deserialize_with = "once_each")]
     r#match: BTreeMap<String, String>,
     /// From then: RFC 3339. From now on when not given.
     starts: Option<String>,
@@ -159,7 +160,7 @@ pub(super) async fn add(
     };
     let number = app.alerting.silence(silence.clone()).map_err(|error| mute_refused(&error))?;
     event::business("silence_added").outcome("success").subject(&silence.id).detail(&silence.author).log();
-    kept(&app, number).await?;
+    kept(&app, number).await.map_err(|problem| problem.about(&silence.id))?;
     let mutes = Some(Mutes::of(&app, &silence.matchers));
     Ok(Json(Silence { mutes, ..Silence::new(&silence, now_ms) }))
 }

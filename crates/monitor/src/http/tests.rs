@@ -219,6 +219,7 @@ async fn bodies_are_capped_wherever_they_go() {
                 (StatusCode::PAYLOAD_TOO_LARGE, "body_too_large"),
                 "{path}"
             );
+            assert!(reply.body.contains("65536 at most"), "{path}: {}", reply.body);
         }
     }
     let small = local(Method::POST, "/api/v1/reload").header("authorization", &bearer).body(Body::from("{}"));

@@ -8,12 +8,17 @@ use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use farol_rules::MuteError;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
+use std::collections::BTreeMap;
 use std::error::Error as _;
+use std::fmt;
 use std::time::Duration;
 
 /// So long a change may take until it is kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// Nothing that is asked for lasts longer: a hundred years.
+const LONGEST_DAYS: i64 = 36_500;
 
 /// The body of a request, read as what the route takes; unknown keys are refused.
 pub(super) struct Told<T>(pub(super) T);
@@ -26,7 +31,42 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Told<T> {
         if body.is_empty() {
             return Err(bad("it is empty"));
         }
-        serde_json::from_slice(&body).map(Self).map_err(|error| bad(&error.to_string()))
+        read(&body).map(Self).map_err(|error| bad(&error.to_string()))
+    }
+}
+
+/// Reads an object: an array would be taken for its fields in their order.
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(serde::de::Error::custom("it is an array, not an object"));
+    }
+    serde_json::from_slice(body)
+}
+
+/// Labels and their patterns; a label that is there twice is refused.
+pub(super) fn once_each<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, String>, D::Error> {
+    from.deserialize_map(OnceEach)
+}
+
+struct OnceEach;
+
+impl<'de> Visitor<'de> for OnceEach {
+    type Value = BTreeMap<String, String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("labels and their patterns, `{\"service\": \"payments\"}`")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
+        let mut all = BTreeMap::new();
+        while let Some((label, pattern)) = pairs.next_entry::<String, String>()? {
+            if all.contains_key(&label) {
+                let why = format!("the label `{label:.100}` is there twice; give it once");
+                return Err(serde::de::Error::custom(why));
+            }
+            all.insert(label, pattern);
+        }
+        Ok(all)
     }
 }
 
@@ -61,8 +101,9 @@ pub(super) fn moment(key: &str, text: &str, now_ms: i64) -> Result<i64, Problem>
 
 /// A duration of a body, in milliseconds.
 pub(super) fn lasting(key: &str, text: &str) -> Result<i64, Problem> {
-    duration_ms(text).filter(|ms| *ms > 0).ok_or_else(|| {
-        refused(format!("`{key}` is `{text:.100}`; write a duration like `30m`, `2h` or `7d`"))
+    duration_ms(text).filter(|ms| (1..=LONGEST_DAYS * 86_400_000).contains(ms)).ok_or_else(|| {
+        let most = format!("{LONGEST_DAYS}d at most");
+        refused(format!("`{key}` is `{text:.100}`; write a duration like `30m`, `2h` or `7d`, {most}"))
     })
 }
 

@@ -32,7 +32,11 @@ pub async fn read(settings: &config::Store, data_dir: &Path) -> anyhow::Result<A
     match settings {
         config::Store::Sqlite { path, .. } => {
             let path = data_dir.join(path);
-            anyhow::ensure!(path.exists(), "there is no store at {}", path.display());
+            anyhow::ensure!(
+                path.exists(),
+                "there is no store at {}; name the monitor's directory with `--data-dir`",
+                path.display()
+            );
             Ok(Arc::new(Box::pin(SqliteStore::read(path)).await?))
         }
         config::Store::Postgres(settings) => {

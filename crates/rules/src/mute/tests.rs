@@ -195,6 +195,17 @@ fn what_would_match_everything_is_refused() {
         (json!({"service": "!~pay", "agent": "!a"}), false),
         (json!({"service": "!pay", "agent": "a"}), true),
         (json!({"service": "~.*"}), true),
+        (json!({"alertname": "~.*"}), false),
+        (json!({"alertname": "~.+"}), false),
+        (json!({"alertname": "~[a-z_]+"}), false),
+        (json!({"alertname": "~.*", "service": "!pay"}), false),
+        (json!({"alertname": "~.*", "service": "pay"}), true),
+        (json!({"alertname": "!down"}), false),
+        (json!({"alertname": "down"}), true),
+        (json!({"alertname": "~host_.*|.*_lost"}), true),
+        (json!({"severity": "~critical|warning"}), false),
+        (json!({"severity": "warning"}), false),
+        (json!({"severity": "warning", "cluster": "eu"}), true),
     ] {
         let checked = silence("s", matchers.clone(), 10, 20).check();
         assert_eq!(checked.is_ok(), right, "{matchers}: {checked:?}");

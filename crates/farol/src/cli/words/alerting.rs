@@ -129,7 +129,7 @@ Exit codes:
 pub(in crate::cli) const INCIDENTS: &str = "\
 Examples:
   farol incidents --open
-  farol incidents --since 30d
+  farol incidents --since 30d                   those of the last month
   farol incidents 1768473000000                 with its time line
 
 Exit codes:

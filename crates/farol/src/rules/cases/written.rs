@@ -1,6 +1,5 @@
 //! Cases as they are written. Decides defaults, and what makes no sense; what a case comes to is decided by its life.
 
-use super::super::list;
 use super::sequence::{Values, Word, Words};
 use farol_config::{Map, Origin};
 use farol_monitor::store::ComponentKey;
@@ -194,9 +193,16 @@ fn ms(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A time of a case, as it is written.
+/// A time of a case, as people write it: `2m30s`.
 pub(super) fn time(ms: u64) -> String {
-    list::time(ms)
+    let (mut text, mut left) = (String::new(), ms);
+    for (unit, length) in [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+        if left >= length {
+            text.push_str(&format!("{}{unit}", left / length));
+        }
+        left %= length;
+    }
+    if text.is_empty() { "0s".to_owned() } else { text }
 }
 
 /// A notice in words.

@@ -1,6 +1,8 @@
 //! Alerts as operators see them: what fires, who takes care of it, what is silenced, and why.
 
-use super::super::scene::{Reply, Scene};
+use super::super::scene::{Reply, Scene, local};
+use crate::fleet::Planned;
+use axum::body::Body;
 use axum::http::{Method, StatusCode};
 use farol_health::Status::{Healthy, Unhealthy};
 use serde_json::{Value, json};
@@ -206,6 +208,9 @@ async fn a_silence_that_makes_no_sense_is_refused_with_what_to_do() {
         (json!({"match": {"service": "a"}, "lasts": "0s"}), "`30m`"),
         (json!({"match": {"service": "a"}, "lasts": "1h", "ends": "2999-01-01T00:00:00Z"}), "one of them"),
         (json!({"match": {"service": "a"}, "ends": "2020-01-01T00:00:00Z"}), "ends before"),
+        (json!({"match": {"service": "a"}, "lasts": "99999999d"}), "`lasts` is `99999999d`"),
+        (json!({"match": {"alertname": "~.*"}, "lasts": "1h"}), "every alert"),
+        (json!({"match": {"severity": "~critical|warning"}, "lasts": "1h"}), "every alert"),
         (json!({"match": {}, "lasts": "1h"}), "every alert"),
         (json!({"match": {"service": "!a"}, "lasts": "1h"}), "every alert"),
         (json!({"match": {"service": "~("}, "lasts": "1h"}), "regular expression"),
@@ -223,7 +228,51 @@ async fn what_the_store_does_not_take_is_in_force_and_said_to_be_unrecorded() {
     let wanted = signed(json!({"match": {"service": "payments"}, "lasts": "2h"}));
     let reply = scene.tell(Method::POST, "/api/v1/silences", &wanted).await;
     refused(&reply, StatusCode::SERVICE_UNAVAILABLE, "not_recorded");
-    assert_eq!(scene.get("/api/v1/silences").await.json()["items"].as_array().unwrap().len(), 1);
+    let listed = scene.get("/api/v1/silences").await.json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 1);
+    assert_eq!(listed["items"][0]["id"], reply.json()["id"], "{}", reply.body);
+}
+
+#[tokio::test]
+async fn a_body_is_an_object_with_each_label_once() {
+    let scene = scene().await;
+    let bearer = format!("Bearer {}", scene.app.token.expose());
+    for (body, words) in [
+        (r#" [{"service":"a"},null,null,"1h","ann","x"]"#, "an array"),
+        (
+            r#"{"match":{"service":"a","service":"b"},"lasts":"1h","author":"ann","reason":"x"}"#,
+            "there twice",
+        ),
+    ] {
+        let request = local(Method::POST, "/api/v1/silences").header("authorization", &bearer);
+        let reply = scene.send(request.body(Body::from(body)).unwrap()).await;
+        refused(&reply, StatusCode::BAD_REQUEST, "bad_body");
+        assert!(reply.body.contains(words), "{}", reply.body);
+    }
+}
+
+#[tokio::test]
+async fn what_drains_says_which_services_it_leaves_with_too_few_instances() {
+    let mut scene = Scene::new().await;
+    scene.rules(RULES);
+    scene.agent("a", &[("payments", "database", Healthy), ("search", "index", Healthy)]);
+    scene.agent("b", &[("payments", "database", Unhealthy)]);
+    scene.write();
+    let wanted =
+        |mode: &str| signed(json!({"name": "disks", "match": {"agent": "a"}, "lasts": "2h", "mode": mode}));
+    let muted = scene.tell(Method::POST, "/api/v1/maintenance", &wanted("mute")).await.json();
+    assert_eq!(muted["short"], json!(null), "{muted}");
+    let drained = scene.tell(Method::POST, "/api/v1/maintenance", &wanted("drain")).await.json();
+    // Nothing is left of `search`: it is in maintenance as a whole.
+    assert_eq!(drained["short"], json!([{"service": "payments", "up": 0, "needed": 1}]), "{drained}");
+    let now = scene.app.clock.now();
+    let windows = scene.app.alerting.book().windows().to_vec();
+    scene.app.fleet.plan(Planned::at(&windows, now.wall_ms), now);
+    let why = scene.get("/api/v1/why/service/payments").await.json();
+    let by = format!("drained by window {} (ann: disks)", drained["id"].as_str().unwrap());
+    assert_eq!(why["text"][1], "It is unhealthy: 0 up, 1 needed.", "{why}");
+    let said = why["text"][2].as_str().unwrap();
+    assert!(said.contains("on a is") && said.contains(&by), "{said}");
 }
 
 #[tokio::test]

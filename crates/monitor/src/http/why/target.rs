@@ -5,7 +5,11 @@ use super::Question;
 use super::element::{Candidate, Current};
 use crate::app::App;
 use crate::fleet::{Live, Presence};
-use farol_rules::{AgentCondition, AlertId, Labels, Matcher, NAMED_AT_MOST, Pattern, Rule, Ruleset, Subject};
+use farol_health::aggregate::Aggregate;
+use farol_rules::{
+    AgentCondition, AlertId, Labels, Matcher, NAMED_AT_MOST, Pattern, Rule, Ruleset, Subject, Window,
+    WindowMode,
+};
 use std::sync::Arc;
 
 /// More elements are counted and left out.
@@ -189,6 +193,22 @@ pub(super) fn service(app: &App, service: &str) -> Result<Question, Problem> {
         .map(|rule| Candidate { rule: Arc::clone(rule), labels: labels.clone(), current: current.clone() })
         .collect();
     candidates.extend(known(app, &[("service", service)], &candidates));
-    let text = vec![format!("It is {status}.")];
+    let (up, needed) = (view.counts.up(), view.policy.needed(view.counts.counted()));
+    let mut text = vec![format!("It is {status}: {up} up, {needed} needed.")];
+    let now_ms = app.clock.now().wall_ms;
+    let drains: Vec<Window> = {
+        let book = app.alerting.book();
+        let all = book.windows().iter().filter(|window| window.mode == WindowMode::Drain);
+        all.filter(|window| window.span(now_ms).is_some()).cloned().collect()
+    };
+    let drained =
+        app.fleet.instances(service).into_iter().filter(|(_, shown)| *shown == Aggregate::Maintenance);
+    text.extend(drained.take(NAMED_AT_MOST).map(|(agent, _)| {
+        let by = drains.iter().filter(|window| app.fleet.is_meant(&window.matchers, service, &agent));
+        let by: Vec<String> =
+            by.map(|window| format!("window {} ({}: {})", window.id, window.author, window.name)).collect();
+        let by = if by.is_empty() { "the agent itself".to_owned() } else { by.join(", ") };
+        format!("Its instance on {agent} is drained by {by}, and does not count.")
+    }));
     Ok(Question { about: format!("Service {service}"), candidates, text, said: None })
 }

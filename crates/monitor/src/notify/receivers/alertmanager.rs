@@ -52,7 +52,8 @@ impl Settings {
         let mut urls = urls.into_iter();
         let url = urls.next().unwrap_or_else(reading::stand_in);
         let (user, password) = (m.text("username").optional(), m.secret("password").optional());
-        if user.is_some() != password.is_some() {
+        // A password whose file cannot be read is told by itself.
+        if user.is_some() != (m.is_set("password") || m.is_set("password_file")) {
             m.problem("username", "and `password` stand together");
         }
         Self {

@@ -65,7 +65,8 @@ impl Settings {
         let tls = m.one_of("tls", &[("starttls", Tls::Start), ("tls", Tls::Whole), ("none", Tls::Plain)]);
         let tls = tls.or(Tls::Start);
         let (user, password) = (m.text("username").optional(), m.secret("password").optional());
-        if user.is_some() != password.is_some() {
+        // A password whose file cannot be read is told by itself.
+        if user.is_some() != (m.is_set("password") || m.is_set("password_file")) {
             m.problem("username", "and `password` stand together");
         }
         let from = m.text("from").example("farol@example.org").required();

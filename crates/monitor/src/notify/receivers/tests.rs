@@ -103,6 +103,10 @@ fn what_is_wrong_is_told_with_its_line_and_never_with_the_secret() {
         ("a: {alertmanager: {urls: [\"https://am.test/?S3CRET\"]}}", "has a query"),
         ("a: {alertmanager: {urls: [\"https://am.test\"], username: u}}", "stand together"),
         ("a: {email: {server: \"m.test:25\", from: x@y.test, to: [nonsense]}}", "holds what is no address"),
+        (
+            "a: {email: {server: \"m.test:25\", from: x@y.test, to: [a@b.test], username: u, password_file: /nonexistent}}",
+            "/nonexistent",
+        ),
         ("a: {email: {server: \"m.test:25\", from: x@y.test, to: []}}", "names 0 addresses"),
         ("a: {email: {server: \"169.254.169.254:25\", from: x@y.test, to: [a@b.test]}}", "link-local"),
         ("a: {log: {level: x}}", "unknown key `level`"),
