@@ -168,9 +168,8 @@ impl Actions {
 
     /// Asks for an action; returns at once. What becomes of it is told in records, a refusal too.
     pub fn start(&self, request: ActionRequest) {
-        if let Err(error) = self.queue.try_send(request) {
-            let (mpsc::error::TrySendError::Full(request) | mpsc::error::TrySendError::Closed(request)) =
-                error;
+        // Once the runner has ended, at the end of the process, the next start asks again.
+        if let Err(mpsc::error::TrySendError::Full(request)) = self.queue.try_send(request) {
             self.inner.dropped.fetch_add(1, Ordering::Relaxed);
             tracing::warn!(action = &*request.action, "an action was refused: too many wait");
             self.inner.refuse(&request, Refusal::QueueFull);
@@ -193,6 +192,15 @@ impl Actions {
     /// An alert is over: breakers that wait for it know.
     pub fn resolved(&self, alert: &AlertId, now: Moment) {
         self.inner.breakers.resolved(alert, now);
+    }
+
+    /// The breaker that an attempt is about.
+    pub(crate) fn breaker_of(&self, record: &ActionRecord) -> Option<Arc<str>> {
+        let settings = self.inner.settings.load();
+        match &settings.actions.get(&record.action)?.what {
+            What::Breaker { name, .. } => Some(Arc::clone(name)),
+            What::Scale { .. } | What::Webhook { .. } => None,
+        }
     }
 
     /// The breakers.

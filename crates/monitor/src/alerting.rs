@@ -24,10 +24,9 @@ use crate::notify::Dispatcher;
 use crate::notify::egress::Egress;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
-use farol_health::Status;
 use farol_rules::{
-    Acknowledgement, AlertId, AlertView, Book, Entry, EntryKind, Evidence, Graph, GraphError, MuteError,
-    Observation, Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, AlertId, AlertView, Book, Entry, EntryKind, Graph, GraphError, MuteError, Observation,
+    Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 use outbox::Outbox;
 use parking_lot::{Mutex, MutexGuard};
@@ -53,6 +52,8 @@ pub struct Alerting {
     events: Arc<Events>,
     dispatcher: Dispatcher,
     actions: Actions,
+    /// Locked from the look at breakers until their states are handed in: what is handed in last is the newest.
+    keeping_breakers: Mutex<()>,
     /// Who hears that the monitor lives.
     heartbeat: watch::Sender<Option<Heartbeat>>,
     /// Which addresses the heartbeat and actions may speak to.
@@ -163,6 +164,7 @@ impl Alerting {
             events: parts.events,
             dispatcher: parts.dispatcher,
             actions: parts.actions,
+            keeping_breakers: Mutex::new(()),
             heartbeat: watch::Sender::new(parts.heartbeat),
             egress: parts.egress,
             lines: AtomicU64::new(0),
@@ -192,18 +194,12 @@ impl Alerting {
 
     /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
     pub(crate) fn observe(&self, effects: &Effects, now: Moment) {
-        if effects.observed.is_empty() {
-            return;
+        // Before an alert that follows of it can ask for an action.
+        for (service, agent) in &effects.went_bad {
+            self.actions.note_bad(service, agent, rules_moment(now));
         }
-        self.see(&effects.observed, now);
-        for observation in &effects.observed {
-            if let Observation::Component(seen) = observation
-                && (seen.evidence == Evidence::Absent
-                    || (seen.evidence == Evidence::Now && seen.status == Status::Unhealthy))
-                && let Some(agent) = seen.agent.get("agent")
-            {
-                self.actions.note_bad(&seen.service, agent, rules_moment(now));
-            }
+        if !effects.observed.is_empty() {
+            self.see(&effects.observed, now);
         }
     }
 

@@ -1,9 +1,11 @@
 //! Circuit breakers that an alert opens, and their states in a real Redis.
 
 use super::{LIMIT, Live, World, action, alert};
-use farol_monitor::act::{BreakerPolicy, Mirror, Outcome, Settings, What};
+use farol_monitor::act::{Actions, BreakerPolicy, Mirror, Outcome, Settings, What};
 use farol_tests::redis::Redis;
 use farol_tests::wait::until;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const POLICY: BreakerPolicy = BreakerPolicy { open_for_ms: 30_000, half_open_probes: 1 };
@@ -79,4 +81,17 @@ async fn a_dry_run_leaves_it_closed() {
     assert_eq!(world.ended(1).await.outcome, Outcome::WouldRun);
     let view = live.actions.breakers().status("payments", world.now()).unwrap();
     assert!(view.lets_through() && view.state == "closed");
+}
+
+#[tokio::test]
+async fn an_alert_that_ends_while_its_action_begins_is_not_waited_for() {
+    let (world, looks) = (World::new(), Arc::new(AtomicU32::new(0)));
+    let mut surroundings = world.surroundings();
+    surroundings.firing = Arc::new(move |_, _| Some(looks.fetch_add(1, Ordering::Relaxed) == 0));
+    let (actions, runner) = Actions::new(settings(None), surroundings);
+    let live = Live::run(actions, runner);
+    live.actions.start(world.request("trip"));
+    assert_eq!(world.ended(1).await.outcome, Outcome::Done);
+    let view = live.actions.breakers().status("payments", world.now()).unwrap();
+    assert_eq!((view.state, view.firing), ("open", vec![]), "until its time is up");
 }

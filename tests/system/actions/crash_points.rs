@@ -67,7 +67,8 @@ impl Scene {
 async fn at(point: &str, outcome: &str, orders: &[&str]) {
     let mut scene = Scene::new().await;
     scene.victim.start(&Means::sabotaged(&["--crash", point])).await.unwrap();
-    let fleet = Tellers::begin(2, scene.victim.at().agents);
+    // A blast radius, were all of them to go bad with the restart.
+    let fleet = Tellers::begin(6, scene.victim.at().agents);
     fleet.say(0, Status::Unhealthy);
     let ended = timeout(LIMIT, scene.victim.ends()).await.expect("it is met").unwrap();
     assert_eq!(ended.code, 128 + 6, "{}", ended.log);

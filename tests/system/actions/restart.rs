@@ -6,6 +6,9 @@ use farol_tests::wait::until;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+/// How long agents have to speak.
+const GRACE: Duration = Duration::from_secs(60);
+
 /// As a store keeps them, through JSON.
 fn stored(world: &World) -> Vec<ActionRecord> {
     let by_id: BTreeMap<_, _> =
@@ -22,7 +25,7 @@ fn next(settings: Settings, before: &World) -> (World, Live) {
 fn next_on(booted_ms: u64, settings: Settings, before: &World) -> (World, Live) {
     let world = World { began: before.began, ahead: before.ahead.clone(), booted_ms, ..World::new() };
     let (actions, mut runner) = Actions::new(settings, world.surroundings());
-    runner.restore(stored(before), world.now().wall_ms);
+    runner.restore(stored(before), world.now().wall_ms, GRACE);
     (world, Live::run(actions, runner))
 }
 
@@ -140,7 +143,7 @@ async fn what_was_asked_for_and_not_begun_is_asked_again_once_it_is_known_that_t
             let world = World { began: world.began, ..World::new() };
             world.says(None);
             let (actions, mut runner) = Actions::new(fast(&site), world.surroundings());
-            runner.restore([asked.clone()], world.now().wall_ms);
+            runner.restore([asked.clone()], world.now().wall_ms, GRACE);
             (world, Live::run(actions, runner))
         };
         let none = async || after.outcomes().is_empty();
@@ -152,4 +155,37 @@ async fn what_was_asked_for_and_not_begun_is_asked_again_once_it_is_known_that_t
         assert_eq!(site.cluster.count("PATCH"), writes);
         live.stop().await;
     }
+}
+
+#[tokio::test]
+async fn an_effect_is_looked_at_once_something_is_known_and_not_taken_back_where_nothing_ever_is() {
+    for (says, expected, left) in [(Some(true), Outcome::RolledBack, 3), (None, Outcome::Unverified, 5)] {
+        let (site, world) = (Site::with(3).await, World::new());
+        let long = site.settings_but(|action| action.verify.as_mut().unwrap().after_ms = 60_000);
+        let live = Live::start(long.clone(), &world);
+        live.actions.start(world.request("up"));
+        world.told("the wait for its effect", verifying).await;
+        live.stop().await;
+        let after = World { began: world.began, ahead: world.ahead.clone(), ..World::new() };
+        after.says(None);
+        let (actions, mut runner) = Actions::new(long, after.surroundings());
+        runner.restore(stored(&world), after.now().wall_ms, 5 * GRACE);
+        after.pass(Duration::from_secs(290));
+        let live = Live::run(actions, runner);
+        let none = async || after.outcomes().is_empty();
+        farol_tests::wait::holds("it waits", Duration::from_millis(500), none).await.unwrap();
+        after.says(says);
+        after.pass(Duration::from_secs(if says.is_none() { 10 } else { 0 }));
+        assert_eq!((after.ended(1).await.outcome, site.replicas()), (expected, left));
+        live.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_asked_for_at_the_end_of_the_process_is_not_refused() {
+    let (site, world) = (Site::with(3).await, World::new());
+    let (actions, runner) = Actions::new(site.settings(), world.surroundings());
+    drop(runner);
+    actions.start(world.request("up"));
+    assert_eq!((world.outcomes(), actions.dropped()), (vec![], 0), "the next start asks again");
 }

@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     record: ActionRecord,
     stopping: CancellationToken,
     running: Running,
+    /// So long it waits, its effect being due, for something to be known of its alert; 0 but after a restart.
+    known_by_ms: u64,
 }
 
 /// The guard's mark that it runs: taken away however the attempt ends.
@@ -56,12 +58,17 @@ impl Attempt {
     }
 
     /// One that waited for its effect when the monitor ended.
-    pub(super) fn resumed(inner: &Arc<Inner>, record: ActionRecord, stopping: CancellationToken) -> Self {
+    pub(super) fn resumed(
+        inner: &Arc<Inner>,
+        record: ActionRecord,
+        known_by_ms: u64,
+        stopping: CancellationToken,
+    ) -> Self {
         let settings = inner.settings.load_full();
         let same = |action: &&Action| action.what.target() == record.target;
         let action = settings.actions.get(&record.action).filter(same).cloned();
         let request = ActionRequest::again(&record);
-        Self::of(inner, settings, action, request, record, stopping)
+        Self { known_by_ms, ..Self::of(inner, settings, action, request, record, stopping) }
     }
 
     fn of(
@@ -74,7 +81,16 @@ impl Attempt {
     ) -> Self {
         let running =
             Running { inner: Arc::clone(inner), action: Arc::clone(&request.action), touched: true };
-        Self { inner: Arc::clone(inner), settings, action, request, record, stopping, running }
+        Self {
+            inner: Arc::clone(inner),
+            settings,
+            action,
+            request,
+            record,
+            stopping,
+            running,
+            known_by_ms: 0,
+        }
     }
 
     fn tell(&mut self, outcome: Outcome) {
@@ -129,8 +145,14 @@ impl Attempt {
         if self.record.dry_run {
             return Ok(());
         }
-        let opened = self.inner.breakers.fire(name, &self.request.alert, self.inner.now());
-        opened.map_err(|error| Failure::untouched(error.to_string()).into())
+        let (inner, alert) = (&self.inner, &self.request.alert);
+        let opened = inner.breakers.fire(name, alert, inner.now());
+        opened.map_err(|error| Stop::from(Failure::untouched(error.to_string())))?;
+        // One that ended since the guard was asked was told to be over before the breaker knew of it.
+        if (inner.surroundings.firing)(alert, self.request.episode_ms) == Some(false) {
+            inner.breakers.resolved(alert, inner.now());
+        }
+        Ok(())
     }
 
     async fn scale(&mut self, workload: &Workload, by: Amount, bounds: Bounds) -> Result<(), Stop> {
@@ -205,18 +227,22 @@ impl Attempt {
     /// Waits until the effect is due, looks at it and takes back what was of no use.
     pub(super) async fn look_at_effect(mut self) {
         let Outcome::Verifying { due_run_ms } = self.record.outcome else { return };
-        loop {
-            let left = due_run_ms.saturating_sub(self.inner.now().run_ms);
+        let firing = loop {
+            let now = self.inner.now().run_ms;
+            let mut left = due_run_ms.saturating_sub(now);
             if left == 0 {
-                break;
+                let firing = (self.inner.surroundings.firing)(&self.request.alert, self.request.episode_ms);
+                left = self.known_by_ms.saturating_sub(now);
+                if firing.is_some() || left == 0 {
+                    break firing;
+                }
             }
             tokio::select! {
                 // What is stored says that it is awaited: the next start looks.
                 () = self.stopping.cancelled() => return,
                 () = sleep(LOOK.min(Duration::from_millis(left))) => {}
             }
-        }
-        let firing = (self.inner.surroundings.firing)(&self.request.alert, self.request.episode_ms);
+        };
         let verify = self.action.as_ref().and_then(|action| action.verify);
         let outcome = match (firing, verify) {
             (None, _) => Outcome::Unverified,

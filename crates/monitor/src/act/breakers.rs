@@ -161,6 +161,14 @@ impl Breakers {
         self.each(|_, breaker| breaker.resolved(alert, now));
     }
 
+    /// Alerts that are over by now: after a restart nobody says so any more.
+    pub fn forget(&self, is_over: impl Fn(&AlertId) -> bool, now: Moment) {
+        self.each(|_, breaker| {
+            let over: Vec<AlertId> = breaker.firing().filter(|alert| is_over(alert)).cloned().collect();
+            over.iter().for_each(|alert| breaker.resolved(alert, now));
+        });
+    }
+
     /// What time brings about.
     pub fn step(&self, now: Moment) {
         self.each(|policy, breaker| breaker.step(policy, now));
@@ -314,6 +322,20 @@ mod tests {
             let now = Moment { run_ms: next + 20_000, wall_ms: now.wall_ms + 20_000 };
             assert_eq!(after.status("pay", now).unwrap().state, "half_open", "{uptime}");
         }
+    }
+
+    #[test]
+    fn an_alert_whose_end_was_not_kept_holds_no_breaker_after_a_restart() {
+        let later = AlertId { rule: "dead".into(), labels: Labels::default() };
+        let breakers = Breakers::new([("pay".into(), POLICY), ("mail".into(), POLICY)]);
+        breakers.fire("pay", &alert(), at(0)).unwrap();
+        breakers.fire("mail", &alert(), at(0)).unwrap();
+        breakers.fire("mail", &later, at(0)).unwrap();
+        breakers.step(at(30));
+        breakers.forget(|over| *over == alert(), at(31));
+        let (pay, mail) = (breakers.status("pay", at(31)).unwrap(), breakers.status("mail", at(31)).unwrap());
+        assert_eq!((pay.state, pay.because, pay.firing), ("closed", Cause::Recovered, vec![]));
+        assert_eq!((mail.state, mail.firing), ("half_open", vec![later]));
     }
 
     #[test]

@@ -22,7 +22,7 @@ const LAST: Duration = Duration::from_secs(5);
 
 /// After a restart it takes a while until agents have said again how they are: before that nothing is known of alerts.
 const SETTLED_MS: u64 = 30_000;
-/// What was asked for before a restart waits so long for that.
+/// What was asked for, or done, before a restart waits so long for that, or longer where agents have longer to speak.
 const UNSURE_MS: u64 = 120_000;
 
 /// What carries actions out: to be run as a task of the process.
@@ -34,21 +34,27 @@ pub struct Runner {
     /// What was asked for before the restart, and not begun: whether its alert still fires is to be known first. No
     /// more than was restored.
     unsure: Vec<ActionRequest>,
-    /// When it was restored, on the running clock.
-    restored_run_ms: u64,
+    /// What is not known of alerts until then, on the running clock, is not waited for.
+    known_by_ms: u64,
 }
 
 impl Runner {
     pub(super) fn new(inner: Arc<Inner>, requests: mpsc::Receiver<ActionRequest>) -> Self {
-        Self { inner, requests, awaited: Vec::new(), unsure: Vec::new(), restored_run_ms: 0 }
+        Self { inner, requests, awaited: Vec::new(), unsure: Vec::new(), known_by_ms: 0 }
     }
 
     /// The last record of each attempt, as it was stored by a process that was last alive then, unix milliseconds:
     /// budgets and pauses go on, an effect that is awaited is looked at, what was asked for is asked for again, and one
-    /// that was broken off is told so.
-    pub fn restore(&mut self, records: impl IntoIterator<Item = ActionRecord>, alive_until_ms: i64) {
+    /// that was broken off is told so. Agents have the `grace` to speak.
+    pub fn restore(
+        &mut self,
+        records: impl IntoIterator<Item = ActionRecord>,
+        alive_until_ms: i64,
+        grace: Duration,
+    ) {
         let now = self.inner.now();
-        self.restored_run_ms = now.run_ms;
+        let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+        self.known_by_ms = now.run_ms.saturating_add(UNSURE_MS.max(grace_ms));
         for mut record in records {
             let noted = Moment { run_ms: record.run_ms, wall_ms: record.at_ms };
             let carried = Carried::new(noted, alive_until_ms, now);
@@ -78,7 +84,7 @@ impl Runner {
     pub async fn run(mut self, stopping: CancellationToken) {
         let mut attempts = JoinSet::new();
         for record in std::mem::take(&mut self.awaited) {
-            let attempt = Attempt::resumed(&self.inner, record, stopping.clone());
+            let attempt = Attempt::resumed(&self.inner, record, self.known_by_ms, stopping.clone());
             attempts.spawn(attempt.look_at_effect());
         }
         let mut mirroring = Mirroring::default();
@@ -116,8 +122,7 @@ impl Runner {
 
     /// Those of before the restart of whose alert something is known by now. What waited too long for it is refused.
     fn sure_by_now(&mut self) -> Vec<ActionRequest> {
-        let (inner, is_late) =
-            (&self.inner, self.inner.now().run_ms >= self.restored_run_ms.saturating_add(UNSURE_MS));
+        let (inner, is_late) = (&self.inner, self.inner.now().run_ms >= self.known_by_ms);
         let is_sure = |request: &mut ActionRequest| {
             (inner.surroundings.firing)(&request.alert, request.episode_ms).is_some()
         };

@@ -68,8 +68,13 @@ pub(crate) async fn open(
     let alerting = Alerting::restore(plan, &restored.documents, &**store, alive_until_ms, parts).await?;
     // Nobody else sets it.
     back.alerting.get_or_init(|| Arc::downgrade(&alerting));
+    let is_over = |alert: &AlertId| {
+        let view = alerting.book().view(alert, super::rules_moment(now));
+        view.is_none_or(|view| view.ended.is_some())
+    };
+    alerting.actions.breakers().forget(is_over, super::rules_moment(now));
     // What was broken off is told.
-    runner.restore(last, was_alive_ms);
+    runner.restore(last, was_alive_ms, config.restart_grace);
     Ok((alerting, Working { runner, back }))
 }
 
@@ -282,10 +287,7 @@ async fn keep_breakers(app: Arc<App>) {
     // What was restored is of another running clock.
     changes.mark_changed();
     while let Some(Ok(())) = cleaning.run_until_cancelled(changes.changed()).await {
-        let now = super::rules_moment(app.clock.now());
-        let kept: Vec<DocumentChange> =
-            breakers.kept(now).iter().map(|kept| super::keeping::breaker(kept, now.wall_ms)).collect();
-        app.journal.documents(kept);
+        app.alerting.keep_breakers(|_| true, Vec::new());
     }
 }
 
@@ -311,17 +313,32 @@ impl Alerting {
 
     /// Whether an alert still fires in this episode; `None` where nothing is known of it now.
     fn still_fires(&self, alert: &AlertId, episode_ms: i64) -> Option<bool> {
-        let view = self.book.lock().view(alert, super::rules_moment(self.clock.now()));
+        let book = self.book.lock();
+        let view = book.view(alert, super::rules_moment(self.clock.now()));
         match view {
-            Some(view) if view.stale => None,
-            Some(view) => Some(view.since_ms == episode_ms && view.ended.is_none()),
-            None => Some(false),
+            Some(view) if view.since_ms == episode_ms && view.ended.is_none() => {
+                book.is_known_to_fire(alert).then_some(true)
+            }
+            Some(_) | None => Some(false),
         }
     }
 
-    /// An action was started, refused, or ended.
+    /// Hands in the states of these breakers, and what belongs to them: gives the number of the hand-in.
+    pub(crate) fn keep_breakers(&self, which: impl Fn(&str) -> bool, mut with: Vec<DocumentChange>) -> u64 {
+        let _one_after_the_other = self.keeping_breakers.lock();
+        let now = super::rules_moment(self.clock.now());
+        let kept = self.actions.breakers().kept(now);
+        let asked = kept.iter().filter(|kept| which(&kept.name));
+        with.extend(asked.map(|kept| super::keeping::breaker(kept, now.wall_ms)));
+        self.journal.documents(with)
+    }
+
+    /// An action was started, refused, or ended. Of a refusal this is told by who carries decisions out, too: it must
+    /// bring about no other decision, for that one may wait for the first.
     fn acted(&self, record: &ActionRecord) {
-        self.journal.documents(self.told(record));
+        // What it did to a breaker is kept in one with it.
+        let breaker = self.actions.breaker_of(record);
+        self.keep_breakers(|name| breaker.as_deref() == Some(name), self.told(record));
         if record.outcome.is_bad() {
             let labels = Labels::from([("action", &*record.action)]);
             let why = record.outcome.to_string();
@@ -331,5 +348,46 @@ impl Alerting {
         if let Outcome::Refused { .. } = record.outcome {
             tracing::warn!(action = &*record.action, alert = %record.alert, outcome = %record.outcome, "an action is refused");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::act::{Action, ActionRequest, BreakerPolicy, Policy, Settings as Acts, What};
+    use crate::http::scene::Scene;
+
+    #[tokio::test]
+    async fn what_an_action_did_to_a_breaker_is_kept_in_one_with_the_word_of_it() {
+        let mut scene = Scene::new().await;
+        scene.write();
+        let policy = BreakerPolicy { open_for_ms: 30_000, half_open_probes: 1 };
+        let what = What::Breaker { name: "pay".into(), policy };
+        let policy = Policy { cool_down_ms: 0, per_hour: 9, dry_run: false };
+        let trip = Action { what, policy, verify: None };
+        let (alerting, journal) = (&scene.app.alerting, &scene.app.journal);
+        let actions = alerting.actions();
+        actions.replace(Acts { actions: [("trip".into(), trip)].into(), ..Acts::default() });
+        let request = ActionRequest {
+            id: "run-1".into(),
+            action: "trip".into(),
+            alert: AlertId { rule: "slow".into(), labels: Labels::default() },
+            episode_ms: 7,
+            incident: "i-1".into(),
+            labels: Labels::default(),
+            asked_ms: 7,
+        };
+        let now = super::super::rules_moment(scene.app.clock.now());
+        actions.breakers().fire("pay", &request.alert, now).unwrap();
+        alerting.acted(&ActionRecord { outcome: Outcome::Done, ..actions.asked(&request) });
+        let number = journal.documents(Vec::new());
+        let mut committed = journal.committed_documents();
+        committed.wait_for(|documents| documents.holds(number)).await.unwrap();
+        let kept =
+            |kind| scene.app.store.documents(kind, DocumentPage { limit: 9, ..DocumentPage::default() });
+        assert_eq!(kept(DocumentKind::Action).await.unwrap().len(), 1);
+        let breakers = super::super::keeping::breakers(&kept(DocumentKind::Breaker).await.unwrap());
+        assert_eq!(breakers.len(), 1);
+        assert_eq!(breakers[0].breaker, actions.breakers().kept(now)[0].breaker);
     }
 }

@@ -242,6 +242,7 @@ impl Live {
         let draining = self.draining();
         self.told = self.components.iter().map(|c| (c.known(draining), None)).collect();
         self.told_lost = self.is_lost();
+        self.components.iter_mut().for_each(|component| component.bad.lost = self.told_lost);
         self.recount(id, self.services(), step);
     }
 
@@ -376,6 +377,9 @@ impl Live {
         for (position, component) in self.components.iter_mut().enumerate() {
             let known = component.known(draining);
             let seen = Seen { status: component.hard, evidence: evidence(presence, component) };
+            if component.goes_bad(presence, seen.evidence) {
+                effects.went_bad.push((Arc::clone(&component.service), Arc::clone(id)));
+            }
             let before = self.told.get(position).copied();
             if before.and_then(|(_, seen)| seen) != Some(seen) {
                 effects.observed.push(component.seen(&self.rule_labels, seen.evidence));

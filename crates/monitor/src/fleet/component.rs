@@ -1,6 +1,7 @@
 //! One component of one agent as the monitor knows it, and which status it shows. When it becomes stale is decided
 //! by its agent's presence and by its own time to live.
 
+use super::agent::Presence;
 use super::effects::{Event, EventKind};
 use super::planned::Until;
 use crate::clock::Moment;
@@ -48,6 +49,31 @@ pub struct Component {
     pub(crate) planned: Option<Until>,
     /// A new boot says `starting`: until here on the running clock the last status stands.
     pub held_until_ms: Option<u64>,
+    /// How bad it was when it was last known: what is bad does not go bad again.
+    pub(crate) bad: Bad,
+}
+
+/// In what ways a component is bad.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Bad {
+    /// It is unhealthy, and not meant to be so.
+    pub(crate) unhealthy: bool,
+    /// Its agent is lost.
+    pub(crate) lost: bool,
+}
+
+impl Bad {
+    /// What is known of it by now; whether it went bad. Without evidence of now it is what it was.
+    fn becomes(&mut self, presence: Presence, evidence: Evidence, hard: Status) -> bool {
+        let before = *self;
+        if let Evidence::Now | Evidence::Excused = evidence {
+            self.unhealthy = evidence == Evidence::Now && hard == Status::Unhealthy;
+        }
+        if !matches!(presence, Presence::Restored { .. }) {
+            self.lost = matches!(presence, Presence::Lost { .. });
+        }
+        (self.unhealthy && !before.unhealthy) || (self.lost && !before.lost)
+    }
 }
 
 /// What others have been told of a component: when one part of it changes, they must hear of it.
@@ -89,6 +115,7 @@ impl Component {
             maintenance: false,
             planned: None,
             held_until_ms: None,
+            bad: Bad::default(),
         }
     }
 
@@ -195,6 +222,11 @@ impl Component {
             reason: Arc::clone(&self.reason),
             message: Arc::clone(&self.message),
         })
+    }
+
+    /// Whether it went bad since this was asked last.
+    pub(crate) fn goes_bad(&mut self, presence: Presence, evidence: Evidence) -> bool {
+        self.bad.becomes(presence, evidence, self.hard)
     }
 
     /// What there is to tell of it.
@@ -315,6 +347,7 @@ impl Component {
             maintenance: false,
             planned: None,
             held_until_ms: None,
+            bad: Bad { unhealthy: record.hard == Status::Unhealthy, lost: false },
         }
     }
 }

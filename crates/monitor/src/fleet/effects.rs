@@ -11,6 +11,8 @@ pub struct Effects {
     pub events: Vec<Event>,
     /// For the alert rules, in order.
     pub observed: Vec<Observation>,
+    /// Instances that were not bad and are: service and agent. What was restored or is told anew is none.
+    pub went_bad: Vec<(Arc<str>, Arc<str>)>,
     /// For history and uptime.
     pub changes: Vec<StatusChange>,
     /// Times that are known after all.
@@ -33,6 +35,7 @@ impl Effects {
     pub fn is_empty(&self) -> bool {
         self.events.is_empty()
             && self.observed.is_empty()
+            && self.went_bad.is_empty()
             && self.changes.is_empty()
             && self.components.is_empty()
             && self.removed.is_empty()

@@ -34,6 +34,7 @@ impl Outlet for Heard {
         all.agents.extend_from_slice(&effects.agents);
         all.forgotten.extend_from_slice(&effects.forgotten);
         all.observed.extend_from_slice(&effects.observed);
+        all.went_bad.extend_from_slice(&effects.went_bad);
         all.shown_changed |= effects.shown_changed;
     }
 }

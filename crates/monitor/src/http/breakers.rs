@@ -12,7 +12,7 @@ use super::told::{Told, kept, lasting, refused, signed};
 use crate::act::{ActionRecord, Admission, BreakerView, NoSuchBreaker};
 use crate::alerting::rules_moment;
 use crate::app::App;
-use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage};
+use crate::store::{DocumentKind, DocumentPage};
 use axum::Extension;
 use axum::extract::State;
 use farol_logging::event;
@@ -159,12 +159,8 @@ async fn answer(app: &App, name: &str) -> Result<Json<Breaker>, Problem> {
     let now = app.clock.now();
     let breakers = app.alerting.actions().breakers();
     let view = breakers.status(name, rules_moment(now)).ok_or_else(|| unknown(name, NoSuchBreaker))?;
-    if let Some(kept_so) = breakers.kept(rules_moment(now)).into_iter().find(|kept| *kept.name == *name) {
-        let body = serde_json::to_vec(&kept_so).unwrap_or_default().into();
-        let document = Document { kind: DocumentKind::Breaker, key: kept_so.name, at_ms: now.wall_ms, body };
-        let number = app.journal.documents(vec![DocumentChange::Put(document)]);
-        kept(app, number).await?;
-    }
+    let number = app.alerting.keep_breakers(|known| known == name, Vec::new());
+    kept(app, number).await?;
     Ok(Json(view.into()))
 }
 

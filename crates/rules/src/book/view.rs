@@ -172,6 +172,14 @@ impl Book {
         known.collect()
     }
 
+    /// Whether it is known of now that an alert fires: of one of its elements there was news since the monitor started, or
+    /// since data was missing.
+    #[must_use]
+    pub fn is_known_to_fire(&self, id: &AlertId) -> bool {
+        let mut firing = self.alerts.get(id).into_iter().flat_map(|alert| &alert.parts);
+        firing.any(|(id, part)| part.firing.is_some() && self.elements.get(id).is_some_and(|e| e.life.goes()))
+    }
+
     /// The elements of an alert.
     #[must_use]
     pub fn elements_of(&self, id: &AlertId) -> Vec<ElementId> {

@@ -226,3 +226,35 @@ fn the_time_to_come_back_is_as_configured_and_three_intervals_at_least() {
         assert!(kinds(&scene.pass(2_000)).contains(&EventKind::AgentLost), "{configured_s} s");
     }
 }
+
+#[test]
+fn only_what_was_not_bad_before_goes_bad_and_not_what_is_told_anew() {
+    let went_bad = |scene: &Scene| scene.heard().went_bad.len();
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    assert_eq!(scene.state(&agent, [Status::Unhealthy, Status::Healthy], None).went_bad.len(), 1);
+    scene.fleet.take_rules(Ruleset::default(), scene.now);
+    assert_eq!(went_bad(&scene), 0, "a reload");
+    scene.fleet.excuse(scene.now);
+    scene.fleet.take_rules(Ruleset::default(), scene.now);
+    assert_eq!(went_bad(&scene), 0, "a pause");
+    for asleep_ms in [4_000, 301_000] {
+        let (mut new, effects) = restart_at(&scene, &agent, asleep_ms, 5_000);
+        new.fleet.take_rules(Ruleset::default(), new.now);
+        assert_eq!((effects.went_bad.len(), went_bad(&new)), (0, 0), "a restart after {asleep_ms} ms");
+        new.pass(59_000);
+        let (agent, _) = new.connect(1);
+        new.heard();
+        let said = new.state(&agent, [Status::Unhealthy, Status::Unhealthy], Some(new.now.boot_ms));
+        assert_eq!(said.went_bad.len(), 1, "the first was so before");
+    }
+    let mut lost = Vec::new();
+    for _ in 0..70 {
+        scene.now.run_ms += 1_000;
+        scene.fleet.tick(scene.now);
+        lost.extend(scene.heard().went_bad);
+    }
+    assert_eq!(lost, vec![(Arc::from("payments"), Arc::from("a")); 2]);
+    let (new, _) = restart_at(&scene, &agent, 4_000, 5_000);
+    new.fleet.take_rules(Ruleset::default(), new.now);
+    assert_eq!(went_bad(&new), 0, "it was lost before");
+}

@@ -36,6 +36,21 @@ fn what_was_wrong_with_the_monitor_before_a_restart_is_over_unless_it_is_said_ag
 }
 
 #[test]
+fn that_an_alert_fires_is_not_known_after_a_restart_until_there_is_news_of_it() {
+    let mut scene = Scene::new(&[failed(Severity::Critical)]);
+    scene.see(&[reload(Is::On)]);
+    let id = scene.book.alerts().next().unwrap().clone();
+    let known = |scene: &Scene| (scene.book.firing(), scene.book.is_known_to_fire(&id));
+    assert_eq!(known(&scene), (1, true));
+    scene.restart(60);
+    assert_eq!(known(&scene), (1, false));
+    scene.see(&[reload(Is::On)]);
+    assert_eq!(known(&scene), (1, true));
+    scene.see(&[reload(Is::Off)]);
+    assert_eq!(known(&scene), (0, false));
+}
+
+#[test]
 fn what_is_wrong_with_the_monitor_is_known_to_rules_that_come_later() {
     let mut scene = Scene::new(&[down()]);
     scene.see(&[reload(Is::On)]);
