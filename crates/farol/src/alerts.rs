@@ -81,19 +81,24 @@ fn row(alert: &Value, now: Timestamp) -> Vec<String> {
         text(alert, "severity").to_owned(),
         name(alert),
         alert["elements"]["count"].to_string(),
-        ago(alert, "since", now),
-        is(alert),
+        lasts(alert, now),
+        is(alert, now),
         text(&alert["annotations"], "summary").to_owned(),
         text(alert, "id").to_owned(),
     ]
 }
 
+/// For how long it fires, or did.
+fn lasts(alert: &Value, now: Timestamp) -> String {
+    ago(alert, "since", text(alert, "ended").parse().unwrap_or(now))
+}
+
 /// Whatever of its state is not simply that it fires.
-fn is(alert: &Value) -> String {
+fn is(alert: &Value, now: Timestamp) -> String {
     let mut words = Vec::new();
     match text(alert, "state") {
         "pending" => words.push("pending".to_owned()),
-        "ended" => words.push(text(alert, "ending").to_owned()),
+        "ended" => words.push(format!("{} {} ago", text(alert, "ending"), ago(alert, "ended", now))),
         _ => {}
     }
     if let Some(ack) = alert["acknowledged"].as_object() {

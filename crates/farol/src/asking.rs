@@ -64,8 +64,14 @@ pub(crate) fn with(mut body: Value, more: &[(&str, Option<&str>)]) -> Value {
     body
 }
 
-/// The alert that is meant: by its id, by how that begins, or by its rule where there is one alert of it only.
+/// The alert that is meant: by its id, by how that begins, by the long id of a message, or by its rule where there is
+/// one alert of it only.
 pub(crate) async fn alert(rest: &Rest, wanted: &str, state: &str) -> Result<String, Error> {
+    // Neither ids nor the names of rules hold it.
+    if wanted.contains('#') {
+        let alert: Value = rest.get(&["alerts", wanted], &[]).await?;
+        return Ok(text(&alert, "id").to_owned());
+    }
     let all = rest.all(&["alerts"], &[("state", state)]).await?;
     let is_id = wanted.len() >= SHORTEST;
     let mut found: Vec<&Value> =

@@ -4,6 +4,7 @@
 mod conditions;
 mod heartbeat;
 mod keeping;
+mod names;
 mod opening;
 mod outbox;
 mod plans;
@@ -28,6 +29,7 @@ use farol_rules::{
     Acknowledgement, AlertId, AlertView, Book, Entry, EntryKind, Graph, GraphError, MuteError, Observation,
     Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
+pub(crate) use names::short_id;
 use outbox::Outbox;
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};

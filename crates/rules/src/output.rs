@@ -115,6 +115,12 @@ pub struct SavedAlert {
     /// Nobody could hear of it yet in this episode: what its rule starts is still to be started.
     #[serde(default)]
     pub to_act: bool,
+    /// The most elements that fired at once.
+    #[serde(default)]
+    pub most: usize,
+    /// Of one that ended: its elements as they were when they fired; at most [`crate::NAMED_AT_MOST`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<ElementView>,
 }
 
 /// What was last seen of an element.
@@ -160,7 +166,7 @@ pub struct AlertView {
     pub ended: Option<(Ending, i64)>,
     /// Its elements that fire, or those that last did: at most [`crate::NAMED_AT_MOST`].
     pub elements: Vec<ElementView>,
-    /// How many there are.
+    /// How many there are; of an alert that ended, the most at once.
     pub elements_count: usize,
     /// What holds it back: at most [`crate::NAMED_AT_MOST`].
     pub held_by: Vec<String>,
@@ -182,8 +188,8 @@ pub struct AlertView {
     pub stale: bool,
 }
 
-/// An element of an alert as it is now.
-#[derive(Clone, Debug, PartialEq)]
+/// An element of an alert as it is now, or as it was when it last fired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ElementView {
     /// All its labels.
     pub labels: Labels,

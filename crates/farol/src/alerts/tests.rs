@@ -22,6 +22,7 @@ fn answer(method: &str, target: &str) -> (u16, String) {
     match (method, path) {
         ("GET", "/api/v1/alerts") if target.contains("match=team%3Ax") => (200, list("")),
         ("GET", "/api/v1/alerts") if target.contains("match=team%3Ay") => (200, list(&warning)),
+        ("GET", "/api/v1/alerts/down%7Bservice=%22pay%22%7D%237") => (200, ALERT.to_owned()),
         ("GET", "/api/v1/alerts") => (200, list(&format!("{warning},{ALERT}"))),
         ("POST", "/api/v1/alerts/3f0c000000000001/acknowledge") => (200, ALERT.to_owned()),
         ("POST", "/api/v1/silences") => {
@@ -149,6 +150,19 @@ fn an_alert_is_taken_by_the_beginning_of_its_id_and_signed_by_who_runs_the_comma
     assert!(!asked[0].2, "who only asks shows no token");
     let (found, _, asked) = run(&["ack", "3f0c", "--end"]);
     assert_eq!((found.unwrap(), &*asked[1].0), (Found::Fine, "DELETE"));
+    let (found, _, asked) = run(&["ack", "down{service=\"pay\"}#7", "--reason", "disks"]);
+    assert_eq!(found.unwrap(), Found::Fine, "{asked:?}");
+    assert_eq!(asked[1].1, "/api/v1/alerts/3f0c000000000001/acknowledge");
+}
+
+#[test]
+fn of_an_alert_that_ended_is_shown_for_how_long_it_fired_and_when_that_was() {
+    let alert = serde_json::json!({
+        "state": "ended", "ending": "recovered", "rule": "down", "severity": "critical",
+        "since": "2026-01-15T10:00:00Z", "ended": "2026-01-15T10:03:00Z",
+    });
+    let row = super::row(&alert, "2026-01-15T10:04:40Z".parse().unwrap());
+    assert_eq!((&*row[3], &*row[4]), ("3m 0s", "recovered 1m 40s ago"));
 }
 
 #[test]

@@ -181,6 +181,8 @@ mod tests {
             incident: Some("i".into()),
             rule_labels: Default::default(),
             muted_by: None,
+            most: 0,
+            left: Vec::new(),
             to_act: false,
             quiet: false,
         };

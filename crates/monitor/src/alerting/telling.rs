@@ -1,5 +1,6 @@
 //! Notices in words: the message that a receiver gets of a decision, and the event that those who watch get.
 
+use super::names::{names, short_id};
 use crate::fleet::{Event, EventKind};
 use crate::notify::{AlertWord, Facts, Listed, Message, Templates, Why};
 use farol_rules::{AlertChange, AlertEvent, AlertId, AlertView, Notice, Over, Ruleset, Telling};
@@ -109,6 +110,7 @@ impl Phrases {
         let since_ms = over.map_or(alert.since_ms, |over| over.episode_ms);
         AlertWord {
             id: word_id(&alert.id, since_ms),
+            alert_id: short_id(&alert.id),
             rule: alert.id.rule.to_string(),
             labels: alert.labels.clone(),
             severity: over.map_or(alert.severity, |over| over.severity),
@@ -150,11 +152,7 @@ fn weight(word: &AlertWord) -> usize {
         .flat_map(|listed| &listed.names)
         .map(|name| name.len() + 3)
         .sum();
-    word.id.len() + labels + texts + names + 256
-}
-
-fn names(alert: &AlertView) -> Vec<String> {
-    alert.elements.iter().map(|element| element.labels.to_string()).collect()
+    word.id.len() + word.alert_id.len() + labels + texts + names + 256
 }
 
 /// What an alert is called in messages: the same as long as it goes on.

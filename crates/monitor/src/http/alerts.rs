@@ -7,7 +7,6 @@ mod place;
 
 pub(super) use ack::{Acknowledge, acknowledge, unacknowledge};
 pub(super) use document::Alert;
-pub(crate) use place::short_id;
 pub(super) use place::{find, unknown};
 
 use super::asked::{AFTER, Asked, LIMIT};
@@ -15,7 +14,7 @@ use super::json::{Json, List};
 use super::named::Named;
 use super::problem::Problem;
 use super::route::{Kind, Param};
-use crate::alerting::rules_moment;
+use crate::alerting::{rules_moment, short_id};
 use crate::app::App;
 use axum::Extension;
 use axum::extract::State;

@@ -1,12 +1,12 @@
 //! Incidents: alerts of one cause, each with its time line. Those that go on are the book's, the others the store's.
 
-use super::alerts::short_id;
 use super::asked::{AFTER, Asked, LIMIT};
 use super::json::{Json, List, Time};
 use super::named::Named;
 use super::problem::Problem;
 use super::range::{TO, no_answer};
 use super::route::{Kind, Param};
+use crate::alerting::short_id;
 use crate::app::App;
 use crate::store::{Document, DocumentKind, DocumentPage};
 use axum::Extension;

@@ -60,6 +60,9 @@ pub enum Why {
 pub struct AlertWord {
     /// The same as long as the alert goes on, another one when it fires anew.
     pub id: String,
+    /// What commands and REST call it: the same as long as its rule and labels are.
+    #[serde(default)]
+    pub alert_id: String,
     /// The rule's name.
     pub rule: String,
     /// With `alertname` and `severity`.

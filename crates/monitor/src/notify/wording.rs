@@ -60,7 +60,7 @@ pub(super) fn labels(message: &Message, alert: &AlertWord) -> Vec<(String, Strin
     shown.map(|(name, value)| (word(name), word(value))).collect()
 }
 
-/// `since 2026-03-01T12:00:00Z`, with the end and the value.
+/// `since 2026-03-01T12:00:00Z`, with the end, the value, and the id that commands take.
 pub(super) fn times(alert: &AlertWord) -> String {
     let mut times = format!("since {}", moment(alert.since_ms));
     if let Some(ended) = alert.ended_ms {
@@ -68,6 +68,9 @@ pub(super) fn times(alert: &AlertWord) -> String {
     }
     if let Some(value) = alert.value {
         times.push_str(&format!(", value {value}"));
+    }
+    if !alert.alert_id.is_empty() {
+        times.push_str(&format!(", id {}", word(&alert.alert_id)));
     }
     times
 }

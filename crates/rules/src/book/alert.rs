@@ -1,8 +1,8 @@
 //! One alert in the book: its elements, how bad they make it, and whether anybody is to hear of it.
 
-use crate::output::{ConversationId, ElementId, SavedAlert};
-use crate::{AlertId, Ending, Labels, Moment, Rule, Severity};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::output::{ConversationId, ElementId, ElementView, SavedAlert};
+use crate::{AlertId, Ending, Labels, Moment, NAMED_AT_MOST, Rule, Severity};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// An alert: the elements of a rule that agree in its `by` labels.
@@ -12,6 +12,11 @@ pub(super) struct Alert {
     pub(super) parts: BTreeMap<ElementId, Part>,
     /// How many of them fire: as a warning, and critical.
     firing: [usize; 2],
+    /// The most of them that fired at once, of this episode.
+    pub(super) most: usize,
+    /// Those that fired in this episode and do no more, as they were then, the last ones; so that an alert that is over
+    /// can still be told with what was in it.
+    pub(super) left: VecDeque<ElementView>,
     /// How many of those that fire somebody may hear of.
     audible: usize,
     /// How many of those that fire are held back.
@@ -67,6 +72,8 @@ impl Alert {
             muted_by: saved.muted_by.clone(),
             to_act: saved.to_act,
             rule_labels: saved.rule_labels.clone(),
+            most: saved.most,
+            left: saved.left.iter().cloned().collect(),
             // It may have been told under others.
             rerouted: true,
             ..Self::default()
@@ -84,6 +91,19 @@ impl Alert {
         }
         if let Some(part) = part {
             self.count(part, true);
+            if part.firing.is_some() {
+                self.left.retain(|left| left.labels != id.labels);
+            }
+        }
+        self.most = self.most.max(self.firing_count());
+    }
+
+    /// One that fired has left.
+    pub(super) fn remember(&mut self, element: ElementView) {
+        self.left.retain(|left| left.labels != element.labels);
+        self.left.push_back(element);
+        if self.left.len() > NAMED_AT_MOST {
+            self.left.pop_front();
         }
     }
 
@@ -139,6 +159,9 @@ impl Alert {
             quiet: self.was_audible == Some(false),
             muted_by: self.muted_by.clone(),
             to_act: self.to_act,
+            most: self.most,
+            // While it fires its elements are kept by themselves.
+            left: self.left.iter().filter(|_| self.ended.is_some()).cloned().collect(),
         }))
     }
 }

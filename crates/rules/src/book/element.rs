@@ -40,8 +40,8 @@ pub(super) struct Element {
 /// What an element is to those who look: what changes of it is on the time line.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Appearance {
-    /// What was last seen of it; metrics and conditions have none.
-    pub(super) status: Option<Arc<str>>,
+    /// What was last seen of it.
+    pub(super) seen: Seen,
     /// How bad, where it fires.
     pub(super) severity: Option<Severity>,
 }
@@ -64,7 +64,7 @@ impl Element {
     }
 
     pub(super) fn appearance(&self) -> Appearance {
-        Appearance { status: self.seen.status.clone(), severity: self.firing().map(|(severity, _)| severity) }
+        Appearance { seen: self.seen.clone(), severity: self.firing().map(|(severity, _)| severity) }
     }
 
     /// Pending or firing.
@@ -221,6 +221,9 @@ impl Book {
         }
         if !turns.is_empty() || is_let_go {
             self.join(&alert, id, is_active);
+            if was.severity.is_some() && !is_active {
+                self.remember(&alert, id, was);
+            }
             if is_let_go && let Some(alert) = self.alerts.get_mut(&alert) {
                 alert.recheck = true;
             }

@@ -2,9 +2,10 @@
 //! anybody is to hear of it.
 
 use super::alert::{self, Alert, Part};
+use super::element::Appearance;
 use super::{Book, Due};
 use crate::incident::EntryKind;
-use crate::output::{Act, AlertChange, ElementId, Keep, Output};
+use crate::output::{Act, AlertChange, ElementId, ElementView, Keep, Output};
 use crate::{AlertId, Ending, Moment, Severity, Standing};
 use std::sync::Arc;
 
@@ -35,6 +36,13 @@ impl Book {
         }
         if held_before || entry.is_held() {
             self.held.all();
+        }
+    }
+
+    /// Keeps how an element was before it left its alert: who asks when the alert is over learns what was in it.
+    pub(super) fn remember(&mut self, alert: &AlertId, id: &ElementId, was: &Appearance) {
+        if let Some(alert) = self.alerts.get_mut(alert) {
+            alert.remember(ElementView { labels: id.labels.clone(), seen: was.seen.clone(), stale: false });
         }
     }
 
@@ -118,6 +126,8 @@ impl Book {
         (alert.severity, alert.ended, alert.was_audible) = (Some(severity), None, None);
         alert.to_act = true;
         (alert.shown_until_ms, alert.last_ending, alert.muted_by) = (None, None, None);
+        alert.left.clear();
+        alert.most = alert.firing_count();
         alert.incident = Some(Arc::clone(&incident));
         alert.rule_labels = rule.map(|rule| rule.labels.clone()).unwrap_or_default();
         self.tell(id, AlertChange::Fired(severity), now, format!("{id} fires: {severity}"));

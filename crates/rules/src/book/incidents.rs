@@ -136,12 +136,12 @@ impl Book {
             Turn::Resolved(how) if *how != Ending::Recovered => Some(how.as_str()),
             _ => None,
         });
-        let [before, after] = [was, &is].map(|looks| match &looks.status {
+        let [before, after] = [was, &is].map(|looks| match &looks.seen.status {
             Some(status) => Some(&**status),
             None => looks.severity.map(Severity::as_str),
         });
         if (gone.is_none() && before == after)
-            || (is.status.is_none() && self.rule(element.rule).by.is_none())
+            || (is.seen.status.is_none() && self.rule(element.rule).by.is_none())
         {
             return;
         }

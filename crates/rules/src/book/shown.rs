@@ -237,7 +237,8 @@ impl Book {
         (whole, partly)
     }
 
-    /// The elements of an alert that are pending or firing, those that fire first; at most so many.
+    /// The elements of an alert that are pending or firing, those that fire first, or that fired until it ended; at most
+    /// so many.
     #[must_use]
     pub fn elements_named(&self, id: &AlertId, most: usize) -> Vec<ElementId> {
         let Some(alert) = self.alerts.get(id) else { return Vec::new() };
@@ -245,7 +246,9 @@ impl Book {
             let is = move |(_, part): &(&ElementId, &Part)| part.firing.is_some() == firing;
             alert.parts.iter().filter(is).map(|(id, _)| id.clone())
         };
-        which(true).chain(which(false)).take(most).collect()
+        let left = alert.left.iter().filter(|_| alert.parts.is_empty());
+        let left = left.map(|left| ElementId { rule: Arc::clone(&id.rule), labels: left.labels.clone() });
+        which(true).chain(which(false)).chain(left).take(most).collect()
     }
 
     /// Incidents that are not over.

@@ -60,7 +60,11 @@ impl Book {
         let (severity, since_ms) = (alert.severity?, alert.episode_ms?);
         let rule = self.orders.rules.rule(&id.rule);
         let labels = alert::labels_of(id, &alert.rule_labels, severity);
-        let elements = self.element_views(alert);
+        let elements = match alert.ended {
+            Some(_) => alert.left.iter().cloned().collect(),
+            None => self.element_views(alert),
+        };
+        let most = if alert.ended.is_some() { alert.most } else { alert.firing_count() };
         let holds = self.holding.get(id);
         let ack = self.acknowledgement(id).filter(|ack| ack.holds(since_ms, severity, now.wall_ms));
         Some(AlertView {
@@ -71,7 +75,7 @@ impl Book {
             ended: alert.ended,
             flapping: self.any_flapping(alert),
             stale: !elements.is_empty() && elements.iter().all(|element| element.stale),
-            elements_count: alert.firing_count().max(elements.len()),
+            elements_count: most.max(elements.len()),
             elements,
             held_by: self.held_by(id).iter().map(ToString::to_string).collect(),
             acknowledged_by: ack.map(|ack| ack.author.clone()),
@@ -178,6 +182,12 @@ impl Book {
     pub fn is_known_to_fire(&self, id: &AlertId) -> bool {
         let mut firing = self.alerts.get(id).into_iter().flat_map(|alert| &alert.parts);
         firing.any(|(id, part)| part.firing.is_some() && self.elements.get(id).is_some_and(|e| e.life.goes()))
+    }
+
+    /// The alert that receivers know by this id, whichever of its episodes is named.
+    #[must_use]
+    pub fn alert_of(&self, word: &str) -> Option<&AlertId> {
+        self.by_name.get(word.rsplit_once('#')?.0)
     }
 
     /// The elements of an alert.

@@ -1,7 +1,7 @@
 //! An alert as a JSON document.
 
 use super::super::json::Time;
-use super::place::short_id;
+use crate::alerting::short_id;
 use crate::app::App;
 use farol_rules::{AlertShown, ElementView, Labels, ToldOf};
 use serde::Serialize;

@@ -1,26 +1,16 @@
-//! How an alert is named in a path and where a page goes on. Decides that names are short, the same over restarts, and
-//! cannot be made to mean another alert.
+//! Which alert a name in a path means, and where a page goes on.
 
 use super::super::problem::Problem;
+use crate::alerting::short_id;
 use crate::app::App;
-use aws_lc_rs::digest::{SHA256, digest};
 use farol_rules::AlertId;
-use std::fmt::Write as _;
 
-/// So many bytes of the digest are the name.
-const BYTES: usize = 8;
-
-/// An alert's name in paths: the same as long as its rule and labels are.
-pub(crate) fn short_id(id: &AlertId) -> String {
-    let mut name = String::with_capacity(2 * BYTES);
-    for byte in &digest(&SHA256, place(id).as_bytes()).as_ref()[..BYTES] {
-        write!(name, "{byte:02x}").expect("a string takes everything");
-    }
-    name
-}
-
-/// The alert of a name. The book is left to others while names are made.
+/// The alert of a name: of its own, or of the longer one that messages have as `id`. The book is left to others while
+/// names are made.
 pub(in super::super) fn find(app: &App, name: &str) -> Option<AlertId> {
+    if let Some(id) = app.alerting.book().alert_of(name) {
+        return Some(id.clone());
+    }
     let all: Vec<AlertId> = app.alerting.book().all_after(None).cloned().collect();
     all.into_iter().find(|id| short_id(id) == name)
 }

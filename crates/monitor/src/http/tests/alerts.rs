@@ -142,6 +142,32 @@ async fn an_alert_that_ended_is_shown_a_while_with_how_it_ended() {
     let ended = scene.get("/api/v1/alerts?state=ended").await.json();
     assert_eq!(ended["items"][0]["ending"], "recovered", "{ended}");
     assert!(ended["items"][0]["ended"].is_string());
+    assert_eq!(ended["items"][0]["elements"]["count"], 2, "as it was when it fired");
+    assert_eq!(ended["items"][0]["annotations"]["summary"], "2 instances of payments");
+}
+
+#[tokio::test]
+async fn an_alert_is_found_by_the_id_of_its_messages_and_they_have_its_own() {
+    let scene = scene().await;
+    let id = firing(&scene).await["id"].clone();
+    let known = scene.app.alerting.book().alerts().next().cloned().unwrap();
+    let word = crate::alerting::word_id(&known, 7);
+    let path = percent_encoding::utf8_percent_encode(&word, percent_encoding::NON_ALPHANUMERIC);
+    assert_eq!(scene.get(&format!("/api/v1/alerts/{path}")).await.json()["id"], id);
+    let episode = firing(&scene).await["since"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    let word = crate::alerting::word_id(&known, episode.as_millisecond());
+    until(&scene, &format!("/api/v1/why/alert/{}", id.as_str().unwrap()), |why| {
+        why["deliveries"] != json!([])
+    })
+    .await;
+    let told = scene.app.alerting.dispatcher().of_alert(&word, i64::MIN).await.unwrap();
+    let alert = &told[0].record.message.alerts[0];
+    assert_eq!(json!(alert.alert_id), id);
+    assert_eq!(alert.elements.names, ["a"], "the first to be seen, by what tells it apart");
+    for none in ["database_down%237", "%23", "database_down"] {
+        let reply = scene.get(&format!("/api/v1/alerts/{none}")).await;
+        refused(&reply, StatusCode::NOT_FOUND, "unknown_alert");
+    }
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! What one rule says of one element, and why. Decides the verdict's word.
 
-use super::super::alerts::short_id;
 use super::super::json::Time;
 use super::delivery::Delivery;
+use crate::alerting::short_id;
 use crate::app::App;
 use crate::history::{self, Past, Query};
 use farol_rules::{

@@ -189,6 +189,9 @@ fn entry(
     if !lists.is_empty() {
         annotations.insert("farol_lists".into(), lists.join("\n").into());
     }
+    if !alert.alert_id.is_empty() {
+        annotations.insert("farol_alert_id".into(), alert.alert_id.clone().into());
+    }
     if let Some(value) = alert.value {
         annotations.insert("farol_value".into(), value.to_string().into());
     }

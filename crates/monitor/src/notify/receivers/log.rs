@@ -46,6 +46,7 @@ fn write(message: &Message, alert: &AlertWord) {
         ($level:ident, $text:literal) => {
             tracing::$level!(
                 alert = alert.id,
+                alert_id = alert.alert_id,
                 rule = alert.rule,
                 labels = %alert.labels,
                 severity = alert.severity.as_str(),

@@ -148,6 +148,7 @@ fn details(message: &Message, alert: &AlertWord) -> Value {
         names.iter().map(|name| text::line(name).into_owned()).collect()
     };
     json!({
+        "alert_id": text::line(&alert.alert_id),
         "labels": labels,
         "value": alert.value,
         "annotations": wording::annotations(alert).collect::<BTreeMap<_, _>>(),

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 pub(super) fn alert(id: &str, pod: &str) -> AlertWord {
     AlertWord {
         id: id.to_owned(),
+        alert_id: "874d33fe987af934".into(),
         rule: "cpu_high".into(),
         labels: Labels::from([("alertname", "cpu_high"), ("severity", "critical"), ("pod", pod)]),
         severity: Severity::Critical,

@@ -142,3 +142,33 @@ fn looking_often_at_an_element_fills_no_agenda() {
         assert!(scene.book.agenda.len() <= 2, "{:?}", scene.book.agenda);
     }
 }
+
+#[test]
+fn an_alert_that_ended_has_the_elements_that_fired_as_they_were_also_after_a_restart() {
+    let mut scene = Scene::new(&[down()]);
+    scene.see(&[bad("a"), bad("b"), bad("c")]);
+    scene.until(10);
+    scene.see(&[good("c")]);
+    scene.see(&[bad("c")]);
+    scene.until(20);
+    scene.see(&[good("a")]);
+    scene.until(21);
+    scene.see(&[good("b"), good("c")]);
+    let seen = |scene: &Scene| {
+        let view = scene.view("down", db());
+        let who =
+            view.elements.iter().map(|e| format!("{} {:?}", e.labels.get("agent").unwrap(), e.seen.status));
+        (view.ended.is_some(), view.elements_count, who.collect::<Vec<_>>())
+    };
+    let unhealthy = |agent: &str| format!("{agent} {:?}", Some("unhealthy"));
+    let expected = (true, 3, vec![unhealthy("a"), unhealthy("b"), unhealthy("c")]);
+    assert_eq!(seen(&scene), expected);
+    let id = AlertId { rule: "down".into(), labels: db() };
+    assert_eq!(scene.book.elements_named(&id, 2).len(), 2);
+    scene.restart(10);
+    assert_eq!(seen(&scene), expected);
+    scene.see(&[bad("b")]);
+    assert_eq!(scene.view("down", db()).elements.len(), 1, "another time that it fires");
+    scene.see(&[good("b")]);
+    assert_eq!(seen(&scene), (true, 1, vec![unhealthy("b")]));
+}

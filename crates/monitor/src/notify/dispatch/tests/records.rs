@@ -126,6 +126,7 @@ async fn what_was_tried_for_an_alert_is_remembered_and_what_became_of_it_is_kept
     let process = Process::start(Shelf::default(), &[("ops", &ops)]);
     let word = |id: &str| crate::notify::AlertWord {
         id: id.to_owned(),
+        alert_id: String::new(),
         rule: "down".to_owned(),
         labels: Default::default(),
         severity: farol_rules::Severity::Critical,

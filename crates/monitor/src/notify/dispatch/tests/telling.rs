@@ -41,6 +41,7 @@ impl Lines {
 fn about(conversation: &str, id: &str, alert: &str) -> Message {
     let word = AlertWord {
         id: alert.to_owned(),
+        alert_id: String::new(),
         rule: "down".to_owned(),
         labels: farol_rules::Labels::default(),
         severity: Severity::Critical,
