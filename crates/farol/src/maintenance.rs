@@ -8,7 +8,6 @@ use crate::terminal::Terminal;
 use crate::verdict::Error;
 use serde_json::{Value, json};
 use std::ffi::OsString;
-use std::fmt::Write as _;
 
 pub(crate) async fn run(
     command: &MaintenanceCommand,
@@ -60,12 +59,11 @@ fn added(window: &Value) -> String {
     let mut said = format!("Window {id} {when}{again}. {}", mutes(window));
     for short in window["short"].as_array().into_iter().flatten() {
         let service = text(short, "service");
-        let _ = write!(
-            said,
+        said.push_str(&format!(
             "\n{service} then has {} of the {} instances up that it needs, and is alerted. To keep that quiet, too: \
              `farol silence add service:{service} alertname:service_below_minimum …`",
             short["up"], short["needed"]
-        );
+        ));
     }
     said
 }

@@ -164,7 +164,7 @@ fn what_does_not_come_out_is_told_with_file_line_and_what_there_is() {
         (
             "{at: 70s, alerts: []}",
             "{at: 70s, alerts: [{rule: db_down}]}",
-            "DIR/cases.yaml:22: case `a lost agent`: at 70s expected db_down; there is nothing else",
+            "DIR/cases.yaml:22: case `a lost agent`: at 1m10s expected db_down; there is nothing else",
         ),
     ] {
         assert!(CASES.contains(from), "{from}");
