@@ -2,6 +2,7 @@
 //! dispatcher, into the store, onto the stream of events, to the actions. Decides nothing about alerts.
 
 mod conditions;
+mod hand_ins;
 mod heartbeat;
 mod keeping;
 mod opening;
@@ -190,7 +191,8 @@ impl Alerting {
         (self.was_planned.clone(), now)
     }
 
-    /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
+    /// What the fleet saw in one step. Called with the agent locked: looks at nothing else. It may carry out what others
+    /// decided, and waits for who does when very much waits; it never waits for the store, nor for a receiver.
     pub(crate) fn observe(&self, effects: &Effects, now: Moment) {
         if effects.observed.is_empty() {
             return;

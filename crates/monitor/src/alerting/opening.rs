@@ -300,7 +300,7 @@ impl Alerting {
             Sent::Retry { why, .. } if attempt.number == 1 => {
                 format!("{} could not be told, it is tried again: {why}", attempt.receiver)
             }
-            Sent::Retry { .. } => return,
+            Sent::Retry { .. } | Sent::Partly { .. } => return,
             Sent::Dead { why } => format!("{} is not told: {why}", attempt.receiver),
         };
         let incidents = self.book.lock().incidents_of(&attempt.alerts);
@@ -319,7 +319,8 @@ impl Alerting {
         }
     }
 
-    /// An action was started, refused, or ended.
+    /// An action was started, refused, or ended. A refusal is told while `carrying` is locked: what is only refused must be
+    /// seen by no rule, for whoever sees may wait for that lock.
     fn acted(&self, record: &ActionRecord) {
         self.journal.documents(self.told(record));
         if record.outcome.is_bad() {
