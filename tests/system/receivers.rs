@@ -31,6 +31,7 @@ fn receiver(yaml: &str) -> Arc<dyn Receiver> {
 
 fn alert(id: &str, pod: &str) -> AlertWord {
     AlertWord {
+        alert_id: String::new(),
         id: id.to_owned(),
         rule: "cpu_high".into(),
         labels: Labels::from([("alertname", "cpu_high"), ("severity", "critical"), ("pod", pod)]),

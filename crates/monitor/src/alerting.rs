@@ -2,6 +2,7 @@
 //! dispatcher, into the store, onto the stream of events, to the actions. Decides nothing about alerts.
 
 mod conditions;
+mod hand_ins;
 mod heartbeat;
 mod keeping;
 mod names;
@@ -194,7 +195,8 @@ impl Alerting {
         (self.was_planned.clone(), now)
     }
 
-    /// What the fleet saw in one step. Called with the agent locked: waits for nothing, and looks at nothing else.
+    /// What the fleet saw in one step. Called with the agent locked: looks at nothing else. It may carry out what others
+    /// decided, and waits for who does when very much waits; it never waits for the store, nor for a receiver.
     pub(crate) fn observe(&self, effects: &Effects, now: Moment) {
         // Before an alert that follows of it can ask for an action.
         for (service, agent) in &effects.went_bad {

@@ -146,6 +146,8 @@ async fn each_refusal_means_what_it_says_and_repeats_no_more_than_its_codes() {
     for (word, answer, expected) in [
         ("GREETING", "554 5.7.1 S3CRET is not welcome", "unsure 554 5.7.1"),
         ("AUTH", "535 5.7.8 S3CRET", "unsure 535 5.7.8"),
+        ("AUTH", "AUTH PLAIN S3CRET ?", "later what is no SMTP"),
+        ("AUTH", "999 S3CRET", "later what is no SMTP"),
         ("MAIL", "530 S3CRET", "unsure 530"),
         ("RCPT", "452 4.2.2 S3CRET is full", "later 452 4.2.2"),
         ("RCPT", "550 5.1.1 S3CRET no such user", "dead 550 5.1.1"),

@@ -302,7 +302,7 @@ impl Alerting {
             Sent::Retry { why, .. } if attempt.number == 1 => {
                 format!("{} could not be told, it is tried again: {why}", attempt.receiver)
             }
-            Sent::Retry { .. } => return,
+            Sent::Retry { .. } | Sent::Partly { .. } => return,
             Sent::Dead { why } => format!("{} is not told: {why}", attempt.receiver),
         };
         let incidents = self.book.lock().incidents_of(&attempt.alerts);

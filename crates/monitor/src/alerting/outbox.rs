@@ -1,15 +1,16 @@
 //! From what the book decided to what follows: documents, notices, events, actions. Decides that all of it comes in the
 //! order of the decisions, and outside the book's lock: words take their time. Decides nothing about alerts.
 
-use super::{Alerting, keeping, rules_moment, telling, word_id};
+use super::hand_ins::{self, Told};
+use super::{Alerting, keeping, rules_moment, telling};
 use crate::act::{ActionRecord, ActionRequest};
 use crate::clock::Moment;
 use crate::fleet::Effects;
-use crate::notify::{AlertWord, ResendError};
+use crate::notify::{AlertWord, Due, ResendError};
 use crate::store::DocumentChange;
-use farol_rules::{AlertChange, Book, Entry, EntryKind, Output};
+use farol_rules::{AlertChange, Book, Entry, EntryKind, Keep, Output};
 use parking_lot::Mutex;
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::Ordering;
 
 /// Decisions that wait while one thread carries out earlier ones; with more, who decides waits for it.
@@ -39,7 +40,9 @@ impl Outbox {
 }
 
 impl Alerting {
-    /// Changes the book. What follows is carried out by this thread, or by the one that is at it.
+    /// Changes the book. What follows is carried out by this thread, or by the one that is at it: that may be any, the
+    /// sending one too, and it goes on as long as decisions come faster than it carries them out. Not to be called while
+    /// `carrying` is locked by this thread.
     pub(super) fn change<T>(&self, now: Moment, change: impl FnOnce(&mut Book) -> T) -> T {
         let changed = self.decide(now, |book| (change(book), Vec::new()));
         self.carry_out();
@@ -92,17 +95,11 @@ impl Alerting {
     }
 
     fn carry(&self, Decided { outputs, said, now }: Decided) -> u64 {
-        let (mut documents, mut due, mut events) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut documents, mut told, mut events) = (Vec::new(), Vec::new(), Vec::new());
         let mut asked = Vec::new();
         for output in outputs {
             match output {
-                Output::Notify(telling) => {
-                    for message in self.phrases.load().messages(&telling, &self.lines) {
-                        let notice = self.dispatcher.due(message);
-                        documents.push(notice.put());
-                        due.push(notice);
-                    }
-                }
+                Output::Notify(_) | Output::Keep(Keep::Conversation(..)) => told.push(output),
                 Output::Keep(keep) => documents.push(keeping::kept(&keep, now.wall_ms)),
                 Output::Alert(event) => {
                     self.count(event.change);
@@ -122,17 +119,39 @@ impl Alerting {
         }
         // The last word on what it is about.
         documents.extend(said);
-        let number = self.journal.documents(documents);
-        for notice in due {
-            self.counts.notices.fetch_add(1, Ordering::Relaxed);
-            self.dispatcher.push(notice, number);
-        }
+        let number = self.tell(documents, told, now);
         asked.into_iter().for_each(|request| self.actions.start(request));
         events.iter().for_each(crate::outlet::log);
         if !events.is_empty() {
             self.events.push(&Effects { events, ..Effects::default() });
         }
         number
+    }
+
+    /// Hands in what is to be kept, and sends what is told with it; each notice once it is written. Gives the number of
+    /// the hand-in of the `state`.
+    fn tell(&self, state: Vec<DocumentChange>, outputs: Vec<Output>, now: Moment) -> u64 {
+        let phrases = self.phrases.load();
+        let told = outputs.into_iter().flat_map(|output| match output {
+            Output::Notify(telling) => {
+                let messages = phrases.messages(&telling, &self.lines).into_iter();
+                let due = messages.map(|message| self.dispatcher.due(message));
+                due.map(|due| (due.put().weight(), due))
+                    .map(|(weight, due)| Told::Notice(due, weight))
+                    .collect()
+            }
+            Output::Keep(keep) => vec![Told::Kept(keeping::kept(&keep, now.wall_ms))],
+            _ => Vec::new(),
+        });
+        hand_ins::divide(state, told, |mut words, notices| {
+            words.extend(notices.iter().map(Due::put));
+            let number = self.journal.documents(words);
+            for notice in notices {
+                self.counts.notices.fetch_add(1, Ordering::Relaxed);
+                self.dispatcher.push(notice, number);
+            }
+            number
+        })
     }
 
     /// What is known of an attempt, and the line of it on its incident's time line.
@@ -160,21 +179,24 @@ impl Alerting {
         let dead = self.dispatcher.dead_one(notice_id).await?;
         let mut carrying = self.outbox.carrying.lock();
         self.carry_all(&mut carrying);
-        let firing = self.firing_of(&dead.message.alerts);
-        let again = self.dispatcher.resend(dead, |word| word.ended.is_some() || firing.contains(&word.id));
+        let firing = self.firing_among(&dead.message.alerts);
+        let has_episodes = self.dispatcher.has_episodes(&dead.message.receiver);
+        let still = |word: &AlertWord| match firing.get(&word.id) {
+            Some(since_ms) if word.ended.is_none() => *since_ms == word.since_ms,
+            // An end after the word that it fires anew would end that, unless each is told under an id of its own.
+            Some(_) => has_episodes,
+            None => word.ended.is_some(),
+        };
+        let again = self.dispatcher.resend(dead, still);
         drop(carrying);
         self.carry_out();
         again
     }
 
-    /// The words of these whose alerts fire, each in its episode.
-    fn firing_of(&self, words: &[AlertWord]) -> HashSet<String> {
-        let names: HashSet<&str> =
-            words.iter().filter_map(|word| Some(word.id.rsplit_once('#')?.0)).collect();
-        let now = rules_moment(self.clock.now());
+    /// Those of these words whose alerts fire, by their ids, and since when they do.
+    fn firing_among(&self, words: &[AlertWord]) -> BTreeMap<String, i64> {
         let book = self.book.lock();
-        let named = book.alerts().filter(|id| names.contains(&*id.to_string()));
-        let views = named.filter_map(|id| book.view(id, now)).filter(|view| view.ended.is_none());
-        views.map(|view| word_id(&view.id, view.since_ms)).collect()
+        let since_ms = |word: &AlertWord| book.firing_since_ms(word.id.rsplit_once('#')?.0);
+        words.iter().filter_map(|word| Some((word.id.clone(), since_ms(word)?))).collect()
     }
 }

@@ -170,6 +170,23 @@ mod tests {
     }
 
     #[test]
+    fn many_people_are_told_by_a_list() {
+        let read = |people: usize| {
+            let to: Vec<String> = (0..people).map(|n| format!("p{n}@f.test")).collect();
+            let to = to.join(", ");
+            read_text(&format!(
+                "receivers: {{mail: {{email: {{server: \"mail.test:587\", from: f@f.test, to: [{to}]}}}}}}"
+            ))
+        };
+        assert_eq!(read(10).unwrap().by_name.len(), 10);
+        let error = read(11).unwrap_err();
+        assert!(
+            error.contains("names 11 addresses; name 1 to 10, and for more people the address of a list"),
+            "{error}"
+        );
+    }
+
+    #[test]
     fn an_alertmanager_believes_twice_as_long_as_a_route_to_it_is_silent() {
         let problems = |valid: &str, routes: &str| {
             let text = format!(

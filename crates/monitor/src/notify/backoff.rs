@@ -41,6 +41,8 @@ pub(super) struct Strain {
     pause_ms: u64,
     /// It will never take a notice that it was given: that one is lost, and waiting would not bring it back.
     died: bool,
+    /// Since when it answers what may never change, and took nothing.
+    unsure_ms: Option<u64>,
     /// What the last failure said.
     why: String,
     /// Somebody was told that it fails.
@@ -105,6 +107,16 @@ impl Strain {
         self.died = true;
     }
 
+    /// It answered what may never change, or may soon: since when it answers so.
+    pub(super) fn unsure(&mut self, now_ms: u64) -> u64 {
+        *self.unsure_ms.get_or_insert(now_ms)
+    }
+
+    /// It failed in a way that has nothing to do with what it answers.
+    pub(super) fn sure(&mut self) {
+        self.unsure_ms = None;
+    }
+
     fn count(&mut self, why: &str, now_ms: u64) {
         if self.failed == 0 {
             self.since_ms = now_ms;
@@ -117,6 +129,7 @@ impl Strain {
     pub(super) fn hurry(&mut self) {
         self.general = 0;
         self.probe_ms = 0;
+        self.unsure_ms = None;
     }
 
     /// When somebody is to be told that it fails, though nothing else happens.

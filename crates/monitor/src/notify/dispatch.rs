@@ -103,8 +103,8 @@ impl Dispatcher {
         Due::new(message, self.0.order.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
-    /// Sends it as soon as hand-in `number` is committed, or the store is seen to refuse or hang. Never waits and calls
-    /// nobody back.
+    /// Sends it as soon as hand-in `number` is committed, or the store is seen to refuse or hang. Waits for neither of
+    /// them, nor for a receiver, and calls nobody back: it is called while no other decision can be carried out.
     pub fn push(&self, due: Due, number: u64) {
         self.0.take_on(due, number);
     }
@@ -133,6 +133,11 @@ impl Dispatcher {
     #[must_use]
     pub fn waiting(&self, alert: &str) -> Vec<Waiting> {
         self.0.lanes.lock().waiting(alert, self.0.now_ms())
+    }
+
+    /// Whether an alert that fires anew is another one to this receiver.
+    pub(crate) fn has_episodes(&self, receiver: &str) -> bool {
+        self.0.lanes.lock().has_episodes(receiver)
     }
 
     /// How each receiver does, by its name.

@@ -241,6 +241,13 @@ impl<T: Clone> Queue<T> {
     ) -> Option<Landed<T>> {
         let (name, line) = self.lines.get_key_value(conversation)?;
         let (name, order) = (Arc::clone(name), line.flying?);
+        let waited_ms =
+            i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_sub(line.waiting.get(&order)?.since_ms);
+        let unsure = matches!(landing, Landing::Unsure { .. });
+        // One conversation alone may be unsure for long, while others are taken.
+        let unsure_ms = unsure.then(|| self.strain.unsure(now_ms).min(line.unsure_ms.unwrap_or(now_ms)));
+        let in_vain =
+            unsure_ms.is_some_and(|since_ms| now_ms - since_ms >= UNSURE_MS) && waited_ms >= UNSURE_MS as i64;
         match landing {
             Landing::Taken => self.strain.took(),
             Landing::Partly { pause, .. } => {
@@ -248,7 +255,12 @@ impl<T: Clone> Queue<T> {
                 self.strain.pause(*pause, now_ms);
             }
             Landing::Refused { why } => self.strain.refused(why, now_ms),
-            Landing::Failed { why, pause } => self.strain.failed(&name, *pause, why, now_ms, draw),
+            Landing::Failed { why, pause } => {
+                self.strain.sure();
+                self.strain.failed(&name, *pause, why, now_ms, draw);
+            }
+            // No other conversation waits because of one that is not tried again.
+            Landing::Unsure { why } if in_vain => self.strain.refused(why, now_ms),
             Landing::Unsure { why } => self.strain.failed(&name, None, why, now_ms, draw),
         }
         let line = self.lines.get_mut(&name)?;
@@ -267,11 +279,7 @@ impl<T: Clone> Queue<T> {
             }
         }
         let entry = line.waiting.get(&order)?;
-        let waited_ms = i64::try_from(now_ms).unwrap_or(i64::MAX).saturating_sub(entry.since_ms);
-        let unsure = matches!(landing, Landing::Unsure { .. });
         line.unsure_ms = unsure.then(|| line.unsure_ms.unwrap_or(now_ms));
-        let in_vain = line.unsure_ms.is_some_and(|since_ms| now_ms - since_ms >= UNSURE_MS)
-            && waited_ms >= UNSURE_MS as i64;
         if in_vain || waited_ms >= GIVE_UP_MS as i64 {
             return self.remove(&name, order).map(Landed::GivenUp);
         }

@@ -36,6 +36,11 @@ pub trait Receiver: Send + Sync {
         None
     }
 
+    /// Whether an alert that fires anew is another one to it: its end before is told under an id of its own.
+    fn has_episodes(&self) -> bool {
+        false
+    }
+
     /// Tells it once. Safe to call again with the same message: what was taken is not told twice by this process.
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>>;
 }
@@ -64,6 +69,10 @@ impl<R: Receiver> Receiver for Made<R> {
 
     fn origin(&self) -> Option<&Origin> {
         Some(&self.origin)
+    }
+
+    fn has_episodes(&self) -> bool {
+        self.sender.has_episodes()
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {

@@ -190,6 +190,13 @@ impl Book {
         self.by_name.get(word.rsplit_once('#')?.0)
     }
 
+    /// Since when the alert of this name fires, unix milliseconds, if it does.
+    #[must_use]
+    pub fn firing_since_ms(&self, name: &str) -> Option<i64> {
+        let alert = self.alerts.get(self.by_name.get(name)?)?;
+        alert.episode_ms.filter(|_| alert.is_firing())
+    }
+
     /// The elements of an alert.
     #[must_use]
     pub fn elements_of(&self, id: &AlertId) -> Vec<ElementId> {

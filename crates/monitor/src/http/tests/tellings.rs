@@ -2,10 +2,14 @@
 
 use super::super::scene::Scene;
 use crate::alerting::condition;
+use crate::clock::Moment;
+use crate::notify::{Failure, Message, Receiver, Sent};
 use axum::http::{Method, StatusCode};
 use farol_rules::{Labels, MonitorCondition, Observation};
+use futures::future::BoxFuture;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 const RULES: &str = "rules:\n  - {name: r, monitor: receiver_failing, severity: critical, \
                      annotations: {summary: \"{{ labels.receiver }} fails\"}}\n";
@@ -80,6 +84,52 @@ async fn a_notice_that_is_sent_again_raises_nothing_that_is_over() {
         if status == StatusCode::CONFLICT {
             assert_eq!(notices(&scene, "dead").await.len(), 1, "it stays as it was");
         }
+    }
+}
+
+/// Takes nothing, and knows the times that an alert fired apart, or does not.
+struct Deaf {
+    has_episodes: bool,
+}
+
+impl Receiver for Deaf {
+    fn kind(&self) -> &'static str {
+        "deaf"
+    }
+
+    fn has_episodes(&self) -> bool {
+        self.has_episodes
+    }
+
+    fn send<'a>(&'a self, _: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_not_sent_again_while_its_alert_fires_anew_unless_each_time_has_an_id_of_its_own() {
+    for (has_episodes, status) in [(false, StatusCode::CONFLICT), (true, StatusCode::OK)] {
+        let mut scene = scene(1).await;
+        let now = scene.app.clock.now();
+        let after = |minutes: u64| Moment {
+            run_ms: now.run_ms + minutes * 60_000,
+            wall_ms: now.wall_ms + minutes as i64 * 60_000,
+            ..now
+        };
+        scene.app.alerting.see(&seen(1, false), after(1));
+        (2..30).for_each(|minutes| scene.app.alerting.tick(after(minutes)));
+        scene.write();
+        committed(&scene).await;
+        let dead = notices(&scene, "dead").await;
+        let over: Vec<&Value> = dead.iter().filter(|notice| notice["why"] == "resolved").collect();
+        assert_eq!((dead.len(), over.len()), (2, 1), "{dead:?}");
+        let deaf: Arc<dyn Receiver> = Arc::new(Deaf { has_episodes });
+        let receivers = BTreeMap::from([(crate::alerting::LOG.into(), deaf)]);
+        scene.app.alerting.dispatcher().set_receivers(receivers);
+        scene.app.alerting.see(&seen(1, true), after(31));
+        let path = format!("/api/v1/notifications/{}/resend", over[0]["id"].as_str().unwrap());
+        let again = scene.operate(Method::POST, &path).await;
+        assert_eq!(again.status, status, "{has_episodes}: {}", again.body);
     }
 }
 

@@ -63,7 +63,9 @@ impl From<Attempt> for Delivery {
     fn from(attempt: Attempt) -> Self {
         let (outcome, why, next) = match attempt.outcome {
             Outcome::Sent { note } => ("sent", note, None),
-            Outcome::Retry { why, next_ms } => ("retry", Some(why), Some(Time(next_ms))),
+            Outcome::Retry { why, next_ms } | Outcome::Partly { why, next_ms } => {
+                ("retry", Some(why), Some(Time(next_ms)))
+            }
             Outcome::Dead { why } => ("dead", Some(why), None),
         };
         Self {

@@ -11,7 +11,8 @@ const AT_MOST: usize = 1_000;
 /// With so many alerts in all.
 const ALERTS_AT_MOST: usize = 50_000;
 
-/// Is told what becomes of notices. Called by the sending task alone, which holds no lock then but waits meanwhile.
+/// Is told what becomes of notices. Called by the sending task alone, which holds no lock then and sends nothing until it
+/// is back: who sees an alert in it may be the one that carries out what others decided.
 pub trait Watch: Send + Sync + 'static {
     /// A notice was tried, or died untried.
     fn attempted(&self, attempt: &Attempt);
@@ -62,6 +63,13 @@ pub enum Outcome {
         /// What happened.
         why: String,
         /// When, at the earliest: unix milliseconds.
+        next_ms: i64,
+    },
+    /// Some of it was taken, and the rest goes soon: it is no failure.
+    Partly {
+        /// What happened.
+        why: String,
+        /// When the rest goes, at the earliest: unix milliseconds.
         next_ms: i64,
     },
     /// It is not tried again.

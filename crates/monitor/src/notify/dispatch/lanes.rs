@@ -258,7 +258,12 @@ impl Lanes {
                 lane.counts.failed += u64::from(!matches!(landing, Landing::Partly { .. }));
                 let in_ms = i64::try_from(at_ms.saturating_sub(now_ms)).unwrap_or(i64::MAX);
                 let why = failure.why().to_owned();
-                (Outcome::Retry { why, next_ms: wall_ms().saturating_add(in_ms) }, Vec::new())
+                let next_ms = wall_ms().saturating_add(in_ms);
+                let outcome = match landing {
+                    Landing::Partly { .. } => Outcome::Partly { why, next_ms },
+                    _ => Outcome::Retry { why, next_ms },
+                };
+                (outcome, Vec::new())
             }
             (Err(failure), landing, landed) => {
                 lane.counts.failed += 1;
@@ -334,6 +339,12 @@ impl Lanes {
 
     pub(super) fn has_receiver(&self, name: &str) -> bool {
         self.lanes.get(name).is_some_and(|lane| lane.receiver.is_some())
+    }
+
+    /// Whether an alert that fires anew is another one to this receiver.
+    pub(super) fn has_episodes(&self, name: &str) -> bool {
+        let lane = self.lanes.get(name);
+        lane.and_then(|lane| lane.receiver.as_ref()).is_some_and(|receiver| receiver.has_episodes())
     }
 
     pub(super) fn stats(&self, now_ms: u64) -> BTreeMap<Arc<str>, LaneStats> {

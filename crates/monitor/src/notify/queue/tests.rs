@@ -221,3 +221,31 @@ fn a_receiver_that_is_set_up_anew_is_tried_at_once_but_not_within_its_pause() {
     assert!(queue.next(5_000).is_none());
     assert!(queue.next(5_001).is_some());
 }
+
+#[test]
+fn a_receiver_that_is_unsure_for_ten_minutes_is_given_up_by_all_that_waited_so_long_one_right_after_the_other()
+ {
+    let (mut queue, late) = (Line::default(), UNSURE_MS as i64 - 1);
+    for (conversation, order) in [("a", 1), ("b", 2), ("c", 3)] {
+        queue.push(entry(conversation, order));
+    }
+    queue.push(Entry { since_ms: late, ..entry("d", 4) });
+    let unsure = Landing::Unsure { why: "401".into() };
+    let mut land = |conversation: &str, order: u64, now_ms: u64| {
+        assert_eq!(queue.next(now_ms).map(|entry| entry.order), Some(order));
+        // Waits are as long as they may be.
+        queue.land(conversation, &unsure, now_ms, u64::MAX)
+    };
+    assert!(matches!(land("a", 1, 0), Some(Landed::Again(_))));
+    for (conversation, order) in [("b", 2), ("c", 3)] {
+        let landed = land(conversation, order, UNSURE_MS);
+        assert!(matches!(landed, Some(Landed::GivenUp(_))), "{conversation}: {landed:?}");
+    }
+    assert!(matches!(land("d", 4, UNSURE_MS), Some(Landed::Again(_))), "it has its own ten minutes");
+    let ends_ms = UNSURE_MS * 2;
+    assert!(matches!(land("a", 1, ends_ms), Some(Landed::GivenUp(_))));
+    queue.hurry();
+    assert_eq!(queue.next(ends_ms).map(|entry| entry.order), Some(4));
+    let landed = queue.land("d", &unsure, ends_ms, 0);
+    assert!(matches!(landed, Some(Landed::GivenUp(_))), "it was unsure of this one before: {landed:?}");
+}

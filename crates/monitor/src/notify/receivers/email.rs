@@ -27,7 +27,7 @@ const HAND_OVER: Duration = Duration::from_secs(60);
 /// A server that has the whole mail looks through it before it answers. Whoever does not wait for that sends copies.
 const TAKE: Duration = Duration::from_secs(300);
 /// The most people one receiver writes to.
-const RECIPIENTS: usize = 50;
+const RECIPIENTS: usize = 10;
 
 /// Where it goes.
 #[derive(Clone, Debug, PartialEq)]
@@ -73,7 +73,11 @@ impl Settings {
         let from = mailbox(m, "from", &from);
         let all: Vec<Mailbox> = m.texts("to").iter().map(|text| mailbox(m, "to", text)).collect();
         if all.is_empty() || all.len() > RECIPIENTS {
-            m.problem("to", format!("names {} addresses; name 1 to {RECIPIENTS}", all.len()));
+            let why = format!(
+                "names {} addresses; name 1 to {RECIPIENTS}, and for more people the address of a list",
+                all.len()
+            );
+            m.problem("to", why);
         }
         // There is none only where there is a problem.
         let to = all.first().cloned().unwrap_or_else(nobody);
@@ -211,12 +215,16 @@ impl Sender {
         }
     }
 
-    /// What a server says after its codes may hold anything, also a secret that it was sent: it is not repeated.
+    /// What a server says after its codes may hold anything, also a secret that it was sent: it is not repeated. Nor is
+    /// an answer in which no code can be read.
     fn failure(&self, error: &Error) -> Failure {
         let server = &self.settings.server;
         let deepest = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
         let what = deepest.map_or_else(|| error.to_string(), ToString::to_string);
         let Some(code) = error.status() else {
+            if error.is_response() || error.is_client() {
+                return Failure::retry(format!("{server} answers what is no SMTP"));
+            }
             let why = format!("{server} cannot be spoken to: {}", text::cut(&text::line(&what), 200));
             return Failure::retry(why);
         };

@@ -57,13 +57,14 @@ impl Sender {
     /// A pause ends the round, so that the order holds; an event that is refused does not hold up the others.
     async fn all(&self, message: &Message) -> Result<Sent, Failure> {
         let (url, began) = (&self.settings.url.0, Instant::now());
-        let (mut refused, mut taken, count) = (Vec::new(), 0, message.alerts.len());
+        let (mut refused, mut taken, count) = (0, 0, message.alerts.len());
         for alert in &message.alerts {
             if self.progress.is_done(&message.notice_id, &alert.id) {
                 continue;
             }
-            if taken > 0 && began.elapsed() > ROUND {
-                let why = format!("{taken} of {count} events were taken, the others follow");
+            if taken + refused > 0 && began.elapsed() > ROUND {
+                let why =
+                    format!("of {count} events {taken} were taken and {refused} refused, the others follow");
                 return Err(Failure::Partly { why, after: None });
             }
             let event = event(self.settings.routing_key.expose(), message, alert);
@@ -73,7 +74,10 @@ impl Sender {
                     self.progress.done(&message.notice_id, &alert.id);
                     taken += 1;
                 }
-                Err(Failure::Dead { why }) => refused.push(why),
+                Err(Failure::Dead { why }) => {
+                    self.progress.refused(&message.notice_id, &alert.id, why);
+                    refused += 1;
+                }
                 Err(Failure::Retry { why, after }) if taken > 0 => {
                     let why = format!("{taken} of {count} events were taken, then: {why}");
                     return Err(Failure::Partly { why, after });
@@ -81,12 +85,11 @@ impl Sender {
                 Err(retry) => return Err(retry),
             }
         }
-        self.progress.finish(&message.notice_id);
-        match refused.first() {
+        match self.progress.finish(&message.notice_id) {
             None => Ok(Sent::default()),
-            Some(first) => Err(Failure::Dead {
-                why: format!("{} of {} events are refused: {first}", refused.len(), message.alerts.len()),
-            }),
+            Some((refused, first)) => {
+                Err(Failure::Dead { why: format!("{refused} of {count} events are refused: {first}") })
+            }
         }
     }
 }
@@ -94,6 +97,10 @@ impl Sender {
 impl Receiver for Sender {
     fn kind(&self) -> &'static str {
         "pagerduty"
+    }
+
+    fn has_episodes(&self) -> bool {
+        true
     }
 
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {

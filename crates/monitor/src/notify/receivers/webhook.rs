@@ -104,6 +104,10 @@ impl Receiver for Sender {
         "webhook"
     }
 
+    fn has_episodes(&self) -> bool {
+        true
+    }
+
     fn send<'a>(&'a self, message: &'a Message) -> BoxFuture<'a, Result<Sent, Failure>> {
         Box::pin(self.post(message))
     }

@@ -180,6 +180,8 @@ fn the_incident_of_an_alert_is_found_by_the_word_that_receivers_have_for_it() {
         found.map(|(incident, id)| (incident, short(&id))).collect::<Vec<_>>()
     };
     let before = found(&scene);
+    let since = |scene: &Scene| scene.book.firing_since_ms(&format!("lost{}", agent("a")));
+    assert_eq!(since(&scene), Some(scene.view("lost", agent("a")).since_ms));
     let incident = |scene: &Scene, of: &str| scene.view("lost", agent(of)).incident.unwrap();
     let named = |of: &str| format!("lost/{of}/eu");
     assert_eq!(before, [(incident(&scene, "a"), named("a")), (incident(&scene, "a#1"), named("a#1"))]);
@@ -188,6 +190,7 @@ fn the_incident_of_an_alert_is_found_by_the_word_that_receivers_have_for_it() {
     scene.see(&[is_lost("a", Is::Off)]);
     scene.until(100);
     assert_eq!(found(&scene), before, "the end is told, too");
+    assert_eq!(since(&scene), None);
     scene.see(&[is_lost("a", Is::On)]);
     scene.see(&[is_lost("a", Is::Off), is_lost("a#1", Is::Off)]);
     scene.until(3_000);

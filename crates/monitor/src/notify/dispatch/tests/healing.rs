@@ -148,6 +148,9 @@ async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
     let tries = ops.tried.lock().iter().filter(|got| got.id == "many1").count();
     assert!((20..=21).contains(&tries), "{tries}");
     assert_eq!((process.told.failing.lock().len(), process.stats("ops").failed), (0, 0));
+    let told = process.told.attempts.lock().clone();
+    assert!(!told.iter().any(|attempt| matches!(attempt.outcome, Outcome::Retry { .. })), "{told:?}");
+    assert!(told.iter().any(|attempt| matches!(attempt.outcome, Outcome::Partly { .. })), "{told:?}");
     *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(Duration::ZERO, Some(pause))));
     pass(10_000).await;
     ops.tried.lock().clear();
