@@ -20,7 +20,7 @@ fn a_dead_database_of_all_pods_is_told_once_and_is_over_once() {
         down,
         none_left,
         (170..=190, "resolved: -service_below_minimum(pay)! recovered"),
-        (170..=190, "resolved: -component_unhealthy(pay db)! recovered"),
+        (170..=190, "resolved: -component_unhealthy(pay db)×12! recovered"),
     ]);
 }
 
