@@ -52,12 +52,14 @@ async fn slow(lasts: Duration) {
     sse.write_all(request.as_bytes()).await.unwrap();
     let mut watch = small(stack.addresses().health).await;
     watch.write_all(&watch_request("svc-0")).await.unwrap();
+    let mut events = stack.events().await.unwrap();
+    // The time counts from when the quick one reads.
+    assert!(events.next().await.unwrap().is_some(), "the quick reader is not cut");
     let (mut readers, ends) = (JoinSet::new(), Instant::now() + lasts);
     readers.spawn(byte_by_byte(sse, ends));
     readers.spawn(byte_by_byte(watch, ends));
 
     let (mut lags, mut most, mut looks) = (Vec::new(), before, Instant::now());
-    let mut events = stack.events().await.unwrap();
     while let Ok(event) = timeout_at(ends, events.next()).await {
         let event = event.unwrap().expect("the quick reader is not cut");
         assert_ne!(event.name, "reset", "the quick reader is quick enough");
