@@ -139,6 +139,13 @@ impl Fleet {
         self.tick(now);
     }
 
+    /// Which of the agents that were restored the alert rules know something of.
+    pub fn has_past(&self, known: impl Fn(&str) -> bool) {
+        for agent in self.agents() {
+            agent.live.lock().watch.set_past(known(&agent.id));
+        }
+    }
+
     /// Makes a step on an agent.
     fn step<T>(
         &self,

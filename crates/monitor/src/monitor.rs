@@ -294,6 +294,7 @@ fn restore_fleet(
     // What was under a window that ended meanwhile was told so.
     fleet.plan(was_planned, now);
     fleet.restore(restored, now);
+    fleet.has_past(|agent| alerting.book().knows(agent));
     fleet.plan(planned, now);
     if let Some(from_ms) = restored.last_commit_ms.filter(|from_ms| *from_ms < now.wall_ms) {
         journal.blind(from_ms, now.wall_ms);

@@ -190,6 +190,12 @@ impl Book {
         self.by_name.get(word.rsplit_once('#')?.0)
     }
 
+    /// Whether anything is known of an agent.
+    #[must_use]
+    pub fn knows(&self, agent: &str) -> bool {
+        self.by_agent.contains_key(agent)
+    }
+
     /// Since when the alert of this name fires, unix milliseconds, if it does.
     #[must_use]
     pub fn firing_since_ms(&self, name: &str) -> Option<i64> {

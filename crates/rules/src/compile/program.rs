@@ -244,14 +244,20 @@ impl Program {
     }
 
     /// Goes on where an earlier program of the same agent was, after its layout, its labels or the rules changed:
-    /// windows and totals stay filled, and what was not settled is not, nor is what the earlier one did not have: it may
-    /// have been there before. What was told is told again.
+    /// windows and totals stay filled, and what was not settled is not, nor is what the earlier one did not have under
+    /// the same rule: it may have been there before. What was told is told again.
     pub fn go_on_from(&mut self, old: &Self) {
         let before: HashMap<_, _> = old.named().zip(&old.unsettled_ms).collect();
+        let was_asked = |binding: &Binding| {
+            let number = u32::from(binding.rule);
+            let known = old.rules.number(&self.rule_of(binding).name);
+            known.is_some_and(|known| old.rules.fingerprint(known) == self.rules.fingerprint(number))
+        };
         let same = self.rules.version() == old.rules.version();
         let left_ms = self.named().zip(&self.bindings).map(|(name, binding)| match before.get(&name) {
             Some(0) => 0,
             Some(left_ms) if same => **left_ms,
+            None if !was_asked(binding) => 0,
             _ => settling_ms(self.rule_of(binding)),
         });
         self.unsettled_ms = left_ms.collect();

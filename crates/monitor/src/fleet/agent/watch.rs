@@ -33,6 +33,11 @@ impl Watch {
         Self { has_past: true, ..Self::default() }
     }
 
+    /// Whether the rules know anything of its agent from before a restart. Where not, nothing is told twice.
+    pub(crate) fn set_past(&mut self, has_past: bool) {
+        self.has_past = has_past;
+    }
+
     /// Reads a tick of the source at this position of the layout.
     #[inline]
     pub(crate) fn read(
