@@ -1,7 +1,7 @@
 //! `farol alerts`: what fires, once or as it changes. Decides what its exit code is made of, and when something is
 //! printed.
 
-use crate::asking::{ago, name, table, text};
+use crate::asking::{ago, left, name, table, text};
 use crate::cli::AlertsArgs;
 use crate::rest::Rest;
 use crate::terminal::{Terminal, complain};
@@ -107,8 +107,12 @@ fn is(alert: &Value, now: Timestamp) -> String {
     if let Some(held) = alert["held_by"][0].as_str() {
         words.push(format!("held by {held}"));
     }
-    if let Some(muted) = alert["muted_by"].as_str() {
-        words.push(format!("muted by {muted}"));
+    if let Some(by) = alert["muted"]["by"].as_str() {
+        let muted = &alert["muted"];
+        let (author, left) = (text(muted, "author"), left(muted, "until", now));
+        let others = muted["others"].as_u64().filter(|others| *others > 0);
+        let more = others.map(|others| format!(" and {others} more")).unwrap_or_default();
+        words.push(format!("muted by {by} of {author} for {left}{more}"));
     }
     for word in ["flapping", "stale"] {
         if alert[word] == true {

@@ -45,7 +45,7 @@ pub use mute::{
 };
 pub use observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
 pub use output::{
-    Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, Output,
+    Act, AlertChange, AlertEvent, AlertView, ConversationId, ElementId, ElementView, Keep, MuteView, Output,
     SavedAlert, SavedElement, SavedHold, Seen, Telling,
 };
 pub use pattern::{Matcher, Pattern, PatternError};

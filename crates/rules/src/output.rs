@@ -1,9 +1,10 @@
 //! What the book wants done: told, kept, noted, acted on. Pure data, in the order in which it came about.
 
 use crate::incident::{Entry, Incident};
-use crate::{AlertId, Ending, Labels, Notice, SavedConversation, SavedLife, Severity};
+use crate::{AlertId, Ending, Labels, MutedBy, Notice, SavedConversation, SavedLife, Severity};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 
 /// Something to do.
@@ -170,8 +171,8 @@ pub struct AlertView {
     pub elements_count: usize,
     /// What holds it back: at most [`crate::NAMED_AT_MOST`].
     pub held_by: Vec<String>,
-    /// The silence or maintenance window that mutes it.
-    pub muted_by: Option<String>,
+    /// What mutes it.
+    pub muted: Option<MuteView>,
     /// Who takes care of it.
     pub acknowledged_by: Option<String>,
     /// Alerts that it holds back: at most [`crate::NAMED_AT_MOST`].
@@ -186,6 +187,27 @@ pub struct AlertView {
     pub flapping: bool,
     /// Nothing was heard of any of its elements for too long.
     pub stale: bool,
+}
+
+/// What mutes something now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MuteView {
+    /// The silence or maintenance window; of several, what holds longest.
+    pub by: MutedBy,
+    /// Who wants it.
+    pub author: String,
+    /// Why.
+    pub reason: String,
+    /// Until then, unix milliseconds.
+    pub until_ms: i64,
+    /// So many others mute it, too.
+    pub others: usize,
+}
+
+impl fmt::Display for MuteView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}: {}", self.by, self.author, self.reason)
+    }
 }
 
 /// An element of an alert as it is now, or as it was when it last fired.

@@ -13,7 +13,7 @@ use std::sync::mpsc;
 #[derive(Debug, PartialEq, Eq)]
 struct Asked(String, String, bool, String);
 
-const ALERT: &str = r#"{"id":"3f0c000000000001","rule":"down","labels":{"alertname":"down","severity":"critical","service":"pay"},"severity":"critical","state":"firing","since":"2026-01-15T10:00:00Z","elements":{"count":2,"named":[]},"held_by":[],"muted_by":"silence s","acknowledged":{"by":"ann","reason":"x"},"flapping":true,"stale":false,"annotations":{"summary":"pay is \u001b[31mdown"}}"#;
+const ALERT: &str = r#"{"id":"3f0c000000000001","rule":"down","labels":{"alertname":"down","severity":"critical","service":"pay"},"severity":"critical","state":"firing","since":"2026-01-15T10:00:00Z","elements":{"count":2,"named":[]},"held_by":[],"muted":{"by":"silence s","author":"bob","reason":"x","until":"2999-01-15T12:00:00Z","others":2},"acknowledged":{"by":"ann","reason":"x"},"flapping":true,"stale":false,"annotations":{"summary":"pay is \u001b[31mdown"}}"#;
 
 fn answer(method: &str, target: &str) -> (u16, String) {
     let path = target.split('?').next().unwrap_or_default();
@@ -125,7 +125,8 @@ fn alerts_are_listed_the_worst_first_and_cannot_colour_the_terminal() {
     assert!(lines[1].starts_with("critical") && lines[2].starts_with("warning"), "{text}");
     for word in [
         "down service=pay",
-        "taken by ann, muted by silence s, flapping",
+        "taken by ann, muted by silence s of bob for ",
+        " and 2 more, flapping",
         "3f0c000000000001",
         "pay is  [31mdown",
     ] {

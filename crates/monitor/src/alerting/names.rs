@@ -82,7 +82,7 @@ mod tests {
             elements: elements.iter().map(element).collect(),
             elements_count: elements.len(),
             held_by: Vec::new(),
-            muted_by: None,
+            muted: None,
             acknowledged_by: None,
             holds: Vec::new(),
             holds_count: 0,

@@ -6,7 +6,7 @@ mod document;
 mod place;
 
 pub(super) use ack::{Acknowledge, acknowledge, unacknowledge};
-pub(super) use document::Alert;
+pub(super) use document::{Alert, Muting};
 pub(super) use place::{find, unknown};
 
 use super::asked::{AFTER, Asked, LIMIT};

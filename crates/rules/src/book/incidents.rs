@@ -170,17 +170,18 @@ impl Book {
     pub(super) fn note_mute(&mut self, id: &AlertId, before: Option<bool>, now: Moment) -> bool {
         let Some(alert) = self.alerts.get(id) else { return false };
         let Some(severity) = alert.severity else { return false };
-        let muted = self.muted_by(alert, &alert::labels_of(id, &alert.rule_labels, severity));
+        let muting = self.muting(alert, &alert::labels_of(id, &alert.rule_labels, severity));
+        let muted = muting.as_ref().map(|muting| muting.by.to_string());
         let (incident, is_quiet) = (alert.incident.clone(), alert.was_audible == Some(false));
         let Some(alert) = self.alerts.get_mut(id) else { return false };
         let was = std::mem::replace(&mut alert.muted_by, muted.clone());
         if was == muted {
             return false;
         }
-        let text = match (was, muted) {
+        let text = match (was, muting) {
             (Some(was), None) => format!("not muted by {was} any more"),
-            (None, Some(muted)) if is_quiet => format!("muted by {muted}"),
-            (Some(was), Some(muted)) if is_quiet => format!("muted by {muted}, before that by {was}"),
+            (None, Some(muting)) if is_quiet => format!("muted by {muting}"),
+            (Some(was), Some(muting)) if is_quiet => format!("muted by {muting}; before that by {was}"),
             _ => return true,
         };
         if let Some(incident) = incident.filter(|_| before == Some(false)) {

@@ -2,10 +2,10 @@
 
 use super::Book;
 use crate::incident::EntryKind;
-use crate::output::Keep;
+use crate::output::{Keep, MuteView};
 use crate::{
-    Acknowledgement, AlertId, InForce, Labels, Moment, MuteError, Muted, Severity, Silence, SilenceState,
-    Window, next_mute_change, room_for_mute,
+    Acknowledgement, AlertId, InForce, Labels, Moment, MuteError, Muted, MutedBy, Severity, Silence,
+    SilenceState, Window, next_mute_change, room_for_mute,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -32,6 +32,24 @@ impl Mutes {
     /// What mutes something with these labels.
     pub(super) fn muted(&self, labels: &Labels) -> Option<Muted> {
         self.in_force.muted(labels)
+    }
+
+    /// What mutes something with these labels, for people.
+    pub(super) fn shown(&self, labels: &Labels) -> Option<MuteView> {
+        let mut all = self.in_force.all_that_mute(labels);
+        let Muted { by, until_ms } = all.next()?;
+        let signed = match &by {
+            MutedBy::Silence(id) => {
+                let silence = self.silences.iter().find(|silence| silence.id == *id);
+                silence.map(|silence| (&silence.author, &silence.reason))
+            }
+            MutedBy::Window(id) => {
+                let window = self.windows.iter().find(|window| window.id == *id);
+                window.map(|window| (&window.author, &window.reason))
+            }
+        };
+        let (author, reason) = signed.map(|(a, r)| (a.clone(), r.clone())).unwrap_or_default();
+        Some(MuteView { by, author, reason, until_ms, others: all.count() })
     }
 
     /// Whether something began or ended since the last call.

@@ -155,7 +155,7 @@ impl Book {
         let elements: Vec<ElementView> = named.collect();
         let rule = self.rules().rule(&id.rule);
         AlertView {
-            muted_by: self.mutes.muted(&labels).map(|muted| super::view::muted_word(&muted.by)),
+            muted: self.mutes.shown(&labels),
             labels,
             severity,
             since_ms,

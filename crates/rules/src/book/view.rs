@@ -2,9 +2,9 @@
 
 use super::Book;
 use super::alert::{self, Alert};
-use crate::output::{AlertView, ConversationId, ElementId, ElementView};
+use crate::output::{AlertView, ConversationId, ElementId, ElementView, MuteView};
 use crate::step::{Phase, Timing};
-use crate::{AlertId, Labels, Matcher, Moment, MutedBy, NAMED_AT_MOST, Rule};
+use crate::{AlertId, Labels, Matcher, Moment, NAMED_AT_MOST, Rule};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -27,8 +27,8 @@ pub struct Why {
     pub changes: usize,
     /// What holds it back.
     pub held_by: Vec<String>,
-    /// The silence or window that mutes it.
-    pub muted_by: Option<String>,
+    /// What mutes it.
+    pub muted: Option<MuteView>,
     /// The alert that it is part of.
     pub alert: AlertId,
     /// Who would be told, and where in the tree that stands.
@@ -68,7 +68,7 @@ impl Book {
         let holds = self.holding.get(id);
         let ack = self.acknowledgement(id).filter(|ack| ack.holds(since_ms, severity, now.wall_ms));
         Some(AlertView {
-            muted_by: self.muted_by(alert, &labels),
+            muted: self.muting(alert, &labels),
             labels,
             severity,
             since_ms,
@@ -105,24 +105,23 @@ impl Book {
     }
 
     /// What mutes an alert: as a whole, or else the first of its elements, if nobody hears of any.
-    pub(super) fn muted_by(&self, alert: &Alert, labels: &Labels) -> Option<String> {
-        let whole = self.mutes.muted(labels);
+    pub(super) fn muting(&self, alert: &Alert, labels: &Labels) -> Option<MuteView> {
+        let whole = self.mutes.shown(labels);
         let quiet = alert.is_firing() && !alert.any_audible();
         let mut elements = alert.parts.iter().filter(|_| quiet).take(NAMED_AT_MOST);
-        let muted = whole.or_else(|| {
+        whole.or_else(|| {
             elements.find_map(|(id, part)| {
                 let of = AlertId { rule: Arc::clone(&id.rule), labels: id.labels.clone() };
-                self.mutes.muted(&alert::labels_of(&of, &alert.rule_labels, part.firing?.0))
+                self.mutes.shown(&alert::labels_of(&of, &alert.rule_labels, part.firing?.0))
             })
-        });
-        muted.map(|muted| muted_word(&muted.by))
+        })
     }
 
     /// Why somebody does not hear of an alert, or that they do.
     pub(super) fn why_quiet(&self, id: &AlertId, now: Moment) -> String {
         let Some(view) = self.view(id, now) else { return String::new() };
         let by = view.held_by.first().map(|parent| format!("held back by {parent}"));
-        let by = by.or_else(|| view.muted_by.map(|by| format!("muted by {by}")));
+        let by = by.or_else(|| view.muted.map(|muting| format!("muted by {muting}")));
         let by = by.or_else(|| view.acknowledged_by.map(|who| format!("acknowledged by {who}")));
         by.unwrap_or_else(|| "not held back".to_owned())
     }
@@ -149,7 +148,7 @@ impl Book {
             flapping: element.is_some_and(|element| element.life.is_flapping()),
             changes: element.map_or(0, |element| element.life.changes_within(&timing, now)),
             held_by: held_by.map(|by| format!("{}{}", by.rule, by.labels)).collect(),
-            muted_by: self.mutes.muted(&of_element).map(|muted| muted_word(&muted.by)),
+            muted: self.mutes.shown(&of_element),
             routes: lanes
                 .map(|lane| (ConversationId { receiver: lane.receiver, group: lane.group }, lane.path))
                 .collect(),
@@ -207,12 +206,5 @@ impl Book {
     #[must_use]
     pub fn elements_of(&self, id: &AlertId) -> Vec<ElementId> {
         self.alerts.get(id).map(|alert| alert.parts.keys().cloned().collect()).unwrap_or_default()
-    }
-}
-
-pub(super) fn muted_word(by: &MutedBy) -> String {
-    match by {
-        MutedBy::Silence(id) => format!("silence {id}"),
-        MutedBy::Window(id) => format!("maintenance {id}"),
     }
 }

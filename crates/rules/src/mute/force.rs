@@ -4,6 +4,7 @@
 use super::{Silence, SilenceState, Window};
 use crate::{Labels, Matcher};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::sync::Arc;
 
 /// A clock that is set back by so much undoes nothing that began.
@@ -43,6 +44,15 @@ pub enum MutedBy {
     Silence(Arc<str>),
     /// This window.
     Window(Arc<str>),
+}
+
+impl fmt::Display for MutedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Silence(id) => write!(f, "silence {id}"),
+            Self::Window(id) => write!(f, "maintenance {id}"),
+        }
+    }
 }
 
 impl InForce {
@@ -104,10 +114,17 @@ impl InForce {
     /// What holds back what has these labels.
     #[must_use]
     pub fn muted(&self, labels: &Labels) -> Option<Muted> {
-        let one = self.all.iter().find(|one| Matcher::all(&one.matchers, labels))?;
-        let id = Arc::clone(&one.id);
-        let by = if one.window { MutedBy::Window(id) } else { MutedBy::Silence(id) };
-        Some(Muted { by, until_ms: one.until_ms })
+        self.all_that_mute(labels).next()
+    }
+
+    /// All that hold back what has these labels, those that hold longest first.
+    pub fn all_that_mute<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = Muted> + 'a {
+        let all = self.all.iter().filter(|one| Matcher::all(&one.matchers, labels));
+        all.map(|one| {
+            let id = Arc::clone(&one.id);
+            let by = if one.window { MutedBy::Window(id) } else { MutedBy::Silence(id) };
+            Muted { by, until_ms: one.until_ms }
+        })
     }
 }
 

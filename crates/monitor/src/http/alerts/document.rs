@@ -3,7 +3,7 @@
 use super::super::json::Time;
 use crate::alerting::short_id;
 use crate::app::App;
-use farol_rules::{AlertShown, ElementView, Labels, ToldOf};
+use farol_rules::{AlertShown, ElementView, Labels, MuteView, ToldOf};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub(in super::super) struct Alert {
     elements: Elements,
     /// What holds it back; 50 at most.
     held_by: Vec<String>,
-    /// The silence or maintenance window that mutes it.
-    muted_by: Option<String>,
+    /// What mutes it.
+    muted: Option<Muting>,
     /// Who takes care of it.
     acknowledged: Option<Acknowledged>,
     /// The alerts that it holds back.
@@ -85,6 +85,27 @@ pub(in super::super) struct Element {
     seen: Time,
     /// Nothing was heard of it for too long.
     stale: bool,
+}
+
+/// What mutes an alert; of several silences and windows, the one that holds longest.
+#[derive(Debug, Serialize, ToSchema)]
+pub(in super::super) struct Muting {
+    /// `silence <id>` or `maintenance <id>`.
+    pub(in super::super) by: String,
+    /// Who wants it.
+    pub(in super::super) author: String,
+    /// Why.
+    pub(in super::super) reason: String,
+    /// Until then.
+    pub(in super::super) until: Time,
+    /// So many others mute it, too.
+    pub(in super::super) others: usize,
+}
+
+impl From<MuteView> for Muting {
+    fn from(MuteView { by, author, reason, until_ms, others }: MuteView) -> Self {
+        Self { by: by.to_string(), author, reason, until: Time(until_ms), others }
+    }
 }
 
 /// Who takes care of an alert.
@@ -163,7 +184,7 @@ impl Alert {
                 named: view.elements.into_iter().map(Element::from).collect(),
             },
             held_by: view.held_by,
-            muted_by: view.muted_by,
+            muted: view.muted.map(Muting::from),
             acknowledged: acknowledged.map(|ack| Acknowledged {
                 by: ack.author,
                 reason: ack.reason,

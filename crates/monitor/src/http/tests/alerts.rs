@@ -83,7 +83,7 @@ async fn an_alert_is_shown_whole() {
         "rule": "database_down", "severity": "critical", "state": "firing",
         "labels": {"alertname": "database_down", "component": "database", "service": "payments",
             "severity": "critical", "team": "sre"},
-        "ended": null, "ending": null, "elements": {"count": 2}, "held_by": [], "muted_by": null,
+        "ended": null, "ending": null, "elements": {"count": 2}, "held_by": [], "muted": null,
         "acknowledged": null, "holds": {"count": 0, "named": []}, "flapping": false, "stale": false,
         "annotations": {"summary": "2 instances of payments"}, "receivers": null,
     });
@@ -207,13 +207,13 @@ async fn a_silence_mutes_what_it_matches_and_says_how_much_that_is() {
     let silence = scene.tell(Method::POST, "/api/v1/silences", &wanted).await.json();
     assert_eq!((&silence["state"], &silence["mutes"]), (&json!("active"), &json!({"whole": 1, "partly": 0})));
     let id = silence["id"].as_str().unwrap();
-    assert_eq!(firing(&scene).await["muted_by"], format!("silence {id}"));
+    assert_eq!(firing(&scene).await["muted"]["by"], format!("silence {id}"));
     let path = format!("/api/v1/silences/{id}");
     assert_eq!(scene.get(&path).await.json()["match"], json!({"service": "payments"}));
     let list = scene.get("/api/v1/silences").await.json();
     assert_eq!(list["items"][0]["id"], id);
     assert_eq!(scene.operate(Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(firing(&scene).await["muted_by"], json!(null));
+    assert_eq!(firing(&scene).await["muted"], json!(null));
     refused(&scene.get(&path).await, StatusCode::NOT_FOUND, "unknown_silence");
     let partly = signed(json!({"match": {"agent": "a"}, "lasts": "2h"}));
     let silence = scene.tell(Method::POST, "/api/v1/silences", &partly).await.json();

@@ -86,13 +86,14 @@ async fn why_an_alert_is_quiet_names_who_holds_it_and_what_became_of_telling() {
     let why = until(&scene, &path, |why| why["deliveries"] != json!([])).await;
     assert_eq!(why["deliveries"][0]["outcome"], "dead");
     assert_eq!((&why["alert"]["id"], why["rules"].as_array().unwrap().len()), (&json!(id), 2));
-    assert_eq!(why["rules"][0]["muted_by"], format!("silence {silence}"));
+    assert_eq!(why["rules"][0]["muted"]["by"], format!("silence {silence}"));
     assert_eq!(why["rules"][0]["acknowledged_by"], "ann");
     let words = text(&why);
     for line in [
         "2 elements.".to_owned(),
         "ann takes care of it: new disks.".to_owned(),
-        format!("It is muted by silence {silence}."),
+        format!("It is muted by silence {silence} until "),
+        ". ann: new disks".to_owned(),
         "to `log`, attempt 0: dead (".to_owned(),
         "`log` was not told: 1 notice of it is dead since ".to_owned(),
     ] {

@@ -1,5 +1,6 @@
 //! What one rule says of one element, and why. Decides the verdict's word.
 
+use super::super::alerts::Muting;
 use super::super::json::Time;
 use super::delivery::Delivery;
 use crate::alerting::short_id;
@@ -94,8 +95,8 @@ pub(in super::super) struct RuleWhy {
     pub(super) unmatched: Vec<Unmatched>,
     /// What holds it back.
     pub(super) held_by: Vec<String>,
-    /// The silence or window that mutes it.
-    pub(super) muted_by: Option<String>,
+    /// What mutes it.
+    pub(super) muted: Option<Muting>,
     /// Who takes care of its alert.
     pub(super) acknowledged_by: Option<String>,
     /// Who is or would be told.
@@ -194,7 +195,7 @@ impl RuleWhy {
         self.value = self.value.filter(|value| value.is_finite());
         (self.stale, self.flapping, self.changes) = (known.stale, known.flapping, known.changes);
         self.held_by.clone_from(&known.held_by);
-        self.muted_by.clone_from(&known.muted_by);
+        self.muted = known.muted.clone().map(Muting::from);
         let route = |(to, path): &(farol_rules::ConversationId, Arc<str>)| WhyRoute {
             receiver: Arc::clone(&to.receiver),
             path: Arc::clone(path),

@@ -1,5 +1,6 @@
 //! Explanations in plain words, line by line.
 
+use super::super::alerts::Muting;
 use super::super::json::Time;
 use super::delivery::Delivery;
 use super::element::RuleWhy;
@@ -102,8 +103,9 @@ fn of_rule(why: &RuleWhy) -> Vec<String> {
     for by in &why.held_by {
         line(format!("It is held back by {by}."));
     }
-    if let Some(by) = &why.muted_by {
-        line(format!("It is muted by {by}."));
+    if let Some(Muting { by, author, reason, until, others }) = &why.muted {
+        let more = if *others == 0 { String::new() } else { format!(", and by {others} more") };
+        line(format!("It is muted by {by} until {}{more}. {author}: {reason}", time(*until)));
     }
     if let Some(by) = &why.acknowledged_by {
         line(format!("{by} takes care of its alert."));

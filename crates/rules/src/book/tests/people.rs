@@ -13,7 +13,10 @@ fn when_a_silence_ends_what_still_fires_is_told_at_once_and_what_ended_was_told_
     scene.silence("t", is("component", "db"), 400, 1_200);
     scene.see(&[bad("a")]);
     scene.until(450);
-    assert_eq!(scene.view("down", db()).muted_by.as_deref(), Some("silence t"));
+    let muted = scene.view("down", db()).muted.unwrap();
+    assert_eq!((&*muted.by.to_string(), &*muted.author, muted.others), ("silence t", "ana", 0));
+    let muted = scene.view("lost", agent("b")).muted.unwrap();
+    assert_eq!(muted.by.to_string(), "silence s");
     scene.see(&[is_lost("c", Is::Off)]);
     scene.until(999);
     assert_eq!(scene.heard(), ["450 ops Resolved: -lost/c/eu recovered, ~lost/b/eu"]);
@@ -31,7 +34,10 @@ fn a_silence_outlasts_a_restart_and_ends_in_time() {
     scene.silence("s", is("agent", "a"), 0, 700);
     scene.see(&[bad("a")]);
     scene.until(300);
-    assert_eq!(scene.view("down", db()).muted_by.as_deref(), Some("silence s"), "of each of its elements");
+    let muted = |scene: &Scene| {
+        scene.view("down", db()).muted.map(|muted| format!("{} {} {}", muted.by, muted.reason, muted.others))
+    };
+    assert_eq!(muted(&scene).as_deref(), Some("silence s test 0"), "of each of its elements");
     scene.restart(100);
     let events = scene.events.len();
     scene.see(&[bad("a")]);

@@ -140,9 +140,9 @@ fn that_a_silence_does_not_hold_any_more_is_on_the_time_line_whatever_holds_besi
     let mut scene = Scene::new(&[lost()]);
     scene.silence("s", is("agent", "a"), 0, 100);
     scene.see(&[is_lost("a", Is::On)]);
-    assert_eq!(last(&mut scene), "0 Held: muted by silence s");
+    assert_eq!(last(&mut scene), "0 Held: muted by silence s of ana: test");
     scene.silence("t", is("cluster", "eu"), 0, 500);
-    assert_eq!(last(&mut scene), "0 Held: muted by silence t, before that by silence s");
+    assert_eq!(last(&mut scene), "0 Held: muted by silence t of ana: test; before that by silence s");
     scene.until(50);
     scene.restart(10);
     scene.see(&[is_lost("a", Is::On)]);
@@ -154,7 +154,7 @@ fn that_a_silence_does_not_hold_any_more_is_on_the_time_line_whatever_holds_besi
     scene.take();
     assert_eq!(last(&mut scene), "100 Held: not muted by silence t any more");
     scene.silence("u", is("agent", "a"), 90, 500);
-    assert_eq!(last(&mut scene), "100 Held: muted by silence u");
+    assert_eq!(last(&mut scene), "100 Held: muted by silence u of ana: test");
     scene.book.unacknowledge(&AlertId { rule: "lost".into(), labels: agent("a") }, scene.now());
     scene.take();
     lines(&mut scene);
