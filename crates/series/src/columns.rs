@@ -64,6 +64,7 @@ impl Columns {
     }
 
     /// One series' value; None if it is absent or there is no such series.
+    #[inline]
     pub fn value(&self, index: usize) -> Option<f64> {
         let encoding = self.encodings.get(index)?;
         self.is_present(index).then(|| encoding.value(self.words[index]))
@@ -166,6 +167,7 @@ impl Columns {
         &self.present
     }
 
+    #[inline]
     fn is_present(&self, index: usize) -> bool {
         self.present.get(index / 64).is_some_and(|bits| bits >> (index % 64) & 1 == 1)
     }

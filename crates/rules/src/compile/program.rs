@@ -141,8 +141,13 @@ impl Program {
         }
         let thresholds = &self.rules.0.thresholds[..];
         let elements = bindings.clone();
+        // Elements of one series stand side by side.
+        let mut latest = (NONE, None);
         for (element, binding) in elements.zip(&mut self.bindings[bindings.clone()]) {
-            let Some(mut value) = columns.value(binding.column as usize) else { continue };
+            if latest.0 != binding.column {
+                latest = (binding.column, columns.value(binding.column as usize));
+            }
+            let Some(mut value) = latest.1 else { continue };
             if binding.total != NONE {
                 let total = self.totals[binding.total as usize];
                 value = if total > 0.0 { value / total * 100.0 } else { f64::NAN };
@@ -153,10 +158,11 @@ impl Program {
                 }
                 value = self.windows[binding.window as usize].push(at, value).unwrap_or(f64::NAN);
             }
-            if value.is_nan() {
+            let thresholds = &thresholds[usize::from(binding.rule)];
+            if value.is_nan() || binding.told == SETTLED && thresholds.is_clear(value) {
                 continue;
             }
-            let level = thresholds[usize::from(binding.rule)].level(value);
+            let level = thresholds.level(value);
             if level == Level::Clear && binding.told == SETTLED {
                 continue;
             }
