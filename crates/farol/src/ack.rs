@@ -16,7 +16,7 @@ pub(crate) async fn run(
     let id = alert(&rest, &args.alert, "firing").await?;
     let path = ["alerts", &id, "acknowledge"];
     if args.end {
-        rest.delete(&path, &token).await?;
+        rest.delete(&path, &token, args.signed.author(env).ok().as_deref()).await?;
         return print(
             &args.which,
             &json!({ "id": id }),

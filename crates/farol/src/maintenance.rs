@@ -18,7 +18,9 @@ pub(crate) async fn run(
         MaintenanceCommand::Add(args) => add(args, env, terminal).await,
         MaintenanceCommand::List(which) => list(which, terminal).await,
         MaintenanceCommand::End(args) => {
-            args.which.rest()?.delete(&["maintenance", &args.id], &args.right.token()?).await?;
+            let by = args.signed.author(env).ok();
+            let token = args.signed.right.token()?;
+            args.which.rest()?.delete(&["maintenance", &args.id], &token, by.as_deref()).await?;
             print(&args.which, &json!({ "id": args.id }), || format!("Window {} is over.", args.id), terminal)
         }
     }

@@ -139,10 +139,11 @@ impl Rest {
         }
     }
 
-    /// Takes something away.
-    pub(crate) async fn delete(&self, path: &[&str], token: &Token) -> Result<(), Error> {
+    /// Takes something away, and says who wants that, if that is known.
+    pub(crate) async fn delete(&self, path: &[&str], token: &Token, by: Option<&str>) -> Result<(), Error> {
         let request = self.client.request(Method::DELETE, self.url(path)).bearer_auth(&token.0);
-        self.body(request).await.map(|_| ())
+        let author: Vec<_> = by.map(|by| ("author", by)).into_iter().collect();
+        self.body(request.query(&author)).await.map(|_| ())
     }
 
     async fn answer<T>(&self, request: RequestBuilder) -> Result<T, Error>

@@ -17,7 +17,9 @@ pub(crate) async fn run(
         SilenceCommand::Add(args) => add(args, env, terminal).await,
         SilenceCommand::List(which) => list(which, terminal).await,
         SilenceCommand::End(args) => {
-            args.which.rest()?.delete(&["silences", &args.id], &args.right.token()?).await?;
+            let by = args.signed.author(env).ok();
+            let token = args.signed.right.token()?;
+            args.which.rest()?.delete(&["silences", &args.id], &token, by.as_deref()).await?;
             print(
                 &args.which,
                 &json!({ "id": args.id }),

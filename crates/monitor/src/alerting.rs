@@ -264,10 +264,10 @@ impl Alerting {
     }
 
     /// Ends a silence now; `None` where there is none.
-    pub(crate) fn unsilence(&self, id: &str) -> Option<u64> {
+    pub(crate) fn unsilence(&self, id: &str, by: Option<&str>) -> Option<u64> {
         let now = self.clock.now();
         let (ended, number) = self.say(now, |book| {
-            let ended = book.unsilence(id, rules_moment(now)).ok_or(());
+            let ended = book.unsilence(id, by, rules_moment(now)).ok_or(());
             all_or_none(ended, keeping::silence(id, None, now.wall_ms))
         });
         ended.ok().map(|_| number)
@@ -285,10 +285,10 @@ impl Alerting {
     }
 
     /// Ends a maintenance window; `None` where there is none.
-    pub(crate) fn end_maintenance(&self, id: &str) -> Option<u64> {
+    pub(crate) fn end_maintenance(&self, id: &str, by: Option<&str>) -> Option<u64> {
         let now = self.clock.now();
         let (ended, number) = self.say(now, |book| {
-            let ended = book.end_maintenance(id, rules_moment(now)).ok_or(());
+            let ended = book.end_maintenance(id, by, rules_moment(now)).ok_or(());
             all_or_none(ended, keeping::window(id, None, now.wall_ms))
         });
         self.plans.fetch_add(1, Ordering::Release);
@@ -308,10 +308,10 @@ impl Alerting {
     }
 
     /// Nobody takes care of an alert any more; `None` where nobody did.
-    pub(crate) fn unacknowledge(&self, id: &AlertId) -> Option<u64> {
+    pub(crate) fn unacknowledge(&self, id: &AlertId, by: Option<&str>) -> Option<u64> {
         let now = self.clock.now();
         let (ended, number) = self.say(now, |book| {
-            let ended = book.unacknowledge(id, rules_moment(now)).then_some(()).ok_or(());
+            let ended = book.unacknowledge(id, by, rules_moment(now)).then_some(()).ok_or(());
             all_or_none(ended, keeping::acknowledgement(id, None, now.wall_ms))
         });
         ended.ok().map(|()| number)
@@ -373,7 +373,7 @@ fn take_windows(book: &mut Book, windows: &[Window], now: Moment) -> Vec<Documen
     let is_gone = |window: &&Window| is_configured(window) && !configured.iter().any(|c| c.id == window.id);
     let gone: Vec<Arc<str>> = book.windows().iter().filter(is_gone).map(|w| Arc::clone(&w.id)).collect();
     for id in gone {
-        book.end_maintenance(&id, rules_moment(now));
+        book.end_maintenance(&id, None, rules_moment(now));
         kept.push(keeping::window(&id, None, now.wall_ms));
     }
     kept

@@ -41,7 +41,7 @@ pub use level::{Ending, Level, Severity};
 pub use moment::Moment;
 pub use mute::{
     Acknowledged, Acknowledgement, InForce, MUTES_AT_MOST, MuteError, Muted, MutedBy, Silence, SilenceState,
-    Window, WindowMode, muted, next_mute_change, read_matchers, room_for_mute,
+    Window, WindowMode, check_author, muted, next_mute_change, read_matchers, room_for_mute,
 };
 pub use observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
 pub use output::{

@@ -8,7 +8,7 @@ mod silence;
 mod window;
 
 pub use acknowledgement::{Acknowledged, Acknowledgement};
-pub use checked::read as read_matchers;
+pub use checked::{author as check_author, read as read_matchers};
 pub use force::{InForce, Muted, MutedBy, muted, next_mute_change};
 pub use silence::{Silence, SilenceState};
 pub use window::{Window, WindowMode};

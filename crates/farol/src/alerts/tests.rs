@@ -198,8 +198,8 @@ fn what_operators_want_is_sent_as_they_wrote_it() {
     let expected = serde_json::json!({"match": {"service": "pay", "pod": "~web-.*"}, "author": "ann", "reason": "x", "lasts": "2h"});
     assert_eq!((body, asked[0].2), (expected, true));
     for (line, target) in [
-        (&["silence", "end", "s/1"][..], "/api/v1/silences/s%2F1"),
-        (&["maintenance", "end", "w"], "/api/v1/maintenance/w"),
+        (&["silence", "end", "s/1"][..], "/api/v1/silences/s%2F1?author=bob"),
+        (&["maintenance", "end", "w", "--author", "ann"], "/api/v1/maintenance/w?author=ann"),
         (&["breakers", "open", "pay", "--reason", "x"], "/api/v1/breakers/pay/open"),
         (&["breakers", "admit", "pay"], "/api/v1/breakers/pay/admit"),
         (&["breakers", "report", "pay", "--success"], "/api/v1/breakers/pay/report"),

@@ -130,9 +130,9 @@ pub struct EndArgs {
     /// Its id
     #[arg(value_name = "ID")]
     pub id: String,
-    /// By which right
+    /// Who, and by which right
     #[command(flatten)]
-    pub right: Right,
+    pub signed: Signed,
     /// Which monitor
     #[command(flatten)]
     pub which: Which,

@@ -6,7 +6,7 @@ use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
 use super::silences::{Mutes, new_id, written};
-use super::told::{Told, kept, lasting, moment, mute_refused, once_each, refused};
+use super::told::{Told, author, kept, lasting, log_end, moment, mute_refused, once_each, refused};
 use crate::alerting::CONFIGURED;
 use crate::app::App;
 use axum::Extension;
@@ -254,13 +254,18 @@ pub(super) async fn add(
     Ok(Json(Window::whole(&app, &window, now_ms)))
 }
 
-pub(super) async fn end_now(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
+pub(super) async fn end_now(
+    State(app): State<Arc<App>>,
+    Named(id): Named,
+    Extension(asked): Extension<Asked>,
+) -> Result<StatusCode, Problem> {
+    let by = author(&asked)?;
     if id.starts_with(CONFIGURED) {
         let detail = "this window stands in the configuration; take it out there and reload";
         return Err(Problem::new(StatusCode::CONFLICT, "configured_window", detail));
     }
-    let number = app.alerting.end_maintenance(&id).ok_or_else(|| unknown(&id))?;
-    event::business("maintenance_ended").outcome("success").subject(&id).log();
+    let number = app.alerting.end_maintenance(&id, by).ok_or_else(|| unknown(&id))?;
+    log_end("maintenance_ended", &id, by);
     kept(&app, number).await?;
     Ok(StatusCode::NO_CONTENT)
 }

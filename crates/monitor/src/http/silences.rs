@@ -5,7 +5,7 @@ use super::json::{Json, List, Time};
 use super::named::Named;
 use super::problem::Problem;
 use super::route::Param;
-use super::told::{Told, end, kept, moment, mute_refused, once_each, refused};
+use super::told::{Told, author, end, kept, log_end, moment, mute_refused, once_each, refused};
 use crate::app::App;
 use axum::Extension;
 use axum::extract::State;
@@ -165,9 +165,14 @@ pub(super) async fn add(
     Ok(Json(Silence { mutes, ..Silence::new(&silence, now_ms) }))
 }
 
-pub(super) async fn end_now(State(app): State<Arc<App>>, Named(id): Named) -> Result<StatusCode, Problem> {
-    let number = app.alerting.unsilence(&id).ok_or_else(|| unknown(&id))?;
-    event::business("silence_ended").outcome("success").subject(&id).log();
+pub(super) async fn end_now(
+    State(app): State<Arc<App>>,
+    Named(id): Named,
+    Extension(asked): Extension<Asked>,
+) -> Result<StatusCode, Problem> {
+    let by = author(&asked)?;
+    let number = app.alerting.unsilence(&id, by).ok_or_else(|| unknown(&id))?;
+    log_end("silence_ended", &id, by);
     kept(&app, number).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,21 +1,28 @@
 //! What operators send: a JSON document, checked, and an answer only when what it brought about is kept. Decides how
 //! long that is waited for.
 
-use super::asked::{duration_ms, time_ms};
+use super::asked::{Asked, duration_ms, time_ms};
 use super::problem::Problem;
+use super::route::{Kind, Param};
 use crate::app::App;
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
-use farol_rules::MuteError;
+use farol_logging::event;
+use farol_rules::{MuteError, check_author};
 use serde::de::{DeserializeOwned, Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
 use std::error::Error as _;
 use std::fmt;
+use std::fmt::Display;
 use std::time::Duration;
 
 /// So long a change may take until it is kept.
 const KEPT_WITHIN: Duration = Duration::from_secs(2);
+
+/// What may be said of what ends.
+pub(super) const ENDS: &[Param] =
+    &[Param::new("author", Kind::Text, "Who ends it: stands in the log and on the time line.")];
 
 /// Nothing that is asked for lasts longer: a hundred years.
 const LONGEST_DAYS: i64 = 36_500;
@@ -83,6 +90,22 @@ pub(super) fn refused(detail: String) -> Problem {
 }
 
 /// A silence, acknowledgement or window that makes no sense, with all that is known of why.
+/// Who ends something, if that is said.
+pub(super) fn author(asked: &Asked) -> Result<Option<&str>, Problem> {
+    let author = asked.text("author");
+    author.map_or(Ok(()), check_author).map_err(|error| mute_refused(&error))?;
+    Ok(author)
+}
+
+/// Logs that somebody ended something.
+pub(super) fn log_end(what: &'static str, subject: impl Display, by: Option<&str>) {
+    let said = event::business(what).outcome("success").subject(subject);
+    match by {
+        Some(by) => said.detail(by).log(),
+        None => said.log(),
+    }
+}
+
 pub(super) fn mute_refused(error: &MuteError) -> Problem {
     let why = error.source().map(|source| format!(": {source}")).unwrap_or_default();
     let detail = format!("{error}{why}");

@@ -179,7 +179,11 @@ impl Book {
             return false;
         }
         let text = match (was, muting) {
-            (Some(was), None) => format!("not muted by {was} any more"),
+            (Some(was), None) => {
+                let ended = self.mutes.ended.as_ref().filter(|(what, _)| what.to_string() == was);
+                let by = ended.map(|(_, by)| format!(": ended by {by}")).unwrap_or_default();
+                format!("not muted by {was} any more{by}")
+            }
             (None, Some(muting)) if is_quiet => format!("muted by {muting}"),
             (Some(was), Some(muting)) if is_quiet => format!("muted by {muting}; before that by {was}"),
             _ => return true,

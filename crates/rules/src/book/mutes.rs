@@ -26,6 +26,8 @@ pub(super) struct Mutes {
     in_force: InForce,
     /// What is over, until that is told.
     pub(super) over: Vec<Keep>,
+    /// What is ended just now, and by whom.
+    pub(super) ended: Option<(MutedBy, String)>,
 }
 
 impl Mutes {
@@ -104,11 +106,12 @@ impl Book {
         Ok(())
     }
 
-    /// Ends a silence now. As it was; `None` where there is none.
-    pub fn unsilence(&mut self, id: &str, now: Moment) -> Option<Silence> {
+    /// Ends a silence now, as wished `by` somebody. As it was; `None` where there is none.
+    pub fn unsilence(&mut self, id: &str, by: Option<&str>, now: Moment) -> Option<Silence> {
         let at = self.mutes.silences.iter().position(|silence| *silence.id == *id)?;
         let silence = self.mutes.silences.remove(at);
         self.mutes.in_force.forget(id, false);
+        self.mutes.ended = by.map(|by| (MutedBy::Silence(Arc::clone(&silence.id)), by.to_owned()));
         self.muted_anew(now);
         Some(silence)
     }
@@ -129,11 +132,12 @@ impl Book {
         Ok(())
     }
 
-    /// Takes a maintenance window out. As it was; `None` where there is none.
-    pub fn end_maintenance(&mut self, id: &str, now: Moment) -> Option<Window> {
+    /// Takes a maintenance window out, as wished `by` somebody. As it was; `None` where there is none.
+    pub fn end_maintenance(&mut self, id: &str, by: Option<&str>, now: Moment) -> Option<Window> {
         let at = self.mutes.windows.iter().position(|window| *window.id == *id)?;
         let window = self.mutes.windows.remove(at);
         self.mutes.in_force.forget(id, true);
+        self.mutes.ended = by.map(|by| (MutedBy::Window(Arc::clone(&window.id)), by.to_owned()));
         self.muted_anew(now);
         Some(window)
     }
@@ -195,11 +199,12 @@ impl Book {
         self.mutes.acknowledgements.get(id)
     }
 
-    /// Nobody takes care of it any more. False where nobody did.
-    pub fn unacknowledge(&mut self, id: &AlertId, now: Moment) -> bool {
+    /// Nobody takes care of it any more, as wished `by` somebody. False where nobody did.
+    pub fn unacknowledge(&mut self, id: &AlertId, by: Option<&str>, now: Moment) -> bool {
         let was = self.mutes.acknowledgements.remove(id);
         if let Some(ack) = &was {
-            self.note_unacknowledged(id, &ack.author, "taken back", now);
+            let why = by.map_or_else(|| "taken back".to_owned(), |by| format!("taken back by {by}"));
+            self.note_unacknowledged(id, &ack.author, &why, now);
         }
         self.dirty.insert(id.clone());
         self.flush(now);
@@ -211,6 +216,7 @@ impl Book {
         self.mutes.plan(now.wall_ms);
         self.recheck_all();
         self.flush(now);
+        self.mutes.ended = None;
     }
 
     pub(super) fn recheck_all(&mut self) {

@@ -16,9 +16,17 @@ const PATTERN_CHARS: usize = 1_000;
 const MATCHERS_AT_MOST: usize = 32;
 
 pub(super) fn signed(author: &str, reason: &str) -> Result<(), MuteError> {
-    text("author", author, AUTHOR_CHARS, |c| c.is_control())?;
+    self::author(author)?;
     // A reason may have lines.
     text("reason", reason, REASON_CHARS, |c| c.is_control() && c != '\n')
+}
+
+/// Whether a name may stand for who says something.
+///
+/// # Errors
+/// It is empty, too long or cannot be shown.
+pub fn author(author: &str) -> Result<(), MuteError> {
+    text("author", author, AUTHOR_CHARS, |c| c.is_control())
 }
 
 pub(super) fn name(name: &str) -> Result<(), MuteError> {

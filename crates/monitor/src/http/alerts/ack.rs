@@ -1,12 +1,14 @@
 //! Taking care of an alert, and not any more.
 
+use super::super::asked::Asked;
 use super::super::json::Json;
 use super::super::named::Named;
 use super::super::problem::Problem;
-use super::super::told::{Told, end, kept, mute_refused};
+use super::super::told::{Told, author, end, kept, log_end, mute_refused};
 use super::{Alert, find, unknown};
 use crate::alerting::rules_moment;
 use crate::app::App;
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use farol_logging::event;
@@ -64,13 +66,15 @@ fn not_firing() -> Problem {
 pub(in super::super) async fn unacknowledge(
     State(app): State<Arc<App>>,
     Named(name): Named,
+    Extension(asked): Extension<Asked>,
 ) -> Result<StatusCode, Problem> {
+    let by = author(&asked)?;
     let id = find(&app, &name).ok_or_else(|| unknown(&name))?;
-    let Some(number) = app.alerting.unacknowledge(&id) else {
+    let Some(number) = app.alerting.unacknowledge(&id, by) else {
         let detail = "nobody has acknowledged this alert, or its acknowledgement ended with it";
         return Err(Problem::not_found("not_acknowledged", detail));
     };
-    event::business("alert_unacknowledged").outcome("success").subject(&id).log();
+    log_end("alert_unacknowledged", &id, by);
     kept(&app, number).await?;
     Ok(StatusCode::NO_CONTENT)
 }

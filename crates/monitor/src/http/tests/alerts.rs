@@ -212,7 +212,14 @@ async fn a_silence_mutes_what_it_matches_and_says_how_much_that_is() {
     assert_eq!(scene.get(&path).await.json()["match"], json!({"service": "payments"}));
     let list = scene.get("/api/v1/silences").await.json();
     assert_eq!(list["items"][0]["id"], id);
-    assert_eq!(scene.operate(Method::DELETE, &path).await.status, StatusCode::NO_CONTENT);
+    let unsigned = scene.operate(Method::DELETE, &format!("{path}?author=%20")).await;
+    refused(&unsigned, StatusCode::UNPROCESSABLE_ENTITY, "refused");
+    let ended = scene.operate(Method::DELETE, &format!("{path}?author=bob")).await;
+    assert_eq!(ended.status, StatusCode::NO_CONTENT);
+    let incident = firing(&scene).await["incident"].as_str().unwrap().to_owned();
+    let line = format!("not muted by silence {id} any more: ended by bob");
+    until(&scene, &format!("/api/v1/incidents/{incident}"), |incident| incident.to_string().contains(&line))
+        .await;
     assert_eq!(firing(&scene).await["muted"], json!(null));
     refused(&scene.get(&path).await, StatusCode::NOT_FOUND, "unknown_silence");
     let partly = signed(json!({"match": {"agent": "a"}, "lasts": "2h"}));

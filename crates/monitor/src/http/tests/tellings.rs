@@ -218,7 +218,7 @@ async fn what_somebody_says_is_kept_in_one_with_what_it_brings_about() {
     };
     let number = scene.app.alerting.acknowledge(ack).unwrap().unwrap();
     assert_eq!((number, handed()), (before + 1, before + 1));
-    assert_eq!(scene.app.alerting.unacknowledge(&id), Some(before + 2));
+    assert_eq!(scene.app.alerting.unacknowledge(&id, None), Some(before + 2));
 }
 
 #[tokio::test]

@@ -50,7 +50,7 @@ fn what_is_silenced_or_taken_care_of_before_anybody_could_hear_of_it_starts_noth
     assert_eq!(acts(&mut scene), Vec::<String>::new());
     scene.until(120);
     assert_eq!(acts(&mut scene), ["do scale lost/b/eu"]);
-    scene.book.unacknowledge(&AlertId { rule: "lost".into(), labels: agent("a") }, scene.now());
+    scene.book.unacknowledge(&AlertId { rule: "lost".into(), labels: agent("a") }, None, scene.now());
     scene.take();
     assert_eq!(acts(&mut scene), ["do scale lost/a/eu"]);
     scene.silence("t", is("alertname", "lost"), 120, 200);

@@ -244,7 +244,7 @@ fn what_began_goes_on_after_the_clock_was_set_back_whatever_else_people_mute() {
     // What is taken back or is another one by now is over.
     scene.silence("s", is("component", "db"), 0, 2_000);
     scene.moved_ms -= 1_800_000;
-    assert!(scene.book.unsilence("s", scene.now()).is_some());
+    assert!(scene.book.unsilence("s", None, scene.now()).is_some());
     assert!(scene.book.mutes.muted(&db()).is_none());
 }
 

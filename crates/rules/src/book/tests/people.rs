@@ -22,7 +22,7 @@ fn when_a_silence_ends_what_still_fires_is_told_at_once_and_what_ended_was_told_
     assert_eq!(scene.heard(), ["450 ops Resolved: -lost/c/eu recovered, ~lost/b/eu"]);
     scene.until(1_100);
     assert_eq!(scene.heard(), ["1000 ops Released: >lost/b/eu!"]);
-    assert!(scene.book.unsilence("t", scene.now()).is_some());
+    assert!(scene.book.unsilence("t", None, scene.now()).is_some());
     scene.take();
     assert_eq!(scene.heard(), ["1100 ops Released: >down/db/pay!"]);
     assert_eq!(scene.book.silences().len(), 0, "what is over is dropped");
@@ -104,7 +104,7 @@ fn an_acknowledgement_that_ends_tells_again_and_outlasts_a_restart_until_then() 
     assert_eq!(scene.heard(), ["1500 ops Released: >down/db/pay!"]);
     assert_eq!(scene.ledger.acknowledgements.len(), 0);
     scene.acknowledge("down", db(), None);
-    assert!(scene.book.unacknowledge(&AlertId { rule: "down".into(), labels: db() }, scene.now()));
+    assert!(scene.book.unacknowledge(&AlertId { rule: "down".into(), labels: db() }, None, scene.now()));
     scene.take();
     scene.until(1_900);
     assert_eq!(scene.heard(), ["1800 ops Released: >down/db/pay!"], "not twice within an interval");

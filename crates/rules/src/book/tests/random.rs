@@ -119,7 +119,7 @@ impl Play {
                 scene.silence(AGENTS[*of], is("agent", AGENTS[*of]), now_s, now_s + i64::from(*seconds));
             }
             Event::Unsilence(of) => {
-                scene.book.unsilence(AGENTS[*of], scene.now());
+                scene.book.unsilence(AGENTS[*of], None, scene.now());
                 scene.ledger.silences.remove(AGENTS[*of]);
                 scene.take();
             }

@@ -101,7 +101,7 @@ fn who_does_not_take_care_of_it_any_more_is_on_the_time_line() {
     scene.see(&[measured("a", 80.0)]);
     scene.acknowledge("cpu", agent("a"), None);
     lines(&mut scene);
-    scene.book.unacknowledge(&id, scene.now());
+    scene.book.unacknowledge(&id, None, scene.now());
     scene.take();
     assert_eq!(
         lines(&mut scene),
@@ -150,20 +150,20 @@ fn that_a_silence_does_not_hold_any_more_is_on_the_time_line_whatever_holds_besi
     scene.until(100);
     assert_eq!(lines(&mut scene), Vec::<String>::new(), "the other one holds");
     scene.acknowledge("lost", agent("a"), None);
-    scene.book.unsilence("t", scene.now());
+    scene.book.unsilence("t", None, scene.now());
     scene.take();
     assert_eq!(last(&mut scene), "100 Held: not muted by silence t any more");
     scene.silence("u", is("agent", "a"), 90, 500);
     assert_eq!(last(&mut scene), "100 Held: muted by silence u of ana: test");
-    scene.book.unacknowledge(&AlertId { rule: "lost".into(), labels: agent("a") }, scene.now());
+    scene.book.unacknowledge(&AlertId { rule: "lost".into(), labels: agent("a") }, Some("bob"), scene.now());
     scene.take();
     lines(&mut scene);
-    scene.book.unsilence("u", scene.now());
+    scene.book.unsilence("u", Some("bob"), scene.now());
     scene.take();
     assert_eq!(
         lines(&mut scene),
         [
-            "100 Held: not muted by silence u any more",
+            "100 Held: not muted by silence u any more: ended by bob",
             "100 Released: is not held back any more, and still fires"
         ]
     );
