@@ -66,6 +66,33 @@ async fn a_second_try_sends_only_the_events_that_were_not_taken_and_a_refused_on
     assert_eq!(keys, ["a", "b", "c", "c", "d"], "what is refused is not sent again");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_round_in_which_all_events_were_refused_says_that_none_was_taken() {
+    // While a blocking task runs, no time passes by itself.
+    let (_still, end) = std::sync::mpsc::channel::<()>();
+    tokio::task::spawn_blocking(move || end.recv());
+    let sink = HttpSink::start().await.unwrap();
+    let pager = receiver(&format!("{{pagerduty: {{routing_key: K, url: \"{}\"}}}}", sink.url("/")));
+    for (status, expected) in [(400, false), (202, true)] {
+        sink.always(Answer::status(status));
+        let alerts = (0..50).map(|n| alert(&n.to_string(), "pod")).collect();
+        let told = message(&format!("n{status}"), alerts);
+        let before = sink.taken().len();
+        let late = async {
+            while sink.taken().len() == before {
+                tokio::task::yield_now().await;
+            }
+            tokio::time::advance(Duration::from_secs(6)).await;
+        };
+        let (ended, ()) = tokio::join!(pager.send(&told), late);
+        let failure = ended.unwrap_err();
+        assert!(
+            matches!(&failure, Failure::Partly { taken, .. } if *taken == expected),
+            "{status}: {failure:?}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_webhook_is_signed_and_a_second_copy_has_the_same_key() {
     let sink = HttpSink::start().await.unwrap();

@@ -40,8 +40,9 @@ pub(super) enum Landing {
     Taken,
     /// It may be taken later; not before the pause, if one was asked for.
     Failed { why: String, pause: Option<Duration> },
-    /// Some of it was taken, and it is tried again at once; not before the pause, if one was asked for.
-    Partly { why: String, pause: Option<Duration> },
+    /// Some of it was answered for good, and perhaps taken; it is tried again at once, but not before the pause, if one
+    /// was asked for.
+    Partly { taken: bool, why: String, pause: Option<Duration> },
     /// The same, but not for long.
     Unsure { why: String },
     /// It will never be taken.
@@ -250,8 +251,10 @@ impl<T: Clone> Queue<T> {
             unsure_ms.is_some_and(|since_ms| now_ms - since_ms >= UNSURE_MS) && waited_ms >= UNSURE_MS as i64;
         match landing {
             Landing::Taken => self.strain.took(),
-            Landing::Partly { pause, .. } => {
-                self.strain.took();
+            Landing::Partly { taken, pause, .. } => {
+                if *taken {
+                    self.strain.took();
+                }
                 self.strain.pause(*pause, now_ms);
             }
             Landing::Refused { why } => self.strain.refused(why, now_ms),

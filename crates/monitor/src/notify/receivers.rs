@@ -97,8 +97,10 @@ pub enum Failure {
         /// The receiver asks for so long a pause; at most an hour.
         after: Option<Duration>,
     },
-    /// Some of it was taken, and the rest is to come soon: it is no sign that the receiver fails.
+    /// Some of it was answered for good, and the rest is to come soon: it is no sign that the receiver fails.
     Partly {
+        /// Some of that was taken: it is a sign that the receiver does not fail.
+        taken: bool,
         /// What happened.
         why: String,
         /// The receiver asks for so long a pause; at most an hour.

@@ -409,7 +409,9 @@ fn landing(result: &Result<crate::notify::receivers::Sent, Failure>, stays: bool
             Landing::Refused { why: format!("{REMOVED}; its last answer: {why}") }
         }
         Err(Failure::Retry { why, after }) => Landing::Failed { why: why.clone(), pause: *after },
-        Err(Failure::Partly { why, after }) => Landing::Partly { why: why.clone(), pause: *after },
+        Err(Failure::Partly { taken, why, after }) => {
+            Landing::Partly { taken: *taken, why: why.clone(), pause: *after }
+        }
         Err(Failure::Unsure { why }) => Landing::Unsure { why: why.clone() },
         Err(Failure::Dead { why }) => Landing::Refused { why: why.clone() },
     }

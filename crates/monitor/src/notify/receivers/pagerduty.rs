@@ -65,7 +65,7 @@ impl Sender {
             if taken + refused > 0 && began.elapsed() > ROUND {
                 let why =
                     format!("of {count} events {taken} were taken and {refused} refused, the others follow");
-                return Err(Failure::Partly { why, after: None });
+                return Err(Failure::Partly { taken: taken > 0, why, after: None });
             }
             let event = event(self.settings.routing_key.expose(), message, alert);
             let answer = self.egress.send(url, self.client.post(url.clone()).json(&event)).await;
@@ -80,7 +80,7 @@ impl Sender {
                 }
                 Err(Failure::Retry { why, after }) if taken > 0 => {
                     let why = format!("{taken} of {count} events were taken, then: {why}");
-                    return Err(Failure::Partly { why, after });
+                    return Err(Failure::Partly { taken: true, why, after });
                 }
                 Err(retry) => return Err(retry),
             }

@@ -20,6 +20,8 @@ pub(super) enum Answer {
     Pause(Duration),
     /// Some of it is taken, after so long; what follows has to wait for so long.
     Partly(Duration, Option<Duration>),
+    /// Some of it is refused and none taken, after so long.
+    RefuseSome(Duration),
     Refuse,
     Unsure,
     /// None ever; the notice was not taken.
@@ -120,7 +122,11 @@ impl Receiver for Desk {
                 Answer::Pause(pause) => return Err(failure(Some(pause))),
                 Answer::Partly(takes, after) => {
                     tokio::time::sleep(takes).await;
-                    return Err(Failure::Partly { why: "200 of 500".into(), after });
+                    return Err(Failure::Partly { taken: true, why: "200 of 500".into(), after });
+                }
+                Answer::RefuseSome(takes) => {
+                    tokio::time::sleep(takes).await;
+                    return Err(Failure::Partly { taken: false, why: "0 of 500".into(), after: None });
                 }
                 Answer::Refuse => return Err(Failure::Dead { why: "404".into() }),
                 Answer::Unsure => return Err(Failure::Unsure { why: "401".into() }),

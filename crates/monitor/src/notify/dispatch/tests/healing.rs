@@ -163,6 +163,22 @@ async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_round_in_which_nothing_was_taken_is_no_sign_that_a_receiver_takes_again() {
+    let ops = Desk::new(Answer::RefuseSome(Duration::from_secs(5)));
+    ops.answers.lock().push_back(Answer::Refuse);
+    let process = Process::start(Shelf::default(), &[("ops", &ops)]);
+    process.tell("ops", "a");
+    process.tell("ops", "a");
+    pass(30_000).await;
+    assert_eq!(ops.tried.lock().len(), 7, "it goes on at once");
+    assert_eq!(process.told.failing.lock()[..], [("ops".to_owned(), Some("404".to_owned()))]);
+    assert_eq!(process.stats("ops").last_failure.map(|(_, why)| why).as_deref(), Some("404"));
+    *ops.then.lock() = Answer::Partly(Duration::ZERO, Some(Duration::from_secs(30)));
+    pass(6_000).await;
+    assert_eq!(process.told.failing.lock()[1..], [("ops".to_owned(), None)], "it took some");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_conversation_that_fails_alone_holds_no_other_up() {
     let ops = Desk::new(Answer::Take);
     *ops.of.lock() = Some(("bad".to_owned(), Answer::Fail));
