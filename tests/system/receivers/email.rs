@@ -170,6 +170,21 @@ async fn each_refusal_means_what_it_says_and_repeats_no_more_than_its_codes() {
     assert_eq!(server.mails().len(), 1);
 }
 
+#[tokio::test]
+async fn a_server_that_offers_no_login_that_is_known_is_said_to_be_that() {
+    let server = MailServer::start(Protection::None).await.unwrap();
+    let email = email(server.port(), "tls: none, username: u, password: S3CRET");
+    for offers in ["250 mail.test", "250-mail.test\r\n250 AUTH XOAUTH2 CRAM-MD5"] {
+        server.mood("EHLO", Duration::ZERO, Some(offers));
+        let failure = email.send(&message("n1", vec![alert("a", "p")])).await.unwrap_err();
+        assert!(matches!(failure, Failure::Unsure { .. }), "{offers}: {failure:?}");
+        for word in ["offers no login by PLAIN or LOGIN", "`username`"] {
+            assert!(failure.why().contains(word), "{offers}: {failure:?}");
+        }
+    }
+    assert!(server.mails().is_empty());
+}
+
 /// Lets a server think about this for so long: time stands still but for that.
 async fn thinks(server: &MailServer, word: &str, long: Duration) {
     while server.thinks().as_deref() != Some(word) {

@@ -156,6 +156,13 @@ impl Sender {
         if let Some((user, password)) = &self.settings.login {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             let known = [Mechanism::Plain, Mechanism::Login];
+            if connection.server_info().get_auth_mechanism(&known).is_none() {
+                let server = &self.settings.server;
+                let why = format!(
+                    "{server} offers no login by PLAIN or LOGIN; take `username` out, or correct `server`"
+                );
+                return Err(Failure::Unsure { why });
+            }
             connection.auth(&known, &credentials).await.map_err(|error| self.unwelcome(&error))?;
         }
         let Settings { from, to, server, .. } = &self.settings;
@@ -222,7 +229,7 @@ impl Sender {
         let deepest = std::iter::successors(std::error::Error::source(error), |error| error.source()).last();
         let what = deepest.map_or_else(|| error.to_string(), ToString::to_string);
         let Some(code) = error.status() else {
-            if error.is_response() || error.is_client() {
+            if error.is_response() {
                 return Failure::retry(format!("{server} answers what is no SMTP"));
             }
             let why = format!("{server} cannot be spoken to: {}", text::cut(&text::line(&what), 200));
