@@ -11,7 +11,7 @@ use crate::terminal::Terminal;
 use crate::verdict::{Error, Found};
 use farol_monitor::config::{Alerting, Config, rules_of};
 use farol_monitor::history::replay::{Side, Span, retell};
-use farol_rules::Rule;
+use farol_rules::{Route, Rule};
 use jiff::Timestamp;
 use rustix::termios::isatty;
 use std::collections::BTreeMap;
@@ -64,8 +64,18 @@ pub async fn test(
 
 /// Rules beside a configuration's routes and maintenance.
 fn side(rules: Vec<Rule>, config: &Config) -> Result<Side, Error> {
-    let alerting = Alerting { rules, ..config.alerting.clone() };
+    let mut alerting = Alerting { rules, ..config.alerting.clone() };
+    alerting.route.iter_mut().for_each(lead_to_one);
     Side::new(&alerting, &config.needs).map_err(|error| Error::Usage(error.to_string()))
+}
+
+/// Leads a route to the receiver that it names: each of its peers is told the same.
+fn lead_to_one(route: &mut Route) {
+    route.peers.clear();
+    if let Some((name, _)) = route.receiver.as_deref().and_then(|receiver| receiver.split_once('@')) {
+        route.receiver = Some(name.into());
+    }
+    route.routes.iter_mut().for_each(lead_to_one);
 }
 
 async fn past(

@@ -176,6 +176,22 @@ fn what_does_not_come_out_is_told_with_file_line_and_what_there_is() {
 }
 
 #[test]
+fn what_several_peers_of_a_receiver_are_told_is_one_notice_to_it() {
+    let receivers = "{mail: {email: {server: \"mail.test:587\", from: farol@shop.test, to: [a@shop.test, b@shop.test]}}, \
+                     one: {email: {server: \"mail.test:587\", from: farol@shop.test, to: [c@shop.test]}}}";
+    let route = "{receiver: mail, routes: [{match: {alertname: service_below_minimum}, receiver: one}]}";
+    let monitor = format!("receivers: {receivers}\nroute: {route}\n");
+    let cases = CASES.replace("receiver: log", "receiver: mail");
+    let place = Place::new(&[("rules.yaml", RULES), ("cases.yaml", &cases), ("monitor.yaml", &monitor)]);
+    let (found, text) = place.run("test --config @monitor.yaml --cases @cases.yaml @rules.yaml");
+    assert_eq!((text.trim_end(), found.unwrap()), ("2 cases, all came out", Found::Fine));
+    let cases = cases.replace("    expect:\n      - {at: 10s", "    told: []\n    expect:\n      - {at: 10s");
+    let place = Place::new(&[("rules.yaml", RULES), ("cases.yaml", &cases), ("monitor.yaml", &monitor)]);
+    let (_, text) = place.run("test --config @monitor.yaml --cases @cases.yaml @rules.yaml");
+    assert!(text.contains(" to one, ") && text.contains(" to mail, ") && !text.contains('@'), "{text}");
+}
+
+#[test]
 fn cases_that_are_written_wrong_are_the_configurations_fault() {
     let wrong =
         "cases: [{name: x, input: [{metric: cpu, values: '5x'}, {cpu: 1}], expect: [{alerts: []}]}]\n";
