@@ -17,7 +17,8 @@ use tokio::time::Instant;
 
 /// A notice that waited longer before the process began is not given up before an hour of tries.
 const WAITED_AT_MOST_MS: i64 = 23 * 3_600_000;
-/// Words that wait to be told; more are left out.
+/// With so many words that wait to be told, more on attempts are left out. Of those on a receiver there are a few each, and
+/// nobody would say them again.
 const TELLINGS_AT_MOST: usize = 20_000;
 
 /// Dead notices made due again that are remembered; the oldest go.
@@ -390,7 +391,7 @@ impl Lanes {
 }
 
 fn tell(tellings: &mut VecDeque<Telling>, telling: Telling) {
-    if tellings.len() < TELLINGS_AT_MOST {
+    if tellings.len() < TELLINGS_AT_MOST || !matches!(telling, Telling::Attempted(_)) {
         tellings.push_back(telling);
     }
 }

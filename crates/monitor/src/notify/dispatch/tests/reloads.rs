@@ -67,6 +67,26 @@ async fn a_reload_drops_nothing_on_its_way_nor_anything_of_those_that_stay() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_receivers_with_many_notices_are_gone_ends_what_was_said_of_them() {
+    let desks = ["a", "b", "c"].map(|name| (name, Desk::new(Answer::Fail)));
+    let process = Process::start(Shelf::default(), &desks.each_ref().map(|(name, desk)| (*name, desk)));
+    for (name, _) in &desks {
+        (0..10_002).for_each(|_| process.tell(name, name));
+    }
+    pass(100_000).await;
+    let told = || (process.told.failing.lock().clone(), process.told.full.lock().clone());
+    let mut before = told();
+    assert_eq!((before.0.len(), before.1.len()), (3, 3));
+    process.dispatcher.set_receivers(receivers(&[]));
+    pass(20_000).await;
+    for (name, _) in &desks {
+        before.0.push(((*name).to_owned(), None));
+        before.1.push(((*name).to_owned(), false));
+    }
+    assert_eq!(told(), before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_fails_on_its_way_to_one_that_is_gone_is_dead_and_one_that_came_back_goes_on() {
     let fails = || {
         let desk = Desk::new(Answer::Take);
