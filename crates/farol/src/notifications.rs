@@ -2,6 +2,7 @@
 
 use crate::asking::{moment, print, table, text};
 use crate::cli::{NotificationsArgs, NotificationsCommand, NotificationsListArgs, ResendArgs};
+use crate::rest::{Rest, Token};
 use crate::terminal::Terminal;
 use crate::verdict::Error;
 use serde_json::{Value, json};
@@ -17,13 +18,9 @@ pub(crate) async fn run(args: &NotificationsArgs, terminal: &mut Terminal) -> Re
 async fn resend(args: &ResendArgs, terminal: &mut Terminal) -> Result<(), Error> {
     let (rest, token) = (args.which.rest()?, args.right.token()?);
     if let Some(id) = &args.id {
-        let answer = rest.post(&["notifications", id, "resend"], &token, &json!({})).await?;
-        return print(
-            &args.which,
-            &answer,
-            || format!("It is due again as {}.", text(&answer, "id")),
-            terminal,
-        );
+        let (again, kept) = again(&rest, &token, id).await?;
+        print(&args.which, &again, || format!("It is due again as {}.", text(&again, "id")), terminal)?;
+        return kept;
     }
     let mut filter = vec![("state", "dead")];
     filter.extend(args.receiver.as_deref().map(|receiver| ("receiver", receiver)));
@@ -31,14 +28,29 @@ async fn resend(args: &ResendArgs, terminal: &mut Terminal) -> Result<(), Error>
     let (mut sent, mut refused) = (Vec::new(), Vec::new());
     for notice in dead.iter().rev() {
         let id = text(notice, "id");
-        match rest.post(&["notifications", id, "resend"], &token, &json!({})).await {
-            Ok(answer) => sent.push(answer),
-            Err(error) => refused.push(format!("{id}: {error}")),
-        }
+        let kept = match again(&rest, &token, id).await {
+            Ok((again, kept)) => {
+                sent.push(again);
+                kept
+            }
+            Err(error) => Err(error),
+        };
+        refused.extend(kept.err().map(|error| format!("{id}: {error}")));
     }
     let count = sent.len();
     print(&args.which, &json!({ "items": sent }), || due_again(count), terminal)?;
     if refused.is_empty() { Ok(()) } else { Err(Error::Failed(refused.join("\n"))) }
+}
+
+/// Makes one due again: what it is now, and why that is not kept yet, if it is not.
+async fn again(rest: &Rest, token: &Token, id: &str) -> Result<(Value, Result<(), Error>), Error> {
+    match rest.post(&["notifications", id, "resend"], token, &json!({})).await {
+        Ok(again) => Ok((again, Ok(()))),
+        Err(Error::Unkept { id: Some(id), why }) => {
+            Ok((json!({ "id": id }), Err(Error::Unkept { id: Some(id), why })))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn list(args: &NotificationsListArgs, terminal: &mut Terminal) -> Result<(), Error> {

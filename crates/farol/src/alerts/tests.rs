@@ -46,8 +46,16 @@ fn answer(method: &str, target: &str) -> (u16, String) {
             (404, r#"{"code":"unknown_receiver","detail":"there is no receiver `nobody`"}"#.to_owned())
         }
         ("GET", "/api/v1/notifications") if target.contains("state=dead&receiver=slow") => (200, list("")),
+        ("GET", "/api/v1/notifications") if target.contains("receiver=full") => {
+            (200, list(r#"{"id":"unkept"},{"id":"n0"}"#))
+        }
         ("GET", "/api/v1/notifications") => (200, list(r#"{"id":"n2"},{"id":"n1"},{"id":"n0"}"#)),
         ("POST", "/api/v1/notifications/n0/resend") => (200, r#"{"id":"n0-r1"}"#.to_owned()),
+        ("POST", "/api/v1/notifications/unkept/resend") => (
+            503,
+            r#"{"code":"not_recorded","detail":"it is in force, but the store has not taken it","id":"unkept-r1"}"#
+                .to_owned(),
+        ),
         ("POST", "/api/v1/notifications/n1/resend") => (200, r#"{"id":"n1-r1"}"#.to_owned()),
         ("GET", "/api/v1/why/component/a/pay/db") => {
             (200, r#"{"text":["first","  second\u001b[2J"]}"#.to_owned())
@@ -228,6 +236,17 @@ fn all_that_is_dead_is_sent_again_the_oldest_first_whatever_is_refused_of_it() {
     assert!(asked[0].1.contains("state=dead") && asked[0].1.contains("receiver=pager"), "{asked:?}");
     let ids: Vec<&str> = asked[1..].iter().filter_map(|asked| asked.1.split('/').nth(4)).collect();
     assert_eq!(ids, ["n0", "n1", "n2"]);
+}
+
+#[test]
+fn what_is_due_again_counts_as_that_though_the_store_has_not_taken_it() {
+    let (found, printed, _) = run(&["notifications", "resend", "--all", "--receiver", "full"]);
+    let unkept = found.unwrap_err().to_string();
+    assert!(unkept.starts_with("unkept: it is in force, but") && !unkept.contains('\n'), "{unkept}");
+    assert!(printed.contains("2 are due again."), "{printed}");
+    let (_, json, _) = run(&["notifications", "resend", "--all", "--receiver", "full", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json, serde_json::json!({"items": [{"id": "n0-r1"}, {"id": "unkept-r1"}]}));
 }
 
 #[test]

@@ -199,6 +199,6 @@ pub(super) async fn resend(State(app): State<Arc<App>>, Named(id): Named) -> Res
     event::business("notification_resent").outcome("success").subject(&id).detail(&resent).log();
     // The last hand-in so far: the notice's is not later.
     let number = app.journal.documents(Vec::new());
-    kept(&app, number).await?;
+    kept(&app, number).await.map_err(|problem| problem.about(&resent.as_str().into()))?;
     Ok(Json(Resent { id: resent }))
 }

@@ -177,6 +177,15 @@ impl Scene {
         });
     }
 
+    /// The store takes nothing from now on, and still answers.
+    pub(crate) async fn write_no_more(&mut self) {
+        // What it is at is not cut.
+        while self.app.journal.committed_documents().borrow().busy_since.is_some() {
+            tokio::task::yield_now().await;
+        }
+        self.writing.shutdown().await;
+    }
+
     /// Commits what waits, and closes the store.
     pub(crate) async fn commit(&mut self) {
         let end = tokio_util::sync::CancellationToken::new();

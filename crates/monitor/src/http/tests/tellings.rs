@@ -134,6 +134,19 @@ async fn an_end_is_not_sent_again_while_its_alert_fires_anew_unless_each_time_ha
 }
 
 #[tokio::test]
+async fn a_notice_that_is_sent_again_while_the_store_takes_nothing_is_told_by_its_new_id() {
+    let mut scene = scene(1).await;
+    scene.write();
+    committed(&scene).await;
+    let id = notices(&scene, "dead").await[0]["id"].as_str().unwrap().to_owned();
+    listen(&scene);
+    scene.write_no_more().await;
+    let again = scene.operate(Method::POST, &format!("/api/v1/notifications/{id}/resend")).await;
+    assert_eq!((again.status, &*again.code()), (StatusCode::SERVICE_UNAVAILABLE, "not_recorded"));
+    assert_eq!(again.json()["id"], format!("{id}-r1"), "{}", again.body);
+}
+
+#[tokio::test]
 async fn a_receiver_that_there_is_not_is_refused_unless_something_was_for_it() {
     let mut scene = scene(1).await;
     scene.write();
