@@ -301,7 +301,7 @@ impl Alerting {
             Sent::Sent { note: None } => format!("{} was told", attempt.receiver),
             Sent::Sent { note: Some(note) } => format!("{} was told; {note}", attempt.receiver),
             // The first failure is worth a line, and the end of it.
-            Sent::Retry { why, .. } if attempt.number == 1 => {
+            Sent::Retry { why, .. } if attempt.failed == 1 => {
                 format!("{} could not be told, it is tried again: {why}", attempt.receiver)
             }
             Sent::Retry { .. } | Sent::Partly { .. } => return,

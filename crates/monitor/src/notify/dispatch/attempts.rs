@@ -39,6 +39,8 @@ pub struct Attempt {
     pub rules: BTreeSet<String>,
     /// Which try since the process began: 1 is the first, 0 says that it was not tried.
     pub number: u32,
+    /// Those of its tries that failed since then, this one included.
+    pub failed: u32,
     /// When it began, unix milliseconds.
     pub at_ms: i64,
     /// How it ended.
@@ -89,6 +91,7 @@ impl Attempt {
             alerts: message.alerts.iter().map(|alert| alert.id.clone()).collect(),
             rules: message.alerts.iter().map(|alert| alert.rule.clone()).collect(),
             number: 0,
+            failed: 0,
             at_ms,
             outcome: Outcome::Dead { why: why.to_owned() },
             took: Duration::ZERO,

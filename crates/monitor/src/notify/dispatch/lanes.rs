@@ -40,6 +40,8 @@ pub(super) struct Load {
     /// The hand-in that says that the one before it was sent.
     pub(super) after: u64,
     tries: u32,
+    /// Those that failed.
+    failed: u32,
     first_ms: Option<i64>,
     last_ms: Option<i64>,
 }
@@ -188,6 +190,7 @@ impl Lanes {
             handed: Instant::now(),
             after: 0,
             tries: 0,
+            failed: 0,
             first_ms: None,
             last_ms: None,
         };
@@ -235,6 +238,7 @@ impl Lanes {
         let Some(lane) = self.lanes.get_mut(name) else { return Vec::new() };
         let Some(load) = lane.queue.first_mut(conversation) else { return Vec::new() };
         load.tries += 1;
+        load.failed += u32::from(!matches!(flown.result, Ok(_) | Err(Failure::Partly { .. })));
         load.first_ms.get_or_insert(flown.began_ms);
         load.last_ms = Some(flown.began_ms);
         let load = load.clone();
@@ -278,6 +282,7 @@ impl Lanes {
             &mut self.tellings,
             Telling::Attempted(Attempt {
                 number: load.tries,
+                failed: load.failed,
                 at_ms: flown.began_ms,
                 outcome,
                 took: flown.took,
@@ -375,7 +380,7 @@ impl Lanes {
                     notice_id: message.notice_id.clone(),
                     receiver: Arc::clone(name),
                     at_ms: message.at_ms,
-                    failed: entry.load.tries,
+                    failed: entry.load.failed,
                     in_flight: turn == Turn::Now,
                     next_ms: match turn {
                         Turn::At(at_ms) => Some(wall_ms().saturating_add(at(at_ms))),

@@ -7,7 +7,7 @@ use farol_config::Sources;
 use farol_rules::{Labels, Severity};
 use std::collections::BTreeMap;
 
-pub(super) fn alert(id: &str, pod: &str) -> AlertWord {
+pub(in crate::notify) fn alert(id: &str, pod: &str) -> AlertWord {
     AlertWord {
         id: id.to_owned(),
         alert_id: "874d33fe987af934".into(),

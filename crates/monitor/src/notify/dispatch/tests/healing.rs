@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::notify::Outcome;
+use crate::notify::receivers::tests::alert;
 
 #[tokio::test(start_paused = true)]
 async fn a_receiver_that_fails_for_five_minutes_gets_each_notice_once_and_in_order() {
@@ -138,7 +139,8 @@ async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
     let (takes, pause) = (Duration::from_secs(5), Duration::from_secs(30));
     *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(takes, None)));
     let process = Process::start(Shelf::default(), &[("ops", &ops)]);
-    process.tell("ops", "many");
+    let alerts = vec![alert("a", "pay-1")];
+    process.send(Message { alerts, ..message("ops", "many", "many1") });
     for _ in 0..20 {
         process.tell("ops", "few");
         pass(5_000).await;
@@ -151,6 +153,11 @@ async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
     let told = process.told.attempts.lock().clone();
     assert!(!told.iter().any(|attempt| matches!(attempt.outcome, Outcome::Retry { .. })), "{told:?}");
     assert!(told.iter().any(|attempt| matches!(attempt.outcome, Outcome::Partly { .. })), "{told:?}");
+    let waiting_failed = || {
+        let waiting = process.dispatcher.waiting("a");
+        waiting.iter().map(|notice| (notice.notice_id.clone(), notice.failed)).collect::<Vec<_>>()
+    };
+    assert_eq!(waiting_failed(), [("many1".to_owned(), 0)]);
     *ops.of.lock() = Some(("many".to_owned(), Answer::Partly(Duration::ZERO, Some(pause))));
     pass(10_000).await;
     ops.tried.lock().clear();
@@ -160,6 +167,12 @@ async fn what_takes_many_tries_goes_on_at_once_and_is_no_failure() {
     pass(10_000).await;
     assert_eq!(ops.ids().last().map(|id| &**id), Some("many1"));
     assert_eq!(process.told.failing.lock().len(), 0);
+    ops.answers.lock().extend([Answer::Partly(takes, None), Answer::Fail]);
+    process.tell("ops", "many");
+    pass(10_000).await;
+    let told = process.told.attempts.lock().clone();
+    let last: Vec<(u32, u32)> = told[told.len() - 3..].iter().map(|it| (it.number, it.failed)).collect();
+    assert_eq!(last, [(1, 0), (2, 1), (3, 1)], "the second one is the first that failed");
 }
 
 #[tokio::test(start_paused = true)]
