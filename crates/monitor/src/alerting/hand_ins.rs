@@ -17,6 +17,8 @@ pub(super) enum Told<N> {
 
 /// Gives the words and notices of one hand-in after the other, at least one, which is what the number of the first is
 /// for: it has all of the `state`. Words stand before notices: those are sent even where there is no room to keep them.
+/// A crash between two of them leaves notices of which their conversation knows nothing: what they told is told once more
+/// in others, for none is to be missing.
 pub(super) fn divide<N>(
     state: Vec<DocumentChange>,
     told: impl IntoIterator<Item = Told<N>>,
