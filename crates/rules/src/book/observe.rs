@@ -73,10 +73,17 @@ impl Book {
             }
             Observation::Looked { labels, elements } => self.looked(labels, elements, now),
             Observation::Agent { labels, condition, is } => {
+                if let (AgentCondition::Lost, Some(agent)) = (condition, labels.get("agent")) {
+                    match is {
+                        Is::On => drop(self.lost.insert(Arc::clone(agent))),
+                        Is::Off | Is::Happened => drop(self.lost.remove(agent)),
+                    }
+                }
                 let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
                 self.condition(&rules, labels, *is, None, now);
             }
             Observation::AgentGone { agent, how } => {
+                self.lost.remove(agent);
                 let of_agent: Vec<ElementId> = self.of_agent(agent).cloned().collect();
                 for id in of_agent {
                     self.end(&id, *how, now);

@@ -326,6 +326,27 @@ fn what_a_bad_component_measures_no_more_is_not_gone_before_that_is_well() {
 }
 
 #[test]
+fn what_an_agent_has_no_more_is_not_gone_while_nothing_is_heard_of_that_agent() {
+    let mut scene = Scene::new(&[cpu()]);
+    scene.see(&[measured("a", 99.0)]);
+    scene.until(400);
+    scene.heard();
+    scene.see(&[Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good: false }]);
+    scene.until(500);
+    // No rule needs to look at it.
+    scene.see(&[is_lost("a", Is::On)]);
+    scene.until(7_000);
+    assert_eq!(scene.heard(), no_words());
+    scene.see(&[is_lost("a", Is::Off)]);
+    scene.until(8_000);
+    assert_eq!(scene.heard(), ["7600 ops Resolved: -cpu/a/eu removed"]);
+    for last in [is_lost("a", Is::Off), gone("a", Ending::Forgotten)] {
+        scene.see(&[is_lost("a", Is::On), last]);
+        assert!(scene.book.lost.is_empty());
+    }
+}
+
+#[test]
 fn a_new_critical_alert_is_told_at_once_and_a_crowd_of_them_is_told_as_one() {
     let mut scene = Scene::new(&[cpu()]);
     let told = |scene: &mut Scene| scene.heard().len();
