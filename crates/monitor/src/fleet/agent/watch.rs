@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     /// What the program was built for.
     layout: Option<Arc<Compiled>>,
     labels: Labels,
+    /// The prefix of its services; `None` until it said one.
+    scope: Option<Arc<str>>,
     /// The rules may know of it from before a restart, or from before it had no series.
     has_past: bool,
     /// When what was known of its series is gone, on the running clock, if it has none: never again once it was told.
@@ -31,6 +33,14 @@ impl Watch {
     /// Of an agent that the monitor knew when it stopped.
     pub(crate) fn of_past() -> Self {
         Self { has_past: true, ..Self::default() }
+    }
+
+    /// The agent's services are known with this prefix. With another one than before its series are others.
+    pub(crate) fn set_scope(&mut self, scope: &Arc<str>) {
+        if self.scope.replace(Arc::clone(scope)).is_some_and(|before| before != *scope) {
+            // No agent's: the program is built anew.
+            self.labels = Labels::default();
+        }
     }
 
     /// Whether the rules know anything of its agent from before a restart. Where not, nothing is told twice.
@@ -68,11 +78,12 @@ impl Watch {
     }
 
     fn build(&mut self, rules: &Ruleset, labels: &Labels, layout: &Arc<Compiled>) {
-        let mut program = Box::new(Program::new(rules, layout.shapes(), labels));
+        let shapes = layout.shapes(self.scope.as_deref().unwrap_or_default());
+        let mut program = Box::new(Program::new(rules, &shapes, labels));
+        let for_good = *labels != self.labels;
         match self.program.take() {
             Some(old) => {
                 program.go_on_from(&old);
-                let for_good = *labels != self.labels;
                 self.told.extend(gone(&old, &program, for_good));
             }
             // What was known before of what it does not have is stale, and gone if it does not come back.
