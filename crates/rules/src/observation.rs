@@ -55,6 +55,8 @@ pub enum Observation {
         labels: Labels,
         /// Rule and labels of each.
         elements: Vec<(Arc<str>, Labels)>,
+        /// What it was known under is not the same any more: nothing but these will come back.
+        for_good: bool,
     },
     /// Something is wrong with an agent, or not any more.
     Agent {

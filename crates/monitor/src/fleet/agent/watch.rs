@@ -30,9 +30,9 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Of an agent that the monitor knew when it stopped.
-    pub(crate) fn of_past() -> Self {
-        Self { has_past: true, ..Self::default() }
+    /// Of an agent that the monitor knew under these labels when it stopped.
+    pub(crate) fn of_past(labels: &Labels) -> Self {
+        Self { has_past: true, labels: labels.clone(), ..Self::default() }
     }
 
     /// The agent's services are known with this prefix. With another one than before its series are others.
@@ -91,7 +91,7 @@ impl Watch {
                 if self.has_past {
                     program.unsettle();
                 }
-                self.told.push(looked(labels, elements(&program).collect()));
+                self.told.push(looked(labels, elements(&program).collect(), for_good));
             }
         }
         self.program = Some(program);
@@ -105,7 +105,7 @@ impl Watch {
         } else if now_ms >= *self.gone_at_ms.get_or_insert(now_ms.saturating_add(NONE_FOR_MS)) {
             self.gone_at_ms = Some(u64::MAX);
             (self.program, self.layout, self.has_past) = (None, None, true);
-            self.told.push(looked(labels, Vec::new()));
+            self.told.push(looked(labels, Vec::new(), *labels != self.labels));
         }
     }
 
@@ -127,8 +127,8 @@ impl Watch {
     }
 }
 
-fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>) -> Observation {
-    Observation::Looked { labels: labels.clone(), elements }
+fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>, for_good: bool) -> Observation {
+    Observation::Looked { labels: labels.clone(), elements, for_good }
 }
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {

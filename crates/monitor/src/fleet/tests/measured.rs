@@ -106,3 +106,30 @@ fn another_scope_makes_another_series_of_it_and_what_no_check_measures_keeps_its
         assert_eq!(services.iter().map(|name| &**name).collect::<Vec<_>>(), names);
     }
 }
+
+#[test]
+fn what_was_measured_under_a_label_that_the_agent_has_no_more_is_over_after_a_restart() {
+    let moment = |scene: &Scene| farol_rules::Moment { run_ms: scene.now.run_ms, wall_ms: scene.now.wall_ms };
+    for (before, after, of_old) in [
+        (of([("version", "1")]), of([]), 0),
+        (of([("version", "1")]), of([("version", "2")]), 0),
+        (of([]), of([("version", "1")]), 0),
+        (of([("version", "1")]), of([("version", "1")]), 1),
+    ] {
+        let scene = Scene::new(Role::Host);
+        let mut book = book();
+        let agent = scene.comes(before.clone(), "eu", Status::Healthy);
+        let two: [&[(&str, &str)]; 2] = [POOL, &[("mount", "/")]];
+        book.observe(&scene.measures(&agent, &two, 99.0), moment(&scene));
+        assert_eq!(book.firing(), 2);
+        let mut new = Scene::new(Role::Host);
+        let agents = vec![agent.live.lock().record(agent.key, &agent.id)];
+        let restored = Restored { agents, last_agent_key: agent.key.0, ..Restored::default() };
+        new.now.run_ms += 20_000;
+        new.fleet.restore(&restored, new.now);
+        let agent = new.comes(after.clone(), "eu", Status::Healthy);
+        // One of the two it does not have now: of an agent with the labels of before it may come back.
+        book.observe(&new.measures(&agent, &[POOL], 99.0), moment(&new));
+        assert_eq!(book.firing(), 1 + of_old, "{before:?}, then {after:?}");
+    }
+}

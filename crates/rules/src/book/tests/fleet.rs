@@ -272,7 +272,7 @@ fn a_drained_node_takes_what_was_told_of_it_along_and_nothing_else() {
 
 #[test]
 fn what_an_agent_has_no_more_is_removed_after_an_hour_and_what_it_checks_no_more_at_once() {
-    let none = || Observation::Looked { labels: agent("a"), elements: Vec::new() };
+    let none = || Observation::Looked { labels: agent("a"), elements: Vec::new(), for_good: false };
     let no_more = |for_good| Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good };
     for (seen, at_s) in [(none(), 4_000), (no_more(false), 4_000), (no_more(true), 400)] {
         let mut scene = Scene::new(&[cpu(), down().each()]);
