@@ -27,8 +27,8 @@ use crate::notify::egress::Egress;
 use crate::store::{Document, DocumentChange, DocumentKind, DocumentPage, Store, StoreError};
 use arc_swap::ArcSwap;
 use farol_rules::{
-    Acknowledgement, AlertId, AlertView, Book, Entry, EntryKind, Graph, GraphError, MuteError, Observation,
-    Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
+    Acknowledgement, AlertId, AlertView, Away, Book, Entry, EntryKind, Graph, GraphError, MuteError,
+    Observation, Orders, Route, Ruleset, SavedBook, Silence, Tree, Window,
 };
 pub(crate) use names::short_id;
 use outbox::Outbox;
@@ -36,6 +36,7 @@ use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use telling::Phrases;
 pub(crate) use telling::word_id;
 use tokio::sync::watch;
@@ -157,7 +158,12 @@ impl Alerting {
         let now = parts.clock.now();
         let mut book = Book::new(plan.orders);
         let was_planned = alive_until_ms.map(|at_ms| Planned::at(&saved.windows, at_ms)).unwrap_or_default();
-        book.restore(saved, alive_until_ms.unwrap_or(now.wall_ms), rules_moment(now));
+        let away = Away {
+            alive_until_wall_ms: alive_until_ms.unwrap_or(now.wall_ms),
+            news_within_ms: u64::try_from(parts.restart_grace.max(NEWS_WITHIN).as_millis())
+                .unwrap_or(u64::MAX),
+        };
+        book.restore(saved, away, rules_moment(now));
         let alerting = Arc::new(Self {
             book: Mutex::new(book),
             outbox: Outbox::default(),
@@ -327,7 +333,12 @@ pub(crate) struct Parts {
     pub(crate) actions: Actions,
     pub(crate) heartbeat: Option<Heartbeat>,
     pub(crate) egress: Egress,
+    /// Agents have so long to come back.
+    pub(crate) restart_grace: Duration,
 }
+
+/// Agents come back within so long after a restart, where nothing longer is configured.
+const NEWS_WITHIN: Duration = Duration::from_secs(60);
 
 /// A moment in the rules' words.
 pub(crate) fn rules_moment(now: Moment) -> farol_rules::Moment {

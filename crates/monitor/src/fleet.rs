@@ -370,7 +370,7 @@ impl Fleet {
     pub(crate) fn retell(&self, now: Moment) {
         for agent in self.agents() {
             self.step(&agent, now, |live, step| {
-                if matches!(live.presence, Presence::Lost { .. }) && !live.is_forgotten {
+                if live.is_known_lost() {
                     live.observe(AgentCondition::Lost, Is::On, step);
                 }
                 live.untell();

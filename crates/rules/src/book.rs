@@ -16,7 +16,7 @@ mod shown;
 mod talks;
 mod view;
 
-pub use saved::Saved as SavedBook;
+pub use saved::{Away, Saved as SavedBook};
 pub use shown::{AlertHead, AlertShown, AlertState, ElementCounts, TalkShown, ToldOf};
 pub use view::Why as Explanation;
 

@@ -17,6 +17,7 @@ pub(crate) fn looks_at(subject: &Subject, component: &str, kind: &str) -> bool {
 pub(crate) fn component(judge: &Judge, seen: &ComponentSeen) -> Input {
     let Judge::Statuses { statuses, stale, severity } = judge else { return Input::Stale };
     match seen.evidence {
+        Evidence::Past => Input::Past,
         Evidence::Absent | Evidence::Excused => Input::Stale,
         Evidence::Stale if *stale => Input::Level((*severity).into()),
         Evidence::Stale => Input::Stale,
@@ -30,6 +31,7 @@ pub(crate) fn component(judge: &Judge, seen: &ComponentSeen) -> Input {
 pub(crate) fn shown(judge: &Judge, shown: Shown) -> Input {
     match (judge, shown) {
         (Judge::Statuses { statuses, severity, .. }, Shown::Status(is)) => status(statuses, *severity, is),
+        (_, Shown::Past) => Input::Past,
         _ => Input::Stale,
     }
 }
@@ -78,6 +80,8 @@ mod tests {
             (judge(&[], true), Status::Healthy, Evidence::Stale, bad),
             (judge(&[], true), Status::Unknown, Evidence::Now, clear),
             (judge(&[], true), Status::Healthy, Evidence::Absent, Input::Stale),
+            (judge(&[], true), Status::Healthy, Evidence::Past, Input::Past),
+            (judge(&[Status::Unhealthy], false), Status::Unhealthy, Evidence::Past, Input::Past),
         ] {
             let seen = ComponentSeen {
                 agent: crate::Labels::default(),

@@ -27,8 +27,8 @@ mod suppress;
 mod window;
 
 pub use book::{
-    AlertHead, AlertShown, AlertState, Book, ELEMENTS_AT_MOST, ElementCounts, Explanation, NAMED_AT_MOST,
-    Orders, SavedBook, TalkShown, ToldOf,
+    AlertHead, AlertShown, AlertState, Away, Book, ELEMENTS_AT_MOST, ElementCounts, Explanation,
+    NAMED_AT_MOST, Orders, SavedBook, TalkShown, ToldOf,
 };
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
 pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape, joined};

@@ -104,6 +104,9 @@ pub enum Shown {
     Status(Status),
     /// Everything that counts is under maintenance.
     Maintenance,
+    /// What it shows is of before the monitor started, or stood still: without what its agents said then it would show
+    /// something else, and they have a while to speak.
+    Past,
 }
 
 /// A component as it is now.
@@ -134,8 +137,10 @@ pub enum Evidence {
     Now,
     /// Nothing was heard of it for too long, though its agent speaks.
     Stale,
-    /// Nothing is known of it: its agent is lost, or has not spoken since the monitor started.
+    /// Nothing is known of it: its agent is lost.
     Absent,
+    /// It is of before the monitor started, or stood still: its agent has a while to speak.
+    Past,
     /// It is meant to be so: its agent leaves, or holds it under maintenance.
     Excused,
 }

@@ -42,6 +42,9 @@ pub enum Input {
     Level(Level),
     /// There is no news of it for too long. All timers stand still; nothing ends by this.
     Stale,
+    /// What is known of it is of before a restart or a standstill, and news may come yet: all timers stand still, and
+    /// there is nothing to tell.
+    Past,
     /// There is news of it again, though the same as before.
     Fresh,
     /// It is no longer there. [`Ending::Recovered`] is not for this to say and is taken as [`Ending::Removed`].
@@ -158,6 +161,7 @@ impl Life {
                 turns.extend((!self.is_inactive()).then_some(Turn::Stale));
             }
             Input::Stale => {}
+            Input::Past => self.run_ms = None,
             Input::Fresh => self.wake(now, &mut turns),
             Input::Gone(ending) => self.leave(ending, now, &mut turns),
         }

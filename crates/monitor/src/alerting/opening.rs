@@ -64,6 +64,7 @@ pub(crate) async fn open(
         actions,
         heartbeat: config.heartbeat.clone(),
         egress,
+        restart_grace: config.restart_grace,
     };
     let alerting = Alerting::restore(plan, &restored.documents, &**store, alive_until_ms, parts).await?;
     // Nobody else sets it.
@@ -103,6 +104,7 @@ pub fn without_rules(
         actions,
         heartbeat: None,
         egress,
+        restart_grace: Duration::ZERO,
     };
     Ok(Alerting::new(plan, SavedBook::default(), None, parts))
 }

@@ -55,7 +55,8 @@ struct Seen {
 /// What a component's last status is worth now.
 fn evidence(presence: Presence, component: &Component) -> Evidence {
     match presence {
-        Presence::Lost { .. } | Presence::Restored { .. } => Evidence::Absent,
+        Presence::Lost { .. } => Evidence::Absent,
+        Presence::Restored { .. } => Evidence::Past,
         Presence::Leaving { .. } => Evidence::Excused,
         Presence::Here | Presence::Held { .. } if component.is_left_out(false) => Evidence::Excused,
         Presence::Here | Presence::Held { .. } if component.stale => Evidence::Stale,
@@ -105,6 +106,9 @@ pub struct Live {
     pub(crate) is_forgotten: bool,
     /// Whether it is there.
     pub presence: Presence,
+    /// It was lost when the monitor stopped: the alert rules hear that it still is then, on the running clock, unless it
+    /// speaks before.
+    lost_anew_ms: Option<u64>,
     /// When it last spoke of now, on the running clock.
     pub last_message_ms: u64,
     /// The same on the wall clock.
@@ -156,6 +160,7 @@ impl Live {
             spoke: false,
             is_forgotten: false,
             presence: Presence::Lost { since_ms: now.run_ms },
+            lost_anew_ms: None,
             last_message_ms: now.run_ms,
             last_seen_ms: now.wall_ms,
             connected_ms: None,
@@ -216,6 +221,7 @@ impl Live {
             spoke: true,
             is_forgotten: false,
             presence,
+            lost_anew_ms: was_lost.then_some(until_ms),
             last_message_ms: run_ms(last_seen_ms),
             last_seen_ms,
             connected_ms: None,
@@ -347,6 +353,11 @@ impl Live {
         }
     }
 
+    /// Whether it is lost, as is known since the monitor started.
+    pub(crate) fn is_known_lost(&self) -> bool {
+        self.is_lost() && !self.is_forgotten && self.lost_anew_ms.is_none()
+    }
+
     /// Of an agent that is lost nothing is known, even where all its components are optional.
     fn instance(&self, service: &str) -> Option<Instance> {
         let draining = self.draining();
@@ -366,6 +377,7 @@ impl Live {
             shown: whole(aggregate::instance(of_service().map(|c| c.part(draining)))),
             ready: ready.map(whole),
             drained_until_ms: until_ms,
+            is_past: matches!(self.presence, Presence::Restored { .. }),
             components: of_service().map(|c| (Arc::clone(&c.name), c.shown(draining))).collect(),
         })
     }

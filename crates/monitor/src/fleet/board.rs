@@ -19,6 +19,8 @@ pub(crate) struct Instance {
     pub(crate) components: Vec<(Arc<str>, Aggregate)>,
     /// Windows drain some of it until then at least, unix milliseconds.
     pub(crate) drained_until_ms: Option<i64>,
+    /// Its agent said so before the monitor started, or stood still, and has a while to speak.
+    pub(crate) is_past: bool,
 }
 
 /// A service as readers see it.
@@ -68,16 +70,20 @@ struct Service {
     /// By agent: what is counted, so that it can be counted out again.
     instances: HashMap<Arc<str>, Instance>,
     counts: InstanceCounts,
+    /// Over the instances that are not past.
+    of_now: InstanceCounts,
     /// Over the instances that have readiness components.
     ready: InstanceCounts,
     /// By component name, over the instances that have it.
     components: HashMap<Arc<str>, InstanceCounts>,
     shown: Aggregate,
+    /// What it would show without what is past.
+    shown_of_now: Aggregate,
     since_ms: i64,
     /// The groups to look at when this changes.
     groups: Vec<Arc<str>>,
     /// What the alert rules were told; nothing before the first word of an agent since the monitor started.
-    told: Option<Aggregate>,
+    told: Option<Shown>,
 }
 
 #[derive(Debug)]
@@ -86,7 +92,7 @@ struct Group {
     shown: Aggregate,
     since_ms: i64,
     /// As a service's.
-    told: Option<Aggregate>,
+    told: Option<Shown>,
 }
 
 impl Service {
@@ -96,9 +102,11 @@ impl Service {
             policy: Policy::default(),
             instances: HashMap::new(),
             counts: InstanceCounts::default(),
+            of_now: InstanceCounts::default(),
             ready: InstanceCounts::default(),
             components: HashMap::new(),
             shown: Aggregate::Status(Status::Unknown),
+            shown_of_now: Aggregate::Status(Status::Unknown),
             since_ms: now_ms,
             groups: Vec::new(),
             told: None,
@@ -107,6 +115,9 @@ impl Service {
 
     fn count_out(&mut self, instance: &Instance) {
         self.counts.remove(instance.shown);
+        if !instance.is_past {
+            self.of_now.remove(instance.shown);
+        }
         if let Some(ready) = instance.ready {
             self.ready.remove(ready);
         }
@@ -122,6 +133,9 @@ impl Service {
 
     fn count_in(&mut self, instance: &Instance) {
         self.counts.add(instance.shown);
+        if !instance.is_past {
+            self.of_now.add(instance.shown);
+        }
         if let Some(ready) = instance.ready {
             self.ready.add(ready);
         }
@@ -236,17 +250,23 @@ impl Board {
     fn settle(&mut self, name: &Arc<str>, now_ms: i64, effects: &mut Effects) {
         let Some(service) = self.services.get_mut(name) else { return };
         let shown = aggregate::service(&service.policy, &service.counts);
-        if service.told.replace(shown) != Some(shown) {
-            effects.observed.push(Observation::Service(Arc::clone(name), for_rules(shown)));
+        let of_now = aggregate::service(&service.policy, &service.of_now);
+        let told = for_rules(shown, of_now, service.counts != service.of_now);
+        let is_told = service.told.replace(told) != Some(told);
+        if is_told {
+            effects.observed.push(Observation::Service(Arc::clone(name), told));
         }
-        if shown == service.shown {
+        if !is_told && (shown, of_now) == (service.shown, service.shown_of_now) {
             return;
         }
-        let mut event =
-            Event::new(EventKind::ServiceStatus, now_ms).change(service.shown.as_str(), shown.as_str());
-        event.service = Some(Arc::clone(name));
-        effects.events.push(event.message(why(&service.policy, &service.counts)));
-        (service.shown, service.since_ms) = (shown, now_ms);
+        service.shown_of_now = of_now;
+        if shown != service.shown {
+            let mut event =
+                Event::new(EventKind::ServiceStatus, now_ms).change(service.shown.as_str(), shown.as_str());
+            event.service = Some(Arc::clone(name));
+            effects.events.push(event.message(why(&service.policy, &service.counts)));
+            (service.shown, service.since_ms) = (shown, now_ms);
+        }
         for group in service.groups.clone() {
             self.settle_group(&group, now_ms, effects);
         }
@@ -254,16 +274,20 @@ impl Board {
 
     fn settle_group(&mut self, name: &Arc<str>, now_ms: i64, effects: &mut Effects) {
         let Some(group) = self.groups.get_mut(name) else { return };
-        let members = group.services.iter().filter_map(|s| Some((s, self.services.get(s)?.shown)));
-        let shown = aggregate::group(members.clone().map(|(_, shown)| shown));
-        if group.told.replace(shown) != Some(shown) {
-            effects.observed.push(Observation::Group(Arc::clone(name), for_rules(shown)));
+        let members = group.services.iter().filter_map(|s| Some((s, self.services.get(s)?)));
+        let shown = aggregate::group(members.clone().map(|(_, service)| service.shown));
+        let of_now = aggregate::group(members.clone().map(|(_, service)| service.shown_of_now));
+        let has_past = members.clone().any(|(_, service)| service.told == Some(Shown::Past));
+        let told = for_rules(shown, of_now, has_past);
+        if group.told.replace(told) != Some(told) {
+            effects.observed.push(Observation::Group(Arc::clone(name), told));
         }
         if shown != group.shown {
             let mut event =
                 Event::new(EventKind::GroupStatus, now_ms).change(group.shown.as_str(), shown.as_str());
             event.group = Some(Arc::clone(name));
-            let like: Vec<_> = members.filter(|(_, is)| *is == shown).map(|(name, _)| &**name).collect();
+            let like: Vec<_> =
+                members.filter(|(_, service)| service.shown == shown).map(|(name, _)| &**name).collect();
             effects.events.push(event.message(format!("{shown}: {}", like.join(", "))));
             (group.shown, group.since_ms) = (shown, now_ms);
         }
@@ -356,9 +380,10 @@ impl Service {
     }
 }
 
-/// The same in the rules' words.
-fn for_rules(shown: Aggregate) -> Shown {
+/// The same in the rules' words, which take for true only what shows without what is past, too.
+fn for_rules(shown: Aggregate, of_now: Aggregate, has_past: bool) -> Shown {
     match shown {
+        _ if has_past && (shown != of_now || shown == Aggregate::Status(Status::Unknown)) => Shown::Past,
         Aggregate::Status(status) => Shown::Status(status),
         Aggregate::Maintenance => Shown::Maintenance,
     }

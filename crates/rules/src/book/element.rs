@@ -88,7 +88,8 @@ impl Element {
     /// Takes an input. No news of what is well is nothing: what it did is forgotten in its time all the same.
     fn take(&mut self, timing: &Timing, input: Input, now: Moment) -> Vec<Turn> {
         let is_active = self.is_active();
-        let input = if input == Input::Stale && !is_active { Input::Fresh } else { input };
+        let is_news = !matches!(input, Input::Stale | Input::Past);
+        let input = if is_news || is_active { input } else { Input::Fresh };
         self.life.step(timing, input, now)
     }
 

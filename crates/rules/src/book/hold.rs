@@ -2,6 +2,7 @@
 //! from when it ended. Decides nothing about whom it holds.
 
 use super::element::Element;
+use super::saved::Away;
 use crate::Moment;
 use crate::output::SavedHold;
 use crate::step::{Life, Phase, Turn};
@@ -12,10 +13,6 @@ const AFTER_END_MS: u64 = 60_000;
 
 /// One that is pending holds others back for so long, while there is news of it: nobody was told of it, and may never be.
 const PENDING_MS: u64 = 60_000;
-
-/// After a restart there is no news of anything for so long: agents have to come back. Until there is news of it, what was
-/// held back stays so.
-const NEWS_WITHIN_MS: u64 = 60_000;
 
 /// What of an element decides whether it holds others back, besides that it fires.
 #[derive(Default)]
@@ -63,15 +60,15 @@ impl Hold {
 
     /// As it was kept. The time in which there was no monitor does not count, nor for what is pending that in which there
     /// is no news of it yet.
-    pub(super) fn restored(saved: SavedHold, life: &Life, alive_until_wall_ms: i64, now: Moment) -> Self {
+    pub(super) fn restored(saved: SavedHold, life: &Life, away: Away, now: Moment) -> Self {
         let left = |at: Option<i64>, most: u64| {
-            let left_ms = u64::try_from(at?.saturating_sub(alive_until_wall_ms)).unwrap_or(0);
+            let left_ms = u64::try_from(at?.saturating_sub(away.alive_until_wall_ms)).unwrap_or(0);
             Some(left_ms.min(most))
         };
         let pending_left_ms = saved.pending_left_ms.or(left(saved.pending_ms, PENDING_MS));
         let waits = |left_ms: u64| left_ms > 0 && !life.is_stale();
         let pending_ms = pending_left_ms
-            .map(|left_ms| now.run_ms + left_ms + if waits(left_ms) { NEWS_WITHIN_MS } else { 0 });
+            .map(|left_ms| now.run_ms + left_ms + if waits(left_ms) { away.news_within_ms } else { 0 });
         Self {
             is_on: false,
             // One that held for all its time does not hold for another.
@@ -94,9 +91,9 @@ impl Element {
     }
 
     /// It was held back when the monitor stopped: it stays so until there is news of it, or should have been.
-    pub(super) fn stay_held(&mut self, now: Moment) {
+    pub(super) fn stay_held(&mut self, away: Away, now: Moment) {
         let has_no_news = !self.life.goes() && !self.life.is_stale();
-        self.hold.held_until_ms = has_no_news.then(|| now.run_ms + NEWS_WITHIN_MS);
+        self.hold.held_until_ms = has_no_news.then(|| now.run_ms + away.news_within_ms);
     }
 
     /// Whether it need not stay held back any longer. True once.

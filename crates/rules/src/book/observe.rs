@@ -2,7 +2,7 @@
 
 use super::element::{Element, With};
 use super::{Book, QUIET_MS};
-use crate::observation::{ComponentSeen, Is, Measured, Observation, Shown};
+use crate::observation::{ComponentSeen, Evidence, Is, Measured, Observation, Shown};
 use crate::output::{ElementId, Seen};
 use crate::step::Input;
 use crate::{
@@ -106,18 +106,18 @@ impl Book {
         let names = ["service", "component", "kind"].map(Arc::<str>::from);
         let values = [&seen.service, &seen.component, &seen.kind];
         let labels = seen.agent.with(names.iter().zip(values));
-        let last = Seen {
+        let last = (seen.evidence != Evidence::Past).then(|| Seen {
             value: None,
             status: Some(seen.status.as_str().into()),
             reason: Some(Arc::clone(&seen.reason)),
             message: Some(Arc::clone(&seen.message)),
             at_ms: now.wall_ms,
-        };
+        });
         for number in self.index.components.clone() {
             let rule = self.rule(number);
             let looks = judge::looks_at(&rule.subject, &seen.component, &seen.kind);
             let input = judge::component(&rule.judge, seen);
-            let with = With { seen: Some(last.clone()), ..With::default() };
+            let with = With { seen: last.clone(), ..With::default() };
             self.step_seen(number, &labels, looks, (input, with), now);
         }
     }
@@ -131,12 +131,14 @@ impl Book {
                 continue;
             }
             let status = match shown {
-                Shown::Status(status) => status.as_str(),
-                Shown::Maintenance => "maintenance",
+                Shown::Status(status) => Some(status.as_str()),
+                Shown::Maintenance => Some("maintenance"),
+                Shown::Past => None,
             };
-            let last = Seen { status: Some(status.into()), at_ms: now.wall_ms, ..Seen::default() };
+            let last =
+                |status: &str| Seen { status: Some(status.into()), at_ms: now.wall_ms, ..Seen::default() };
             let id = ElementId { rule: Arc::clone(&rule.name), labels };
-            let with = With { seen: Some(last), ..With::default() };
+            let with = With { seen: status.map(last), ..With::default() };
             self.step(number, id, judge::shown(&rule.judge, shown), with, now);
         }
     }

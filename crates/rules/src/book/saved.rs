@@ -32,11 +32,20 @@ pub struct Saved {
     pub acknowledgements: Vec<Acknowledgement>,
 }
 
+/// For how long the monitor was away, and what that means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Away {
+    /// When it was last alive, unix milliseconds.
+    pub alive_until_wall_ms: i64,
+    /// Agents have so long to come back: until there is news of it, what was held back stays so.
+    pub news_within_ms: u64,
+}
+
 impl Book {
-    /// Takes in what was kept, as it was when the monitor was last alive (unix milliseconds). Timers stand still until
+    /// Takes in what was kept, as it was when the monitor was last alive. Timers stand still until
     /// there is news of what they measure; nothing that was told is told again. What lives under a rule that is gone or
     /// another ends as removed.
-    pub fn restore(&mut self, saved: Saved, alive_until_wall_ms: i64, now: Moment) {
+    pub fn restore(&mut self, saved: Saved, away: Away, now: Moment) {
         let mutes = &mut self.mutes;
         (mutes.silences, mutes.windows) = (saved.silences, saved.windows);
         mutes.acknowledgements =
@@ -47,7 +56,7 @@ impl Book {
             self.incidents.insert(Arc::clone(&incident.id), incident);
         }
         for (id, saved) in saved.conversations {
-            let conversation = Conversation::restored(saved, alive_until_wall_ms, now);
+            let conversation = Conversation::restored(saved, away.alive_until_wall_ms, now);
             self.plan(conversation.due_ms().map(|due| due.max(now.run_ms)), Due::Talk(id.clone()));
             self.talks.insert(id, Talk::restored(conversation));
         }
@@ -70,9 +79,9 @@ impl Book {
             number.is_some_and(|number| self.orders.rules.fingerprint(number) == saved.fingerprint)
         });
         for (id, saved) in known {
-            self.bring_back(id, saved, alive_until_wall_ms, now);
+            self.bring_back(id, saved, away, now);
         }
-        self.keep_held(now);
+        self.keep_held(away, now);
         for (id, _) in gone {
             self.keep(Keep::Element(id, None));
         }
@@ -93,12 +102,12 @@ impl Book {
         self.keep_talks(now);
     }
 
-    fn bring_back(&mut self, id: ElementId, saved: SavedElement, alive_until_wall_ms: i64, now: Moment) {
+    fn bring_back(&mut self, id: ElementId, saved: SavedElement, away: Away, now: Moment) {
         let Some(number) = self.orders.rules.number(&id.rule) else { return };
         // What was wrong with the monitor was seen by another process: this one says it anew if it still is.
         let own = matches!(self.rule(number).subject, Subject::Monitor(_));
-        let life = Life::restored(saved.life, alive_until_wall_ms);
-        let hold = Hold::restored(saved.hold, &life, alive_until_wall_ms, now);
+        let life = Life::restored(saved.life, away.alive_until_wall_ms);
+        let hold = Hold::restored(saved.hold, &life, away, now);
         let mut element = Element {
             rule: number,
             fingerprint: saved.fingerprint,
@@ -120,14 +129,14 @@ impl Book {
     }
 
     /// What was held back stays so until there is news of it, though what held it is over by then.
-    fn keep_held(&mut self, now: Moment) {
+    fn keep_held(&mut self, away: Away, now: Moment) {
         let is_held = |(id, element): &(&ElementId, &Element)| {
             element.firing().is_some() && self.suppressor.holders(&id.rule, &id.labels).is_some()
         };
         let held: Vec<ElementId> = self.elements.iter().filter(is_held).map(|(id, _)| id.clone()).collect();
         for id in held {
             if let Some(element) = self.elements.get_mut(&id) {
-                element.stay_held(now);
+                element.stay_held(away, now);
             }
             self.plan_element(&id);
         }

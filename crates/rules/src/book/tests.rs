@@ -11,7 +11,7 @@ mod routes;
 mod timeline;
 mod values;
 
-use super::{Book, Orders, SavedBook};
+use super::{Away, Book, Orders, SavedBook};
 use crate::{
     Acknowledgement, AgentCondition, AlertId, AlertView, ComponentSeen, Condition, Dependency, ElementId,
     Ending, Evidence, Flap, Graph, Incident, Is, Judge, Keep, Labels, Level, Matcher, Measured, Moment,
@@ -254,7 +254,8 @@ impl Scene {
         self.moved_ms += down_s * 1_000;
         self.hidden_ms = self.ran_ms;
         self.book = Book::new(self.orders.clone());
-        self.book.restore(self.ledger.saved(), alive_until, self.now());
+        let away = Away { alive_until_wall_ms: alive_until, news_within_ms: 60_000 };
+        self.book.restore(self.ledger.saved(), away, self.now());
         self.take();
     }
 

@@ -29,6 +29,7 @@ fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         24 => level.prop_map(|level| Event::Input(Input::Level(level))),
         2 => Just(Event::Input(Input::Stale)),
+        1 => Just(Event::Input(Input::Past)),
         1 => Just(Event::Input(Input::Fresh)),
         1 => ending.prop_map(|ending| Event::Input(Input::Gone(ending))),
         6 => Just(Event::Tick),
@@ -249,7 +250,7 @@ proptest! {
             if silent {
                 // For one that was restarted no time passes until it is heard of.
                 other.zero_ms += pause;
-                silent = matches!(event, Event::Tick | Event::Restart | Event::Input(Input::Stale));
+                silent = matches!(event, Event::Tick | Event::Restart | Event::Input(Input::Stale | Input::Past));
             }
             prop_assert_eq!(run.happen(&timing, pause, event), other.happen(&timing, pause, event));
             prop_assert_eq!(run.life.phase(), other.life.phase());
@@ -358,7 +359,7 @@ impl Seen {
                 let critical = now_bad.filter(|severity| *severity == Severity::Critical);
                 self.critical = critical.and(self.critical.or(Some(0)));
             }
-            Event::Input(Input::Stale) | Event::Restart => self.going = false,
+            Event::Input(Input::Stale | Input::Past) | Event::Restart => self.going = false,
             Event::Input(Input::Fresh) => self.going = true,
             Event::Input(Input::Gone(_)) => *self = Self::default(),
             Event::Tick => {}

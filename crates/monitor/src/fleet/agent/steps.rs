@@ -192,6 +192,9 @@ impl Agent {
             step.tell(EventKind::AgentLost, &self.id);
             live.observe(AgentCondition::Lost, Is::On, step);
         }
+        if live.lost_anew_ms.take_if(|at_ms| *at_ms <= now.run_ms).is_some() {
+            live.observe(AgentCondition::Lost, Is::On, step);
+        }
         if live.renew_staleness(now) || silent {
             live.settle(&self.id, step);
         }
@@ -214,6 +217,7 @@ impl Agent {
     /// The agent spoke of now.
     fn heard(&self, live: &mut Live, step: &mut Step<'_>) {
         let spoke_before = std::mem::replace(&mut live.spoke, true);
+        live.lost_anew_ms = None;
         live.last_message_ms = step.now.run_ms;
         live.last_seen_ms = step.now.wall_ms;
         // A Goodbye stands until the stream ends, and one that goes on speaking is not lost meanwhile.
@@ -282,7 +286,7 @@ impl Live {
         }
         let is_here = self.presence == Presence::Here;
         let components = self.components.iter().map(|part| part.due_ms(is_here, self.interval_ms));
-        components.chain([presence, forgetting]).min().unwrap_or(u64::MAX)
+        components.chain([presence, forgetting]).chain(self.lost_anew_ms).min().unwrap_or(u64::MAX)
     }
 
     fn said_goodbye(&self) -> bool {

@@ -16,8 +16,13 @@ fn a_change_says_how_many_are_up_and_needed_and_which_services_are_like_the_grou
         ("b", "payments", Status::Healthy),
         ("b", "payments", Status::Unhealthy),
     ] {
-        let instance =
-            Instance { shown: status.into(), ready: None, components: Vec::new(), drained_until_ms: None };
+        let instance = Instance {
+            shown: status.into(),
+            ready: None,
+            components: Vec::new(),
+            drained_until_ms: None,
+            is_past: false,
+        };
         board.set(&agent.into(), &service.into(), Some(instance), 1, &mut effects);
     }
     let last = |kind| {

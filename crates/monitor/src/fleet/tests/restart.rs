@@ -1,6 +1,7 @@
 //! The monitor restarts: what it knew stands for a while.
 
 use super::*;
+use farol_rules::Observation;
 
 /// The monitor ends, and another one begins so much later. Tells what that one brought about by itself.
 fn restart_at(scene: &Scene, agent: &Arc<Agent>, asleep_ms: i64, run_ms: u64) -> (Scene, Effects) {
@@ -257,4 +258,63 @@ fn only_what_was_not_bad_before_goes_bad_and_not_what_is_told_anew() {
     let (new, _) = restart_at(&scene, &agent, 4_000, 5_000);
     new.fleet.take_rules(Ruleset::default(), new.now);
     assert_eq!(went_bad(&new), 0, "it was lost before");
+}
+
+/// What the alert rules were told of the service and of the agent, in its order.
+fn told(effects: &Effects) -> Vec<String> {
+    let word = |observation: &Observation| match observation {
+        Observation::Component(seen) => Some(format!("part {:?}", seen.evidence)),
+        Observation::Service(_, shown) => Some(format!("{shown:?}")),
+        Observation::Agent { condition, is, .. } => Some(format!("{condition:?} {is:?}")),
+        _ => None,
+    };
+    let mut words: Vec<String> = effects.observed.iter().filter_map(word).collect();
+    words.dedup();
+    words
+}
+
+#[test]
+fn after_a_restart_the_rules_are_told_that_what_is_known_is_past_until_there_is_news_or_should_have_been() {
+    for (asleep_ms, comes_back) in [(20_000, true), (20_000, false), (301_000, true), (301_000, false)] {
+        let (scene, agent, _) = Scene::online(Role::Host);
+        let mut new = restart(&scene, &agent, asleep_ms);
+        new.fleet.retell(new.now);
+        assert_eq!(told(&new.heard()), ["part Past", "Past"], "its components and its service, {asleep_ms}");
+        new.pass(50_000);
+        if comes_back {
+            let (agent, _) = new.connect(1);
+            let effects = new.state(&agent, [Status::Healthy; 2], Some(new.now.boot_ms));
+            let expected = ["Lost Off", "part Now", "Status(Healthy)"];
+            assert_eq!(told(&effects), expected, "though it shows the same, {asleep_ms}");
+        } else {
+            new.now.run_ms += 11_000;
+            new.now.boot_ms += 11_000;
+            new.now.wall_ms += 11_000;
+            new.fleet.tick(new.now);
+            assert_eq!(told(&new.heard()), ["Lost On", "part Absent", "Status(Unknown)"], "{asleep_ms}");
+        }
+    }
+}
+
+#[test]
+fn an_agent_that_was_lost_before_a_restart_is_told_as_lost_anew_once_it_could_have_come_back() {
+    for comes_back in [true, false] {
+        let (mut scene, agent, _) = Scene::online(Role::Host);
+        scene.pass(40_000);
+        let mut new = restart(&scene, &agent, 20_000);
+        new.fleet.retell(new.now);
+        assert!(!told(&new.heard()).contains(&"Lost On".to_owned()));
+        new.pass(50_000);
+        if comes_back {
+            let (agent, _) = new.connect(1);
+            let effects = new.state(&agent, [Status::Healthy; 2], Some(new.now.boot_ms));
+            assert_eq!(told(&effects)[0], "Lost Off");
+        }
+        new.now.run_ms += 10_000;
+        new.fleet.tick(new.now);
+        let lost = told(&new.heard()).contains(&"Lost On".to_owned());
+        assert_eq!(lost, !comes_back);
+        new.fleet.retell(new.now);
+        assert_eq!(told(&new.heard()).contains(&"Lost On".to_owned()), !comes_back, "rules that come later");
+    }
 }

@@ -229,7 +229,7 @@ impl Agent {
         });
         let shown = aggregate::instance(parts);
         let shown = if self.is_lost { Aggregate::Status(Status::Unknown) } else { shown };
-        Some(Instance { shown, ready: None, components: Vec::new(), drained_until_ms: None })
+        Some(Instance { shown, ready: None, components: Vec::new(), drained_until_ms: None, is_past: false })
     }
 }
 

@@ -107,6 +107,8 @@ fn what_was_held_back_is_not_told_by_a_restart_before_there_is_news_of_it() {
         scene.see(&[is_lost("a", Is::Off)]);
         scene.until(405);
         scene.restart(3);
+        // What the fleet says first of each component that it knows.
+        scene.see(&[component("a", "db", Status::Unhealthy, Evidence::Past)]);
         scene.until(463);
         if is_well {
             scene.see(&[good("a")]);

@@ -26,7 +26,7 @@ fn events() -> impl Strategy<Value = Vec<(u64, Event)>> {
     let status =
         || prop_oneof![3 => Just(Status::Unhealthy), 2 => Just(Status::Healthy), 1 => Just(Status::Unknown)];
     let evidence = prop_oneof![
-        6 => Just(Evidence::Now), 1 => Just(Evidence::Stale), 1 => Just(Evidence::Absent), 1 => Just(Evidence::Excused)
+        6 => Just(Evidence::Now), 1 => Just(Evidence::Stale), 1 => Just(Evidence::Absent), 1 => Just(Evidence::Past), 1 => Just(Evidence::Excused)
     ];
     let ending = prop_oneof![Just(Ending::Left), Just(Ending::Removed), Just(Ending::Forgotten)];
     let event = prop_oneof![

@@ -43,6 +43,7 @@ impl Naive {
                 self.stale = true;
                 self.going = false;
             }
+            Input::Past => self.going = false,
             Input::Fresh => self.news(turns),
             Input::Level(level) => {
                 self.news(turns);
