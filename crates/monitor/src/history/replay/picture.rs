@@ -9,6 +9,9 @@ use farol_rules::{AgentCondition, ComponentSeen, Ending, Evidence, Is, Labels, O
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// An agent, and the name of components of it.
+type OfAgent = (Arc<str>, Arc<str>);
+
 /// What changes of statuses do not say.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -17,7 +20,7 @@ pub struct Known {
     /// The kind of each component's check, and whether its instance depends on it.
     components: HashMap<ComponentKey, (Arc<str>, bool)>,
     /// The services of an agent's components of one name.
-    services: HashMap<(Arc<str>, Arc<str>), BTreeSet<Arc<str>>>,
+    services: HashMap<OfAgent, BTreeSet<Arc<str>>>,
 }
 
 impl Known {
