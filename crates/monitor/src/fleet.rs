@@ -20,6 +20,7 @@ pub use agent::{
 pub use board::{GroupView, ServiceView};
 pub use component::Component;
 pub use effects::{Effects, Event, EventKind};
+pub(crate) use layout::scoped;
 pub use layout::{Compiled, CompiledSource, Interned, Layouts};
 pub(crate) use planned::Drains;
 pub use planned::Planned;
@@ -245,6 +246,7 @@ impl Fleet {
         }
         live.version = hello.version.as_str().into();
         live.scope = hello.scope.as_str().into();
+        live.watch.set_scope(&live.scope);
         live.boot = hello.boot;
         live.skew_ms = i64::try_from(hello.wall_ms).unwrap_or(i64::MAX).saturating_sub(step.now.wall_ms);
         live.samples.lose();

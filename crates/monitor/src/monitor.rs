@@ -23,6 +23,7 @@ use anyhow::Context;
 use arc_swap::ArcSwap;
 use axum::Router;
 use farol_health::grpc;
+use farol_rules::{Ending, Observation};
 use farol_shutdown::listener::{self, Accept, Access, Handler, Limits, Tls};
 use farol_shutdown::{Handle, tell_room};
 use std::net::SocketAddr;
@@ -295,12 +296,21 @@ fn restore_fleet(
     fleet.plan(was_planned, now);
     fleet.restore(restored, now);
     fleet.has_past(|agent| alerting.book().knows(agent));
+    alerting.see(&gone(&fleet, alerting), now);
     fleet.plan(planned, now);
     if let Some(from_ms) = restored.last_commit_ms.filter(|from_ms| *from_ms < now.wall_ms) {
         journal.blind(from_ms, now.wall_ms);
         alerting.see(blind_for(now.wall_ms - from_ms).as_slice(), now);
     }
     fleet
+}
+
+/// Agents that the rules know and the fleet does not: the monitor was killed between writing down that an agent is gone
+/// and writing down what follows of it.
+fn gone(fleet: &Fleet, alerting: &Alerting) -> Vec<Observation> {
+    let book = alerting.book();
+    let gone = book.agents().filter(|agent| fleet.agent(agent).is_none());
+    gone.map(|agent| Observation::AgentGone { agent: Arc::clone(agent), how: Ending::Forgotten }).collect()
 }
 
 fn serve<A: Accept>(
@@ -366,7 +376,10 @@ impl Certificates {
 mod tests {
     use super::*;
     use crate::http::scene::Scene;
+    use crate::store::{AgentKey, AgentRecord};
     use farol_config::Sources;
+    use farol_rules::{AgentCondition, Is, Labels};
+    use farol_wire::{Boot, Role};
 
     #[tokio::test]
     async fn time_without_a_monitor_is_alerted_unless_it_was_a_moment() {
@@ -380,5 +393,36 @@ mod tests {
             restore_fleet(&config, &app.ingest.outlet, &restored, (&app.clock, &app.journal, &app.alerting));
             assert_eq!(app.alerting.book().firing(), firing, "away for {away_ms} ms");
         }
+    }
+
+    #[tokio::test]
+    async fn what_fires_of_an_agent_that_left_just_before_the_monitor_was_killed_is_over() {
+        let scene = Scene::new().await;
+        scene.rules("rules: [{name: lost, agent: lost}]\n");
+        let config = Sources::new().load().unwrap().read(Config::read).unwrap();
+        let (app, now) = (&scene.app, scene.app.clock.now());
+        let lost = ["here", "left"].map(|agent| Observation::Agent {
+            labels: Labels::from([("agent", agent)]),
+            condition: AgentCondition::Lost,
+            is: Is::On,
+        });
+        app.alerting.see(&lost, now);
+        assert_eq!(app.alerting.book().firing(), 2);
+        let here = AgentRecord {
+            key: AgentKey(1),
+            id: "here".into(),
+            role: Role::Host,
+            labels: Default::default(),
+            version: "1".into(),
+            interval_ms: 10_000,
+            last_seen_ms: now.wall_ms,
+            boot: Boot { number: 1, nonce: 1 },
+        };
+        let restored = Restored { agents: vec![here], last_agent_key: 2, ..Restored::default() };
+        restore_fleet(&config, &app.ingest.outlet, &restored, (&app.clock, &app.journal, &app.alerting));
+        let book = app.alerting.book();
+        let fires = book.alerts().filter(|id| book.firing_since_ms(&id.to_string()).is_some());
+        let fires: Vec<_> = fires.filter_map(|id| id.labels.get("agent").cloned()).collect();
+        assert_eq!(fires, [Arc::from("here")]);
     }
 }

@@ -88,6 +88,8 @@ pub struct Book {
     mutes: mutes::Mutes,
     /// What is wrong with the monitor, and why: rules that come later must know it.
     wrong: BTreeMap<(MonitorCondition, Labels), Arc<str>>,
+    /// Agents that are lost: nothing is heard of what they have, whether a rule looks at that or not.
+    lost: HashSet<Arc<str>>,
     /// When to look at what again, on the running clock. What is looked at for nothing costs a look.
     agenda: BTreeSet<(u64, Due)>,
     /// Alerts to be looked at before anybody is told anything.
@@ -143,6 +145,7 @@ impl Book {
             incidents: HashMap::new(),
             mutes: mutes::Mutes::default(),
             wrong: BTreeMap::new(),
+            lost: HashSet::new(),
             agenda: BTreeSet::new(),
             dirty: BTreeSet::new(),
             held: held::HeldAnew::default(),

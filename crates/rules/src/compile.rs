@@ -7,7 +7,7 @@ mod program;
 mod thresholds;
 mod written;
 
-pub use program::{Program, Reading, SourceShape};
+pub use program::{Program, Reading, SourceShape, joined};
 pub use written::ConditionError;
 
 use crate::{Judge, Level, Rule, Subject};

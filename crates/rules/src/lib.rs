@@ -31,7 +31,7 @@ pub use book::{
     NAMED_AT_MOST, Orders, SavedBook, TalkShown, ToldOf,
 };
 pub use calendar::{CalendarError, Days, Recurring, Schedule, Span, TimeOfDay, Zone};
-pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape};
+pub use compile::{CompileError, ConditionError, Program, Reading, Ruleset, SourceShape, joined};
 pub use group::{
     Belief, Conversation, Notice, Over, Saved as SavedConversation, Standing, Voiced, Waiting, Why,
 };

@@ -48,13 +48,14 @@ pub enum Observation {
         for_good: bool,
     },
     /// All elements of an agent's series that rules look at, the first time since the monitor started, or none where it
-    /// has no series any more: what it was known to have besides is stale, and gone if it does not come back. What it
-    /// was known to have under other labels is gone at once.
+    /// has no series any more: what it was known to have besides is stale, and gone if it does not come back.
     Looked {
         /// Its labels, `agent` among them.
         labels: Labels,
         /// Rule and labels of each.
         elements: Vec<(Arc<str>, Labels)>,
+        /// Its labels are others than it was known under: what is not among these will not come back, and is gone at once.
+        for_good: bool,
     },
     /// Something is wrong with an agent, or not any more.
     Agent {

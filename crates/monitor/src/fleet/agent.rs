@@ -235,7 +235,7 @@ impl Live {
             samples: Samples::default(),
             losses: Losses::default(),
             starts: Starts::default(),
-            watch: Watch::of_past(),
+            watch: Watch::default(),
             look_ms: u64::MAX,
             may_be_due_sooner: true,
             components,
@@ -245,6 +245,7 @@ impl Live {
     /// Counts what was restored into the services. All of it was told before the monitor stopped.
     pub(crate) fn settle_restored(&mut self, id: &Arc<str>, step: &mut Step<'_>) {
         self.label(id);
+        self.watch = Watch::of_past(&self.rule_labels);
         let draining = self.draining();
         self.told = self.components.iter().map(|c| (c.known(draining), None)).collect();
         self.told_lost = self.is_lost();

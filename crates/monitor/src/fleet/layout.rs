@@ -2,11 +2,12 @@
 //! store once. Decides nothing about statuses.
 
 use crate::store::{Layout, LayoutKey};
-use farol_rules::SourceShape;
+use farol_rules::{Labels, SourceShape};
 use farol_series::Encoding;
 use farol_wire::Definition;
 use parking_lot::Mutex;
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
@@ -17,7 +18,7 @@ pub struct Compiled {
     pub layout: Arc<Layout>,
     /// In order of their ids.
     pub sources: Vec<CompiledSource>,
-    /// The same as alert rules want it; made when first asked for.
+    /// The same as alert rules want it of agents without a scope; made when first asked for.
     shapes: OnceLock<Vec<SourceShape>>,
     /// Positions of series that have the name and labels of an earlier one: they are kept, and shown nowhere.
     pub repeats: HashSet<u32>,
@@ -76,20 +77,27 @@ impl Compiled {
         Self { layout, sources, shapes: OnceLock::new(), repeats }
     }
 
-    /// Names and labels of each source's series, in the order of its columns.
-    pub(crate) fn shapes(&self) -> &[SourceShape] {
-        self.shapes.get_or_init(|| self.sources.iter().map(|source| self.shape(source)).collect())
+    /// Names and labels of each source's series, in the order of its columns, for an agent of this scope.
+    pub(crate) fn shapes(&self, scope: &str) -> Cow<'_, [SourceShape]> {
+        let shapes = || self.sources.iter().map(|source| self.shape(source, scope)).collect();
+        if scope.is_empty() { Cow::Borrowed(self.shapes.get_or_init(shapes)) } else { Cow::Owned(shapes()) }
     }
 
-    fn shape(&self, source: &CompiledSource) -> SourceShape {
+    fn shape(&self, source: &CompiledSource, scope: &str) -> SourceShape {
         let series = source.series.iter().filter_map(|at| self.layout.set.series.get(*at as usize));
-        let named = series.map(|series| {
-            let labels =
-                series.labels.iter().map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-            (Arc::from(series.name.as_str()), labels.collect())
-        });
+        let named = series.map(|series| (Arc::from(series.name.as_str()), scoped(&series.labels, scope)));
         SourceShape { interval_ms: u64::from(source.interval_ms), series: named.collect() }
     }
+}
+
+/// A series' own labels. What a check measures is of the service that its component is of: with the agent's scope.
+pub(crate) fn scoped(labels: &BTreeMap<String, String>, scope: &str) -> Labels {
+    let is_of_component = !scope.is_empty() && labels.contains_key("component");
+    let of_series = labels.iter().map(|(name, value)| match name.as_str() {
+        "service" if is_of_component => (Arc::from("service"), format!("{scope}.{value}").into()),
+        name => (name.into(), value.as_str().into()),
+    });
+    of_series.collect()
 }
 
 fn repeats(set: &Definition) -> HashSet<u32> {

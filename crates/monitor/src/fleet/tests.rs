@@ -6,6 +6,7 @@ use farol_wire::{Bitmap, Boot, Role};
 
 mod heard;
 mod looks;
+mod measured;
 mod observed;
 mod order;
 mod planned;

@@ -157,7 +157,7 @@ impl Book {
     pub(super) fn wake(&mut self, id: &ElementId, now: Moment) {
         let is_due = |element: &Element| element.gone_at_ms.is_some_and(|at| at <= now.run_ms);
         let is_gone = self.elements.get(id).is_some_and(is_due);
-        let what_measures_is_bad = is_gone && self.is_of_bad_component(id);
+        let is_out_of_sight = is_gone && self.is_out_of_sight(id);
         let Some(element) = self.elements.get_mut(id) else { return };
         element.planned_ms = None;
         let timing = timing(&self.orders.rules, element.rule);
@@ -172,7 +172,7 @@ impl Book {
             turns.extend(element.take(&timing, Input::Stale, now));
         }
         turns.extend(element.life.tick(&timing, now));
-        if is_gone && what_measures_is_bad {
+        if is_gone && is_out_of_sight {
             element.gone_at_ms = Some(now.run_ms + VANISHED_FOR_MS);
         } else if is_gone {
             element.gone_at_ms = None;
@@ -182,7 +182,7 @@ impl Book {
     }
 
     /// An element is not seen any more, and perhaps never will be: it is stale, and gone after a while, unless the
-    /// component that it is measured by is bad by then.
+    /// component that it is measured by is bad by then, or its agent is lost.
     pub(super) fn vanish(&mut self, id: &ElementId, now: Moment) {
         let Some(element) = self.elements.get_mut(id) else { return };
         let timing = timing(&self.orders.rules, element.rule);

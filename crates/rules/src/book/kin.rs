@@ -33,9 +33,13 @@ impl Book {
         from.take_while(|(at, _)| at == place).map(|(_, id)| id.clone()).collect()
     }
 
-    /// Whether the component that an element is about is bad, by any rule about components.
-    pub(super) fn is_of_bad_component(&self, id: &ElementId) -> bool {
+    /// Whether nothing can be measured of an element now: its agent is lost, or the component that it is about is bad, by
+    /// any rule about components.
+    pub(super) fn is_out_of_sight(&self, id: &ElementId) -> bool {
         let Some(agent) = id.labels.get("agent") else { return false };
+        if self.lost.contains(agent) {
+            return true;
+        }
         let at = ["service", "component"].map(|name| id.labels.get(name).cloned());
         self.of_component(agent, &at).iter().filter_map(|id| self.elements.get(id)).any(|element| {
             matches!(self.rule(element.rule).subject, Subject::Component { .. }) && element.is_active()

@@ -71,12 +71,21 @@ impl Book {
                     false => self.vanish(&id, now),
                 }
             }
-            Observation::Looked { labels, elements } => self.looked(labels, elements, now),
+            Observation::Looked { labels, elements, for_good } => {
+                self.looked(labels, elements, *for_good, now);
+            }
             Observation::Agent { labels, condition, is } => {
+                if let (AgentCondition::Lost, Some(agent)) = (condition, labels.get("agent")) {
+                    match is {
+                        Is::On => drop(self.lost.insert(Arc::clone(agent))),
+                        Is::Off | Is::Happened => drop(self.lost.remove(agent)),
+                    }
+                }
                 let rules = self.index.agents.get(condition).cloned().unwrap_or_default();
                 self.condition(&rules, labels, *is, None, now);
             }
             Observation::AgentGone { agent, how } => {
+                self.lost.remove(agent);
                 let of_agent: Vec<ElementId> = self.of_agent(agent).cloned().collect();
                 for id in of_agent {
                     self.end(&id, *how, now);
@@ -197,7 +206,7 @@ impl Book {
         self.condition(&rules, labels, is, Some(why), now);
     }
 
-    fn looked(&mut self, agent: &Labels, elements: &[(Arc<str>, Labels)], now: Moment) {
+    fn looked(&mut self, agent: &Labels, elements: &[(Arc<str>, Labels)], for_good: bool, now: Moment) {
         let Some(name) = agent.get("agent") else { return };
         let has: HashSet<(&str, &Labels)> = elements.iter().map(|(rule, labels)| (&**rule, labels)).collect();
         let measured = self.of_agent(name).filter(|id| {
@@ -207,9 +216,9 @@ impl Book {
         let gone: Vec<ElementId> =
             measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
         for id in gone {
-            match agent.iter().all(|(label, value)| id.labels.get(label) == Some(value)) {
-                true => self.vanish(&id, now),
-                false => self.end(&id, Ending::Removed, now),
+            match for_good {
+                true => self.end(&id, Ending::Removed, now),
+                false => self.vanish(&id, now),
             }
         }
     }

@@ -195,6 +195,11 @@ impl Book {
         self.by_agent.contains_key(agent)
     }
 
+    /// The agents of which anything is known.
+    pub fn agents(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.by_agent.keys()
+    }
+
     /// Since when the alert of this name fires, unix milliseconds, if it does.
     #[must_use]
     pub fn firing_since_ms(&self, name: &str) -> Option<i64> {

@@ -212,7 +212,8 @@ impl Program {
         u32::from(self.bindings[element as usize].rule)
     }
 
-    /// An element's labels: its agent's and its series'. Where both have a name, the series' is `exported_…`.
+    /// An element's labels: its agent's and its series'. Where both have a name, the series' is `exported_…`; where a
+    /// check measures it, `service` and `component` are the series'.
     ///
     /// # Panics
     /// With a number that is no element's.
@@ -317,13 +318,19 @@ const fn mark(level: Level) -> u8 {
     }
 }
 
-/// Both labels; where both have a name, the series' becomes another.
-fn joined(agent: &Labels, series: &Labels) -> Labels {
+/// The labels of an agent and of one of its series; where both have a name, the series' becomes another. But what a check measures is of the service and
+/// component that its status is of, whatever the agent calls itself.
+#[must_use]
+pub fn joined(agent: &Labels, series: &Labels) -> Labels {
+    const PLACE: [&str; 2] = ["service", "component"];
+    let is_of_component = PLACE.iter().all(|name| series.get(name).is_some());
+    let is_own = |name: &str| is_of_component && PLACE.contains(&name);
     let own = series.iter().map(|(name, value)| {
-        let taken = agent.get(name).is_some();
+        let taken = !is_own(name) && agent.get(name).is_some();
         (if taken { Arc::from(format!("exported_{name}")) } else { Arc::clone(name) }, Arc::clone(value))
     });
-    own.chain(agent.iter().map(|(name, value)| (Arc::clone(name), Arc::clone(value)))).collect()
+    let agent = agent.iter().filter(|(name, _)| !is_own(name));
+    own.chain(agent.map(|(name, value)| (Arc::clone(name), Arc::clone(value)))).collect()
 }
 
 /// What is needed only while a program is built.

@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     /// What the program was built for.
     layout: Option<Arc<Compiled>>,
     labels: Labels,
+    /// The prefix of its services; `None` until it said one.
+    scope: Option<Arc<str>>,
     /// The rules may know of it from before a restart, or from before it had no series.
     has_past: bool,
     /// When what was known of its series is gone, on the running clock, if it has none: never again once it was told.
@@ -28,9 +30,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Of an agent that the monitor knew when it stopped.
-    pub(crate) fn of_past() -> Self {
-        Self { has_past: true, ..Self::default() }
+    /// Of an agent that the monitor knew under these labels when it stopped.
+    pub(crate) fn of_past(labels: &Labels) -> Self {
+        Self { has_past: true, labels: labels.clone(), ..Self::default() }
+    }
+
+    /// The agent's services are known with this prefix. With another one than before its series are others.
+    pub(crate) fn set_scope(&mut self, scope: &Arc<str>) {
+        if self.scope.replace(Arc::clone(scope)).is_some_and(|before| before != *scope) {
+            // No agent's: the program is built anew.
+            self.labels = Labels::default();
+        }
     }
 
     /// Whether the rules know anything of its agent from before a restart. Where not, nothing is told twice.
@@ -68,11 +78,12 @@ impl Watch {
     }
 
     fn build(&mut self, rules: &Ruleset, labels: &Labels, layout: &Arc<Compiled>) {
-        let mut program = Box::new(Program::new(rules, layout.shapes(), labels));
+        let shapes = layout.shapes(self.scope.as_deref().unwrap_or_default());
+        let mut program = Box::new(Program::new(rules, &shapes, labels));
+        let for_good = *labels != self.labels;
         match self.program.take() {
             Some(old) => {
                 program.go_on_from(&old);
-                let for_good = *labels != self.labels;
                 self.told.extend(gone(&old, &program, for_good));
             }
             // What was known before of what it does not have is stale, and gone if it does not come back.
@@ -80,7 +91,7 @@ impl Watch {
                 if self.has_past {
                     program.unsettle();
                 }
-                self.told.push(looked(labels, elements(&program).collect()));
+                self.told.push(looked(labels, elements(&program).collect(), for_good));
             }
         }
         self.program = Some(program);
@@ -94,7 +105,7 @@ impl Watch {
         } else if now_ms >= *self.gone_at_ms.get_or_insert(now_ms.saturating_add(NONE_FOR_MS)) {
             self.gone_at_ms = Some(u64::MAX);
             (self.program, self.layout, self.has_past) = (None, None, true);
-            self.told.push(looked(labels, Vec::new()));
+            self.told.push(looked(labels, Vec::new(), *labels != self.labels));
         }
     }
 
@@ -116,8 +127,8 @@ impl Watch {
     }
 }
 
-fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>) -> Observation {
-    Observation::Looked { labels: labels.clone(), elements }
+fn looked(labels: &Labels, elements: Vec<(Arc<str>, Labels)>, for_good: bool) -> Observation {
+    Observation::Looked { labels: labels.clone(), elements, for_good }
 }
 
 fn measured(program: &Program, reading: Reading, fresh_for_ms: u64) -> Observation {

@@ -141,7 +141,7 @@ fn what_was_known_of_the_series_of_an_agent_that_has_none_for_ten_minutes_is_gon
             scene.pass(10_000);
             let observed = scene.report(&agent, Vec::new()).observed;
             found.extend(observed.iter().filter_map(|observation| match observation {
-                Observation::Looked { labels, elements }
+                Observation::Looked { labels, elements, .. }
                     if labels.get("agent").is_some_and(|id| &**id == "a") =>
                 {
                     Some((second, elements.len()))

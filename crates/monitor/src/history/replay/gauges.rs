@@ -130,6 +130,9 @@ impl Gauges {
         read: &mut Read,
     ) -> Result<(), HistoryError> {
         for (agent, series) in found {
+            let series = series.into_iter();
+            let series: OfAgent =
+                series.map(|((name, own), values)| ((name, known.in_scope(&agent, own)), values)).collect();
             let step_ms = u64::try_from(fineness.step_ms).unwrap_or(0);
             let interval_ms = known.interval_ms(&agent).unwrap_or(INTERVAL_MS).max(step_ms);
             self.make(&agent, &series, known, interval_ms);

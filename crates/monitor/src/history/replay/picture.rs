@@ -9,6 +9,9 @@ use farol_rules::{AgentCondition, ComponentSeen, Ending, Evidence, Is, Labels, O
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+/// An agent, and the name of components of it.
+type OfAgent = (Arc<str>, Arc<str>);
+
 /// What changes of statuses do not say.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
@@ -16,6 +19,8 @@ pub struct Known {
     agents: HashMap<Arc<str>, (Labels, u32)>,
     /// The kind of each component's check, and whether its instance depends on it.
     components: HashMap<ComponentKey, (Arc<str>, bool)>,
+    /// The services of an agent's components of one name.
+    services: HashMap<OfAgent, BTreeSet<Arc<str>>>,
 }
 
 impl Known {
@@ -43,6 +48,19 @@ impl Known {
     /// A component's check is of this kind.
     pub fn component(&mut self, key: &ComponentKey, kind: &Arc<str>, required: bool) {
         self.components.insert(key.clone(), (Arc::clone(kind), required));
+        let of_name = self.services.entry((Arc::clone(&key.agent), Arc::clone(&key.component)));
+        of_name.or_default().insert(Arc::clone(&key.service));
+    }
+
+    /// A series' own labels with the service as live has it: what a check measures has that of its component, which is
+    /// known with the agent's scope.
+    pub(super) fn in_scope(&self, agent: &Arc<str>, own: Labels) -> Labels {
+        let (Some(service), Some(component)) = (own.get("service"), own.get("component")) else { return own };
+        let known = self.services.get(&(Arc::clone(agent), Arc::clone(component)));
+        let Some(known) = known.filter(|known| !known.contains(service)) else { return own };
+        let with_scope = format!(".{service}");
+        let found = known.iter().find(|known| known.ends_with(&with_scope)).cloned();
+        found.map_or(own.clone(), |found| own.with([(&Arc::from("service"), &found)]))
     }
 
     /// An agent's labels.
@@ -242,6 +260,28 @@ mod tests {
             other => format!("{other:?}"),
         };
         seen.iter().map(word).collect()
+    }
+
+    #[test]
+    fn what_a_check_measured_is_of_the_service_that_its_component_is_of() {
+        let mut known = Known::default();
+        for service in ["eu.pay", "eu.v2.pay", "eu.stock"] {
+            let key = ComponentKey { service: service.into(), ..change("db", None, false).key };
+            known.component(&key, &"tcp".into(), true);
+        }
+        for (service, component, expected) in [
+            ("pay", "db", "eu.pay"),
+            ("v2.pay", "db", "eu.v2.pay"),
+            ("stock", "db", "eu.stock"),
+            ("eu.pay", "db", "eu.pay"),
+            ("other", "db", "other"),
+            ("pay", "web", "pay"),
+        ] {
+            let own = Labels::from([("service", service), ("component", component)]);
+            let found = known.in_scope(&"a".into(), own.clone());
+            assert_eq!(found, own.with(Labels::from([("service", expected)]).iter()));
+            assert_eq!(known.in_scope(&"b".into(), own.clone()), own);
+        }
     }
 
     #[test]

@@ -152,6 +152,25 @@ async fn why_an_agent_a_service_or_a_receiver() {
 }
 
 #[tokio::test]
+async fn why_finds_the_last_sample_of_what_a_check_measures_whatever_the_agents_scope() {
+    let scene = Scene::new().await;
+    scene.rules("rules: [{name: pool, metric: pool, critical: \"> 85\"}]\n");
+    let agent = scene.scoped_agent("a", "eu", &[("payments", "database", Unhealthy)]);
+    let of = |name| series("pool", SeriesType::Gauge, &[("service", "payments"), ("component", name)]);
+    scene.samples(&agent, &[(of("cache"), 90.0), (of("database"), 91.0)]);
+    {
+        let (now, rules) = (scene.app.clock.now(), scene.app.fleet.rules().clone());
+        let live = &mut *agent.live.lock();
+        let ticked = (now.run_ms, now.wall_ms);
+        live.watch.read(&rules, &live.rule_labels, &live.samples, 0, ticked, 10_000);
+    }
+    let why = scene.get("/api/v1/why/agent/a").await.json();
+    let pools = why["rules"].as_array().unwrap().iter().filter(|r| r["rule"] == "pool");
+    let found: Vec<_> = pools.map(|r| (&r["labels"]["component"], &r["value"])).collect();
+    assert_eq!(found, [(&json!("cache"), &json!(90.0)), (&json!("database"), &json!(91.0))], "{why}");
+}
+
+#[tokio::test]
 async fn metrics_count_alerts_rules_and_notices() {
     let scene = scene().await;
     until(&scene, "/api/v1/notifications?state=dead", |list| list["items"] != json!([])).await;

@@ -250,10 +250,19 @@ pub(super) async fn samples(app: &App, candidate: &Candidate, now_ms: i64) -> Ve
     let Subject::Metric { name, .. } = &candidate.rule.subject else { return Vec::new() };
     let Some(agent) = candidate.labels.get("agent") else { return Vec::new() };
     let Ok(_place) = app.questions.place() else { return Vec::new() };
-    let own = app.fleet.agent(agent).map(|agent| agent.live.lock().rule_labels.clone()).unwrap_or_default();
-    let of_series = candidate.labels.iter().filter(|(label, _)| own.get(label).is_none());
-    let labels = of_series.map(|(label, value)| {
-        (label.strip_prefix("exported_").unwrap_or(label).to_owned(), value.to_string())
+    let found = app.fleet.agent(agent);
+    let found = found.as_ref().map(|agent| agent.live.lock());
+    let (own, scope) =
+        found.map(|live| (live.rule_labels.clone(), Arc::clone(&live.scope))).unwrap_or_default();
+    let of_series = candidate.labels.iter().filter(|(label, value)| own.get(label) != Some(value));
+    let is_of_component = candidate.labels.get("component").is_some();
+    let labels = of_series.map(|(label, value)| match &**label {
+        // History has it as the agent names it.
+        "service" if is_of_component => {
+            let bare = value.strip_prefix(&*scope).and_then(|rest| rest.strip_prefix('.'));
+            ("service".to_owned(), bare.unwrap_or(value).to_owned())
+        }
+        label => (label.strip_prefix("exported_").unwrap_or(label).to_owned(), value.to_string()),
     });
     let to_ms = now_ms / STEP_MS * STEP_MS + STEP_MS;
     let query = Query {

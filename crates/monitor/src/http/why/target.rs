@@ -4,11 +4,11 @@ use super::super::problem::Problem;
 use super::Question;
 use super::element::{Candidate, Current};
 use crate::app::App;
-use crate::fleet::{Live, Presence};
+use crate::fleet::{Live, Presence, scoped};
 use farol_health::aggregate::Aggregate;
 use farol_rules::{
     AgentCondition, AlertId, Labels, Matcher, NAMED_AT_MOST, Pattern, Rule, Ruleset, Subject, Window,
-    WindowMode,
+    WindowMode, joined,
 };
 use std::sync::Arc;
 
@@ -155,15 +155,17 @@ pub(super) fn agent(app: &App, agent: &str) -> Result<Question, Problem> {
 /// The last sample of what a rule looks at, as it judges it: without its window.
 fn last_sample(live: &Live, rule: &Rule, labels: &Labels, now: crate::clock::Moment) -> Option<f64> {
     let Subject::Metric { name, of } = &rule.subject else { return None };
-    let has = |key: &str, value: &str| {
-        let is = |key: &str| labels.get(key).is_some_and(|known| **known == *value);
+    // Most are told apart by a look.
+    let may_have = |key: &str, value: &str| {
+        let is = |key: &str| labels.get(key).is_some_and(|known| known.ends_with(value));
         is(key) || is(&format!("exported_{key}"))
     };
-    let own = |count: usize| count + live.rule_labels.iter().len() == labels.iter().len();
     let find = |metric: &str| {
         let mut fresh = live.samples.fresh(now, live.interval_ms).filter(|sample| {
             let series = &sample.series.labels;
-            sample.series.name == *metric && own(series.len()) && series.iter().all(|(k, v)| has(k, v))
+            sample.series.name == *metric
+                && series.iter().all(|(k, v)| may_have(k, v))
+                && joined(&live.rule_labels, &scoped(series, &live.scope)) == *labels
         });
         fresh.next().map(|sample| sample.value)
     };

@@ -272,7 +272,7 @@ fn a_drained_node_takes_what_was_told_of_it_along_and_nothing_else() {
 
 #[test]
 fn what_an_agent_has_no_more_is_removed_after_an_hour_and_what_it_checks_no_more_at_once() {
-    let none = || Observation::Looked { labels: agent("a"), elements: Vec::new() };
+    let none = || Observation::Looked { labels: agent("a"), elements: Vec::new(), for_good: false };
     let no_more = |for_good| Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good };
     for (seen, at_s) in [(none(), 4_000), (no_more(false), 4_000), (no_more(true), 400)] {
         let mut scene = Scene::new(&[cpu(), down().each()]);
@@ -323,6 +323,27 @@ fn what_a_bad_component_measures_no_more_is_not_gone_before_that_is_well() {
     scene.until(8_000);
     let heard = ["7000 ops Resolved: -down/db/pay recovered", "7600 ops Resolved: -cpu/a/eu/db/pay removed"];
     assert_eq!(scene.heard(), heard);
+}
+
+#[test]
+fn what_an_agent_has_no_more_is_not_gone_while_nothing_is_heard_of_that_agent() {
+    let mut scene = Scene::new(&[cpu()]);
+    scene.see(&[measured("a", 99.0)]);
+    scene.until(400);
+    scene.heard();
+    scene.see(&[Observation::ReadingGone { rule: "cpu".into(), labels: agent("a"), for_good: false }]);
+    scene.until(500);
+    // No rule needs to look at it.
+    scene.see(&[is_lost("a", Is::On)]);
+    scene.until(7_000);
+    assert_eq!(scene.heard(), no_words());
+    scene.see(&[is_lost("a", Is::Off)]);
+    scene.until(8_000);
+    assert_eq!(scene.heard(), ["7600 ops Resolved: -cpu/a/eu removed"]);
+    for last in [is_lost("a", Is::Off), gone("a", Ending::Forgotten)] {
+        scene.see(&[is_lost("a", Is::On), last]);
+        assert!(scene.book.lost.is_empty());
+    }
 }
 
 #[test]

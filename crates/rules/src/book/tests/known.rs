@@ -155,7 +155,7 @@ fn what_was_measured_under_labels_that_the_agent_has_no_more_is_over_after_a_res
     scene.restart(300);
     scene.heard();
     let elements = vec![("cpu".into(), of("2"))];
-    scene.see(&[Observation::Looked { labels: of("2"), elements }, high("2")]);
+    scene.see(&[Observation::Looked { labels: of("2"), elements, for_good: true }, high("2")]);
     scene.until(1_000);
     assert_eq!(scene.heard(), ["400 ops More: -cpu/a/eu/1 removed, +cpu/a/eu/2!"]);
 }
