@@ -31,6 +31,8 @@ pub struct Person {
     pub role: Role,
     /// Its report interval.
     pub interval: Duration,
+    /// What its component's check says, whatever its status.
+    pub words: String,
 }
 
 impl Person {
@@ -39,7 +41,13 @@ impl Person {
     pub fn new(id: &str) -> Self {
         let number = u64::try_from(wall_ms()).unwrap_or(1);
         let boot = Boot { number, nonce: number.rotate_left(17) | 1 };
-        Self { id: id.to_owned(), boot, role: Role::Host, interval: Duration::from_secs(1) }
+        Self {
+            id: id.to_owned(),
+            boot,
+            role: Role::Host,
+            interval: Duration::from_secs(1),
+            words: String::new(),
+        }
     }
 
     fn hello(&self) -> proto::Hello {
@@ -100,6 +108,7 @@ pub struct Speaker {
     pub welcome: proto::Welcome,
     columns: Columns,
     key_next: bool,
+    words: String,
 }
 
 impl Speaker {
@@ -117,7 +126,7 @@ impl Speaker {
             bail!("the first answer is not Welcome");
         };
         let columns = Columns::new(vec![Encoding::Float; 2]);
-        Ok(Self { out, answers, welcome, columns, key_next: true })
+        Ok(Self { out, answers, welcome, columns, key_next: true, words: person.words.clone() })
     }
 
     /// The last committed number of a boot, as Welcome told it.
@@ -140,7 +149,7 @@ impl Speaker {
     /// # Errors
     /// The stream is over.
     pub async fn state(&self, as_of: u64, status: Status) -> Result<()> {
-        let components = vec![told(status).into()];
+        let components = vec![ComponentReport { message: self.words.clone(), ..told(status) }.into()];
         self.say(agent_message::Kind::State(proto::State { as_of, components })).await
     }
 

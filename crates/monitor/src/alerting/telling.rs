@@ -77,6 +77,11 @@ impl Phrases {
             value: alert.elements.first().and_then(|element| element.seen.value),
             elements: &names(alert),
             count: alert.elements_count as u64,
+            message: alert
+                .elements
+                .iter()
+                .filter_map(|e| e.seen.message.as_deref())
+                .find(|said| !said.is_empty()),
         })
     }
 

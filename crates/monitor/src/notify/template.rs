@@ -36,6 +36,8 @@ pub struct Facts<'a> {
     pub elements: &'a [String],
     /// `count`: how many elements there are
     pub count: u64,
+    /// `message`: what was last said of the first element that something was said of
+    pub message: Option<&'a str>,
 }
 
 /// A template that is none.
@@ -105,6 +107,7 @@ fn add(environment: &mut Environment<'static>, name: &str, source: &str) -> Resu
         value: Some(1.0),
         elements: &[],
         count: 0,
+        message: Some("message"),
     };
     match template.render_captured_to(values(&facts), Bounded::default()) {
         // Only with real labels can be known whether these happen.
@@ -134,6 +137,7 @@ fn values(facts: &Facts<'_>) -> Value {
         value => facts.value.map_or(Value::UNDEFINED, number),
         elements => facts.elements.to_vec(),
         count => facts.count,
+        message => facts.message.map_or(Value::UNDEFINED, Value::from),
     }
 }
 

@@ -13,7 +13,15 @@ fn rendered(text: &str, facts: &Facts<'_>) -> String {
 
 fn facts<'a>(labels: &'a Labels, elements: &'a [String]) -> Facts<'a> {
     let count = elements.len() as u64;
-    Facts { rule: "cpu_high", labels, severity: Severity::Critical, value: Some(92.126), elements, count }
+    Facts {
+        rule: "cpu_high",
+        labels,
+        severity: Severity::Critical,
+        value: Some(92.126),
+        elements,
+        count,
+        message: Some("refused"),
+    }
 }
 
 #[test]
@@ -28,13 +36,17 @@ fn facts_are_filled_in_and_what_is_missing_is_marked() {
         ("{{ labels.node|default('none') }}", "none"),
         ("{% for e in elements %}<{{ e }}>{% endfor %} {{ count }}", "<a><b> 2"),
         ("{{ elements|join }}", "a, b"),
+        ("{{ message }}", "refused"),
         ("{% if value > 90 %}hot{% else %}warm{% endif %}", "hot"),
         ("* a bullet, 50 % and { braces }", "* a bullet, 50 % and { braces }"),
     ] {
         assert_eq!(rendered(text, &facts), expected, "{text}");
     }
-    let none = Facts { value: None, ..facts };
-    assert_eq!(rendered("{{ value }} {{ value|default('-') }}", &none), "[missing] -");
+    let none = Facts { value: None, message: None, ..facts };
+    assert_eq!(
+        rendered("{{ value }} {{ value|default('-') }} {{ message }}", &none),
+        "[missing] - [missing]"
+    );
 }
 
 #[test]
@@ -42,6 +54,8 @@ fn what_labels_hold_comes_out_literally() {
     for hostile in ["{{ 7*7 }}", "{% for x in y %}", "${HOME}", "<script>alert(1)</script>", "@channel"] {
         let labels = Labels::from([("pod", hostile)]);
         assert_eq!(rendered("on {{ labels.pod }}", &facts(&labels, &[])), format!("on {hostile}"));
+        let says = Facts { message: Some(hostile), ..facts(&labels, &[]) };
+        assert_eq!(rendered("{{ message }}", &says), hostile);
     }
     let labels = Labels::from([("pod", "a\r\n\x1b[31m\u{202e}")]);
     assert_eq!(rendered("{{ labels.pod }}", &facts(&labels, &[])), "a␍\n␛[31m[U+202E]");
