@@ -344,7 +344,11 @@ impl Fleet {
     pub fn excuse(&self, now: Moment) {
         let grace_ms = self.restart_grace_ms.load(Ordering::Relaxed);
         for agent in self.agents() {
-            self.step(&agent, now, |live, _| live.excuse(now, grace_ms));
+            self.step(&agent, now, |live, step| {
+                if live.excuse(now, grace_ms) {
+                    live.settle(&agent.id, step);
+                }
+            });
         }
     }
 

@@ -77,11 +77,7 @@ impl Phrases {
             value: alert.elements.first().and_then(|element| element.seen.value),
             elements: &names(alert),
             count: alert.elements_count as u64,
-            message: alert
-                .elements
-                .iter()
-                .filter_map(|e| e.seen.message.as_deref())
-                .find(|said| !said.is_empty()),
+            message: said(alert),
         })
     }
 
@@ -130,6 +126,14 @@ impl Phrases {
             incident: alert.incident.as_deref().filter(|_| since_ms == alert.since_ms).map(str::to_owned),
         }
     }
+}
+
+/// What was last said of the first element that anything was said of; a code, where nobody said more.
+fn said(alert: &AlertView) -> Option<&str> {
+    let seen = || alert.elements.iter().map(|element| &element.seen);
+    let messages = seen().filter_map(|seen| seen.message.as_deref());
+    let reasons = seen().filter_map(|seen| seen.reason.as_deref());
+    messages.chain(reasons).find(|said| !said.is_empty())
 }
 
 /// As many as fit into one notice each, in their order; never none.

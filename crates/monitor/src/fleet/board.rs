@@ -144,6 +144,10 @@ impl Service {
         }
     }
 
+    fn has_past(&self) -> bool {
+        self.counts != self.of_now
+    }
+
     fn ready(&self) -> Aggregate {
         if self.ready == InstanceCounts::default() {
             self.shown
@@ -251,7 +255,7 @@ impl Board {
         let Some(service) = self.services.get_mut(name) else { return };
         let shown = aggregate::service(&service.policy, &service.counts);
         let of_now = aggregate::service(&service.policy, &service.of_now);
-        let told = for_rules(shown, of_now, service.counts != service.of_now);
+        let told = for_rules(shown, of_now, service.has_past());
         let is_told = service.told.replace(told) != Some(told);
         if is_told {
             effects.observed.push(Observation::Service(Arc::clone(name), told));
@@ -277,7 +281,10 @@ impl Board {
         let members = group.services.iter().filter_map(|s| Some((s, self.services.get(s)?)));
         let shown = aggregate::group(members.clone().map(|(_, service)| service.shown));
         let of_now = aggregate::group(members.clone().map(|(_, service)| service.shown_of_now));
-        let has_past = members.clone().any(|(_, service)| service.told == Some(Shown::Past));
+        let is_past = |service: &Service| {
+            for_rules(service.shown, service.shown_of_now, service.has_past()) == Shown::Past
+        };
+        let has_past = members.clone().any(|(_, service)| is_past(service));
         let told = for_rules(shown, of_now, has_past);
         if group.told.replace(told) != Some(told) {
             effects.observed.push(Observation::Group(Arc::clone(name), told));

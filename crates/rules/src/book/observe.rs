@@ -215,8 +215,11 @@ impl Book {
         });
         let gone: Vec<ElementId> =
             measured.filter(|id| !has.contains(&(&*id.rule, &id.labels))).cloned().collect();
+        // Those of a check say of themselves what service and component they are of.
+        let own = || agent.iter().filter(|(label, _)| !matches!(&***label, "service" | "component"));
         for id in gone {
-            match for_good {
+            let is_other = own().any(|(label, value)| id.labels.get(label) != Some(value));
+            match for_good || is_other {
                 true => self.end(&id, Ending::Removed, now),
                 false => self.vanish(&id, now),
             }

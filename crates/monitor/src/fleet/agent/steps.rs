@@ -149,6 +149,7 @@ impl Agent {
         let now = step.now;
         live.may_be_due_sooner = true;
         live.last_message_ms = now.run_ms;
+        live.lost_anew_ms = None;
         let mut event = Event::new(EventKind::AgentGoodbye, now.wall_ms).agent(&self.id);
         event.reason = Some(word.into());
         step.effects.events.push(event);
@@ -248,13 +249,16 @@ impl Live {
         }
     }
 
-    /// Its silence is the monitor's fault: it has as long to speak as after a restart of the monitor.
-    pub(in crate::fleet) fn excuse(&mut self, now: Moment, grace_ms: u64) {
-        if self.presence == Presence::Here {
+    /// Its silence is the monitor's fault: it has as long to speak as after a restart of the monitor. Whether that changes
+    /// anything.
+    pub(in crate::fleet) fn excuse(&mut self, now: Moment, grace_ms: u64) -> bool {
+        let was_here = self.presence == Presence::Here;
+        if was_here {
             let grace_ms = restore_grace_ms(self.interval_ms, grace_ms);
             self.presence = Presence::Restored { until_ms: now.run_ms + grace_ms, stands: true };
             self.may_be_due_sooner = true;
         }
+        was_here
     }
 
     /// Tells the alert rules of something that is wrong with it, or not any more.

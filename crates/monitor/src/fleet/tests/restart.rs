@@ -318,3 +318,17 @@ fn an_agent_that_was_lost_before_a_restart_is_told_as_lost_anew_once_it_could_ha
         assert_eq!(told(&new.heard()).contains(&"Lost On".to_owned()), !comes_back, "rules that come later");
     }
 }
+
+#[test]
+fn after_a_standstill_what_was_known_is_told_as_past_and_an_agent_that_comes_back_with_less_is_of_now() {
+    let (mut scene, agent, _) = Scene::online(Role::Host);
+    scene.pass(20_000);
+    scene.fleet.excuse(scene.now);
+    assert_eq!(told(&scene.heard()), ["part Past", "Past"]);
+    scene.fleet.disconnected(&agent, stream_of(&agent), scene.now);
+    let (agent, link) = scene.connect(1);
+    scene.heard();
+    let now = vec![says(1, Status::Healthy, Some(scene.now.boot_ms))];
+    scene.fleet.adopt(&agent, link.number, &[def(1, "database")], now, scene.told());
+    assert_eq!(told(&scene.heard()).last().map(String::as_str), Some("Status(Healthy)"));
+}

@@ -59,7 +59,8 @@ impl Known {
         let known = self.services.get(&(Arc::clone(agent), Arc::clone(component)));
         let Some(known) = known.filter(|known| !known.contains(service)) else { return own };
         let with_scope = format!(".{service}");
-        let found = known.iter().find(|known| known.ends_with(&with_scope)).cloned();
+        let scoped = known.iter().filter(|known| known.ends_with(&with_scope));
+        let found = scoped.min_by_key(|known| known.len()).cloned();
         found.map_or(own.clone(), |found| own.with([(&Arc::from("service"), &found)]))
     }
 
@@ -265,7 +266,7 @@ mod tests {
     #[test]
     fn what_a_check_measured_is_of_the_service_that_its_component_is_of() {
         let mut known = Known::default();
-        for service in ["eu.pay", "eu.v2.pay", "eu.stock"] {
+        for service in ["eu.pay", "eu.v2.pay", "eu.a.pay", "eu.stock"] {
             let key = ComponentKey { service: service.into(), ..change("db", None, false).key };
             known.component(&key, &"tcp".into(), true);
         }

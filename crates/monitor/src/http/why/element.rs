@@ -254,8 +254,10 @@ pub(super) async fn samples(app: &App, candidate: &Candidate, now_ms: i64) -> Ve
     let found = found.as_ref().map(|agent| agent.live.lock());
     let (own, scope) =
         found.map(|live| (live.rule_labels.clone(), Arc::clone(&live.scope))).unwrap_or_default();
-    let of_series = candidate.labels.iter().filter(|(label, value)| own.get(label) != Some(value));
     let is_of_component = candidate.labels.get("component").is_some();
+    let is_place = |label: &str| is_of_component && matches!(label, "service" | "component");
+    let is_own = |label: &Arc<str>, value: &Arc<str>| !is_place(label) && own.get(label) == Some(value);
+    let of_series = candidate.labels.iter().filter(|(label, value)| !is_own(label, value));
     let labels = of_series.map(|(label, value)| match &**label {
         // History has it as the agent names it.
         "service" if is_of_component => {
